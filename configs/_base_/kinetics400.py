@@ -1,0 +1,77 @@
+# Kinetics-400 in MMAction2's folder layout; 8-frame clips.
+_base_ = ['default_runtime.py', 'recognizer.py']
+
+num_classes = 400
+model = dict(cls_head=dict(num_classes=num_classes))
+
+dataset_type = 'r21d_plugin.LabelledVideoDataset'
+data_root = 'data/kinetics400/videos_train'
+data_root_val = 'data/kinetics400/videos_val'
+ann_file_train = 'data/kinetics400/kinetics400_train_list_videos.txt'
+ann_file_val = 'data/kinetics400/kinetics400_val_list_videos.txt'
+
+file_client_args = dict(io_backend='disk')
+train_pipeline = [
+    dict(type='r21d_plugin.DecordClipInit', **file_client_args),
+    dict(type='r21d_plugin.SampleClips', clip_len=8),
+    dict(type='r21d_plugin.DecordClipDecode', scale=(171, 128)),
+    dict(type='RandomCrop', size=112),
+    dict(type='Flip', flip_ratio=0.5),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+val_pipeline = [
+    dict(type='r21d_plugin.DecordClipInit', **file_client_args),
+    dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=1, test_mode=True),
+    dict(type='r21d_plugin.DecordClipDecode', scale=(171, 128)),
+    dict(type='CenterCrop', crop_size=112),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs', meta_keys=('img_shape', 'filename')),
+]
+test_pipeline = [
+    dict(type='r21d_plugin.DecordClipInit', **file_client_args),
+    dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=10, test_mode=True),
+    *val_pipeline[2:],
+]
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=False,  # see EpochSeedHook
+    sampler=dict(type='r21d_plugin.EpochSizeSampler', epoch_size=1_000_000),
+    dataset=dict(
+        type=dataset_type,
+        ann_file=ann_file_train,
+        data_prefix=dict(video=data_root),
+        num_classes=num_classes,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        ann_file=ann_file_val,
+        data_prefix=dict(video=data_root_val),
+        num_classes=num_classes,
+        pipeline=val_pipeline,
+        test_mode=True,
+    ),
+)
+test_dataloader = dict(
+    batch_size=4,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        ann_file=ann_file_val,
+        data_prefix=dict(video=data_root_val),
+        num_classes=num_classes,
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)

@@ -1,0 +1,3 @@
+_base_ = ['_base_/kinetics400.py', '_base_/recipe_45e.py']
+
+model = dict(backbone=dict(type='r21d_plugin.MCx', depth=18, x=4))

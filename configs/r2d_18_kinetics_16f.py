@@ -1,0 +1,3 @@
+_base_ = ['_base_/kinetics400_16f.py', '_base_/recipe_45e.py']
+
+model = dict(backbone=dict(type='r21d_plugin.R2D', depth=18, clip_len=16))

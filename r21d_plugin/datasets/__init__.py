@@ -1,0 +1,14 @@
+"""Datasets, decoding, clip sampling and data samplers."""
+
+from .decoding import DecordClipDecode, DecordClipInit
+from .samplers import EpochSizeSampler
+from .sampling import SampleClips
+from .video_dataset import LabelledVideoDataset
+
+__all__ = [
+    'DecordClipDecode',
+    'DecordClipInit',
+    'EpochSizeSampler',
+    'LabelledVideoDataset',
+    'SampleClips',
+]

@@ -1,0 +1,64 @@
+"""Epochs of a fixed number of clips."""
+
+import math
+from collections.abc import Iterator, Sized
+
+import torch
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import Sampler
+
+from ..errors import InputError
+from ..registry import DATA_SAMPLERS
+
+
+@DATA_SAMPLERS.register_module()
+class EpochSizeSampler(Sampler[int]):
+    """An epoch of a given number of clips over any number of videos.
+
+    Section 4.1: an epoch is 1M clips, although Kinetics has 240k videos. The
+    clips of all epochs are one endless sequence of rounds; a round is a fresh
+    permutation of all videos, so that each is seen before any repeats, across
+    the ends of epochs too. Epoch e takes the sequence's e-th stretch, and rank
+    r every world-size-th entry of it from the r-th on. The order is a function
+    of seed and epoch alone, hence a resumed run goes on as the unbroken one.
+
+    Args:
+        dataset (Sized): The dataset.
+        epoch_size (int): Clips of an epoch over all ranks, rounded up to a
+            multiple of the world size.
+        seed (int, optional): Seed of the order, equal in all ranks. Defaults
+            to None: one is drawn and agreed on.
+    """
+
+    def __init__(self, dataset: Sized, epoch_size: int, seed: int | None = None) -> None:
+        if epoch_size < 1:
+            raise InputError(f'epoch_size={epoch_size}: an epoch needs at least one clip')
+        if len(dataset) == 0:
+            raise InputError('the training dataset is empty: its annotation file lists no video')
+        self.rank, self.world_size = get_dist_info()
+        self.num_videos = len(dataset)
+        self.num_samples = math.ceil(epoch_size / self.world_size)
+        self.seed = sync_random_seed() if seed is None else seed
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield this rank's video indices of the current epoch."""
+        length = self.num_samples * self.world_size
+        start = self.epoch * length
+        first_round = start // self.num_videos
+        last_round = (start + length - 1) // self.num_videos
+        order = torch.cat([self._round(i) for i in range(first_round, last_round + 1)])
+        offset = start - first_round * self.num_videos
+        yield from order[offset : offset + length][self.rank :: self.world_size].tolist()
+
+    def __len__(self) -> int:
+        """Clips of an epoch in this rank."""
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch to iterate over; MMEngine calls it before each."""
+        self.epoch = epoch
+
+    def _round(self, number: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(self.seed + number)
+        return torch.randperm(self.num_videos, generator=generator)

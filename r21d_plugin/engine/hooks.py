@@ -1,0 +1,98 @@
+"""Hooks of the default runtime: seeds, and checks of what the user gave."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import worker_init_fn
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import BaseOptimWrapper
+from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
+from torch.utils.data import DataLoader
+
+from ..errors import InputError
+from ..registry import HOOKS
+from ..weights import check_match
+
+
+@HOOKS.register_module()
+class EpochSeedHook(Hook):
+    """Seed every training epoch from the run's seed and the epoch's number.
+
+    MMEngine seeds once: a resumed run would repeat the random crops and clip
+    starts of the first epochs instead of going on with those of the unbroken
+    run, and workers would draw the same ones in every epoch. It needs workers
+    that are started anew for each epoch (``persistent_workers=False``).
+    """
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Seed this process and the workers to come."""
+        sequence = np.random.SeedSequence([runner.seed, runner.epoch])
+        seed = int(sequence.generate_state(1)[0]) >> 1
+        set_random_seed(seed, diff_rank_seed=True)
+        loader: DataLoader = runner.train_loop.dataloader
+        if loader.persistent_workers:
+            raise InputError(
+                'train_dataloader.persistent_workers=True keeps the seeds of the first epoch: '
+                'set it to False or remove EpochSeedHook from custom_hooks'
+            )
+        loader.worker_init_fn = partial(
+            worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed
+        )
+
+
+@HOOKS.register_module()
+class CheckpointMatchHook(Hook):
+    """Refuse a checkpoint of another network, which MMEngine only logs.
+
+    Finetuning (``load_from`` in training) may change the classifier.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the checkpoint with the model, tensor by tensor.
+
+        Raises:
+            InputError: If they differ.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
+        source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
+        check_match(
+            model,
+            {
+                k.removeprefix('module.'): v
+                for k, v in checkpoint.get('state_dict', checkpoint).items()
+            },
+            source,
+            ignore='cls_head.' if training and not runner.cfg.get('resume') else None,
+        )
+
+
+@HOOKS.register_module()
+class ClassCountHook(Hook):
+    """Refuse a dataset with more classes than the head scores."""
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the training set."""
+        self._check(runner, runner.train_dataloader)
+
+    def before_val(self, runner: Runner) -> None:
+        """Check the validation set."""
+        self._check(runner, runner.val_dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        """Check the test set."""
+        self._check(runner, runner.test_dataloader)
+
+    def _check(self, runner: Runner, loader: DataLoader) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        dataset: Any = loader.dataset
+        dataset_classes = getattr(dataset, 'num_classes', None)
+        head_classes = getattr(getattr(model, 'cls_head', None), 'num_classes', None)
+        if dataset_classes and head_classes and dataset_classes > head_classes:
+            raise InputError(
+                f'{dataset.ann_file} has {dataset_classes} classes and the head '
+                f'{head_classes}: make model.cls_head.num_classes and the dataset agree'
+            )

@@ -1,0 +1,170 @@
+"""Processes and devices: what tools/train.py and tools/test.py share."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import init_dist
+from mmengine.runner import Runner
+
+from ..errors import InputError
+
+PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
+"""Environment variable that holds a launcher's number of processes."""
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Print a user's mistake as one line and exit with status 1."""
+    try:
+        yield
+    except InputError as error:
+        # From a dataloader worker the message comes inside its whole traceback.
+        message = str(error).rpartition('InputError: ')[-1].strip().splitlines()[0]
+        sys.stdout.flush()
+        sys.exit(f'error: {message}')
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Read a config file.
+
+    Args:
+        path (str): The file.
+        options (dict, optional): Values to override, by dotted key.
+
+    Raises:
+        InputError: If there is no such file or it cannot be read.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: no such config file')
+    try:
+        cfg = Config.fromfile(path)
+        if options:
+            cfg.merge_from_dict(options)
+    except Exception as error:  # a config is code: anything can go wrong in it
+        raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
+    return cfg
+
+
+def build_runner(cfg: Config, path: str) -> Runner:
+    """Build the runner of a config.
+
+    Raises:
+        InputError: If the config names an unknown type or argument.
+    """
+    try:
+        return Runner.from_cfg(cfg)
+    except (KeyError, TypeError) as error:
+        raise InputError(f'{path}: {first_line(error)}') from error
+
+
+def first_line(error: Exception) -> str:
+    """First line of an exception's message."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text.strip().split('\n')[0]
+
+
+@contextmanager
+def processes(
+    cfg: Config, launcher: str, device: str | None = None, gpus: int | None = None
+) -> Iterator[None]:
+    """Be one of the job's processes, on its device, for the time of the block.
+
+    Without a launcher, several GPUs are used by running this very command
+    again, once for each, under ``torchrun``; the process that was asked to
+    then exits with the status of the job and never enters the block.
+
+    Args:
+        cfg (Config): The config, which is told about the processes.
+        launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        device (str, optional): ``'cpu'`` or ``'cuda'``. Defaults to None: the
+            GPU, or without a launcher the CPU where there is none.
+        gpus (int, optional): GPUs asked for without a launcher, 0 meaning the
+            CPU. Defaults to None: one if there is one.
+
+    Raises:
+        InputError: If there are fewer GPUs than asked for, or a launcher is
+            named that did not start this process.
+    """
+    cfg.launcher = launcher
+    alone = launcher == 'none'
+    if not alone and PROCESS_COUNT[launcher] not in os.environ:
+        raise InputError(
+            f'--launcher {launcher} without its processes ({PROCESS_COUNT[launcher]} is not set): '
+            'start the script through the launcher, or leave the option out'
+        )
+    if device is None and alone and (gpus == 0 or (gpus is None and not torch.cuda.is_available())):
+        device = 'cpu'
+    if device == 'cpu':
+        os.environ['CUDA_VISIBLE_DEVICES'] = '-1'  # MMEngine takes a GPU wherever it sees one
+        if not alone:
+            join_on_cpu(cfg)
+    else:
+        check_gpus(gpus or 1 if alone else processes_here())
+        if alone and (gpus or 1) > 1:
+            sys.exit(run_on_gpus(gpus))
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def run_on_gpus(gpus: int | None) -> int:
+    """Run this command again, once per GPU, under ``torchrun``.
+
+    Returns:
+        int: Exit status.
+    """
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        run.main(['--standalone', f'--nproc-per-node={gpus}', *sys.argv, '--launcher', 'pytorch'])
+    except ChildFailedError:
+        return 1  # the process that failed has said why
+    return 0
+
+
+def processes_here() -> int:
+    """Processes of this job on this machine, by its launcher."""
+    for variable in ('LOCAL_WORLD_SIZE', 'SLURM_NTASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE'):
+        if variable in os.environ:
+            return int(os.environ[variable])
+    return 1
+
+
+def check_gpus(wanted: int) -> None:
+    """Check that there are as many GPUs as wanted.
+
+    Raises:
+        InputError: If there are fewer.
+    """
+    found = torch.cuda.device_count()
+    if wanted > found:
+        raise InputError(
+            f'{wanted} GPU(s) asked for and {found} found: '
+            'ask for fewer, or run on the CPU (--gpus 0 with mim, else --device cpu)'
+        )
+
+
+def join_on_cpu(cfg: Config) -> None:
+    """Join the processes of a job that runs on CPUs, through gloo.
+
+    MMEngine 0.10.7 chooses a CUDA device in every launcher, whatever the
+    backend, and wraps the model with that device; a group that is already
+    initialised it leaves alone.
+    """
+    timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    options = {} if timeout is None else dict(timeout=timeout)
+    with mock.patch.object(torch.cuda, 'set_device'):
+        init_dist(cfg.launcher, backend='gloo', **options)
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)
+    )
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', **wrapper) | dict(
+        device_ids=None
+    )

@@ -1,0 +1,11 @@
+"""The error that a user's mistake raises."""
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong.
+
+    The message is one line that names what is wrong, where (file, key or
+    index) and what to do about it. The command line tools print the message
+    alone and exit with status 1; everything else that is raised is a defect
+    and keeps its traceback.
+    """

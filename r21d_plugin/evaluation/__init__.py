@@ -1,0 +1,5 @@
+"""Metrics and reports."""
+
+from .clip_video_accuracy import ClipVideoAccuracy
+
+__all__ = ['ClipVideoAccuracy']

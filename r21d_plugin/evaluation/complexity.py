@@ -1,0 +1,53 @@
+"""Parameters and multiply-adds of a network."""
+
+from typing import NamedTuple
+
+import torch
+from mmengine.analysis import FlopAnalyzer
+
+from ..models.zoo import create_model
+
+
+class Complexity(NamedTuple):
+    """What a network costs.
+
+    Attributes:
+        network (str): Its name.
+        parameters (int): Parameters, classifier included.
+        gflops (float): Multiply-adds of its convolutions and classifier for
+            one clip, in units of 10^9, as the paper and its authors count.
+        output (tuple[int, ...]): C, T, H, W of the last convolution's output.
+    """
+
+    network: str
+    parameters: int
+    gflops: float
+    output: tuple[int, ...]
+
+
+def measure(
+    name: str, clip_len: int = 8, size: int = 112, in_channels: int = 3, num_classes: int = 400
+) -> Complexity:
+    """Measure a network on one clip.
+
+    Args:
+        name (str): Name that :func:`r21d_plugin.create_model` takes.
+        clip_len (int): Frames. Defaults to 8.
+        size (int): Height and width in pixels. Defaults to 112.
+        in_channels (int): Channels of a frame. Defaults to 3.
+        num_classes (int): Classes. Defaults to 400.
+
+    Raises:
+        InputError: If there is no such network.
+    """
+    model = create_model(name, num_classes, in_channels, clip_len).eval()
+    clip = torch.zeros(1, in_channels, clip_len, size, size)
+    with torch.no_grad():
+        output = model.backbone(clip)
+        operators = FlopAnalyzer(model, clip).unsupported_ops_warnings(False).by_operator()
+    return Complexity(
+        name,
+        sum(parameter.numel() for parameter in model.parameters()),
+        (operators['conv'] + operators['linear']) / 1e9,
+        tuple(output.shape[1:]),
+    )

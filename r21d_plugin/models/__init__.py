@@ -1,0 +1,23 @@
+"""Backbones, heads and recognizers."""
+
+from .head import ClipHead
+from .layers import Conv2D, Conv2Plus1D, Conv3D, ConvOverClip, factorized_channels
+from .recognizer import MultiClipRecognizer
+from .video_resnet import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, VideoResNet
+
+__all__ = [
+    'FR2D',
+    'R2D',
+    'R3D',
+    'ClipHead',
+    'Conv2D',
+    'Conv2Plus1D',
+    'Conv3D',
+    'ConvOverClip',
+    'MCx',
+    'MultiClipRecognizer',
+    'R2Plus1D',
+    'RMCx',
+    'VideoResNet',
+    'factorized_channels',
+]

@@ -1,0 +1,59 @@
+"""Classification of several clips of one video."""
+
+import torch.nn.functional as F
+from mmaction.models import I3DHead
+from mmaction.utils import SampleList
+from torch import Tensor
+
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class ClipHead(I3DHead):
+    """MMAction2's I3DHead, keeping the scores of each clip too.
+
+    Global average pooling over (T, H, W), dropout, one fully connected layer.
+    A tested video gets ``pred_score``, the mean of its clips' softmax as in
+    Section 4.1, and ``clip_scores``, those softmax scores (clips x classes),
+    which :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` reads.
+
+    Args:
+        num_classes (int): Number of classes.
+        in_channels (int): Channels of the feature map. Defaults to 512.
+        dropout_ratio (float): Probability of dropout, of which the paper uses
+            none. Defaults to 0.
+        average_clips (str): As in MMAction2's heads. Defaults to ``'prob'``.
+        **kwargs: Further arguments of I3DHead.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int = 512,
+        dropout_ratio: float = 0.0,
+        average_clips: str = 'prob',
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            num_classes,
+            in_channels,
+            dropout_ratio=dropout_ratio,
+            average_clips=average_clips,
+            **kwargs,
+        )
+
+    def predict_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> SampleList:
+        """Write the scores into the data samples.
+
+        Args:
+            cls_scores (Tensor): Logits, (videos * clips) x classes.
+            data_samples (SampleList): One per video.
+
+        Returns:
+            SampleList: The same, with predictions.
+        """
+        data_samples = super().predict_by_feat(cls_scores, data_samples)
+        clips = F.softmax(cls_scores, dim=-1).unflatten(0, (len(data_samples), -1))
+        for data_sample, clip_scores in zip(data_samples, clips, strict=True):
+            data_sample.set_field(clip_scores, 'clip_scores')
+        return data_samples

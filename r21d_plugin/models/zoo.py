@@ -1,0 +1,122 @@
+"""The networks by name, for people without configs."""
+
+from collections.abc import Mapping
+
+from mmengine.model import initialize
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..registry import MODELS
+from ..weights import check_match
+from .video_resnet import DEPTHS, VideoResNet
+
+CLIP_LEN = {18: 8, 34: 32}
+"""Frames of a clip in the paper's tables, by depth."""
+
+
+def _networks() -> dict[str, dict]:
+    families: dict[str, dict] = {
+        'r2d': dict(type='R2D'),
+        'fr2d': dict(type='FR2D'),
+        'r3d': dict(type='R3D'),
+        **{f'mc{x}': dict(type='MCx', x=x) for x in range(2, 6)},
+        **{f'rmc{x}': dict(type='RMCx', x=x) for x in range(2, 6)},
+        'r2plus1d': dict(type='R2Plus1D'),
+    }
+    return {
+        f'{name}_{depth}': dict(cfg, depth=depth)
+        for depth in DEPTHS
+        for name, cfg in families.items()
+    }
+
+
+NETWORKS: Mapping[str, dict] = _networks()
+"""Backbone config of every network of the paper, in the order of Table 2."""
+
+
+def list_models() -> list[str]:
+    """Names that :func:`create_model` takes."""
+    return list(NETWORKS)
+
+
+def backbone_cfg(name: str, clip_len: int | None = None) -> dict:
+    """Config of a backbone by name.
+
+    Args:
+        name (str): One of :func:`list_models`.
+        clip_len (int, optional): Frames of a clip, which only R2D depends on.
+            Defaults to the clip length of the paper's table: 8 at 18 layers,
+            32 at 34.
+
+    Raises:
+        InputError: If there is no such network.
+    """
+    if name not in NETWORKS:
+        raise InputError(f'no network {name!r}: choose from {", ".join(NETWORKS)}')
+    cfg = dict(NETWORKS[name])
+    if cfg['type'] == 'R2D':
+        cfg['clip_len'] = clip_len or CLIP_LEN[cfg['depth']]
+    return cfg
+
+
+class VideoClassifier(nn.Module):
+    """``clips -> backbone -> average over (T, H, W) -> fully connected``.
+
+    Args:
+        backbone (VideoResNet): The backbone.
+        num_classes (int): Classes.
+    """
+
+    def __init__(self, backbone: VideoResNet, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.fc = nn.Linear(backbone.feat_dim, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map normalised clips, N x C x T x H x W, to logits, N x classes."""
+        return self.fc(self.backbone(x).mean(dim=(2, 3, 4)))
+
+
+def create_model(
+    name: str,
+    num_classes: int = 400,
+    in_channels: int = 3,
+    clip_len: int | None = None,
+    weights: str | None = None,
+) -> VideoClassifier:
+    """Build a classifier from clips to logits.
+
+    Args:
+        name (str): One of :func:`list_models`, such as ``'r2plus1d_34'``.
+        num_classes (int): Classes. Defaults to 400 (Kinetics).
+        in_channels (int): Channels of the input: 3 for RGB, 2 for optical
+            flow. Defaults to 3.
+        clip_len (int, optional): Frames of a clip. Only R2D depends on it.
+            Defaults to 8 at 18 layers and 32 at 34.
+        weights (str, optional): Checkpoint (file or URL) of the same network,
+            as training writes it. Defaults to None: initialised as in the
+            paper.
+
+    Returns:
+        VideoClassifier: A plain module that maps normalised clips, N x C x T x H x W, to logits,
+        N x num_classes.
+
+    Raises:
+        InputError: If there is no such network, or the weights are not its.
+    """
+    backbone = MODELS.build(dict(backbone_cfg(name, clip_len), in_channels=in_channels))
+    model = VideoClassifier(backbone, num_classes)
+    if weights is None:
+        initialize(backbone, backbone.init_cfg)
+        nn.init.normal_(model.fc.weight, std=0.01)
+        nn.init.zeros_(model.fc.bias)
+    else:
+        checkpoint = CheckpointLoader.load_checkpoint(weights, map_location='cpu')
+        state_dict = {
+            key.replace('cls_head.fc_cls.', 'fc.'): value
+            for key, value in checkpoint.get('state_dict', checkpoint).items()
+        }
+        check_match(model, state_dict, weights)
+        model.load_state_dict(state_dict)
+    return model

@@ -1,0 +1,71 @@
+"""Train a recognizer: the script behind ``mim train r21d_plugin``."""
+
+import argparse
+from typing import Any
+
+from arguments import add_common_arguments, choose_work_dir, parse
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse MMAction2's arguments of training, ``--gpus`` and ``--device``."""
+    parser = argparse.ArgumentParser(description='Train a recognizer.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint, or from the latest one in the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument('--no-validate', action='store_true', help='do not validate while training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the clips per step (always on in our configs)',
+    )
+    parser.add_argument('--seed', type=int, help="random seed; default: the config's")
+    parser.add_argument(
+        '--diff-rank-seed', action='store_true', help='initialise each rank with a seed of its own'
+    )
+    parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN')
+    add_common_arguments(parser)
+    return parse(parser)
+
+
+def apply_args(cfg: Any, args: argparse.Namespace) -> None:
+    """Write the arguments into the config."""
+    choose_work_dir(cfg, args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        cfg.default_hooks.checkpoint.pop('save_best', None)
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        cfg.auto_scale_lr.enable = True
+    given = dict(
+        seed=args.seed,
+        diff_rank_seed=args.diff_rank_seed or None,
+        deterministic=args.deterministic or None,
+    )
+    given = {key: value for key, value in given.items() if value is not None}
+    cfg.randomness = dict(cfg.get('randomness') or {}, **given)
+
+
+def main() -> None:
+    """Train."""
+    args = parse_args()
+    from r21d_plugin.engine import launch
+
+    with launch.errors_in_one_line():
+        cfg = launch.load_config(args.config, args.cfg_options)
+        apply_args(cfg, args)
+        with launch.processes(cfg, args.launcher, args.device, args.gpus):
+            launch.build_runner(cfg, args.config).train()
+
+
+if __name__ == '__main__':
+    main()
