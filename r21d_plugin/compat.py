@@ -8,9 +8,14 @@ called before anything else of this package is imported.
 import importlib.machinery
 import importlib.util
 import sys
+from collections.abc import Callable
+from pickle import UnpicklingError
 from types import ModuleType
 
+import numpy as np
 import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from numpy._core import multiarray
 
 from .errors import InputError
 
@@ -73,16 +78,14 @@ def allow_mmengine_checkpoints() -> None:
 
     MMEngine 0.10.7 pickles its message hub, with numpy scalars inside, into
     every checkpoint and loads it without ``weights_only``, which torch 2.6 and
-    later refuse. Admitting these types keeps loading safe: none runs code.
+    later refuse. What is admitted here only holds data; of ``getattr``, which
+    the buffers pickle their methods with, no more than that use.
     """
-    import numpy as np
-    from mmengine.logging.history_buffer import HistoryBuffer
-    from numpy._core import multiarray
-
     scalars = {type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, bool)}
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
+            (statistics_method, 'builtins.getattr'),
             np.dtype,
             np.ndarray,
             (multiarray._reconstruct, 'numpy.core.multiarray._reconstruct'),
@@ -92,3 +95,14 @@ def allow_mmengine_checkpoints() -> None:
             *scalars,
         ]
     )
+
+
+def statistics_method(owner: type, name: str) -> Callable:
+    """Look up a statistic of MMEngine's HistoryBuffer, and nothing else.
+
+    Raises:
+        UnpicklingError: If something else is asked for.
+    """
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+        raise UnpicklingError(f'getattr({owner!r}, {name!r}) in a checkpoint')
+    return getattr(HistoryBuffer, name)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import decord
 import mmcv
 import numpy as np
 from mmaction.datasets.transforms import DecordInit
 from mmcv.transforms import BaseTransform
+from mmengine.fileio import FileClient
 
 from ..errors import InputError
 from ..registry import TRANSFORMS
@@ -38,12 +41,32 @@ def naming_the_video(filename: str) -> Iterator[None]:
 class DecordClipInit(DecordInit):
     """MMAction2's DecordInit, naming the video that cannot be opened.
 
+    decord 0.6.0 crashes the interpreter when it opens a truncated video from
+    memory, as DecordInit does, and reports an error when it opens it from a
+    file. So videos on disk are opened where they are, and those of another
+    backend from a temporary file.
+
     Args:
         io_backend (str): Where videos are stored, any of MMEngine's backends.
             Defaults to ``'disk'``.
         num_threads (int): Decoding threads. Defaults to 1.
         **kwargs: Arguments of the backend.
     """
+
+    def _get_video_reader(self, filename: str) -> decord.VideoReader:
+        path = Path(filename)
+        if not path.suffix:
+            path = path.with_suffix('.mp4')
+        if self.io_backend in ('disk', 'local'):
+            if not path.exists():
+                raise FileNotFoundError(path)
+            return decord.VideoReader(str(path), num_threads=self.num_threads)
+        if self.file_client is None:
+            self.file_client = FileClient(self.io_backend, **self.kwargs)
+        with NamedTemporaryFile(suffix=path.suffix) as file:
+            file.write(self.file_client.get(str(path)))
+            file.flush()
+            return decord.VideoReader(file.name, num_threads=self.num_threads)
 
     def transform(self, results: dict) -> dict:
         """Open ``filename``; add ``video_reader``, ``total_frames``, ``avg_fps``.
