@@ -1,25 +1,26 @@
-"""Build backend: setuptools, plus what mim needs of an editable install.
+"""Build backend: setuptools, plus two things that it cannot express.
 
 ``mim`` looks for a package at ``<folder of its metadata>/<name>`` and then at
 ``<folder of its metadata>/<first line of top_level.txt>``. An editable install
 keeps the metadata in site-packages and the package elsewhere, so that mim
 finds neither. Writing the absolute path of the package into ``top_level.txt``
 sends it to the checkout itself: nothing is copied, nothing goes stale.
+
+Every wheel also carries ``r21d_plugin_startup.pth`` (see that module).
 """
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from setuptools import build_meta
 from setuptools.build_meta import (
     build_sdist,
-    build_wheel,
     get_requires_for_build_editable,
     get_requires_for_build_sdist,
     get_requires_for_build_wheel,
     prepare_metadata_for_build_editable,
     prepare_metadata_for_build_wheel,
 )
+from wheel.wheelfile import WheelFile
 
 __all__ = [
     'build_editable',
@@ -33,6 +34,18 @@ __all__ = [
 ]
 
 PACKAGE = Path(__file__).resolve().parent / 'r21d_plugin'
+STARTUP = {'r21d_plugin_startup.pth': b'import r21d_plugin_startup\n'}
+
+
+def build_wheel(
+    wheel_directory: str,
+    config_settings: dict | None = None,
+    metadata_directory: str | None = None,
+) -> str:
+    """Build a wheel (PEP 517)."""
+    name = build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
+    rewrite(Path(wheel_directory, name), STARTUP)
+    return name
 
 
 def build_editable(
@@ -41,7 +54,19 @@ def build_editable(
     metadata_directory: str | None = None,
 ) -> str:
     """Build the wheel of an editable install (PEP 660)."""
-    with TemporaryDirectory() as metadata:
-        name = prepare_metadata_for_build_editable(metadata, config_settings)
-        Path(metadata, name, 'top_level.txt').write_text(f'{PACKAGE}\n')
-        return build_meta.build_editable(wheel_directory, config_settings, metadata)
+    name = build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
+    path = Path(wheel_directory, name)
+    top_level = f'{WheelFile(path).dist_info_path}/top_level.txt'
+    rewrite(path, {**STARTUP, top_level: f'{PACKAGE}\n'.encode()})
+    return name
+
+
+def rewrite(path: Path, files: dict[str, bytes]) -> None:
+    """Add files to a wheel, or replace them."""
+    with WheelFile(path) as wheel:
+        record = wheel.record_path
+        files = {name: wheel.read(name) for name in wheel.namelist() if name != record} | files
+    path.unlink()
+    with WheelFile(path, 'w') as wheel:
+        for name, content in files.items():
+            wheel.writestr(name, content)

@@ -2,28 +2,27 @@
 
 Every function steps aside where upstream is whole, and names the version that
 makes it unnecessary as far as one exists. :func:`apply` runs them all; it is
-called before anything else of this package is imported.
+called before anything else of this package is imported. What mmaction2's wheel
+lacks is in ``r21d_plugin_startup``, which has to work without this package.
 """
 
-import importlib.machinery
 import importlib.util
-import sys
 from collections.abc import Callable
 from pickle import UnpicklingError
-from types import ModuleType
 
 import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from numpy._core import multiarray
+from torch import Tensor, nn
 
-from .errors import InputError
+import r21d_plugin_startup
 
 
 def apply() -> None:
     """Repair the stack. Safe to call more than once."""
     require_mmcv()
-    stand_in_for_drn()
+    r21d_plugin_startup.install()
     allow_mmengine_checkpoints()
 
 
@@ -40,37 +39,6 @@ def require_mmcv() -> None:
         raise ImportError(
             "mmcv is missing: pip install 'r21d_plugin[lite]', or mmcv>=2.1,<2.2 for compiled ops"
         )
-
-
-def stand_in_for_drn() -> None:
-    """Stand in for ``mmaction.models.localizers.drn``.
-
-    The wheel of mmaction2 1.2.0 lacks the folder, so that ``import
-    mmaction.models`` fails; a git checkout has it. Unnecessary as soon as a
-    release ships it (https://github.com/open-mmlab/mmaction2/issues/2714).
-    """
-    root = importlib.util.find_spec('mmaction')
-    if root is None or not root.submodule_search_locations:
-        return
-    localizers = [f'{path}/models/localizers' for path in root.submodule_search_locations]
-    name = 'mmaction.models.localizers.drn'
-    finder = importlib.machinery.PathFinder
-    if name in sys.modules or finder.find_spec(name, localizers) is not None:
-        return
-
-    class DRN(torch.nn.Module):
-        """Absent from this build of mmaction2."""
-
-        def __init__(self, *args: object, **kwargs: object) -> None:
-            raise InputError(
-                "DRN is not in mmaction2's wheel: install mmaction2 from a git checkout to use it"
-            )
-
-    package, module = ModuleType(name), ModuleType(f'{name}.drn')
-    package.__path__ = []
-    module.DRN = package.DRN = DRN  # type: ignore[attr-defined]
-    package.drn = module  # type: ignore[attr-defined]
-    sys.modules[name], sys.modules[f'{name}.drn'] = package, module
 
 
 def allow_mmengine_checkpoints() -> None:
@@ -106,3 +74,26 @@ def statistics_method(owner: type, name: str) -> Callable:
     if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
         raise UnpicklingError(f'getattr({owner!r}, {name!r}) in a checkpoint')
     return getattr(HistoryBuffer, name)
+
+
+def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:
+    """Whether this convolution must not compute in bfloat16.
+
+    The bfloat16 weight gradient of a ``conv3d`` with 3 taps over time, stride
+    1 and padding 1 is garbage on the CPU, and another at each call, when its
+    input has two time steps: conv4_x of R3D and R(2+1)D at 8 frames, conv5_x
+    at 16. Seen in torch 2.13.0; float32 is right, and so are other lengths.
+
+    Args:
+        x (Tensor): Input, N x C x T x H x W.
+        conv (Conv3d): The convolution, with float32 weights under autocast.
+    """
+    return (
+        torch.is_autocast_enabled('cpu')
+        and torch.get_autocast_dtype('cpu') == torch.bfloat16
+        and torch.is_grad_enabled()
+        and x.device.type == 'cpu'
+        and x.shape[2] == 2
+        and conv.kernel_size[0] == 3
+        and conv.stride[0] == 1
+    )

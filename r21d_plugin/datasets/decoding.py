@@ -62,7 +62,7 @@ class DecordClipInit(DecordInit):
                 raise FileNotFoundError(path)
             return decord.VideoReader(str(path), num_threads=self.num_threads)
         if self.file_client is None:
-            self.file_client = FileClient(self.io_backend, **self.kwargs)
+            self.file_client: FileClient = FileClient(self.io_backend, **self.kwargs)
         with NamedTemporaryFile(suffix=path.suffix) as file:
             file.write(self.file_client.get(str(path)))
             file.flush()

@@ -12,8 +12,11 @@ these networks use them.
 
 from typing import Protocol, cast
 
+import torch
 from mmcv.cnn import build_norm_layer
-from torch import nn
+from torch import Tensor, nn
+
+from ..compat import bf16_weight_gradient_is_wrong
 
 Size = tuple[int, int, int]
 """Temporal extent, height and width."""
@@ -74,6 +77,13 @@ class Conv3D(nn.Conv3d):
             padding=same_padding(kernel_size),
             bias=False,
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve N x C x T x H x W."""
+        if bf16_weight_gradient_is_wrong(x, self):
+            with torch.autocast('cpu', enabled=False):
+                return super().forward(x.float()).to(torch.bfloat16)
+        return super().forward(x)
 
 
 class Conv2D(Conv3D):

@@ -1,0 +1,89 @@
+# The motion dataset (tools/data/make_motion.py): 8-frame clips of 56 x 56
+# pixels, networks of a quarter of the paper's width, for a CPU.
+_base_ = ['default_runtime.py', 'recognizer.py']
+
+num_classes = 10
+model = dict(
+    backbone=dict(base_channels=16),
+    cls_head=dict(num_classes=num_classes, in_channels=128),
+)
+
+dataset_type = 'r21d_plugin.LabelledVideoDataset'
+data_root = 'data/motion/videos_train'
+data_root_val = 'data/motion/videos_val'
+ann_file_train = 'data/motion/motion_train_list_videos.txt'
+ann_file_val = 'data/motion/motion_val_list_videos.txt'
+
+# Not mirrored: the mirror image of a motion is another class.
+train_pipeline = [
+    dict(type='r21d_plugin.DecordClipInit'),
+    dict(type='r21d_plugin.SampleClips', clip_len=8),
+    dict(type='r21d_plugin.DecordClipDecode', scale=(64, 64)),
+    dict(type='RandomCrop', size=56),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+val_pipeline = [
+    dict(type='r21d_plugin.DecordClipInit'),
+    dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=1, test_mode=True),
+    dict(type='r21d_plugin.DecordClipDecode', scale=(64, 64)),
+    dict(type='CenterCrop', crop_size=56),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs', meta_keys=('img_shape', 'filename')),
+]
+test_pipeline = [
+    dict(type='r21d_plugin.DecordClipInit'),
+    dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=10, test_mode=True),
+    *val_pipeline[2:],
+]
+
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=False,  # see EpochSeedHook
+    sampler=dict(type='r21d_plugin.EpochSizeSampler', epoch_size=1000),
+    dataset=dict(
+        type=dataset_type,
+        ann_file=ann_file_train,
+        data_prefix=dict(video=data_root),
+        num_classes=num_classes,
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        ann_file=ann_file_val,
+        data_prefix=dict(video=data_root_val),
+        num_classes=num_classes,
+        pipeline=val_pipeline,
+        test_mode=True,
+    ),
+)
+test_dataloader = dict(
+    batch_size=4,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        ann_file=ann_file_val,
+        data_prefix=dict(video=data_root_val),
+        num_classes=num_classes,
+        pipeline=test_pipeline,
+        test_mode=True,
+    ),
+)
+
+# The paper's recipe in small: warm-up, then steps of a tenth.
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6, val_interval=1)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4))
+auto_scale_lr = dict(enable=True, base_batch_size=16)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True),
+    dict(type='MultiStepLR', milestones=[4, 5], gamma=0.1),
+]

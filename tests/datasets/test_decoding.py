@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from conftest import write_video
+from mmengine.dataset import Compose
+
+from r21d_plugin import InputError
+
+
+def pipeline(
+    decode, clip_len=8, num_clips=10, test_mode=True, init='r21d_plugin.DecordClipInit', **kw
+):
+    sample = dict(
+        type='r21d_plugin.SampleClips', clip_len=clip_len, num_clips=num_clips, test_mode=test_mode
+    )
+    return Compose([dict(type=init, **kw), sample, *decode])
+
+
+OURS = [dict(type='r21d_plugin.DecordClipDecode', scale=(171, 128))]
+THEIRS = [dict(type='DecordDecode'), dict(type='Resize', scale=(171, 128), keep_ratio=False)]
+
+
+def video(path):
+    return dict(filename=str(path), start_index=0, modality='RGB', label=0)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_video(tmp_path / 'a.mp4', frames=30, size=(200, 152))
+
+
+@pytest.mark.parametrize(('clip_len', 'num_clips'), [(8, 1), (8, 10), (16, 10), (64, 3)])
+def test_bit_exact_with_mmaction(path, clip_len, num_clips):
+    ours = pipeline(OURS, clip_len, num_clips)(video(path))
+    theirs = pipeline(THEIRS, clip_len, num_clips, init='DecordInit')(video(path))
+    np.testing.assert_array_equal(ours['imgs'], theirs['imgs'])
+    for key in ('frame_inds', 'img_shape', 'original_shape', 'scale_factor', 'keep_ratio'):
+        np.testing.assert_array_equal(ours[key], theirs[key])
+
+
+def test_decodes_each_frame_once(path, monkeypatch):
+    import decord
+
+    decoded = []
+    next_frame = decord.VideoReader.next
+    monkeypatch.setattr(
+        decord.VideoReader, 'next', lambda self: decoded.append(1) or next_frame(self)
+    )
+    results = pipeline(OURS, clip_len=16, num_clips=10)(video(path))
+    assert len(results['imgs']) == 160
+    assert len(decoded) == len(np.unique(results['frame_inds'])) <= 30
+
+
+def test_no_two_images_share_memory(path):
+    imgs = pipeline(OURS, clip_len=16, num_clips=10)(video(path))['imgs']
+    before = np.array(imgs)
+    imgs[0][:] = 0
+    np.testing.assert_array_equal(before[1:], imgs[1:])
+
+
+def test_short_videos_loop(tmp_path):
+    path = write_video(tmp_path / 'short.mp4', frames=3)
+    results = pipeline(OURS, clip_len=8, num_clips=2)(video(path))
+    assert results['frame_inds'].tolist() == [0, 1, 2, 0, 1, 2, 0, 1] * 2
+    assert len(results['imgs']) == 16
+
+
+@pytest.mark.parametrize('num_clips', [1, 10])
+def test_backends(path, tmp_path, num_clips):
+    import lmdb
+
+    with lmdb.open(str(tmp_path / 'db')) as db, db.begin(write=True) as transaction:
+        transaction.put(b'a.mp4', path.read_bytes())
+    kwargs = dict(io_backend='lmdb', db_path=str(tmp_path / 'db'))
+    stored = pipeline(OURS, num_clips=num_clips, **kwargs)(video('a.mp4'))
+    on_disk = pipeline(OURS, num_clips=num_clips)(video(path))
+    np.testing.assert_array_equal(stored['imgs'], on_disk['imgs'])
+
+
+def test_missing_video(tmp_path):
+    with pytest.raises(InputError, match=r'nope\.mp4: no such video'):
+        pipeline(OURS)(video(tmp_path / 'nope.mp4'))
+
+
+@pytest.mark.parametrize('content', [b'', b'hello', bytes(range(256)) * 20])
+def test_not_a_video(tmp_path, content):
+    path = tmp_path / 'bad.mp4'
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r'bad\.mp4: does not decode') as error:
+        pipeline(OURS)(video(path))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('part', [0.1, 0.5, 0.9])
+def test_truncated_video(path, part):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(InputError, match=r'a\.mp4: does not decode'):
+        pipeline(OURS)(video(path))

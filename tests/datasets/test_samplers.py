@@ -1,0 +1,75 @@
+from collections import Counter
+from itertools import chain
+
+import pytest
+
+from r21d_plugin import InputError
+from r21d_plugin.datasets import EpochSizeSampler, samplers
+
+
+def epochs(sampler, count, first=0):
+    out = []
+    for epoch in range(first, first + count):
+        sampler.set_epoch(epoch)
+        out.append(list(sampler))
+    return out
+
+
+def on_rank(monkeypatch, rank, world_size, *args, **kwargs):
+    monkeypatch.setattr(samplers, 'get_dist_info', lambda: (rank, world_size))
+    return EpochSizeSampler(*args, **kwargs)
+
+
+@pytest.mark.parametrize('epoch_size', [1, 3, 10, 23, 100])
+def test_every_video_before_any_repeats(epoch_size):
+    sampler = EpochSizeSampler(range(10), epoch_size, seed=0)
+    assert len(sampler) == epoch_size
+    stream = list(chain(*epochs(sampler, 60)))
+    assert len(stream) == 60 * epoch_size
+    for start in range(0, len(stream) - 9, 10):
+        assert sorted(stream[start : start + 10]) == list(range(10))
+
+
+def test_rounds_are_reshuffled():
+    first, second = epochs(EpochSizeSampler(range(50), 50, seed=0), 2)
+    assert first != second
+
+
+def test_reproducible_from_seed_and_epoch():
+    whole = epochs(EpochSizeSampler(range(10), 7, seed=3), 6)
+    resumed = epochs(EpochSizeSampler(range(10), 7, seed=3), 3, first=3)
+    assert resumed == whole[3:]
+    assert epochs(EpochSizeSampler(range(10), 7, seed=4), 6) != whole
+
+
+@pytest.mark.parametrize('world_size', [2, 3, 8])
+def test_ranks_share_an_epoch_without_overlap(monkeypatch, world_size):
+    size = 12 * world_size
+    ranks = [
+        on_rank(monkeypatch, r, world_size, range(size), size, seed=0) for r in range(world_size)
+    ]
+    assert {len(sampler) for sampler in ranks} == {12}
+    for epoch in range(3):
+        union = Counter(chain(*(epochs(sampler, 1, epoch)[0] for sampler in ranks)))
+        assert union == Counter(range(size))
+
+
+def test_ranks_have_equal_length_when_the_epoch_does_not_divide(monkeypatch):
+    ranks = [on_rank(monkeypatch, r, 4, range(100), 10, seed=0) for r in range(4)]
+    lengths = [len(epochs(sampler, 1)[0]) for sampler in ranks]
+    assert lengths == [3, 3, 3, 3]
+
+
+def test_kinetics_size_is_quick_and_exact():
+    sampler = EpochSizeSampler(range(240_000), 1_000_000, seed=0)
+    counts = Counter(epochs(sampler, 1, first=44)[0])
+    assert len(counts) == 240_000
+    assert set(counts.values()) <= {3, 4, 5, 6}
+    assert sum(counts.values()) == 1_000_000
+
+
+def test_bad_sizes():
+    with pytest.raises(InputError, match='epoch_size=0'):
+        EpochSizeSampler(range(10), 0)
+    with pytest.raises(InputError, match='empty'):
+        EpochSizeSampler([], 10)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from r21d_plugin.datasets import SampleClips
+
+
+def starts(frames, clip_len, num_clips, **kwargs):
+    sample = SampleClips(clip_len=clip_len, num_clips=num_clips, **kwargs)
+    results = sample.transform(dict(total_frames=frames, start_index=0))
+    inds = results['frame_inds'].reshape(num_clips, clip_len)
+    np.testing.assert_array_equal(np.diff(inds) % frames, 1 % frames)
+    return inds[:, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ('frames', 'clip_len', 'num_clips'), [(300, 8, 10), (72, 32, 10), (33, 32, 4)]
+)
+def test_test_clips_are_the_authors(frames, clip_len, num_clips):
+    needed = frames - clip_len
+    expected = [int(i * needed / (num_clips - 1)) for i in range(num_clips)]
+    assert starts(frames, clip_len, num_clips, test_mode=True) == expected
+    assert expected[0] == 0
+    assert expected[-1] == needed
+
+
+def test_a_single_test_clip_is_the_middle_one():
+    assert starts(100, 8, 1, test_mode=True) == [46]
+
+
+def test_a_short_video_starts_at_its_first_frame():
+    assert starts(5, 8, 10, test_mode=True) == [0] * 10
+
+
+def test_training_clips_start_anywhere_uniformly():
+    np.random.seed(0)
+    counts = np.bincount([starts(20, 8, 1)[0] for _ in range(6500)])
+    assert len(counts) == 13
+    assert counts.min() > 400
+    assert counts.max() < 600

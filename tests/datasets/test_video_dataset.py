@@ -1,0 +1,39 @@
+import pytest
+
+from r21d_plugin import InputError
+from r21d_plugin.datasets import LabelledVideoDataset
+
+
+def dataset(tmp_path, text, num_classes=3):
+    path = tmp_path / 'list.txt'
+    path.write_text(text)
+    return LabelledVideoDataset(
+        str(path), num_classes, data_prefix=dict(video='videos'), pipeline=[]
+    )
+
+
+def test_reads_mmactions_annotation_files(tmp_path):
+    data = dataset(tmp_path, 'a.mp4 0\r\nsome where/b c.mp4 2\n\n')
+    assert len(data) == 2
+    info = data.get_data_info(1)
+    assert (info['filename'], info['label']) == ('videos/some where/b c.mp4', 2)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('a.mp4 0\nb.mp4 3\n', 'line 2: label 3 is out of range: the config has 3 classes, 0 to 2'),
+        ('a.mp4\n', "line 1: 'a.mp4' is not a path and a label"),
+        ('a.mp4 dancing\n', "line 1: 'a.mp4 dancing' is not a path and a label"),
+        ('a.mp4 -1\n', "line 1: 'a.mp4 -1' is not a path and a label"),
+    ],
+)
+def test_names_the_line_that_is_wrong(tmp_path, text, message):
+    with pytest.raises(InputError) as error:
+        dataset(tmp_path, text)
+    assert str(error.value) == f'{tmp_path}/list.txt, {message}'
+
+
+def test_missing_annotation_file():
+    with pytest.raises(InputError, match=r'nope\.txt: no such annotation file'):
+        LabelledVideoDataset('nope.txt', 3, pipeline=[])

@@ -1,0 +1,61 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from r21d_plugin import InputError
+from r21d_plugin.engine import ClassCountHook, EpochSeedHook
+
+
+class RandomNumbers(Dataset):
+    """What the transforms draw, sample by sample."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return float(np.random.rand()), float(torch.rand(()))
+
+
+def epochs(loader, seed, numbers):
+    hook, out = EpochSeedHook(), []
+    for epoch in numbers:
+        runner = SimpleNamespace(
+            seed=seed, epoch=epoch, train_loop=SimpleNamespace(dataloader=loader)
+        )
+        hook.before_train_epoch(runner)
+        out.append([torch.stack(batch).tolist() for batch in loader] + [torch.rand(1).item()])
+    return out
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_resumed_run_draws_what_the_unbroken_one_does(workers):
+    loader = DataLoader(RandomNumbers(), batch_size=2, num_workers=workers)
+    whole = epochs(loader, 0, range(4))
+    torch.rand(100), np.random.rand(100)  # another history
+    assert epochs(loader, 0, range(2, 4)) == whole[2:]
+    assert len({str(epoch) for epoch in whole}) == 4
+    assert epochs(loader, 1, range(4)) != whole
+
+
+def test_persistent_workers_are_refused():
+    loader = DataLoader(RandomNumbers(), num_workers=1, persistent_workers=True)
+    with pytest.raises(InputError, match='persistent_workers=True'):
+        epochs(loader, 0, [0])
+
+
+@pytest.mark.parametrize(('dataset', 'head', 'fits'), [(5, 5, True), (5, 7, True), (7, 5, False)])
+def test_class_count(dataset, head, fits):
+    runner = SimpleNamespace(
+        model=SimpleNamespace(cls_head=SimpleNamespace(num_classes=head)),
+        train_dataloader=SimpleNamespace(
+            dataset=SimpleNamespace(num_classes=dataset, ann_file='list.txt')
+        ),
+    )
+    if fits:
+        ClassCountHook().before_train(runner)
+    else:
+        with pytest.raises(InputError, match=r'list\.txt has 7 classes and the head 5'):
+            ClassCountHook().before_train(runner)

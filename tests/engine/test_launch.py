@@ -1,0 +1,98 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from r21d_plugin import InputError
+from r21d_plugin.engine import launch
+
+
+@pytest.fixture
+def no_launcher(monkeypatch):
+    for variable in launch.PROCESS_COUNT.values():
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+
+
+@pytest.mark.parametrize('gpus', [1, 2, 8])
+def test_more_gpus_than_there_are(no_launcher, monkeypatch, gpus):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus - 1)
+    with (
+        pytest.raises(InputError, match=rf'{gpus} GPU\(s\) asked for and {gpus - 1} found'),
+        launch.processes(Config(), 'none', gpus=gpus),
+    ):
+        pass
+
+
+def test_several_gpus_start_a_process_each(no_launcher, monkeypatch):
+    started = []
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 8)
+    monkeypatch.setattr('sys.argv', ['train.py', 'config.py', '--gpus', '8'])
+    monkeypatch.setattr('torch.distributed.run.main', started.append)
+    with pytest.raises(SystemExit) as stop, launch.processes(Config(), 'none', gpus=8):
+        pytest.fail('the parent trains')
+    assert stop.value.code == 0
+    assert started == [
+        [
+            '--standalone',
+            '--nproc-per-node=8',
+            'train.py',
+            'config.py',
+            '--gpus',
+            '8',
+            '--launcher',
+            'pytorch',
+        ]
+    ]
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_launcher_that_did_not_start_us(no_launcher, launcher):
+    with (
+        pytest.raises(InputError, match=f'--launcher {launcher} without its processes'),
+        launch.processes(Config(), launcher, device='cpu'),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(('device', 'gpus'), [('cpu', None), (None, 0), (None, None)])
+def test_the_cpu(no_launcher, monkeypatch, device, gpus):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    cfg = Config()
+    with launch.processes(cfg, 'none', device, gpus):
+        assert cfg.launcher == 'none'
+
+
+def test_gpu_per_process_under_a_launcher(no_launcher, monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '16')
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '8')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
+    with (
+        pytest.raises(InputError, match=r'8 GPU\(s\) asked for and 4 found'),
+        launch.processes(Config(), 'pytorch'),
+    ):
+        pass
+
+
+def test_errors_in_one_line(capsys):
+    inside_a_worker = (
+        'Caught InputError in DataLoader worker process 0.\nOriginal Traceback (most recent call '
+        'last):\n  File "x.py", line 1\nr21d_plugin.errors.InputError: a.mp4: does not decode\n'
+    )
+    for message in ('a.mp4: does not decode', inside_a_worker):
+        with pytest.raises(SystemExit) as stop, launch.errors_in_one_line():
+            raise InputError(message)
+        assert stop.value.code == 'error: a.mp4: does not decode'
+
+
+def test_defects_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), launch.errors_in_one_line():
+        _ = 1 / 0
+
+
+def test_load_config(tmp_path):
+    with pytest.raises(InputError, match=r'nope\.py: no such config file'):
+        launch.load_config('nope.py')
+    bad = tmp_path / 'bad.py'
+    bad.write_text('model = dict(')
+    with pytest.raises(InputError, match=r'bad\.py: SyntaxError'):
+        launch.load_config(str(bad))

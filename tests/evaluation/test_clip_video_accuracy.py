@@ -1,0 +1,75 @@
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+
+from r21d_plugin.evaluation import ClipVideoAccuracy
+
+
+def one_hot_scores(*winners, classes=6):
+    """Clips whose top class is given, with the same margin each."""
+    return torch.nn.functional.one_hot(torch.tensor(winners), classes) * 0.4 + 0.1
+
+
+def evaluate(samples):
+    metric = ClipVideoAccuracy()
+    metric.process(None, samples)
+    return metric.evaluate(len(samples))
+
+
+def test_counts_clips_and_videos():
+    samples = [
+        dict(
+            clip_scores=one_hot_scores(0, 0, 1), gt_label=torch.tensor([0])
+        ),  # 2 clips, video right
+        dict(
+            clip_scores=one_hot_scores(1, 1, 2), gt_label=torch.tensor([2])
+        ),  # 1 clip, video wrong
+    ]
+    metrics = evaluate(samples)
+    assert metrics == {'clip@1': 0.5, 'video@1': 0.5, 'video@5': 1.0}
+
+
+def test_video_scores_average_softmax_not_logits():
+    logits = torch.tensor([[9.0, 0, 0], [0, 1.5, 0], [0, 1.5, 0], [0, 1.5, 0]])
+    assert logits.mean(0).argmax() == 0
+    assert logits.softmax(1).mean(0).argmax() == 1
+    metrics = evaluate([dict(pred_score=logits, gt_label=torch.tensor([1]))])
+    assert metrics['video@1'] == 1
+    assert metrics['clip@1'] == 0.75
+
+
+def test_a_single_score_is_a_single_clip():
+    metrics = evaluate([dict(pred_score=torch.tensor([0.2, 0.8]), gt_label=torch.tensor([1]))])
+    assert metrics == {'clip@1': 1.0, 'video@1': 1.0, 'video@5': 1.0}
+
+
+def test_video_at_5():
+    scores = torch.linspace(1, 0, 10)[None].softmax(1)
+    for label, hit in [(4, 1.0), (5, 0.0)]:
+        metrics = evaluate([dict(clip_scores=scores, gt_label=torch.tensor([label]))])
+        assert metrics['video@5'] == hit
+
+
+def test_padding_of_distributed_testing_does_not_count(monkeypatch):
+    """Three videos on two ranks: the second rank's last result is padding."""
+    right = dict(clip_scores=one_hot_scores(0), gt_label=torch.tensor([0]))
+    wrong = dict(clip_scores=one_hot_scores(1), gt_label=torch.tensor([0]))
+    ranks = []
+    for samples in ([right, wrong], [wrong, right]):  # videos 0, 2 and 1, 0 again
+        metric = ClipVideoAccuracy()
+        metric.process(None, samples)
+        ranks.append(metric)
+
+    def gather(results, size, *args, **kwargs):
+        merged = [r for pair in zip(*(m.results for m in ranks), strict=True) for r in pair]
+        return merged[:size]
+
+    monkeypatch.setattr('mmengine.evaluator.metric.collect_results', gather)
+    assert ranks[0].evaluate(3)['video@1'] == pytest.approx(1 / 3)
+
+
+def test_names_carry_no_prefix():
+    sample = dict(clip_scores=one_hot_scores(0), gt_label=torch.tensor([0]))
+    evaluator = Evaluator(ClipVideoAccuracy())
+    evaluator.process([sample])
+    assert set(evaluator.evaluate(1)) == {'clip@1', 'video@1', 'video@5'}

@@ -1,0 +1,69 @@
+import copy
+
+import pytest
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+
+CFG = dict(
+    type='r21d_plugin.MultiClipRecognizer',
+    backbone=dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4),
+    cls_head=dict(type='r21d_plugin.ClipHead', num_classes=5, in_channels=32),
+    data_preprocessor=dict(
+        type='ActionDataPreprocessor', mean=[110.0] * 3, std=[58.0] * 3, format_shape='NCTHW'
+    ),
+)
+
+
+def batch(videos=3, views=5):
+    generator = torch.Generator().manual_seed(0)
+    shape = (views, 3, 8, 32, 32)
+    inputs = [torch.randint(256, shape, generator=generator).byte() for _ in range(videos)]
+    return dict(inputs=inputs, data_samples=[ActionDataSample() for _ in range(videos)])
+
+
+@pytest.fixture
+def recognizer():
+    torch.manual_seed(0)
+    return MODELS.build(CFG).eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('limit', [1, 2, 4, 7, 100])
+def test_chunks_change_nothing(recognizer, limit):
+    whole = recognizer.test_step(batch())
+    recognizer.test_cfg = dict(max_testing_views=limit)
+    seen = []
+    recognizer.backbone.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    chunked = recognizer.test_step(batch())
+    assert max(seen) <= limit
+    assert sum(seen) == 15
+    for a, b in zip(whole, chunked, strict=True):
+        torch.testing.assert_close(a.clip_scores, b.clip_scores)
+        torch.testing.assert_close(a.pred_score, b.pred_score)
+
+
+@torch.no_grad()
+def test_agrees_with_mmactions_recognizer(recognizer):
+    cfg = copy.deepcopy(CFG)
+    cfg['type'] = 'Recognizer3D'
+    cfg['cls_head'].update(type='I3DHead', dropout_ratio=0, average_clips='prob')
+    theirs = MODELS.build(cfg).eval()
+    theirs.load_state_dict(recognizer.state_dict())
+    for a, b in zip(recognizer.test_step(batch()), theirs.test_step(batch()), strict=True):
+        torch.testing.assert_close(a.pred_score, b.pred_score)
+        assert torch.equal(a.pred_label, b.pred_label)
+
+
+@torch.no_grad()
+def test_video_score_is_the_mean_of_the_clips_softmax(recognizer):
+    sample = recognizer.test_step(batch(videos=1))[0]
+    assert sample.clip_scores.shape == (5, 5)
+    torch.testing.assert_close(sample.clip_scores.sum(dim=1), torch.ones(5))
+    torch.testing.assert_close(sample.pred_score, sample.clip_scores.mean(dim=0))
+
+
+def test_extract_feat(recognizer):
+    clips = torch.randn(2, 1, 3, 8, 32, 32)
+    assert recognizer(clips, mode='tensor', stage='backbone').shape == (2, 32, 1, 2, 2)
+    assert recognizer(clips, mode='tensor', stage='head').shape == (2, 5)

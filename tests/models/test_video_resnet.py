@@ -1,0 +1,240 @@
+import pytest
+import torch
+from mmaction.registry import MODELS
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from r21d_plugin import InputError, create_model, list_models
+from r21d_plugin.models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, factorized_channels
+from r21d_plugin.models.zoo import backbone_cfg
+
+TIME_OUT = dict(r2d=1, fr2d=8, r3d=1, r2plus1d=1, mc2=8, mc3=8, mc4=4, mc5=2)
+TIME_OUT |= dict(rmc2=1, rmc3=1, rmc4=2, rmc5=4)
+"""Time steps of the last feature map of an 8-frame clip (the authors' table)."""
+
+EIGHTEEN = [name for name in list_models() if name.endswith('18')]
+
+
+def build(name, **kwargs):
+    cfg = backbone_cfg(name, kwargs.pop('clip_len', 8))
+    return MODELS.build(dict(cfg, type=f'r21d_plugin.{cfg["type"]}', **kwargs))
+
+
+@pytest.mark.parametrize('name', list_models())
+def test_forward_backward_and_state_dict(name):
+    net = build(name, base_channels=4)
+    clips = torch.randn(2, 3, 8, 32, 32, requires_grad=True)
+    out = net(clips)
+    assert out.shape == (2, 32, TIME_OUT[name[:-3]], 2, 2)
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+    assert clips.grad.abs().sum() > 0
+
+    twin = build(name, base_channels=4)
+    twin.load_state_dict(net.state_dict())
+    net.eval(), twin.eval()
+    torch.testing.assert_close(net(clips), twin(clips), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ('name', 'parameters'),
+    [
+        ('r2plus1d_18', 33_370_839),
+        ('r2plus1d_34', 63_697_175),
+        ('r3d_18', 33_371_472),
+        ('mc3_18', 11_695_440),
+    ],
+)
+def test_exact_parameter_counts(name, parameters):
+    assert sum(p.numel() for p in create_model(name).parameters()) == parameters
+
+
+def test_block_wise_midplanes_are_torchvisions():
+    net = R2Plus1D(18, midplanes='block')
+    assert sum(p.numel() for p in net.parameters()) + 512 * 400 + 400 == 31_505_325
+    assert net.layer2[0].conv2[0][0].out_channels == 230  # its first convolution's
+    assert R2Plus1D(18).layer2[0].conv2[0][0].out_channels == 288
+
+
+def test_key_names_are_torchvisions():
+    keys = set(R2Plus1D(18, base_channels=4).state_dict())
+    assert {'stem.0.weight', 'stem.3.weight', 'layer1.0.conv1.0.3.weight'} <= keys
+    assert {'layer2.0.downsample.0.weight', 'layer2.0.downsample.1.bias'} <= keys
+    assert 'layer1.0.downsample.0.weight' not in keys
+    assert {'stem.0.weight', 'stem.1.weight', 'layer1.0.conv1.0.weight'} <= set(
+        R3D(18).state_dict()
+    )
+
+
+def test_conv1_has_45_mid_channels():
+    assert R2Plus1D(18).stem[0].out_channels == 45
+    assert factorized_channels(3, 64, t=3, d=7) == 83
+    assert factorized_channels(64, 64) == 144
+
+
+@pytest.mark.parametrize('name', EIGHTEEN)
+@pytest.mark.parametrize(
+    ('frames', 'height', 'width', 'channels'), [(5, 40, 25, 2), (16, 17, 32, 5)]
+)
+def test_any_clip_length_size_and_channels(name, frames, height, width, channels):
+    net = build(name, clip_len=frames, in_channels=channels, base_channels=4).eval()
+    with torch.no_grad():
+        out = net(torch.randn(1, channels, frames, height, width))
+    assert out.shape[:2] == (1, 32)
+    assert out.shape[3:] == (-(-height // 16), -(-width // 16))
+
+
+def test_mixed_networks_change_form_at_group_x():
+    kernels = [
+        conv.weight.shape[2]
+        for conv in MCx(18, x=3, base_channels=4).modules()
+        if isinstance(conv, nn.Conv3d) and conv.weight.shape[3] > 1
+    ]
+    assert kernels == [3] * 5 + [1] * 12
+    kernels = [
+        conv.weight.shape[2]
+        for conv in RMCx(18, x=3, base_channels=4).modules()
+        if isinstance(conv, nn.Conv3d) and conv.weight.shape[3] > 1
+    ]
+    assert kernels == [1] * 5 + [3] * 12
+
+
+def test_fr2d_sees_frames_one_by_one():
+    net = FR2D(18, base_channels=4).eval()
+    clip = torch.randn(1, 3, 4, 32, 32)
+    whole = net(clip)
+    alone = torch.cat([net(frame) for frame in clip.split(1, dim=2)], dim=2)
+    torch.testing.assert_close(whole, alone)
+
+
+def test_r2d_is_a_2d_network_on_3l_channels():
+    net = R2D(18, clip_len=4, base_channels=4).eval()
+    clip = torch.randn(1, 3, 4, 32, 32)
+    weight = net.stem[0].weight
+    folded = nn.functional.conv2d(clip.flatten(1, 2), weight.flatten(1, 2), stride=2, padding=3)
+    torch.testing.assert_close(net.stem[0](clip)[:, :, 0], folded)
+
+
+def test_recipe_of_norm_and_initialisation():
+    net = R3D(18)
+    net.init_weights()
+    norms = [m for m in net.modules() if isinstance(m, _BatchNorm)]
+    assert {(m.eps, m.momentum) for m in norms} == {(1e-3, 0.1)}
+    assert all(not isinstance(m, nn.Conv3d) or m.bias is None for m in net.modules())
+    weight = net.layer3[1].conv1[0].weight
+    fan_out = 256 * 27
+    assert weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.01)
+    assert not any(isinstance(m, nn.MaxPool3d) for m in net.modules())
+
+
+def test_out_indices():
+    net = R2Plus1D(18, base_channels=4, out_indices=(0, 2, 3))
+    shapes = [tuple(f.shape[1:]) for f in net(torch.randn(1, 3, 8, 32, 32))]
+    assert shapes == [(4, 8, 16, 16), (16, 2, 4, 4), (32, 1, 2, 2)]
+
+
+def test_frozen_stages_stay_frozen_in_training():
+    net = R2Plus1D(18, base_channels=4, frozen_stages=2)
+    net.train()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    out = net(torch.randn(2, 3, 8, 32, 32))
+    out.sum().backward()
+    for name, parameter in net.named_parameters():
+        frozen = name.startswith(('stem', 'layer1', 'layer2'))
+        assert parameter.requires_grad != frozen
+        assert (parameter.grad is None) == frozen
+    for name, value in net.state_dict().items():
+        if name.endswith('running_mean'):
+            frozen = name.startswith(('stem', 'layer1', 'layer2'))
+            assert torch.equal(value, before[name]) == frozen
+
+
+def test_norm_eval():
+    net = R3D(18, base_channels=4, norm_eval=True).train()
+    assert net.training
+    assert not any(m.training for m in net.modules() if isinstance(m, _BatchNorm))
+
+
+@pytest.mark.parametrize('name', ['r2plus1d_18', 'r3d_18', 'fr2d_18'])
+def test_with_cp_changes_nothing_but_memory(name):
+    torch.manual_seed(0)
+    plain, recomputing = build(name, base_channels=4), build(name, base_channels=4, with_cp=True)
+    recomputing.load_state_dict(plain.state_dict())
+    clips = torch.randn(2, 3, 8, 32, 32)
+    for net in (plain, recomputing):
+        net.train()
+        net(clips).square().mean().backward()
+    for (key, a), b in zip(
+        plain.state_dict().items(), recomputing.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(a, b, rtol=0, atol=0, msg=key)
+    for a, b in zip(plain.parameters(), recomputing.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+
+
+@pytest.mark.parametrize('name', EIGHTEEN)
+def test_torch_compile_and_export_agree(name):
+    net = build(name, base_channels=4).eval()
+    clip = torch.randn(1, 3, 8, 32, 32)
+    with torch.no_grad():
+        expected = net(clip)
+        exported = torch.export.export(net, (clip,)).module()(clip)
+        traced = torch.jit.trace(net, clip)(clip)
+    torch.testing.assert_close(exported, expected)
+    torch.testing.assert_close(traced, expected)
+    explanation = torch._dynamo.explain(net)(clip)
+    assert explanation.graph_break_count == 0
+
+
+@pytest.mark.parametrize(
+    ('cls', 'kwargs', 'named'),
+    [
+        (R2Plus1D, dict(depth=50), 'depth=50'),
+        (MCx, dict(depth=18, x=1), 'x=1'),
+        (RMCx, dict(depth=18, x=6), 'x=6'),
+        (R2Plus1D, dict(depth=18, midplanes='all'), "midplanes='all'"),
+        (R3D, dict(depth=18, out_indices=(4,)), 'out_indices=(4,)'),
+        (R3D, dict(depth=18, frozen_stages=5), 'frozen_stages=5'),
+    ],
+)
+def test_bad_arguments_are_named(cls, kwargs, named):
+    with pytest.raises(InputError) as error:
+        cls(**kwargs)
+    assert named in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_r2d_refuses_another_clip_length():
+    net = R2D(18, clip_len=8, base_channels=4)
+    with pytest.raises(InputError, match='clips of 8 frames and got 16'):
+        net(torch.randn(1, 3, 16, 32, 32))
+
+
+@pytest.mark.parametrize('name', ['r2plus1d_18', 'r3d_18'])
+def test_bf16_gradients_on_the_cpu(name):
+    """conv4_x sees two time steps, where torch 2.13's own gradient is garbage."""
+    torch.manual_seed(0)
+    net = build(name, base_channels=8, norm_eval=True).train()
+    clips = torch.randn(2, 3, 8, 32, 32)
+    gradients = []
+    for enabled in (False, True):
+        net.zero_grad()
+        with torch.autocast('cpu', dtype=torch.bfloat16, enabled=enabled):
+            out = net(clips)
+        out.float().square().mean().backward()
+        gradients.append([p.grad.clone() for p in net.parameters()])
+    for (key, _), exact, bf16 in zip(net.named_parameters(), *gradients, strict=True):
+        error = (bf16 - exact).norm() / exact.norm()
+        assert error < 0.2, key
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+@pytest.mark.parametrize('name', EIGHTEEN)
+def test_amp_on_a_gpu(name):
+    net = build(name, base_channels=8).cuda()
+    clips = torch.randn(2, 3, 8, 32, 32, device='cuda')
+    with torch.autocast('cuda', dtype=torch.float16):
+        out = net(clips)
+    out.float().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters())

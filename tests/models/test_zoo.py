@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from r21d_plugin import InputError, create_model, list_models
+
+
+def test_list_models_names_the_whole_family():
+    families = [
+        'r2d',
+        'fr2d',
+        'r3d',
+        'r2plus1d',
+        *(f'{r}mc{x}' for r in ('', 'r') for x in range(2, 6)),
+    ]
+    assert set(list_models()) == {f'{family}_{depth}' for family in families for depth in (18, 34)}
+
+
+def test_create_model_maps_clips_to_logits():
+    model = create_model('mc4_18', num_classes=7, in_channels=2).eval()
+    with torch.no_grad():
+        assert model(torch.randn(2, 2, 8, 32, 32)).shape == (2, 7)
+
+
+def test_r2d_fits_the_clip_length():
+    assert create_model('r2d_18').backbone.clip_len == 8
+    assert create_model('r2d_34').backbone.clip_len == 32
+    assert create_model('r2d_18', clip_len=16).backbone.clip_len == 16
+
+
+def test_create_model_is_quiet(capfd):
+    create_model('fr2d_18')
+    out, _err = capfd.readouterr()
+    assert out == ''
+
+
+def test_weights_of_a_trained_recognizer(tmp_path):
+    model = create_model('fr2d_18', num_classes=3)
+    state_dict = {k.replace('fc.', 'cls_head.fc_cls.'): v for k, v in model.state_dict().items()}
+    torch.save(dict(state_dict=state_dict), tmp_path / 'epoch_1.pth')
+    loaded = create_model('fr2d_18', num_classes=3, weights=str(tmp_path / 'epoch_1.pth'))
+    for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(InputError, match=r'epoch_1.pth: weights of another network'):
+        create_model('fr2d_34', num_classes=3, weights=str(tmp_path / 'epoch_1.pth'))
+
+
+def test_unknown_name():
+    with pytest.raises(InputError, match="no network 'r2plus1d_50': choose from r2d_18"):
+        create_model('r2plus1d_50')

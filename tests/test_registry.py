@@ -1,0 +1,58 @@
+import subprocess
+import sys
+
+import mmaction.registry
+import pytest
+
+from r21d_plugin import registry
+
+NAMES = dict(
+    MODELS=['R2D', 'FR2D', 'R3D', 'MCx', 'RMCx', 'R2Plus1D', 'ClipHead', 'MultiClipRecognizer'],
+    DATASETS=['LabelledVideoDataset'],
+    TRANSFORMS=['DecordClipInit', 'DecordClipDecode', 'SampleClips'],
+    DATA_SAMPLERS=['EpochSizeSampler'],
+    METRICS=['ClipVideoAccuracy'],
+    HOOKS=['EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'],
+    PARAM_SCHEDULERS=['GradualWarmupLR'],
+)
+
+
+def run(code):
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, capture_output=True)
+
+
+def test_a_scoped_name_needs_no_import():
+    run("""
+import sys
+from mmengine.config import Config
+from mmaction.registry import MODELS
+assert 'r21d_plugin' not in sys.modules
+cfg = Config(dict(type='r21d_plugin.MCx', depth=18, x=3, base_channels=4))
+assert type(MODELS.build(cfg)).__name__ == 'MCx'
+""")
+
+
+def test_a_bare_name_works_after_custom_imports():
+    run("""
+from mmengine.config import Config
+from mmaction.registry import MODELS
+Config.fromstring("custom_imports = dict(imports=['r21d_plugin'])", '.py')
+MODELS.build(dict(type='MCx', depth=18, x=3, base_channels=4))
+""")
+
+
+def test_a_scoped_name_works_in_any_default_scope():
+    run("""
+from mmengine.registry import DATA_SAMPLERS, MODELS, init_default_scope
+init_default_scope('mmengine')
+MODELS.build(dict(type='r21d_plugin.R3D', depth=18, base_channels=4))
+DATA_SAMPLERS.build(dict(type='r21d_plugin.EpochSizeSampler', dataset=[1], epoch_size=1, seed=0))
+""")
+
+
+@pytest.mark.parametrize('kind', NAMES)
+def test_every_public_name_is_in_both_scopes(kind):
+    ours, theirs = getattr(registry, kind), getattr(mmaction.registry, kind)
+    assert sorted(ours.module_dict) == sorted(NAMES[kind])
+    for name in NAMES[kind]:
+        assert theirs.get(name) is theirs.get(f'r21d_plugin.{name}') is ours.get(name)
