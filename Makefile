@@ -9,7 +9,7 @@ demo: $(VENV)/demo.installed
 	PATH="$(abspath $(BIN)):$$PATH" tools/demo.sh
 
 test: $(VENV)/test.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .

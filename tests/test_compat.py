@@ -7,8 +7,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from mmengine.logging.history_buffer import HistoryBuffer
+from support import ROOT
 from torch import nn
 
 import r21d_plugin_startup

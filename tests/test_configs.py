@@ -3,9 +3,9 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
+from support import ROOT
 
 from r21d_plugin import list_models
 from r21d_plugin.models.zoo import CLIP_LEN, NETWORKS

@@ -64,6 +64,7 @@ def main() -> None:
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
+            launch.check_mixed_precision(cfg)
             launch.build_runner(cfg, args.config).train()
 
 

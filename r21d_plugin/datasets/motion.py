@@ -116,7 +116,7 @@ def texture(rng: np.random.Generator, size: int = 256) -> np.ndarray:
     """
     noise = np.fft.fft2(rng.normal(size=(size, size, 3)), axes=(0, 1))
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
-    band = np.exp(-((frequency / 0.08) ** 2)) * (frequency > 0.01)
+    band = np.exp(-((frequency / 0.12) ** 2)) * (frequency > 0.01)
     smooth = np.fft.ifft2(noise * band[..., None], axes=(0, 1)).real
     bright = 127 + 55 * smooth / smooth.std(axis=(0, 1))
     return bright.clip(0, 255).astype(np.uint8)
@@ -151,9 +151,10 @@ def make_dataset(
 ) -> Iterator[str]:
     """Write the dataset in MMAction2's folder layout, a video at a time.
 
-    ``videos_train/``, ``videos_val/``, ``motion_train_list_videos.txt``,
-    ``motion_val_list_videos.txt`` and ``label_map_motion.txt``. A file depends
-    on the seed, its split and its number alone.
+    ``videos_train/``, ``videos_val/`` and, after all videos,
+    ``motion_train_list_videos.txt``, ``motion_val_list_videos.txt`` and
+    ``label_map_motion.txt``. A file depends on the seed, its split and its
+    number alone.
 
     Args:
         out (Path): Folder to write to.
@@ -171,16 +172,17 @@ def make_dataset(
     if min(train, val, workers) < 1 or seed < 0:
         raise InputError('train, val and workers must be at least 1 and the seed at least 0')
     try:
+        lists: dict[str, list[str]] = {'train': [], 'val': []}
         with ProcessPoolExecutor(workers) as pool:
             for split, count in (('train', train), ('val', val)):
                 folder = out / f'videos_{split}'
                 folder.mkdir(parents=True, exist_ok=True)
-                lines = []
                 tasks = repeat(folder, count), repeat(split), range(count), repeat(seed)
                 for line in pool.map(make_video, *tasks, chunksize=8):
-                    lines.append(line)
+                    lists[split].append(line)
                     yield line
-                (out / f'motion_{split}_list_videos.txt').write_text(''.join(lines))
-            (out / 'label_map_motion.txt').write_text('\n'.join(MOTIONS) + '\n')
+        for split, lines in lists.items():
+            (out / f'motion_{split}_list_videos.txt').write_text(''.join(lines))
+        (out / 'label_map_motion.txt').write_text('\n'.join(MOTIONS) + '\n')
     except OSError as error:
         raise InputError(f'{out}: cannot write the dataset there: {error.strerror}') from error

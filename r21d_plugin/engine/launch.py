@@ -113,6 +113,16 @@ def processes(
         torch.distributed.destroy_process_group()
 
 
+def check_mixed_precision(cfg: Config) -> None:
+    """Check that training in mixed precision has a GPU, which MMEngine's needs.
+
+    Raises:
+        InputError: If it has none.
+    """
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available():
+        raise InputError('AmpOptimWrapper (--amp) trains on GPUs only: leave it out on the CPU')
+
+
 def run_on_gpus(gpus: int | None) -> int:
     """Run this command again, once per GPU, under ``torchrun``.
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from mmengine.analysis import FlopAnalyzer
+from torch.utils.flop_counter import FlopCounterMode
 
 from ..models.zoo import create_model
 
@@ -40,14 +40,14 @@ def measure(
     Raises:
         InputError: If there is no such network.
     """
-    model = create_model(name, num_classes, in_channels, clip_len).eval()
-    clip = torch.zeros(1, in_channels, clip_len, size, size)
-    with torch.no_grad():
-        output = model.backbone(clip)
-        operators = FlopAnalyzer(model, clip).unsupported_ops_warnings(False).by_operator()
+    # On the meta device nothing is stored or computed but shapes.
+    with torch.device('meta'), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model = create_model(name, num_classes, in_channels, clip_len).eval()
+        feature = model.backbone(torch.empty(1, in_channels, clip_len, size, size))
+        model.classify(feature)
     return Complexity(
         name,
         sum(parameter.numel() for parameter in model.parameters()),
-        (operators['conv'] + operators['linear']) / 1e9,
-        tuple(output.shape[1:]),
+        counter.get_total_flops() / 2e9,  # it counts a multiply-add as two
+        tuple(feature.shape[1:]),
     )

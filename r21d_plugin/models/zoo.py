@@ -75,7 +75,11 @@ class VideoClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised clips, N x C x T x H x W, to logits, N x classes."""
-        return self.fc(self.backbone(x).mean(dim=(2, 3, 4)))
+        return self.classify(self.backbone(x))
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Map the backbone's feature map, N x C x T x H x W, to logits."""
+        return self.fc(feature.mean(dim=(2, 3, 4)))
 
 
 def create_model(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from conftest import write_video
 from mmengine.dataset import Compose
+from support import write_video
 
 from r21d_plugin import InputError
 

@@ -1,0 +1,56 @@
+"""What tests of several folders share."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+
+TINY = {
+    'model.backbone.base_channels': 4,
+    'model.cls_head.in_channels': 32,
+    'train_dataloader.batch_size': 4,
+    'train_dataloader.num_workers': 1,
+    'train_dataloader.sampler.epoch_size': 8,
+    'val_dataloader.batch_size': 4,
+    'val_dataloader.num_workers': 1,
+    'test_dataloader.batch_size': 2,
+    'test_dataloader.num_workers': 1,
+    'train_cfg.max_epochs': 2,
+    'default_hooks.logger.interval': 1,
+}
+"""Overrides that make a config of the paper run in a second."""
+
+OPTIONS = ['--cfg-options', *(f'{key}={value}' for key, value in TINY.items())]
+"""The same for the command line."""
+
+
+def write_video(path: Path, frames: int, size: tuple[int, int] = (96, 72), seed: int = 0) -> Path:
+    """Encode a video of drifting noise; size is width and height in pixels."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    canvas = cv2.GaussianBlur(rng.uniform(0, 255, (height * 2, width * 2, 3)), (0, 0), 3)
+    canvas = np.uint8(np.clip((canvas - 127) * 4 + 127, 0, 255))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 25, size)
+    for i in range(frames):
+        writer.write(np.ascontiguousarray(canvas[i % height :, i % width :][:height, :width]))
+    writer.release()
+    return path
+
+
+def shell(*command: object, cwd: Path, **env: str) -> str:
+    """Run a command that must succeed; return what it prints."""
+    result = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore') | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout[-4000:]
+    return result.stdout

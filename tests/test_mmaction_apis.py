@@ -1,0 +1,159 @@
+"""MMAction2's own interfaces, with our backbones in a config of MMAction2's making."""
+
+import copy
+
+import pytest
+import torch
+from mmaction.apis import ActionRecogInferencer, inference_recognizer, init_recognizer
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+BACKBONES = [
+    dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4),
+    dict(type='r21d_plugin.MCx', depth=18, x=3, base_channels=4),
+]
+
+TEST_PIPELINE = [
+    dict(type='DecordInit'),
+    dict(type='SampleFrames', clip_len=8, num_clips=2, test_mode=True),
+    dict(type='DecordDecode'),
+    dict(type='Resize', scale=(40, 32), keep_ratio=False),
+    dict(type='CenterCrop', crop_size=32),
+    dict(type='FormatShape', input_format='NCTHW'),
+    dict(type='PackActionInputs'),
+]
+
+
+def config(backbone, work_dir, **train):
+    """A config as an MMAction2 user writes it, nothing of ours in it but the backbone."""
+    dataset = dict(
+        type='VideoDataset',
+        ann_file='list.txt',
+        data_prefix=dict(video='data/kinetics400/videos_train'),
+        pipeline=[
+            TEST_PIPELINE[0],
+            dict(type='SampleFrames', clip_len=8),
+            *TEST_PIPELINE[2:],
+        ],
+    )
+    loader = dict(batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler'), dataset=dataset)
+    return Config(
+        dict(
+            default_scope='mmaction',
+            work_dir=str(work_dir),
+            model=dict(
+                type='Recognizer3D',
+                backbone=copy.deepcopy(backbone),
+                cls_head=dict(type='I3DHead', num_classes=6, in_channels=32, average_clips='prob'),
+                data_preprocessor=dict(
+                    type='ActionDataPreprocessor',
+                    mean=[110.0] * 3,
+                    std=[58.0] * 3,
+                    format_shape='NCTHW',
+                ),
+            ),
+            test_pipeline=TEST_PIPELINE,
+            train_dataloader=loader,
+            train_cfg=dict(by_epoch=True, max_epochs=1),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01), **train),
+            visualizer=dict(type='ActionVisualizer', vis_backends=[]),
+        )
+    )
+
+
+@pytest.fixture
+def videos(in_kinetics, tmp_path):
+    """MMAction2's VideoDataset splits at spaces, so the files get names without."""
+    folder = in_kinetics / 'data/kinetics400/videos_train'
+    for i in range(4):
+        link = folder / f'{i}.mp4'
+        if not link.exists():
+            link.symlink_to(folder / f'video {i}.mp4')
+    (in_kinetics / 'list.txt').write_text(''.join(f'{i}.mp4 {i}\n' for i in range(4)))
+    return [str(folder / f'{i}.mp4') for i in range(4)]
+
+
+@pytest.mark.parametrize('backbone', BACKBONES, ids=lambda b: b['type'])
+def test_init_and_inference_recognizer(videos, tmp_path, backbone):
+    model = init_recognizer(config(backbone, tmp_path), device='cpu')
+    result = inference_recognizer(model, videos[0])
+    assert result.pred_score.shape == (6,)
+    assert result.pred_score.sum().item() == pytest.approx(1)
+
+
+def test_our_own_config_through_inference_recognizer(in_kinetics):
+    from support import ROOT
+
+    cfg = Config.fromfile(ROOT / 'configs/mc2_18_kinetics.py')
+    cfg.merge_from_dict({'model.backbone.base_channels': 4, 'model.cls_head.in_channels': 32})
+    model = init_recognizer(cfg, device='cpu')
+    result = inference_recognizer(model, 'data/kinetics400/videos_val/video 0.mp4')
+    assert result.pred_score.shape == (400,)
+    assert result.clip_scores.shape == (10, 400)
+
+
+def test_action_recog_inferencer(videos, tmp_path):
+    path = tmp_path / 'theirs.py'
+    cfg = config(BACKBONES[0], tmp_path)
+    cfg.test_dataloader = dict(dataset=dict(pipeline=TEST_PIPELINE))
+    cfg.dump(path)
+    inferencer = ActionRecogInferencer(str(path), device='cpu')
+    prediction = inferencer(videos[0])['predictions'][0]
+    assert len(prediction['pred_scores']) == 6
+
+
+def test_extract_feat(videos, tmp_path):
+    model = init_recognizer(config(BACKBONES[0], tmp_path), device='cpu')
+    feature, _ = model.extract_feat(torch.randn(2, 3, 3, 8, 32, 32), stage='backbone')
+    assert feature.shape == (6, 32, 1, 2, 2)
+
+
+@pytest.mark.parametrize('accumulative_counts', [1, 2])
+def test_training_with_ema_and_gradient_accumulation(videos, tmp_path, accumulative_counts):
+    backbone = dict(BACKBONES[0], frozen_stages=1, with_cp=True)
+    cfg = config(backbone, tmp_path, accumulative_counts=accumulative_counts)
+    cfg.custom_hooks = [dict(type='EMAHook')]
+    runner = Runner.from_cfg(cfg)
+    before = {}
+    initialised = Hook()
+    initialised.before_train = lambda runner: before.update(
+        copy.deepcopy(runner.model.state_dict())
+    )
+    runner.register_hook(initialised)
+    runner.train()
+    after = runner.model.state_dict()
+    for key in ('stem.0.weight', 'layer1.0.conv1.0.0.weight'):
+        assert torch.equal(before[f'backbone.{key}'], after[f'backbone.{key}'])
+    assert not torch.equal(
+        before['backbone.layer2.0.conv1.0.0.weight'], after['backbone.layer2.0.conv1.0.0.weight']
+    )
+    checkpoint = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    assert 'ema_state_dict' in checkpoint
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch():
+    """With fixed batch norm, two halves accumulate to the gradient of the whole."""
+    cfg = dict(config(BACKBONES[0], '.').model)
+    cfg['backbone'] = dict(cfg['backbone'], norm_eval=True)
+    cfg['cls_head'] = dict(cfg['cls_head'], dropout_ratio=0)
+    model = MODELS.build(cfg).train()
+    clips, labels = torch.randn(4, 1, 3, 8, 32, 32), torch.arange(4)
+
+    def gradients(size):
+        model.zero_grad()
+        for part, target in zip(clips.split(size), labels.split(size), strict=True):
+            logits = model(part, mode='tensor', stage='head')
+            (torch.nn.functional.cross_entropy(logits, target) * size / 4).backward()
+        return [p.grad.clone() for p in model.parameters()]
+
+    for whole, halves in zip(gradients(4), gradients(2), strict=True):
+        torch.testing.assert_close(halves, whole, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+def test_amp_optim_wrapper(videos, tmp_path):
+    cfg = config(BACKBONES[0], tmp_path, type='AmpOptimWrapper', loss_scale='dynamic')
+    Runner.from_cfg(cfg).train()

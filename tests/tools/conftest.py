@@ -1,0 +1,39 @@
+"""The command line tools, in this process where nothing speaks against it."""
+
+import runpy
+import sys
+
+import pytest
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
+from support import ROOT
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """Run a script of tools/ in this process, on the CPU."""
+
+    def run(script: str, *args: str) -> None:
+        for manager in (MMLogger, MessageHub, Visualizer):
+            manager._instance_dict.clear()
+        monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
+        monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+        runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')
+
+    return run
+
+
+@pytest.fixture
+def fails(tool):
+    """Run a script that must fail, and return the line it fails with."""
+
+    def run(script: str, *args: str) -> str:
+        with pytest.raises(SystemExit) as stop:
+            tool(script, *args)
+        message = stop.value.code
+        assert isinstance(message, str), 'exit status 1 and a message on standard error'
+        assert message.startswith('error: ')
+        assert '\n' not in message
+        return message
+
+    return run

@@ -1,0 +1,203 @@
+"""What users start: mim on an installed wheel, launchers, several processes."""
+
+import json
+import os
+import shutil
+import site
+import stat
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+import torch
+from support import OPTIONS, ROOT, shell
+
+BIN = Path(sys.executable).parent
+COMPARABLE = f"""
+_base_ = {str(ROOT / 'configs/r2plus1d_18_kinetics.py')!r}
+# What n processes do together equals what one does alone if nothing is drawn
+# at random but the order of the videos, and batch norm is fixed.
+model = dict(backbone=dict(norm_eval=True))
+train_dataloader = dict(dataset=dict(pipeline=_base_.val_pipeline))
+param_scheduler = []
+"""
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory) -> Path:
+    """A config whose result does not depend on the number of processes."""
+    path = tmp_path_factory.mktemp('config') / 'comparable.py'
+    path.write_text(COMPARABLE)
+    return path
+
+
+@pytest.fixture(scope='module')
+def wheel_bin(tmp_path_factory) -> Path:
+    """Scripts of an environment that has our wheel and sees our dependencies."""
+    root = tmp_path_factory.mktemp('wheel')
+    source = root / 'source'
+    ignored = shutil.ignore_patterns('.git', '.venv', 'build', '*.egg-info', 'data', 'work_dirs')
+    shutil.copytree(ROOT, source, symlinks=True, ignore=ignored)
+    wheel = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet']
+    subprocess.run([*wheel, '--wheel-dir', root, source], check=True)
+    shutil.rmtree(source)
+
+    venv.create(root / 'env', with_pip=False)
+    site_packages = next((root / 'env').glob('lib/python*/site-packages'))
+    shutil.unpack_archive(next(root.glob('*.whl')), site_packages, 'zip')
+    # A path file's folder is not searched for path files of its own, so the
+    # checkout that this environment may have installed stays out of sight.
+    (site_packages / 'dependencies.pth').write_text('\n'.join(site.getsitepackages()))
+    mim = root / 'env/bin/mim'
+    mim.write_text(f'#!{root}/env/bin/python\nfrom mim.cli import cli\ncli()\n')
+    mim.chmod(mim.stat().st_mode | stat.S_IXUSR)
+    return root / 'env/bin'
+
+
+def test_mim_trains_and_tests_on_a_wheel(kinetics, wheel_bin, tmp_path):
+    code = 'import r21d_plugin; print(r21d_plugin.__file__)'
+    assert str(wheel_bin.parent) in shell(wheel_bin / 'python', '-c', code, cwd=kinetics)
+
+    mim = [wheel_bin / 'mim']
+    work_dir = ['--work-dir', tmp_path]
+    out = shell(
+        *mim,
+        'train',
+        'r21d_plugin',
+        'configs/mc3_18_kinetics.py',
+        '--gpus',
+        '0',
+        *work_dir,
+        *OPTIONS,
+        cwd=kinetics,
+    )
+    assert 'Training finished successfully.' in out
+    assert str(wheel_bin.parent) in out
+    out = shell(
+        *mim,
+        'test',
+        'r21d_plugin',
+        'configs/mc3_18_kinetics.py',
+        '--checkpoint',
+        tmp_path / 'epoch_2.pth',
+        *work_dir,
+        *OPTIONS,
+        cwd=kinetics,
+    )
+    assert 'clip@1: ' in out
+    assert 'video@5: ' in out
+
+
+def test_mim_finds_an_editable_install(kinetics):
+    """The environment of these tests has one."""
+    out = shell(BIN / 'mim', 'run', 'r21d_plugin', 'complexity', 'fr2d_18', cwd=kinetics)
+    assert '11,381,712' in out
+
+
+@pytest.fixture(scope='module')
+def alone(kinetics, config, tmp_path_factory) -> Path:
+    """Work dir of a single process that trained and tested."""
+    work_dir = tmp_path_factory.mktemp('alone')
+    train(kinetics, work_dir, [sys.executable, ROOT / 'tools/train.py', config])
+    test(kinetics, work_dir, [sys.executable, ROOT / 'tools/test.py', config], work_dir)
+    return work_dir
+
+
+def train(kinetics, work_dir, command, batch_size=4, **env):
+    shell(
+        *command,
+        '--device',
+        'cpu',
+        '--work-dir',
+        work_dir,
+        *OPTIONS,
+        f'train_dataloader.batch_size={batch_size}',
+        cwd=kinetics,
+        **env,
+    )
+
+
+def test(kinetics, trained, command, work_dir, **env):
+    shell(
+        *command,
+        trained / 'epoch_2.pth',
+        '--device',
+        'cpu',
+        '--work-dir',
+        work_dir / 'test',
+        *OPTIONS,
+        cwd=kinetics,
+        **env,
+    )
+
+
+test.__test__ = False
+
+
+def scores(work_dir):
+    return json.loads(next(work_dir.glob('test/*/*.json')).read_text())
+
+
+def assert_same_training(a, b):
+    a, b = (torch.load(x / 'epoch_2.pth', weights_only=True)['state_dict'] for x in (a, b))
+    for key in a:
+        torch.testing.assert_close(a[key], b[key], rtol=1e-4, atol=1e-6, msg=key)
+
+
+def assert_same_scores(a, b):
+    a, b = scores(a), scores(b)
+    for key in ('clip@1', 'video@1', 'video@5'):
+        assert a[key] == b[key]
+
+
+def test_two_gloo_processes_equal_one(kinetics, config, alone, tmp_path):
+    """Epochs of 8 clips in steps of 4, by one process or by two with 2 each."""
+    mim = [BIN / 'mim', 'train', 'r21d_plugin', config, '--launcher', 'pytorch', '--gpus', '2']
+    train(kinetics, tmp_path, mim, batch_size=2)
+    assert_same_training(alone, tmp_path)
+    dist_test = ['bash', ROOT / 'tools/dist_test.sh', config]
+    shell(
+        *dist_test,
+        alone / 'epoch_2.pth',
+        2,
+        '--device',
+        'cpu',
+        '--work-dir',
+        tmp_path / 'test',
+        *OPTIONS,
+        cwd=kinetics,
+        PATH=f'{BIN}:{os.environ["PATH"]}',
+        PORT='29611',
+    )
+    assert_same_scores(alone, tmp_path)
+
+
+SRUN = """#!{python}
+import os, re, subprocess, sys
+
+args = sys.argv[1:]
+command = args[args.index('python'):]
+tasks = int(next(a for a in args if a.startswith('--ntasks=')).split('=')[1])
+jobs = []
+for i in range(tasks):
+    slurm = dict(SLURM_PROCID=i, SLURM_NTASKS=tasks, SLURM_LOCALID=i, SLURM_NODELIST='here')
+    env = dict(os.environ, **{{key: str(value) for key, value in slurm.items()}})
+    jobs.append(subprocess.Popen(command, env=env))
+sys.exit(max(job.wait() for job in jobs))
+"""
+
+
+def test_slurm(kinetics, config, alone, tmp_path):
+    """Through stand-ins for srun and scontrol, which set the variables that Slurm sets."""
+    programs = tmp_path / 'bin'
+    programs.mkdir()
+    (programs / 'srun').write_text(SRUN.format(python=sys.executable))
+    (programs / 'scontrol').write_text('#!/bin/sh\necho localhost\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    env = dict(PATH=f'{programs}:{BIN}:{os.environ["PATH"]}', GPUS='2', MASTER_PORT='29613')
+    script = ['bash', ROOT / 'tools/slurm_train.sh', 'partition', 'job', config]
+    train(kinetics, tmp_path, script, batch_size=2, **env)
+    assert_same_training(alone, tmp_path)

@@ -1,0 +1,162 @@
+"""Training, testing and resuming, for real, and what bad input gets."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from support import OPTIONS, ROOT, TINY, write_video
+
+CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
+CPU = ['--device', 'cpu']
+
+
+@pytest.fixture(scope='module')
+def trained(kinetics, tmp_path_factory):
+    """A checkpoint after two epochs."""
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+
+    work_dir = tmp_path_factory.mktemp('trained')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(kinetics)
+        cfg = Config.fromfile(CONFIG)
+        cfg.merge_from_dict(TINY)
+        cfg.work_dir = str(work_dir)
+        Runner.from_cfg(cfg).train()
+    return work_dir / 'epoch_2.pth'
+
+
+def metrics(work_dir):
+    """What the last run in a work dir logged as JSON."""
+    path = max(Path(work_dir).glob('*/*.json'), key=lambda path: path.stat().st_mtime)
+    return json.loads(path.read_text())
+
+
+def state(path):
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def losses(work_dir):
+    lines = [
+        json.loads(line)
+        for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json'))
+        for line in path.read_text().splitlines()
+    ]
+    return {line['step']: line['loss'] for line in lines if 'loss' in line}
+
+
+def test_ten_clip_test_of_a_checkpoint(in_kinetics, trained, tool, tmp_path):
+    dump = tmp_path / 'scores.pkl'
+    tool('test.py', CONFIG, trained, *CPU, '--work-dir', tmp_path, '--dump', dump, *OPTIONS)
+    result = metrics(tmp_path)
+    assert {'clip@1', 'video@1', 'video@5'} <= set(result)
+    import pickle
+
+    samples = pickle.loads(dump.read_bytes())
+    assert len(samples) == 6
+    assert all(sample['clip_scores'].shape == (10, 400) for sample in samples)
+    assert samples[0]['filename'].endswith('videos_val/video 0.mp4')
+
+
+def test_a_resumed_run_follows_the_unbroken_one(in_kinetics, tool, tmp_path):
+    """Bit for bit: weights, and the loss of every step."""
+    options = [*OPTIONS, 'train_cfg.max_epochs=3']
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    tool('train.py', CONFIG, *CPU, '--work-dir', whole, *options)
+    tool('train.py', CONFIG, *CPU, '--work-dir', broken, *OPTIONS, 'train_cfg.max_epochs=1')
+    tool('train.py', CONFIG, *CPU, '--work-dir', broken, '--resume', *options)
+    assert losses(broken) == losses(whole)
+    assert len(losses(whole)) == 6
+    for (key, a), b in zip(
+        state(whole / 'epoch_3.pth').items(), state(broken / 'epoch_3.pth').values(), strict=True
+    ):
+        assert torch.equal(a, b), key
+
+
+def test_finetuning_replaces_the_classifier_only(in_kinetics, trained, tool, tmp_path):
+    tool(
+        'train.py',
+        CONFIG,
+        *CPU,
+        '--no-validate',
+        '--work-dir',
+        tmp_path,
+        *OPTIONS,
+        f'load_from={trained}',
+        'model.cls_head.num_classes=500',
+        'optim_wrapper.optimizer.lr=0',
+    )
+    before, after = state(trained), state(tmp_path / 'epoch_2.pth')
+    assert after['cls_head.fc_cls.weight'].shape == (500, 32)
+    assert torch.equal(before['backbone.stem.0.weight'], after['backbone.stem.0.weight'])
+
+
+def test_mixed_precision_needs_a_gpu(in_kinetics, fails, tmp_path):
+    message = fails('train.py', CONFIG, *CPU, '--amp', '--work-dir', tmp_path, *OPTIONS)
+    assert 'AmpOptimWrapper (--amp) trains on GPUs only' in message
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['model.backbone.depth=50'], 'depth=50 is not in the paper: use one of [18, 34]'),
+        (['model.backbone.depht=18'], "unexpected keyword argument 'depht'"),
+        (['model.backbone.type=r21d_plugin.R4D'], 'r21d_plugin.R4D is not in the'),
+        (['model.cls_head.num_classes=3'], 'has 400 classes and the head 3'),
+        (['train_dataloader.dataset.num_classes=3'], 'list_videos.txt, line 4: label 3 is out of'),
+        (['train_dataloader.dataset.ann_file=nope.txt'], 'nope.txt: no such annotation file'),
+        (['train_dataloader.dataset.data_prefix.video=nope'], 'mp4: no such video'),
+        (['train_dataloader.persistent_workers=True'], 'persistent_workers=True'),
+        (['load_from=nope.pth'], 'nope.pth: no such checkpoint file'),
+    ],
+)
+def test_bad_values_in_training(in_kinetics, fails, tmp_path, options, message):
+    assert message in fails('train.py', CONFIG, *CPU, '--work-dir', tmp_path, *OPTIONS, *options)
+
+
+def test_a_broken_video_is_named_from_inside_a_worker(in_kinetics, fails, tmp_path, trained):
+    good = write_video(tmp_path / 'good.mp4', frames=20).read_bytes()
+    (tmp_path / 'broken.mp4').write_bytes(good[: len(good) // 2])
+    (tmp_path / 'list.txt').write_text('good.mp4 0\nbroken.mp4 1\n')
+    data = [
+        f'test_dataloader.dataset.ann_file={tmp_path}/list.txt',
+        f'test_dataloader.dataset.data_prefix.video={tmp_path}',
+    ]
+    message = fails('test.py', CONFIG, trained, *CPU, '--work-dir', tmp_path, *OPTIONS, *data)
+    assert message == (
+        f'error: {tmp_path}/broken.mp4: does not decode: '
+        'replace the file or drop it from the annotation file'
+    )
+
+
+def test_a_checkpoint_of_another_network(in_kinetics, fails, trained, tmp_path):
+    other = ROOT / 'configs/r3d_18_kinetics.py'
+    message = fails('test.py', other, trained, *CPU, '--work-dir', tmp_path, *OPTIONS)
+    assert f'{trained}: weights of another network' in message
+
+
+def test_a_truncated_checkpoint(in_kinetics, fails, trained, tmp_path):
+    path = tmp_path / 'half.pth'
+    path.write_bytes(trained.read_bytes()[: trained.stat().st_size // 2])
+    message = fails('test.py', CONFIG, path, *CPU, '--work-dir', tmp_path, *OPTIONS)
+    assert f'{path}: not a readable checkpoint' in message
+
+
+def test_r2d_fed_another_clip_length(in_kinetics, fails, tmp_path):
+    config = ROOT / 'configs/r2d_18_kinetics_16f.py'
+    message = fails(
+        'train.py', config, *CPU, '--work-dir', tmp_path, *OPTIONS, 'model.backbone.clip_len=8'
+    )
+    assert 'R2D was built for clips of 8 frames and got 16' in message
+
+
+def test_config_that_does_not_exist(fails):
+    assert fails('train.py', 'nope.py', *CPU) == 'error: nope.py: no such config file'
+
+
+def test_more_gpus_than_there_are(fails, tmp_path):
+    found = torch.cuda.device_count()
+    message = fails('train.py', CONFIG, '--gpus', found + 1, '--work-dir', tmp_path)
+    assert f'{found + 1} GPU(s) asked for and {found} found' in message
+    assert not list(tmp_path.iterdir())
