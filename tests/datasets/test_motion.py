@@ -1,18 +1,17 @@
 import runpy
 import sys
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import decord
 import numpy as np
 import pytest
+from support import ROOT
 
 from r21d_plugin import InputError
 from r21d_plugin.datasets import motion
 from r21d_plugin.datasets.motion import FRAMES, MOTIONS, SIZE, make_dataset, render, write_video
 
-ROOT = Path(__file__).parents[2]
 TRAIN, VAL = 20, 10
 
 
@@ -43,8 +42,9 @@ def contents(out):
 def shift_per_frame(frames):
     """Median movement to the right and down, in pixels."""
     window = cv2.createHanningWindow((SIZE, SIZE), cv2.CV_32F)
-    pairs = pairwise(frames)
-    return np.median([cv2.phaseCorrelate(a, b, window)[0] for a, b in pairs], axis=0)
+    # OpenCV 5 applies the window to its arguments in place.
+    shifts = [cv2.phaseCorrelate(a.copy(), b.copy(), window)[0] for a, b in pairwise(frames)]
+    return np.median(shifts, axis=0)
 
 
 def warped(image, turn, scale):
