@@ -63,8 +63,11 @@ class DecordClipInit(DecordInit):
             return decord.VideoReader(str(path), num_threads=self.num_threads)
         if self.file_client is None:
             self.file_client: FileClient = FileClient(self.io_backend, **self.kwargs)
+        content = self.file_client.get(str(path))
+        if content is None:  # how LMDB says that it has no such entry
+            raise FileNotFoundError(path)
         with NamedTemporaryFile(suffix=path.suffix) as file:
-            file.write(self.file_client.get(str(path)))
+            file.write(content)
             file.flush()
             return decord.VideoReader(file.name, num_threads=self.num_threads)
 

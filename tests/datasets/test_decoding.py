@@ -74,6 +74,8 @@ def test_backends(path, tmp_path, num_clips):
     stored = pipeline(OURS, num_clips=num_clips, **kwargs)(video('a.mp4'))
     on_disk = pipeline(OURS, num_clips=num_clips)(video(path))
     np.testing.assert_array_equal(stored['imgs'], on_disk['imgs'])
+    with pytest.raises(InputError, match=r'nope\.mp4: no such video'):
+        pipeline(OURS, **kwargs)(video('nope.mp4'))
 
 
 def test_missing_video(tmp_path):

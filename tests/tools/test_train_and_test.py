@@ -1,6 +1,11 @@
 """Training, testing and resuming, for real, and what bad input gets."""
 
 import json
+import os
+import pickle
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,27 +56,37 @@ def test_ten_clip_test_of_a_checkpoint(in_kinetics, trained, tool, tmp_path):
     tool('test.py', CONFIG, trained, *CPU, '--work-dir', tmp_path, '--dump', dump, *OPTIONS)
     result = metrics(tmp_path)
     assert {'clip@1', 'video@1', 'video@5'} <= set(result)
-    import pickle
-
     samples = pickle.loads(dump.read_bytes())
     assert len(samples) == 6
     assert all(sample['clip_scores'].shape == (10, 400) for sample in samples)
     assert samples[0]['filename'].endswith('videos_val/video 0.mp4')
 
 
-def test_a_resumed_run_follows_the_unbroken_one(in_kinetics, tool, tmp_path):
+def test_a_killed_run_resumes_as_the_unbroken_one(in_kinetics, tool, tmp_path):
     """Bit for bit: weights, and the loss of every step."""
     options = [*OPTIONS, 'train_cfg.max_epochs=3']
-    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     tool('train.py', CONFIG, *CPU, '--work-dir', whole, *options)
-    tool('train.py', CONFIG, *CPU, '--work-dir', broken, *OPTIONS, 'train_cfg.max_epochs=1')
-    tool('train.py', CONFIG, *CPU, '--work-dir', broken, '--resume', *options)
-    assert losses(broken) == losses(whole)
+
+    command = [sys.executable, '-W', 'ignore', ROOT / 'tools/train.py', CONFIG, *CPU, *options]
+    log = (tmp_path / 'log').open('w')
+    environment = os.environ | dict(OMP_NUM_THREADS='1')
+    run = subprocess.Popen(
+        [*command, '--work-dir', killed], env=environment, stdout=log, stderr=log
+    )
+    while not (killed / 'last_checkpoint').exists():
+        assert run.poll() is None, (tmp_path / 'log').read_text()[-2000:]
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    assert not (killed / 'epoch_3.pth').exists()
+
+    tool('train.py', CONFIG, *CPU, '--work-dir', killed, '--resume', *options)
+    assert losses(killed) == losses(whole)
     assert len(losses(whole)) == 6
-    for (key, a), b in zip(
-        state(whole / 'epoch_3.pth').items(), state(broken / 'epoch_3.pth').values(), strict=True
-    ):
-        assert torch.equal(a, b), key
+    unbroken, resumed = state(whole / 'epoch_3.pth'), state(killed / 'epoch_3.pth')
+    for key in unbroken:
+        assert torch.equal(unbroken[key], resumed[key]), key
 
 
 def test_finetuning_replaces_the_classifier_only(in_kinetics, trained, tool, tmp_path):
