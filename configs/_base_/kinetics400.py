@@ -1,10 +1,9 @@
 # Kinetics-400 in MMAction2's folder layout; 8-frame clips.
-_base_ = ['default_runtime.py', 'recognizer.py']
+_base_ = ['default_runtime.py', 'recognizer.py', 'dataloaders.py']
 
 num_classes = 400
 model = dict(cls_head=dict(num_classes=num_classes))
 
-dataset_type = 'r21d_plugin.LabelledVideoDataset'
 data_root = 'data/kinetics400/videos_train'
 data_root_val = 'data/kinetics400/videos_val'
 ann_file_train = 'data/kinetics400/kinetics400_train_list_videos.txt'
@@ -35,12 +34,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=32,
-    num_workers=8,
-    persistent_workers=False,  # see EpochSeedHook
-    sampler=dict(type='r21d_plugin.EpochSizeSampler', epoch_size=1_000_000),
     dataset=dict(
-        type=dataset_type,
         ann_file=ann_file_train,
         data_prefix=dict(video=data_root),
         num_classes=num_classes,
@@ -48,30 +42,11 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=32,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type=dataset_type,
         ann_file=ann_file_val,
         data_prefix=dict(video=data_root_val),
         num_classes=num_classes,
         pipeline=val_pipeline,
-        test_mode=True,
     ),
 )
-test_dataloader = dict(
-    batch_size=4,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        ann_file=ann_file_val,
-        data_prefix=dict(video=data_root_val),
-        num_classes=num_classes,
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
-)
+test_dataloader = dict(dataset=dict(val_dataloader['dataset'], pipeline=test_pipeline))

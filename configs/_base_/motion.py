@@ -1,6 +1,6 @@
 # The motion dataset (tools/data/make_motion.py): 8-frame clips of 48 x 48
 # pixels, networks of an eighth of the paper's width: for a CPU.
-_base_ = ['default_runtime.py', 'recognizer.py']
+_base_ = ['default_runtime.py', 'recognizer.py', 'dataloaders.py']
 
 num_classes = 10
 model = dict(
@@ -8,7 +8,6 @@ model = dict(
     cls_head=dict(num_classes=num_classes, in_channels=64),
 )
 
-dataset_type = 'r21d_plugin.LabelledVideoDataset'
 data_root = 'data/motion/videos_train'
 data_root_val = 'data/motion/videos_val'
 ann_file_train = 'data/motion/motion_train_list_videos.txt'
@@ -40,10 +39,8 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=16,
     num_workers=2,
-    persistent_workers=False,  # see EpochSeedHook
-    sampler=dict(type='r21d_plugin.EpochSizeSampler', epoch_size=500),
+    sampler=dict(epoch_size=500),
     dataset=dict(
-        type=dataset_type,
         ann_file=ann_file_train,
         data_prefix=dict(video=data_root),
         num_classes=num_classes,
@@ -51,32 +48,16 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=32,
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type=dataset_type,
         ann_file=ann_file_val,
         data_prefix=dict(video=data_root_val),
         num_classes=num_classes,
         pipeline=val_pipeline,
-        test_mode=True,
     ),
 )
 test_dataloader = dict(
-    batch_size=4,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        ann_file=ann_file_val,
-        data_prefix=dict(video=data_root_val),
-        num_classes=num_classes,
-        pipeline=test_pipeline,
-        test_mode=True,
-    ),
+    num_workers=2, dataset=dict(val_dataloader['dataset'], pipeline=test_pipeline)
 )
 
 # The paper's recipe in small: warm-up, then steps of a tenth.

@@ -1,8 +1,8 @@
 """The forms a convolution can take (Section 3 and Figure 2 of the paper).
 
-A form is a class built from the arguments of :class:`ConvForm`. Each knows its
-own kernel, stride and parameters: a 2D one has no temporal extent and hence
-ignores a temporal stride, a (2+1)D one splits the stride between its halves.
+A form is a class built from a :class:`ConvSpec`. Each knows its own kernel,
+stride and parameters: a 2D one has no temporal extent and hence ignores a
+temporal stride, a (2+1)D one splits the stride between its halves.
 Nothing outside this file asks which form it is handling.
 
 Module names follow torchvision's video ResNets (``0`` spatial, ``1`` norm,
@@ -10,7 +10,8 @@ Module names follow torchvision's video ResNets (``0`` spatial, ``1`` norm,
 these networks use them.
 """
 
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -29,52 +30,46 @@ released weights have 45.
 """
 
 
-class ConvForm(Protocol):
-    """How to build one convolution of a network, batch norm not included.
+class ConvSpec(NamedTuple):
+    """The 3D convolution that a form stands for.
 
-    Args:
+    Attributes:
         in_channels (int): Channels of the input.
         out_channels (int): Filters.
-        kernel_size (Size): Kernel of the full 3D convolution that this form
-            stands for. Every dimension is odd and padded to keep its size.
-        stride (Size): Stride of that 3D convolution.
-        mid_channels (int): Channels between the two halves of a factorised
-            convolution; the other forms have no use for it.
-        norm_cfg (dict): Normalisation between the two halves, likewise.
+        mid_channels (int): Channels between the halves, if it is factorised.
+        norm_cfg (dict): Normalisation between the halves, likewise.
+        kernel_size (Size): Odd sizes, padded to keep the input's. Defaults to
+            3 x 3 x 3.
+        stride (Size): Stride. Defaults to 1.
     """
 
-    def __call__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel_size: Size,
-        stride: Size,
-        mid_channels: int,
-        norm_cfg: dict,
-    ) -> nn.Module:
-        """Build the convolution; its ``stride`` is the one it really has."""
+    in_channels: int
+    out_channels: int
+    mid_channels: int
+    norm_cfg: dict
+    kernel_size: Size = (3, 3, 3)
+    stride: Size = (1, 1, 1)
+
+
+ConvForm = Callable[[ConvSpec], nn.Module]
+"""Builds a convolution; its ``stride`` is the one it really has."""
 
 
 class Conv3D(nn.Conv3d):
-    """3D convolution: t x d x d, over time and space (Section 3.3)."""
+    """3D convolution: t x d x d, over time and space (Section 3.3).
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel_size: Size,
-        stride: Size,
-        mid_channels: int = 0,
-        norm_cfg: dict | None = None,
-    ) -> None:
+    Args:
+        spec (ConvSpec): The convolution.
+    """
+
+    def __init__(self, spec: ConvSpec) -> None:
+        t, height, width = spec.kernel_size
         super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            padding=same_padding(kernel_size),
+            spec.in_channels,
+            spec.out_channels,
+            spec.kernel_size,
+            spec.stride,
+            padding=(t // 2, height // 2, width // 2),
             bias=False,
         )
 
@@ -87,24 +82,16 @@ class Conv3D(nn.Conv3d):
 
 
 class Conv2D(Conv3D):
-    """2D convolution: 1 x d x d, over each frame by itself (Section 3.2)."""
+    """2D convolution: 1 x d x d, over each frame by itself (Section 3.2).
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel_size: Size,
-        stride: Size,
-        mid_channels: int = 0,
-        norm_cfg: dict | None = None,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size=(1, *kernel_size[1:]),
-            stride=(1, *stride[1:]),
-        )
+    Args:
+        spec (ConvSpec): The 3D convolution whose place it takes.
+    """
+
+    def __init__(self, spec: ConvSpec) -> None:
+        kernel_size: Size = (1, *spec.kernel_size[1:])
+        stride: Size = (1, *spec.stride[1:])
+        super().__init__(spec._replace(kernel_size=kernel_size, stride=stride))
 
 
 class Conv2Plus1D(nn.Sequential):
@@ -112,35 +99,24 @@ class Conv2Plus1D(nn.Sequential):
 
     ``x -> Conv2D -> norm -> ReLU -> temporal convolution``. The spatial half
     takes the spatial stride, the temporal half the temporal one.
+
+    Args:
+        spec (ConvSpec): The 3D convolution whose place it takes.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel_size: Size,
-        stride: Size,
-        mid_channels: int,
-        norm_cfg: dict,
-    ) -> None:
-        super().__init__(
-            Conv2D(in_channels, mid_channels, kernel_size=kernel_size, stride=stride),
-            build_norm_layer(norm_cfg, mid_channels)[1],
-            nn.ReLU(inplace=True),
-            Conv3D(
-                mid_channels,
-                out_channels,
-                kernel_size=(kernel_size[0], 1, 1),
-                stride=(stride[0], 1, 1),
-            ),
+    def __init__(self, spec: ConvSpec) -> None:
+        temporal = spec._replace(
+            in_channels=spec.mid_channels,
+            kernel_size=(spec.kernel_size[0], 1, 1),
+            stride=(spec.stride[0], 1, 1),
         )
-
-    @property
-    def stride(self) -> Size:
-        """Overall stride over time, height and width."""
-        spatial, temporal = cast(Conv2D, self[0]), cast(Conv3D, self[3])
-        return (temporal.stride[0], *cast(Size, spatial.stride)[1:])
+        super().__init__(
+            Conv2D(spec._replace(out_channels=spec.mid_channels)),
+            build_norm_layer(spec.norm_cfg, spec.mid_channels)[1],
+            nn.ReLU(inplace=True),
+            Conv3D(temporal),
+        )
+        self.stride = spec.stride
 
 
 class ConvOverClip(nn.Conv3d):
@@ -148,33 +124,22 @@ class ConvOverClip(nn.Conv3d):
 
     The same as reshaping the clip to 3L channels (Section 3.1), so it fits
     clips of ``clip_len`` frames only.
+
+    Args:
+        clip_len (int): Frames of a clip, L.
+        spec (ConvSpec): The 3D convolution whose place it takes.
     """
 
-    def __init__(
-        self,
-        clip_len: int,
-        in_channels: int,
-        out_channels: int,
-        *,
-        kernel_size: Size,
-        stride: Size,
-        mid_channels: int = 0,
-        norm_cfg: dict | None = None,
-    ) -> None:
+    def __init__(self, clip_len: int, spec: ConvSpec) -> None:
+        _, height, width = spec.kernel_size
         super().__init__(
-            in_channels,
-            out_channels,
-            (clip_len, *kernel_size[1:]),
-            (1, *stride[1:]),
-            padding=(0, *same_padding(kernel_size)[1:]),
+            spec.in_channels,
+            spec.out_channels,
+            (clip_len, height, width),
+            (1, *spec.stride[1:]),
+            padding=(0, height // 2, width // 2),
             bias=False,
         )
-
-
-def same_padding(kernel_size: Size) -> Size:
-    """Padding that keeps the size of the input at stride 1."""
-    t, h, w = kernel_size
-    return t // 2, h // 2, w // 2
 
 
 def factorized_channels(in_channels: int, out_channels: int, t: int = 3, d: int = 3) -> int:

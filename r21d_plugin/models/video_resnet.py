@@ -36,6 +36,7 @@ from .layers import (
     Conv3D,
     ConvForm,
     ConvOverClip,
+    ConvSpec,
     Size,
     factorized_channels,
 )
@@ -59,13 +60,9 @@ class Stem(nn.Sequential):
     """conv1: ``x -> 3x7x7 convolution, stride 1x2x2 -> norm -> ReLU``."""
 
     def __init__(self, form: ConvForm, in_channels: int, channels: int, norm_cfg: dict) -> None:
+        mid_channels = max(1, STEM_MID_CHANNELS * channels // 64)
         conv = form(
-            in_channels,
-            channels,
-            kernel_size=(3, 7, 7),
-            stride=(1, 2, 2),
-            mid_channels=max(1, STEM_MID_CHANNELS * channels // 64),
-            norm_cfg=norm_cfg,
+            ConvSpec(in_channels, channels, mid_channels, norm_cfg, (3, 7, 7), stride=(1, 2, 2))
         )
         norm = build_norm_layer(norm_cfg, channels)[1]
         # A (2+1)D convolution spreads over the stem, as in torchvision's keys.
@@ -104,32 +101,17 @@ class BasicBlock(nn.Module):
         super().__init__()
         block_mid = factorized_channels(in_channels, channels)
         second_mid = factorized_channels(channels, channels) if midplanes == 'layer' else block_mid
-        conv1 = form(
-            in_channels,
-            channels,
-            kernel_size=(3, 3, 3),
-            stride=stride,
-            mid_channels=block_mid,
-            norm_cfg=norm_cfg,
-        )
-        conv2 = form(
-            channels,
-            channels,
-            kernel_size=(3, 3, 3),
-            stride=(1, 1, 1),
-            mid_channels=second_mid,
-            norm_cfg=norm_cfg,
-        )
+        conv1 = form(ConvSpec(in_channels, channels, block_mid, norm_cfg, stride=stride))
+        conv2 = form(ConvSpec(channels, channels, second_mid, norm_cfg))
         self.conv1 = nn.Sequential(
             conv1, build_norm_layer(norm_cfg, channels)[1], nn.ReLU(inplace=True)
         )
         self.conv2 = nn.Sequential(conv2, build_norm_layer(norm_cfg, channels)[1])
         self.downsample: nn.Module = nn.Identity()
         if in_channels != channels or stride != (1, 1, 1):
+            stride = cast(Size, conv1.stride)
             self.downsample = nn.Sequential(
-                Conv3D(
-                    in_channels, channels, kernel_size=(1, 1, 1), stride=cast(Size, conv1.stride)
-                ),
+                Conv3D(ConvSpec(in_channels, channels, 0, norm_cfg, (1, 1, 1), stride)),
                 build_norm_layer(norm_cfg, channels)[1],
             )
         self.relu = nn.ReLU(inplace=True)
