@@ -13,8 +13,8 @@ class MultiClipRecognizer(Recognizer3D):
 
     ``test_cfg=dict(max_testing_views=n)`` bounds how many views (clips times
     crops) are on the device at once, at any batch size: views are moved,
-    normalised and classified n at a time, so that the memory of a test does
-    not grow with its clips. Unset, all views of a batch go at once.
+    normalised and classified n at a time. What grows with the clips is their
+    uint8 pixels in host memory alone. Unset, all views of a batch go at once.
     """
 
     def test_step(self, data: dict) -> SampleList:
@@ -27,10 +27,11 @@ class MultiClipRecognizer(Recognizer3D):
         Returns:
             SampleList: The data samples with predictions.
         """
-        views = torch.cat(list(data['inputs']))
+        views = [view for video in data['inputs'] for view in video]
         limit = (self.test_cfg or {}).get('max_testing_views') or len(views)
         logits = []
-        for chunk in views.split(limit):
+        for start in range(0, len(views), limit):
+            chunk = torch.stack(views[start : start + limit])
             batch = self.data_preprocessor(dict(inputs=[chunk], data_samples=None), False)
             logits.append(self(batch['inputs'], mode='tensor', stage='head'))
         data_samples = self.data_preprocessor.cast_data(data['data_samples'])
