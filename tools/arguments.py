@@ -6,7 +6,9 @@ A module beside the scripts rather than in the package: ``mim train`` runs
 
 import argparse
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mmengine.config import DictAction
@@ -39,6 +41,15 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+def import_launch() -> ModuleType:
+    """Import what starts a run, saying in one line what is not installed."""
+    try:
+        from r21d_plugin.engine import launch
+    except ImportError as error:
+        sys.exit(f'error: {error}')
+    return launch
 
 
 def choose_work_dir(cfg: Any, args: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from arguments import add_common_arguments, choose_work_dir, parse
+from arguments import add_common_arguments, choose_work_dir, import_launch, parse
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,8 +42,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
 def main() -> None:
     """Test."""
     args = parse_args()
-    from r21d_plugin.engine import launch
-
+    launch = import_launch()
     with launch.errors_in_one_line():
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from arguments import add_common_arguments, choose_work_dir, parse
+from arguments import add_common_arguments, choose_work_dir, import_launch, parse
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,7 +37,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
     choose_work_dir(cfg, args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-        cfg.default_hooks.checkpoint.pop('save_best', None)
+        cfg.get('default_hooks', {}).get('checkpoint', {}).pop('save_best', None)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
@@ -45,7 +45,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     if args.auto_scale_lr:
-        cfg.auto_scale_lr.enable = True
+        cfg.auto_scale_lr = dict(cfg.get('auto_scale_lr') or {}, enable=True)
     given = dict(
         seed=args.seed,
         diff_rank_seed=args.diff_rank_seed or None,
@@ -58,8 +58,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
 def main() -> None:
     """Train."""
     args = parse_args()
-    from r21d_plugin.engine import launch
-
+    launch = import_launch()
     with launch.errors_in_one_line():
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)

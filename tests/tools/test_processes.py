@@ -174,6 +174,30 @@ def test_two_gloo_processes_equal_one(kinetics, config, alone, tmp_path):
     assert_same_scores(alone, tmp_path)
 
 
+PRINTER = """
+import os, sys
+print('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'], *sys.argv[1:])
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize('status', [0, 3])
+def test_a_process_for_each_gpu(tmp_path, status):
+    """What --gpus 2 starts, with a script that needs no GPU."""
+    (tmp_path / 'printer.py').write_text(PRINTER)
+    code = f"""
+import sys
+from r21d_plugin.engine import launch
+sys.argv = ['printer.py', '{status}']
+print('status', launch.run_on_gpus(2))
+"""
+    out = shell(sys.executable, '-c', code, cwd=tmp_path)
+    for rank in (0, 1):
+        assert status or f'rank {rank} of 2 {status} --launcher pytorch' in out
+    assert f'status {int(status > 0)}' in out
+    assert 'Traceback' not in out
+
+
 SRUN = """#!{python}
 import os, re, subprocess, sys
 

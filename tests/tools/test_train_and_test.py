@@ -175,3 +175,17 @@ def test_more_gpus_than_there_are(fails, tmp_path):
     message = fails('train.py', CONFIG, '--gpus', found + 1, '--work-dir', tmp_path)
     assert f'{found + 1} GPU(s) asked for and {found} found' in message
     assert not list(tmp_path.iterdir())
+
+
+def test_missing_mmcv():
+    code = f"""
+import runpy, sys
+sys.modules['mmcv'] = None  # what find_spec takes for not installed
+sys.argv = ['train.py', {str(CONFIG)!r}]
+sys.path.insert(0, {str(ROOT / 'tools')!r})
+runpy.run_path({str(ROOT / 'tools/train.py')!r}, run_name='__main__')
+"""
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "error: mmcv is missing: pip install 'r21d_plugin[lite]'" in result.stderr
+    assert 'Traceback' not in result.stderr
