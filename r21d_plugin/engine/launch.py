@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+import mmengine.device.utils
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import init_dist
 from mmengine.runner import Runner
 
@@ -101,7 +103,8 @@ def processes(
     if device is None and alone and (gpus == 0 or (gpus is None and not torch.cuda.is_available())):
         device = 'cpu'
     if device == 'cpu':
-        os.environ['CUDA_VISIBLE_DEVICES'] = '-1'  # MMEngine takes a GPU wherever it sees one
+        # MMEngine takes a GPU wherever it saw one when it was imported.
+        mmengine.device.utils.DEVICE = 'cpu'
         if not alone:
             join_on_cpu(cfg)
     else:
@@ -119,7 +122,7 @@ def check_mixed_precision(cfg: Config) -> None:
     Raises:
         InputError: If it has none.
     """
-    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and not torch.cuda.is_available():
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
         raise InputError('AmpOptimWrapper (--amp) trains on GPUs only: leave it out on the CPU')
 
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from r21d_plugin import InputError
 from r21d_plugin.engine import launch
@@ -56,10 +57,13 @@ def test_a_launcher_that_did_not_start_us(no_launcher, launcher):
 
 @pytest.mark.parametrize(('device', 'gpus'), [('cpu', None), (None, 0), (None, None)])
 def test_the_cpu(no_launcher, monkeypatch, device, gpus):
+    """Taken although MMEngine saw a GPU when it was imported."""
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cuda')
     cfg = Config()
     with launch.processes(cfg, 'none', device, gpus):
         assert cfg.launcher == 'none'
+        assert get_device() == 'cpu'
 
 
 def test_gpu_per_process_under_a_launcher(no_launcher, monkeypatch):
