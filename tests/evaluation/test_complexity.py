@@ -9,7 +9,7 @@ PUBLISHED |= dict(rmc3=(12.5, 33.0), rmc4=(14.5, 32.0), rmc5=(15.4, 27.9), r2plu
 
 
 @pytest.mark.parametrize('name', PUBLISHED)
-def test_published_complexity_and_the_readmes_row(name):
+def test_published_complexity(name):
     cost = measure(f'{name}_18')
     gflops, parameters = PUBLISHED[name]
     assert f'{cost.gflops:.1f}' == f'{gflops:.1f}'
