@@ -30,15 +30,8 @@ def share_with_mmaction() -> None:
     """Enter everything registered here into MMAction2's registries too."""
     import mmaction.registry
 
-    for name in (
-        'MODELS',
-        'DATASETS',
-        'TRANSFORMS',
-        'DATA_SAMPLERS',
-        'METRICS',
-        'HOOKS',
-        'PARAM_SCHEDULERS',
-    ):
+    ours = {name: value for name, value in globals().items() if isinstance(value, Registry)}
+    for name, registry in ours.items():
         theirs = getattr(mmaction.registry, name)
-        for type_name, cls in globals()[name].module_dict.items():
+        for type_name, cls in registry.module_dict.items():
             theirs.register_module(name=type_name, module=cls)

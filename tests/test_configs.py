@@ -20,7 +20,7 @@ def parse(path: Path):
     match = NAME.fullmatch(path.stem)
     assert match, f'{path.name} is not {{network}}_{{depth}}_{{dataset}}[_{{L}}f].py'
     depth = 18 if match['dataset'] == 'motion' else int(match['depth'])
-    return match['network'], match['dataset'], int(match['frames'] or CLIP_LEN[depth])
+    return match['network'], int(match['frames'] or CLIP_LEN[depth])
 
 
 def test_rows_of_table_2_and_the_34_layer_networks():
@@ -37,7 +37,7 @@ def test_basenames_are_unique():
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_builds_what_its_name_says(path):
-    network, _dataset, frames = parse(path)
+    network, frames = parse(path)
     cfg = Config.fromfile(path)
     model = MODELS.build(copy.deepcopy(cfg.model))
     expected = dict(NETWORKS[network])

@@ -9,6 +9,7 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from support import ROOT
 
 BACKBONES = [
     dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4),
@@ -84,8 +85,6 @@ def test_init_and_inference_recognizer(videos, tmp_path, backbone):
 
 
 def test_our_own_config_through_inference_recognizer(in_kinetics):
-    from support import ROOT
-
     cfg = Config.fromfile(ROOT / 'configs/mc2_18_kinetics.py')
     cfg.merge_from_dict({'model.backbone.base_channels': 4, 'model.cls_head.in_channels': 32})
     model = init_recognizer(cfg, device='cpu')

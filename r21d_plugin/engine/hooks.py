@@ -1,7 +1,7 @@
 """Hooks of the default runtime: seeds, and checks of what the user gave."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from mmengine.dataset import worker_init_fn
@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
@@ -56,11 +57,10 @@ class CheckpointMatchHook(Hook):
         Raises:
             InputError: If they differ.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
         source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
         check_match(
-            model,
+            unwrapped(runner.model),
             {
                 k.removeprefix('module.'): v
                 for k, v in checkpoint.get('state_dict', checkpoint).items()
@@ -87,12 +87,17 @@ class ClassCountHook(Hook):
         self._check(runner, runner.test_dataloader)
 
     def _check(self, runner: Runner, loader: DataLoader) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        head = getattr(unwrapped(runner.model), 'cls_head', None)
         dataset: Any = loader.dataset
         dataset_classes = getattr(dataset, 'num_classes', None)
-        head_classes = getattr(getattr(model, 'cls_head', None), 'num_classes', None)
+        head_classes = getattr(head, 'num_classes', None)
         if dataset_classes and head_classes and dataset_classes > head_classes:
             raise InputError(
                 f'{dataset.ann_file} has {dataset_classes} classes and the head '
                 f'{head_classes}: make model.cls_head.num_classes and the dataset agree'
             )
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, out of what distributed training wraps around it."""
+    return cast(nn.Module, model.module) if is_model_wrapper(model) else model

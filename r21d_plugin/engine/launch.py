@@ -108,9 +108,10 @@ def processes(
         if not alone:
             join_on_cpu(cfg)
     else:
-        check_gpus(gpus or 1 if alone else processes_here())
-        if alone and (gpus or 1) > 1:
-            sys.exit(run_on_gpus(gpus))
+        wanted = (gpus or 1) if alone else processes_here()
+        check_gpus(wanted)
+        if alone and wanted > 1:
+            sys.exit(run_on_gpus(wanted))
     yield
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
@@ -126,7 +127,7 @@ def check_mixed_precision(cfg: Config) -> None:
         raise InputError('AmpOptimWrapper (--amp) trains on GPUs only: leave it out on the CPU')
 
 
-def run_on_gpus(gpus: int | None) -> int:
+def run_on_gpus(gpus: int) -> int:
     """Run this command again, once per GPU, under ``torchrun``.
 
     Returns:

@@ -30,7 +30,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # what a damaged file raises is up to its bytes
-        refused = re.search('GLOBAL \\S+', str(error))
+        refused = re.search(r'GLOBAL \S+', str(error))
         if refused:
             raise InputError(
                 f'{filename}: not loaded, as it holds more than tensors and plain data '

@@ -12,6 +12,8 @@ import pytest
 import torch
 from support import OPTIONS, ROOT, TINY, write_video
 
+from r21d_plugin.evaluation.report import last_test
+
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 CPU = ['--device', 'cpu']
 
@@ -32,12 +34,6 @@ def trained(kinetics, tmp_path_factory):
     return work_dir / 'epoch_2.pth'
 
 
-def metrics(work_dir):
-    """What the last run in a work dir logged as JSON."""
-    path = max(Path(work_dir).glob('*/*.json'), key=lambda path: path.stat().st_mtime)
-    return json.loads(path.read_text())
-
-
 def state(path):
     return torch.load(path, weights_only=True)['state_dict']
 
@@ -54,8 +50,7 @@ def losses(work_dir):
 def test_ten_clip_test_of_a_checkpoint(in_kinetics, trained, tool, tmp_path):
     dump = tmp_path / 'scores.pkl'
     tool('test.py', CONFIG, trained, *CPU, '--work-dir', tmp_path, '--dump', dump, *OPTIONS)
-    result = metrics(tmp_path)
-    assert {'clip@1', 'video@1', 'video@5'} <= set(result)
+    assert set(last_test(tmp_path)) == {'clip@1', 'video@1', 'video@5'}
     samples = pickle.loads(dump.read_bytes())
     assert len(samples) == 6
     assert all(sample['clip_scores'].shape == (10, 400) for sample in samples)
