@@ -23,7 +23,9 @@ def last_test(work_dir: Path) -> dict[str, float]:
         InputError: If there is none.
     """
     for path in sorted(work_dir.glob('*/*.json'), reverse=True):
-        content = json.loads(path.read_text())
+        # MMEngine lets every rank write this file: the last one's object comes
+        # first, behind it may stand the end of a longer one.
+        content, _ = json.JSONDecoder().raw_decode(path.read_text())
         if set(METRICS) <= set(content):
             return {name: content[name] for name in METRICS}
     raise InputError(f'{work_dir}: no finished test there: run mim test with this --work-dir')

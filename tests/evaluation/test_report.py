@@ -21,6 +21,13 @@ def test_reads_the_last_test(tmp_path):
     assert last_test(tmp_path) == {'clip@1': 0.1, 'video@1': 0.5, 'video@5': 0.3}
 
 
+def test_several_ranks_wrote_the_file(tmp_path):
+    write(tmp_path, '20260101_000000', FIRST)
+    path = tmp_path / '20260101_000000/20260101_000000.json'
+    path.write_text(path.read_text() + '5}')
+    assert last_test(tmp_path) == {'clip@1': 0.1, 'video@1': 0.2, 'video@5': 0.3}
+
+
 def test_no_test(tmp_path):
     with pytest.raises(InputError, match='no finished test there'):
         last_test(tmp_path)
