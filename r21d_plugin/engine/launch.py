@@ -179,6 +179,4 @@ def join_on_cpu(cfg: Config) -> None:
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)
     )
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', **wrapper) | dict(
-        device_ids=None
-    )
+    cfg.model_wrapper_cfg = {'type': 'MMDistributedDataParallel', **wrapper, 'device_ids': None}

@@ -77,6 +77,14 @@ def test_gpu_per_process_under_a_launcher(no_launcher, monkeypatch):
         pass
 
 
+def test_a_wrapper_of_the_config_stays_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(launch, 'init_dist', lambda *args, **kwargs: None)
+    theirs = dict(type='MMDistributedDataParallel', find_unused_parameters=True)
+    cfg = Config(dict(launcher='pytorch', model_wrapper_cfg=theirs))
+    launch.join_on_cpu(cfg)
+    assert cfg.model_wrapper_cfg == dict(theirs, device_ids=None)
+
+
 def test_errors_in_one_line(capsys):
     inside_a_worker = (
         'Caught InputError in DataLoader worker process 0.\nOriginal Traceback (most recent call '
