@@ -6,6 +6,7 @@ called before anything else of this package is imported. What mmaction2's wheel
 lacks is in ``r21d_plugin_startup``, which has to work without this package.
 """
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from pickle import UnpicklingError
@@ -22,6 +23,7 @@ import r21d_plugin_startup
 def apply() -> None:
     """Repair the stack. Safe to call more than once."""
     require_mmcv()
+    load_opencv()
     r21d_plugin_startup.install()
     allow_mmengine_checkpoints()
 
@@ -39,6 +41,15 @@ def require_mmcv() -> None:
         raise ImportError(
             "mmcv is missing: pip install 'r21d_plugin[lite]', or mmcv>=2.1,<2.2 for compiled ops"
         )
+
+
+def load_opencv() -> None:
+    """Load OpenCV before decord.
+
+    decord 0.6.0 brings a zlib of 2005, which takes the place of the one that
+    OpenCV finds if decord comes first: OpenCV cannot read PNG files after that.
+    """
+    importlib.import_module('cv2')
 
 
 def allow_mmengine_checkpoints() -> None:

@@ -23,6 +23,7 @@ TRANSFORMS = _child('TRANSFORMS', 'datasets')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'datasets')
 METRICS = _child('METRICS', 'evaluation')
 HOOKS = _child('HOOKS', 'engine')
+WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS', 'weights')
 PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS', 'engine')
 
 

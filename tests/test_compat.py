@@ -80,3 +80,11 @@ def test_two_time_steps_are_kept_out_of_bf16():
 def test_apply_twice_is_harmless():
     code = 'import r21d_plugin.compat as c; c.apply(); c.apply(); import mmaction.models'
     subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, capture_output=True)
+
+
+def test_opencv_reads_png_beside_decord():
+    code = """
+import r21d_plugin, cv2, numpy as np
+assert cv2.imdecode(cv2.imencode('.png', np.zeros((8, 8)))[1], 0) is not None
+"""
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)

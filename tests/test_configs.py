@@ -5,29 +5,36 @@ from pathlib import Path
 import pytest
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
-from support import ROOT
+from mmengine.dataset import Compose, pseudo_collate
+from support import ROOT, write_video
 
 from r21d_plugin import list_models
 from r21d_plugin.models.zoo import CLIP_LEN, NETWORKS
+from r21d_plugin.weights import STREAMS
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 NAME = re.compile(
-    r'(?P<network>\w+?_(?P<depth>\d\d))_(?P<dataset>kinetics|motion)(_(?P<frames>\d+)f)?'
+    r'(?P<network>\w+?_(?P<depth>\d\d))(_(?P<stream>flow|twostream))?'
+    r'_(?P<dataset>kinetics|motion)(_(?P<frames>\d+)f)?'
 )
+CHANNELS = {None: dict(imgs=3), 'flow': dict(imgs=2), 'twostream': dict(imgs=3, flow=2)}
+"""Inputs of each kind of config, and their channels."""
 
 
 def parse(path: Path):
     match = NAME.fullmatch(path.stem)
-    assert match, f'{path.name} is not {{network}}_{{depth}}_{{dataset}}[_{{L}}f].py'
+    assert match, f'{path.name} is not {{network}}_{{depth}}[_{{stream}}]_{{dataset}}[_{{L}}f].py'
     depth = 18 if match['dataset'] == 'motion' else int(match['depth'])
-    return match['network'], int(match['frames'] or CLIP_LEN[depth])
+    return match['network'], match['stream'], int(match['frames'] or CLIP_LEN[depth])
 
 
-def test_rows_of_table_2_and_the_34_layer_networks():
+def test_rows_of_the_tables():
     names = {path.stem for path in CONFIGS}
     eighteen = [name for name in list_models() if name.endswith('18')]
     assert {f'{name}_kinetics{suffix}' for name in eighteen for suffix in ('', '_16f')} <= names
     assert {'r2plus1d_34_kinetics', 'r3d_34_kinetics'} <= names
+    streams = {f'r2plus1d_{network}' for network in ('34_{}_kinetics', '18_{}_motion')}
+    assert {name.format(s) for name in streams for s in ('flow', 'twostream')} <= names
 
 
 def test_basenames_are_unique():
@@ -37,14 +44,19 @@ def test_basenames_are_unique():
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_builds_what_its_name_says(path):
-    network, frames = parse(path)
+    network, stream, frames = parse(path)
     cfg = Config.fromfile(path)
     model = MODELS.build(copy.deepcopy(cfg.model))
-    expected = dict(NETWORKS[network])
-    assert type(model.backbone).__name__ == expected.pop('type')
-    assert {key: cfg.model.backbone[key] for key in expected} == expected
-    assert model.cls_head.fc_cls.in_features == model.backbone.feat_dim
-    assert getattr(model.backbone, 'clip_len', frames) == frames
+    both = stream == 'twostream'
+    backbones = [*model.backbone.children()] if both else [model.backbone]
+    given = [cfg.model.backbone[s] for s in STREAMS] if both else [cfg.model.backbone]
+    for backbone, arguments, inputs in zip(backbones, given, CHANNELS[stream], strict=True):
+        expected = dict(NETWORKS[network])
+        assert type(backbone).__name__ == expected.pop('type')
+        assert {key: arguments[key] for key in expected} == expected
+        assert backbone.in_channels == CHANNELS[stream][inputs]
+        assert model.cls_head.in_channels == backbone.feat_dim
+        assert getattr(backbone, 'clip_len', frames) == frames
 
     for split, clips in (('train', 1), ('val', 1), ('test', 10)):
         data = cfg[f'{split}_dataloader'].dataset
@@ -54,6 +66,22 @@ def test_config_builds_what_its_name_says(path):
         assert sample.get('test_mode', False) == (split != 'train')
         assert data.num_classes == model.cls_head.num_classes
         DATASETS.build(dict(data, lazy_init=True))
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_pipelines_give_what_the_network_takes(path, tmp_path):
+    _, stream, frames = parse(path)
+    cfg = Config.fromfile(path)
+    filename = write_video(tmp_path / 'a.mp4', frames=frames + 3)
+    preprocess = MODELS.build(cfg.model.data_preprocessor)
+    for split, clips in (('train', 1), ('test', 10)):
+        video = dict(filename=str(filename), start_index=0, modality='RGB', label=0)
+        packed = pseudo_collate([Compose(cfg[f'{split}_pipeline'])(video)])
+        inputs = preprocess(packed, False)['inputs']
+        inputs = inputs if isinstance(inputs, dict) else dict(imgs=inputs)
+        shapes = {name: tuple(x.shape[1:4]) for name, x in inputs.items()}
+        assert shapes == {name: (clips, c, frames) for name, c in CHANNELS[stream].items()}
+        assert all(x.abs().mean() < 3 for x in inputs.values()), 'normalised'
 
 
 @pytest.mark.parametrize('path', [p for p in CONFIGS if 'kinetics' in p.stem], ids=lambda p: p.stem)

@@ -7,12 +7,19 @@ import pytest
 from r21d_plugin import registry
 
 NAMES = dict(
-    MODELS=['R2D', 'FR2D', 'R3D', 'MCx', 'RMCx', 'R2Plus1D', 'ClipHead', 'MultiClipRecognizer'],
+    MODELS=[
+        *('R2D', 'FR2D', 'R3D', 'MCx', 'RMCx', 'R2Plus1D', 'ClipHead', 'MultiClipRecognizer'),
+        *('TwoStreamBackbone', 'TwoStreamHead', 'TwoStreamRecognizer'),
+    ],
     DATASETS=['LabelledVideoDataset'],
-    TRANSFORMS=['DecordClipInit', 'DecordClipDecode', 'SampleClips'],
+    TRANSFORMS=[
+        *('DecordClipInit', 'DecordClipDecode', 'SampleClips'),
+        *('FarnebackFlow', 'OpenStoredFlow', 'StoredFlow'),
+    ],
     DATA_SAMPLERS=['EpochSizeSampler'],
     METRICS=['ClipVideoAccuracy'],
     HOOKS=['EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'],
+    WEIGHT_INITIALIZERS=['PretrainedRGB'],
     PARAM_SCHEDULERS=['GradualWarmupLR'],
 )
 

@@ -10,7 +10,12 @@ def parse_args() -> argparse.Namespace:
     """Parse MMAction2's arguments of testing, ``--gpus`` and ``--device``."""
     parser = argparse.ArgumentParser(description='Test a recognizer.')
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file or URL; none for two streams whose checkpoints are named by '
+        '--cfg-options model.checkpoints.rgb=... model.checkpoints.flow=...',
+    )
     parser.add_argument('--dump', metavar='PKL', help='pickle the predictions into this file')
     parser.add_argument('--show-dir', help='folder for videos with the prediction drawn on them')
     parser.add_argument('--show', action='store_true', help='show these in a window')
@@ -23,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 def apply_args(cfg: Any, args: argparse.Namespace) -> None:
     """Write the arguments into the config."""
     choose_work_dir(cfg, args)
-    cfg.load_from = args.checkpoint
+    cfg.load_from = None if args.checkpoint == 'none' else args.checkpoint  # mim demands a word
     if args.dump:
         evaluators = cfg.test_evaluator
         evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
@@ -46,6 +51,7 @@ def main() -> None:
     with launch.errors_in_one_line():
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
+        launch.check_checkpoint(cfg)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
             launch.build_runner(cfg, args.config).test()
 

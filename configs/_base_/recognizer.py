@@ -10,3 +10,11 @@ model = dict(
     ),
     test_cfg=dict(max_testing_views=10),
 )
+
+# For configs of flow and of both streams.
+flow_preprocessor = dict(
+    type='ActionDataPreprocessor',
+    mean=[0.0046635, 0.0046261],
+    std=[0.972347, 0.755146],
+    format_shape='NCTHW',
+)

@@ -1,14 +1,19 @@
 """Datasets, decoding, clip sampling and data samplers."""
 
 from .decoding import DecordClipDecode, DecordClipInit
+from .flow import FarnebackFlow
 from .samplers import EpochSizeSampler
 from .sampling import SampleClips
+from .stored_flow import OpenStoredFlow, StoredFlow
 from .video_dataset import LabelledVideoDataset
 
 __all__ = [
     'DecordClipDecode',
     'DecordClipInit',
     'EpochSizeSampler',
+    'FarnebackFlow',
     'LabelledVideoDataset',
+    'OpenStoredFlow',
     'SampleClips',
+    'StoredFlow',
 ]

@@ -139,3 +139,24 @@ class DecordClipDecode(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(scale={self.scale}, interpolation={self.interpolation})'
+
+
+def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+    """Decode a video from its first frame to its last.
+
+    Args:
+        filename (str): The video, a file.
+        scale (tuple[int, int], optional): Width and height to resize frames
+            to, as :class:`DecordClipDecode` does. Defaults to None: as they are.
+
+    Yields:
+        ndarray: H x W x 3 uint8, RGB.
+
+    Raises:
+        InputError: If the video is missing or does not decode.
+    """
+    reader = DecordClipInit().transform(dict(filename=filename))['video_reader']
+    for index in range(len(reader)):
+        with naming_the_video(filename):
+            frame = reader[index].asnumpy()
+        yield frame if scale is None else mmcv.imresize(frame, scale)

@@ -16,13 +16,40 @@ class SampleClips(SampleFrames):
     where SampleFrames rounds; a single test clip is the middle one. A video
     shorter than a clip is looped.
 
+    A clip of L flow fields needs L + gap frames. These are what is sampled
+    with a ``flow_gap``, for one stream or for both: where each clip of L
+    frames of RGB begins among them is added as ``rgb_offsets``, 0 in training,
+    and in a test such that RGB has the very clips of a test without flow.
+
     Args:
-        clip_len (int): Frames of a clip.
+        clip_len (int): Length L of a clip as the network sees it.
+        flow_gap (int): Frames that a flow field spans, the ``gap`` of
+            :class:`~r21d_plugin.datasets.FarnebackFlow`. Defaults to 0: no
+            flow.
         frame_interval (int): Step between its frames. Defaults to 1.
         num_clips (int): Clips of a video. Defaults to 1.
         test_mode (bool): Whether to take test clips. Defaults to False.
         **kwargs: Further arguments of SampleFrames.
     """
+
+    def __init__(self, clip_len: int, flow_gap: int = 0, **kwargs) -> None:
+        super().__init__(clip_len + flow_gap, **kwargs)
+        self.flow_gap = flow_gap
+
+    def transform(self, results: dict) -> dict:
+        """Add ``frame_inds``, ``clip_len`` (L + gap), ``num_clips`` and ``frame_interval``."""
+        results = super().transform(results)
+        if self.flow_gap:
+            results['rgb_offsets'] = self._rgb_offsets(results['total_frames'])
+        return results
+
+    def _rgb_offsets(self, num_frames: int) -> np.ndarray:
+        if not self.test_mode:
+            return np.zeros(self.num_clips, int)
+        flow_len = self._get_ori_clip_len(1.0)
+        rgb_len = flow_len - self.flow_gap * self.frame_interval
+        starts = [self._get_test_clips(num_frames, length) for length in (rgb_len, flow_len)]
+        return ((starts[0] - starts[1]) // self.frame_interval).astype(int)
 
     def _get_test_clips(self, num_frames: int, ori_clip_len: float) -> np.ndarray:
         if self.num_clips == 1 or self.twice_sample:

@@ -7,6 +7,7 @@ from mmengine.fileio import exists, list_from_file
 
 from ..errors import InputError
 from ..registry import DATASETS
+from .stored_flow import OpenStoredFlow
 
 
 @DATASETS.register_module()
@@ -38,7 +39,11 @@ class LabelledVideoDataset(VideoDataset):
         if not exists(self.ann_file):
             raise InputError(f'{self.ann_file}: no such annotation file: prepare the dataset first')
         lines = list_from_file(self.ann_file)
-        return [self._parse(line, i) for i, line in enumerate(lines, start=1) if line.strip()]
+        videos = [self._parse(line, i) for i, line in enumerate(lines, start=1) if line.strip()]
+        for transform in self.pipeline.transforms:
+            if isinstance(transform, OpenStoredFlow):
+                transform.check_videos([video['filename'] for video in videos])
+        return videos
 
     def _parse(self, line: str, number: int) -> dict:
         filename, _, label = line.strip().rpartition(self.delimiter)

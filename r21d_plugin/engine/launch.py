@@ -14,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.dist import init_dist
 from mmengine.runner import Runner
 
+from ..datasets.pipelines import with_stored_flow
 from ..errors import InputError
 
 PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
@@ -35,6 +36,9 @@ def errors_in_one_line() -> Iterator[None]:
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config file.
 
+    Where the config, or an option, has a ``flow_root``, its pipelines read the
+    flow stored in that folder.
+
     Args:
         path (str): The file.
         options (dict, optional): Values to override, by dotted key.
@@ -50,7 +54,24 @@ def load_config(path: str, options: dict | None = None) -> Config:
             cfg.merge_from_dict(options)
     except Exception as error:  # a config is code: anything can go wrong in it
         raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
+    if cfg.get('flow_root'):
+        read_stored_flow(cfg, cfg.flow_root)
     return cfg
+
+
+def read_stored_flow(cfg: Config, root: str) -> None:
+    """Make the pipelines of a config read flow instead of computing it.
+
+    Args:
+        cfg (Config): Config of flow or of two streams.
+        root (str): Folder of the stored flow.
+
+    Raises:
+        InputError: If a pipeline does not compute flow, or not as it is stored.
+    """
+    for split in ('train', 'val', 'test'):
+        pipeline = with_stored_flow(cfg[f'{split}_dataloader'].dataset.pipeline, root)
+        cfg[f'{split}_dataloader'].dataset.pipeline = cfg[f'{split}_pipeline'] = pipeline
 
 
 def build_runner(cfg: Config, path: str) -> Runner:
@@ -125,6 +146,16 @@ def check_mixed_precision(cfg: Config) -> None:
     """
     if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
         raise InputError('AmpOptimWrapper (--amp) trains on GPUs only: leave it out on the CPU')
+
+
+def check_checkpoint(cfg: Config) -> None:
+    """Check that there is something to test.
+
+    Raises:
+        InputError: If no weights are given.
+    """
+    if cfg.load_from is None and not cfg.model.get('checkpoints'):
+        raise InputError('no checkpoint to test: name one after the config')
 
 
 def run_on_gpus(gpus: int) -> int:

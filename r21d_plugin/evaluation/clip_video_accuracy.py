@@ -1,6 +1,7 @@
 """Clip and video accuracy from one test pass (Section 4.1)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -21,7 +22,9 @@ class ClipVideoAccuracy(BaseMetric):
     Reads ``clip_scores`` (clips x classes, softmax), as
     :class:`~r21d_plugin.models.ClipHead` writes them. From another head with
     ``average_clips=None`` it takes ``pred_score`` as clips x classes of logits,
-    and otherwise as the score of a single clip.
+    and otherwise as the score of a single clip. Where samples have
+    ``stream_scores``, as those of :class:`~r21d_plugin.models.TwoStreamHead`,
+    the same is reported for each stream, as ``rgb/clip@1`` and so on.
 
     Args:
         collect_device (str): Device to gather the ranks' results on, ``'cpu'``
@@ -41,33 +44,60 @@ class ClipVideoAccuracy(BaseMetric):
             data_samples (Sequence[dict]): Predictions, one per video.
         """
         for sample in data_samples:
-            clips = clip_probabilities(sample)
+            scores = {'': clip_probabilities(sample)}
+            for stream, clips in sample.get('stream_scores', {}).items():
+                scores[f'{stream}/'] = clips.float()
             label = int(sample['gt_label'])
-            best = clips.mean(dim=0).topk(min(5, clips.shape[1])).indices.tolist()
-            self.results.append(
-                dict(
-                    clips=len(clips),
-                    clip_hits=int((clips.argmax(dim=1) == label).sum()),
-                    top1=best[0] == label,
-                    top5=label in best,
-                )
-            )
+            self.results.append({name: hits(clips, label) for name, clips in scores.items()})
 
-    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+    def compute_metrics(self, results: list[dict[str, 'Hits']]) -> dict[str, float]:
         """Average over all videos of all ranks, each counted once.
 
         Args:
-            results (list[dict]): What :meth:`process` stored.
+            results (list[dict[str, Hits]]): What :meth:`process` stored.
 
         Returns:
             dict[str, float]: The accuracies, 0 to 1.
         """
-        clips = sum(result['clips'] for result in results)
+        # MMEngine has made plain tuples of the named ones.
+        videos = {name: [Hits(*result[name]) for result in results] for name in results[0]}
         return {
-            'clip@1': sum(result['clip_hits'] for result in results) / clips,
-            'video@1': sum(result['top1'] for result in results) / len(results),
-            'video@5': sum(result['top5'] for result in results) / len(results),
+            f'{name}{metric}': value
+            for name, of_stream in videos.items()
+            for metric, value in accuracies(of_stream).items()
         }
+
+
+class Hits(NamedTuple):
+    """What is right about the scores of one video.
+
+    Attributes:
+        clips (int): Its clips.
+        clip_hits (int): Of these, the ones whose top class is right.
+        top1 (bool): Whether the video's top class is right.
+        top5 (bool): Whether the label is among its five best.
+    """
+
+    clips: int
+    clip_hits: int
+    top1: bool
+    top5: bool
+
+
+def hits(clips: Tensor, label: int) -> Hits:
+    """Compare the scores of a video's clips, clips x classes, with its label."""
+    best = clips.mean(dim=0).topk(min(5, clips.shape[1])).indices.tolist()
+    clip_hits = int((clips.argmax(dim=1) == label).sum())
+    return Hits(len(clips), clip_hits, best[0] == label, label in best)
+
+
+def accuracies(videos: Sequence[Hits]) -> dict[str, float]:
+    """clip@1, video@1 and video@5 of a set of videos, 0 to 1."""
+    return {
+        'clip@1': sum(video.clip_hits for video in videos) / sum(video.clips for video in videos),
+        'video@1': sum(video.top1 for video in videos) / len(videos),
+        'video@5': sum(video.top5 for video in videos) / len(videos),
+    }
 
 
 def clip_probabilities(sample: dict) -> Tensor:

@@ -3,6 +3,7 @@
 from .head import ClipHead
 from .layers import Conv2D, Conv2Plus1D, Conv3D, ConvOverClip, factorized_channels
 from .recognizer import MultiClipRecognizer
+from .two_stream import TwoStreamBackbone, TwoStreamHead, TwoStreamRecognizer
 from .video_resnet import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, VideoResNet
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     'MultiClipRecognizer',
     'R2Plus1D',
     'RMCx',
+    'TwoStreamBackbone',
+    'TwoStreamHead',
+    'TwoStreamRecognizer',
     'VideoResNet',
     'factorized_channels',
 ]

@@ -53,7 +53,13 @@ class ClipHead(I3DHead):
             SampleList: The same, with predictions.
         """
         data_samples = super().predict_by_feat(cls_scores, data_samples)
-        clips = F.softmax(cls_scores, dim=-1).unflatten(0, (len(data_samples), -1))
-        for data_sample, clip_scores in zip(data_samples, clips, strict=True):
-            data_sample.set_field(clip_scores, 'clip_scores')
+        for data_sample, scores in zip(
+            data_samples, by_video(cls_scores, data_samples), strict=True
+        ):
+            data_sample.set_field(scores, 'clip_scores')
         return data_samples
+
+
+def by_video(cls_scores: Tensor, data_samples: SampleList) -> Tensor:
+    """Softmax of logits, (videos * clips) x classes, as videos x clips x classes."""
+    return F.softmax(cls_scores, dim=-1).unflatten(0, (len(data_samples), -1))

@@ -1,15 +1,20 @@
 """Testing with many clips of a video in bounded memory."""
 
+from collections.abc import Iterator
+
 import torch
 from mmaction.models import Recognizer3D
+from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.utils import SampleList
+from torch import Tensor
 
 from ..registry import MODELS
 
+Inputs = list[Tensor] | dict[str, list[Tensor]]
 
-@MODELS.register_module()
-class MultiClipRecognizer(Recognizer3D):
-    """MMAction2's Recognizer3D, testing a few views at a time.
+
+class MultiClipTesting(BaseRecognizer):
+    """Testing a few views at a time, for recognizers of any input.
 
     ``test_cfg=dict(max_testing_views=n)`` bounds how many views (clips times
     crops) are on the device at once, at any batch size: views are moved,
@@ -22,19 +27,45 @@ class MultiClipRecognizer(Recognizer3D):
 
         Args:
             data (dict): ``inputs``, one tensor per video of views x C x T x H
-                x W, as the pipeline packs them, and ``data_samples``.
+                x W, as the pipeline packs them (for several streams a dict of
+                such lists), and ``data_samples``.
 
         Returns:
             SampleList: The data samples with predictions.
         """
-        views = [view for video in data['inputs'] for view in video]
-        limit = (self.test_cfg or {}).get('max_testing_views') or len(views)
+        limit = (self.test_cfg or {}).get('max_testing_views')
         logits = []
-        for start in range(0, len(views), limit):
-            chunk = torch.stack(views[start : start + limit])
-            batch = self.data_preprocessor(dict(inputs=[chunk], data_samples=None), False)
+        for chunk in chunks(data['inputs'], limit):
+            batch = self.data_preprocessor(dict(inputs=chunk, data_samples=None), False)
             logits.append(self(batch['inputs'], mode='tensor', stage='head'))
         data_samples = self.data_preprocessor.cast_data(data['data_samples'])
         return self.cls_head.predict_by_feat(torch.cat(logits), data_samples)
 
     val_step = test_step
+
+
+@MODELS.register_module()
+class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
+    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does."""
+
+
+def chunks(inputs: Inputs, limit: int | None) -> Iterator[Inputs]:
+    """Cut the views of a batch of videos into pieces.
+
+    Args:
+        inputs (list[Tensor] or dict[str, list[Tensor]]): Views x ... per
+            video, of one stream or by stream.
+        limit (int, optional): Most views of a piece. None: all of them.
+
+    Yields:
+        list[Tensor] or dict[str, list[Tensor]]: In turn, views x ... as of a
+        single video.
+    """
+    if isinstance(inputs, dict):
+        for pieces in zip(*(chunks(videos, limit) for videos in inputs.values()), strict=True):
+            yield dict(zip(inputs, pieces, strict=True))
+        return
+    views = [view for video in inputs for view in video]
+    limit = limit or len(views)
+    for start in range(0, len(views), limit):
+        yield [torch.stack(views[start : start + limit])]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..registry import MODELS
-from ..weights import check_match
+from ..weights import load_matching
 from .video_resnet import DEPTHS, VideoResNet
 
 CLIP_LEN = {18: 8, 34: 32}
@@ -121,6 +121,5 @@ def create_model(
             key.replace('cls_head.fc_cls.', 'fc.'): value
             for key, value in checkpoint.get('state_dict', checkpoint).items()
         }
-        check_match(model, state_dict, weights)
-        model.load_state_dict(state_dict)
+        load_matching(model, state_dict, weights)
     return model

@@ -1,5 +1,15 @@
 """Checkpoints in and out."""
 
-from .loading import check_match, load_from_local
+from .fusing import fuse_checkpoints
+from .initializers import PretrainedRGB
+from .loading import STREAMS, check_match, load_from_local, load_matching, save_checkpoint
 
-__all__ = ['check_match', 'load_from_local']
+__all__ = [
+    'STREAMS',
+    'PretrainedRGB',
+    'check_match',
+    'fuse_checkpoints',
+    'load_from_local',
+    'load_matching',
+    'save_checkpoint',
+]

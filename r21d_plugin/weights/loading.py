@@ -1,7 +1,7 @@
-"""Reading checkpoint files, and telling whether they fit a network."""
+"""Reading and writing checkpoint files, and telling whether they fit a network."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..errors import InputError
+
+STREAMS = ('rgb', 'flow')
+"""Streams of the two-stream network, in the order of its scores."""
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -42,6 +45,34 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
         ) from error
 
 
+def save_checkpoint(checkpoint: dict, path: Path) -> None:
+    """Write a checkpoint file, which appears when it is complete.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    partial = path.with_name(f'.{path.name}.partial')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f'{path}: cannot write there: {error}'.splitlines()[0]) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_matching(
+    model: nn.Module,
+    state_dict: Mapping[str, Tensor],
+    source: str,
+    ignore: str | None = None,
+) -> None:
+    """Load weights that :func:`check_match` finds to be the network's."""
+    check_match(model, state_dict, source, ignore)
+    model.load_state_dict(state_dict, strict=False)
+
+
 def check_match(
     model: nn.Module,
     state_dict: Mapping[str, Tensor],
@@ -67,6 +98,13 @@ def check_match(
 
     ours = {key: tuple(value.shape) for key, value in model.state_dict().items() if counts(key)}
     theirs = {key: tuple(value.shape) for key, value in state_dict.items() if counts(key)}
+    for stream in STREAMS:
+        prefix = f'backbone.{stream}.'
+        if has_prefix(ours, prefix) and not has_prefix(theirs, prefix):
+            raise InputError(
+                f'{source}: no weights of the {stream} stream: join the checkpoints of both with '
+                'tools/fuse_checkpoints.py'
+            )
     missing = [key for key in ours if key not in theirs]
     left_over = [key for key in theirs if key not in ours]
     reshaped = [key for key in ours if key in theirs and ours[key] != theirs[key]]
@@ -85,3 +123,8 @@ def check_match(
             f'{source}: weights of another network: {"; ".join(complaints)}: '
             'use the config that they were trained with'
         )
+
+
+def has_prefix(keys: Iterable[str], prefix: str) -> bool:
+    """Whether any of the keys begins with the prefix."""
+    return any(key.startswith(prefix) for key in keys)

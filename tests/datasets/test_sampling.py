@@ -37,3 +37,30 @@ def test_training_clips_start_anywhere_uniformly():
     assert len(counts) == 13
     assert counts.min() > 400
     assert counts.max() < 600
+
+
+@pytest.mark.parametrize('frames', [5, 8, 9, 10, 20, 97])
+@pytest.mark.parametrize('num_clips', [1, 2, 10])
+@pytest.mark.parametrize('gap', [1, 2])
+def test_both_streams_have_the_clips_of_a_test_of_their_own(frames, num_clips, gap):
+    video = dict(total_frames=frames, start_index=0)
+    options = dict(num_clips=num_clips, test_mode=True)
+    both = SampleClips(clip_len=8, flow_gap=gap, **options).transform(dict(video))
+    alone = SampleClips(clip_len=8, **options).transform(dict(video))
+    assert both['clip_len'] == 8 + gap
+    clips = both['frame_inds'].reshape(num_clips, -1)
+    offsets = both['rgb_offsets']
+    rgb = [clip[offset : offset + 8] for clip, offset in zip(clips, offsets, strict=True)]
+    assert [len(clip) for clip in rgb] == [8] * num_clips
+    np.testing.assert_array_equal(np.concatenate(rgb), alone['frame_inds'])
+    if frames > 8 + gap and num_clips > 1:
+        assert clips[:, 0].tolist() == [
+            i * (frames - 8 - gap) // (num_clips - 1) for i in range(num_clips)
+        ]
+
+
+def test_in_training_both_streams_begin_at_the_same_frame():
+    sample = SampleClips(clip_len=8, flow_gap=1)
+    results = sample.transform(dict(total_frames=30, start_index=0))
+    assert len(results['frame_inds']) == 9
+    assert results['rgb_offsets'].tolist() == [0]

@@ -1,0 +1,139 @@
+"""Computing the flow of a folder of videos once, to train from it often."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from ..errors import InputError
+from .decoding import all_frames
+from .flow import farneback
+from .flow_store import SUFFIX, FlowFile, write_flow
+
+VIDEO_SUFFIXES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
+
+
+class Extraction(NamedTuple):
+    """What became of a video.
+
+    Attributes:
+        video (Path): The video.
+        error (str): Why there is no flow of it; empty if there is.
+        computed (bool): Whether its flow was computed now, not in an earlier
+            run.
+    """
+
+    video: Path
+    error: str = ''
+    computed: bool = False
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """All videos below a folder, by their extension, in order.
+
+    Raises:
+        InputError: If there are none.
+    """
+    if not folder.is_dir():
+        raise InputError(f'{folder}: no such folder of videos')
+    videos = sorted(path for path in folder.rglob('*') if path.suffix.lower() in VIDEO_SUFFIXES)
+    if not videos:
+        raise InputError(f'{folder}: no videos in it ({" ".join(VIDEO_SUFFIXES)})')
+    return videos
+
+
+def extract_all(
+    folder: Path,
+    videos: list[Path],
+    out: Path,
+    scale: tuple[int, int] = (171, 128),
+    workers: int = 1,
+) -> Iterator[Extraction]:
+    """Store the flow of videos, each in a file with its path below the folder.
+
+    What an earlier run has finished is checked and kept.
+
+    Args:
+        folder (Path): Folder of the videos.
+        videos (list[Path]): The videos in it.
+        out (Path): Folder to write to.
+        scale (tuple[int, int]): Width and height that frames are resized to
+            first. Defaults to (171, 128), as in Section 4.1.
+        workers (int): Processes. Defaults to 1.
+
+    Yields:
+        Extraction: What became of each video, in any order.
+
+    Raises:
+        InputError: If ``out`` cannot be written to, or holds flow of another
+            size or of other videos.
+    """
+    if workers < 1 or min(scale) < 1:
+        raise InputError(f'workers={workers}, scale={scale}: all must be at least 1')
+    task = partial(extract, folder, out, scale)
+    with ProcessPoolExecutor(workers, initializer=obey_parent) as pool:
+        try:
+            for future in as_completed([pool.submit(task, video) for video in videos]):
+                yield future.result()
+        except OSError as error:
+            raise InputError(f'{out}: cannot write there: {error.strerror}') from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def obey_parent() -> None:
+    """Leave interrupts to the parent process, and end when it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)  # the workers fill the cores already
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        watch = partial(wait, [parent.sentinel])
+        threading.Thread(target=lambda: (watch(), os._exit(1)), daemon=True).start()
+
+
+def extract(folder: Path, out: Path, scale: tuple[int, int], video: Path) -> Extraction:
+    """Store the flow of one video, unless it is stored already."""
+    path = out / video.relative_to(folder)
+    path = path.with_name(path.name + SUFFIX)
+    video_bytes = video.stat().st_size
+    if path.exists() and FlowFile(path, scale).video_bytes == video_bytes:
+        return Extraction(video)
+    try:
+        write_flow(path, flow_of_video(video, scale), video_bytes)
+    except InputError as error:
+        return Extraction(video, error=str(error))
+    return Extraction(video, computed=True)
+
+
+def flow_of_video(video: Path, scale: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
+    """Compute the flow from each frame to the next.
+
+    Args:
+        video (Path): The video.
+        scale (tuple[int, int], optional): Width and height that frames are
+            resized to first. Defaults to None: they are not.
+
+    Yields:
+        ndarray: H x W x 2 float32, in pixels.
+
+    Raises:
+        InputError: If the video does not decode or has a single frame.
+    """
+    frames = all_frames(str(video), scale)
+    before = cv2.cvtColor(next(frames), cv2.COLOR_RGB2GRAY)
+    single = True
+    for frame in frames:
+        after = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        yield farneback(before, after)
+        before, single = after, False
+    if single:
+        raise InputError(f'{video}: 1 frame(s), and flow needs 2')

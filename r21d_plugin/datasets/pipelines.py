@@ -1,0 +1,96 @@
+"""Variants of a pipeline: other clip lengths, flow, two streams.
+
+MMEngine cannot merge into the lists that pipelines are, so configs derive one
+from another with these functions. A config that imports something has to
+assign ``_base_`` first, or MMEngine takes it for one of its pure Python ones.
+"""
+
+import re
+from collections.abc import Callable
+from copy import deepcopy
+
+from ..errors import InputError
+
+Pipeline = list[dict]
+STORABLE = re.compile(
+    'DecordClipInit SampleClips DecordClipDecode( RandomCrop| CenterCrop)?( Flip)?'
+)
+FORMAT = dict(type='FormatShape', input_format='NCTHW')
+
+
+def with_clip_len(pipeline: Pipeline, clip_len: int) -> Pipeline:
+    """Pipeline with clips of another length, in frames."""
+    return changed(pipeline, 'SampleClips', lambda sample: [dict(sample, clip_len=clip_len)])
+
+
+def with_flow(pipeline: Pipeline) -> Pipeline:
+    """Pipeline of flow instead of RGB, computed after crop and flip."""
+    return _flow(pipeline, [dict(type='r21d_plugin.FarnebackFlow'), FORMAT])
+
+
+def with_two_streams(pipeline: Pipeline) -> Pipeline:
+    """Pipeline of RGB and flow, packed as ``imgs`` and ``flow``."""
+    flow = dict(type='r21d_plugin.FarnebackFlow', key='flow')
+    both = dict(
+        type='TransformBroadcaster',
+        mapping=dict(imgs=['imgs', 'flow']),
+        auto_remap=True,
+        transforms=[FORMAT],
+    )
+    pipeline = _flow(pipeline, [flow, both])
+    return changed(
+        pipeline, 'PackActionInputs', lambda pack: [dict(pack, collect_keys=('imgs', 'flow'))]
+    )
+
+
+def with_stored_flow(pipeline: Pipeline, root: str) -> Pipeline:
+    """Pipeline that reads flow instead of computing it.
+
+    Where flow is all that it gives, the video is not even opened.
+
+    Args:
+        pipeline (list[dict]): A pipeline with ``FarnebackFlow``, after one
+            crop at most and then one flip at most.
+        root (str): See :class:`~r21d_plugin.datasets.OpenStoredFlow`.
+
+    Raises:
+        InputError: If the pipeline is another.
+    """
+    names = [transform['type'].split('.')[-1] for transform in pipeline]
+    order = ' '.join(names[: names.index('FarnebackFlow')]) if 'FarnebackFlow' in names else ''
+    if not STORABLE.fullmatch(order):
+        raise InputError(
+            'stored flow needs a pipeline of DecordClipInit, SampleClips, DecordClipDecode, one '
+            f'crop, Flip and FarnebackFlow: this one has {", ".join(names)}'
+        )
+    init, _, decode, *_ = pipeline
+    opened = dict(type='r21d_plugin.OpenStoredFlow', root=root, scale=decode['scale'])
+    flow = dict(pipeline[names.index('FarnebackFlow')], type='r21d_plugin.StoredFlow')
+    pipeline = changed(pipeline, 'FarnebackFlow', lambda _: [flow])
+    if flow.get('key', 'imgs') != 'imgs':
+        return changed(pipeline, 'DecordClipInit', lambda _: [init, opened])
+    pipeline = changed(pipeline, 'DecordClipInit', lambda _: [opened])
+    return changed(pipeline, 'DecordClipDecode', lambda _: [])
+
+
+def _flow(pipeline: Pipeline, formatting: Pipeline) -> Pipeline:
+    pipeline = changed(pipeline, 'SampleClips', lambda sample: [dict(sample, flow_gap=1)])
+    return changed(pipeline, 'FormatShape', lambda _: formatting)
+
+
+def changed(pipeline: Pipeline, name: str, change: Callable[[dict], Pipeline]) -> Pipeline:
+    """Pipeline with a transform replaced by others.
+
+    Args:
+        pipeline (list[dict]): The pipeline, which stays as it is.
+        name (str): Type of the transform, without scope.
+        change (Callable): Function from the transform to those in its place.
+
+    Raises:
+        InputError: If there is no such transform.
+    """
+    types = [transform['type'].split('.')[-1] for transform in pipeline]
+    if name not in types:
+        raise InputError(f'the pipeline has no {name}: it has {", ".join(types)}')
+    at = types.index(name)
+    return deepcopy([*pipeline[:at], *change(pipeline[at]), *pipeline[at + 1 :]])

@@ -1,0 +1,61 @@
+"""Compute the optical flow of all videos of a folder and store it, a file for each video.
+
+Videos that do not decode are listed in OUT/broken_videos.txt. A run that was stopped is
+continued by the same command.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('videos', type=Path, help='folder of videos, searched with its subfolders')
+    parser.add_argument('out', type=Path, help='folder to write to')
+    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (all cores)')
+    parser.add_argument(
+        '--scale',
+        type=int,
+        nargs=2,
+        default=(171, 128),
+        metavar=('WIDTH', 'HEIGHT'),
+        help='size in pixels that frames are resized to first (171 128)',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Extract."""
+    args = parse_args()
+    from r21d_plugin.datasets.flow_extraction import extract_all, find_videos
+    from r21d_plugin.engine import errors_in_one_line
+
+    with errors_in_one_line():
+        videos = find_videos(args.videos)
+        extracted = extract_all(args.videos, videos, args.out, tuple(args.scale), args.workers)
+        try:
+            done = list(tqdm(extracted, total=len(videos), unit='video', desc=str(args.out)))
+        except KeyboardInterrupt:
+            sys.exit('error: stopped: the same command goes on where this one was')
+
+    broken = sorted(extraction.error for extraction in done if extraction.error)
+    computed = sum(extraction.computed for extraction in done)
+    print(f'{computed} computed, {len(done) - computed - len(broken)} there already', end='')
+    report = args.out / 'broken_videos.txt'
+    report.unlink(missing_ok=True)
+    if broken:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text('\n'.join(broken) + '\n')
+        print(f', {len(broken)} broken: see {report}', end='')
+    print()
+    if len(broken) == len(done):
+        sys.exit(f'error: {args.videos}: none of the videos decodes')
+
+
+if __name__ == '__main__':
+    main()
