@@ -1,9 +1,7 @@
-"""Print the accuracy of finished tests, a row for each work dir."""
+"""Print the accuracy of finished tests, a row for each work dir, and for each of two streams."""
 
 import argparse
 from pathlib import Path
-
-from tabulate import tabulate
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,13 +15,15 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.evaluation.report import METRICS, last_test
+    from r21d_plugin.evaluation.report import by_stream, last_test, table
 
     with errors_in_one_line():
-        rows = [(path, last_test(path)) for path in args.work_dirs]
-    table = [[path.name, *(f'{row[name]:.1%}' for name in METRICS)] for path, row in rows]
-    align = ('left', 'right', 'right', 'right')
-    print(tabulate(table, ['run', *METRICS], colalign=align, disable_numparse=True))
+        rows = {
+            f'{path.name} {stream}'.rstrip(): metrics
+            for path in args.work_dirs
+            for stream, metrics in by_stream(last_test(path)).items()
+        }
+    print(table(rows, 'run'))
 
 
 if __name__ == '__main__':

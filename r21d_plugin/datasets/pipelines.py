@@ -64,7 +64,8 @@ def with_stored_flow(pipeline: Pipeline, root: str) -> Pipeline:
             f'crop, Flip and FarnebackFlow: this one has {", ".join(names)}'
         )
     init, _, decode, *_ = pipeline
-    opened = dict(type='r21d_plugin.OpenStoredFlow', root=root, scale=decode['scale'])
+    scale = {key: decode[key] for key in decode if key == 'scale'}
+    opened = dict(type='r21d_plugin.OpenStoredFlow', root=root, **scale)
     flow = dict(pipeline[names.index('FarnebackFlow')], type='r21d_plugin.StoredFlow')
     pipeline = changed(pipeline, 'FarnebackFlow', lambda _: [flow])
     if flow.get('key', 'imgs') != 'imgs':

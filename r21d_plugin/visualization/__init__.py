@@ -1,0 +1,1 @@
+"""Pictures of flow and of results."""

@@ -1,0 +1,204 @@
+"""Flow and two streams from training to fused scores, on the motion dataset."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from support import ROOT, write_video
+
+from r21d_plugin.datasets.flow_extraction import flow_of_video
+from r21d_plugin.datasets.motion import make_dataset
+from r21d_plugin.evaluation.report import by_stream, last_test
+
+CPU = ['--device', 'cpu']
+FLOW = ROOT / 'configs/r2plus1d_18_flow_motion.py'
+RGB = ROOT / 'configs/r2plus1d_18_motion.py'
+BOTH = ROOT / 'configs/r2plus1d_18_twostream_motion.py'
+SMALL = {f'{split}_dataloader.num_workers': 1 for split in ('train', 'val', 'test')}
+SMALL |= {'train_dataloader.sampler.epoch_size': 256, 'param_scheduler.1.milestones': [3]}
+OPTIONS = ['--cfg-options', *(f'{key}={value}' for key, value in SMALL.items())]
+
+
+@pytest.fixture(scope='module')
+def motion(tmp_path_factory):
+    """A folder whose data/motion is a small motion dataset."""
+    root = tmp_path_factory.mktemp('motion')
+    for _ in make_dataset(root / 'data/motion', train=200, val=20):
+        pass
+    return root
+
+
+@pytest.fixture
+def in_motion(motion, monkeypatch):
+    monkeypatch.chdir(motion)
+    return motion
+
+
+@pytest.fixture(scope='module')
+def streams(motion, tmp_path_factory):
+    """Checkpoints of the RGB stream after an epoch and of the flow stream after four."""
+    paths = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(motion)
+        for config, epochs in ((RGB, 1), (FLOW, 4)):
+            cfg = Config.fromfile(config)
+            cfg.merge_from_dict(dict(SMALL, **{'train_cfg.max_epochs': epochs}))
+            cfg.work_dir = str(tmp_path_factory.mktemp(config.stem))
+            Runner.from_cfg(cfg).train()
+            paths[config] = f'{cfg.work_dir}/epoch_{epochs}.pth'
+    return paths[RGB], paths[FLOW]
+
+
+def named(streams):
+    """Options that name the checkpoints of both streams."""
+    return [f'model.checkpoints.{n}={p}' for n, p in zip(('rgb', 'flow'), streams, strict=True)]
+
+
+@pytest.fixture
+def tested(in_motion, streams, tool, tmp_path):
+    """Work dirs of a test of each stream, with dumps, and of the fused checkpoint."""
+    fused = tmp_path / 'fused.pth'
+    tool('fuse_checkpoints.py', *streams, fused)
+    for name, config, checkpoint in (
+        ('rgb', RGB, streams[0]),
+        ('flow', FLOW, streams[1]),
+        ('both', BOTH, fused),
+    ):
+        dump = ['--dump', tmp_path / f'{name}.pkl']
+        tool('test.py', config, checkpoint, *CPU, '--work-dir', tmp_path / name, *dump, *OPTIONS)
+    return tmp_path
+
+
+def test_every_road_to_the_fused_score_is_the_same(tested, streams, tool, capsys):
+    rgb, flow = (last_test(tested / name) for name in ('rgb', 'flow'))
+    both = by_stream(last_test(tested / 'both'))
+    assert both['rgb'] == pytest.approx(rgb)
+    assert both['flow'] == pytest.approx(flow)
+    assert flow['video@1'] > 0.5, 'motion is what flow shows; chance is 0.1'
+
+    options = [*OPTIONS, *named(streams)]
+    tool('test.py', BOTH, 'none', *CPU, '--work-dir', tested / 'named', *options)
+    assert last_test(tested / 'named') == last_test(tested / 'both')
+
+    capsys.readouterr()
+    tool('results.py', *(tested / name for name in ('rgb', 'flow', 'both')))
+    rows = {line[:12].rstrip(): line.split()[-3:] for line in capsys.readouterr().out.splitlines()}
+    assert rows['rgb'] == rows['both rgb']
+    assert rows['flow'] == rows['both flow']
+    plot = tested / 'sweep.png'
+    tool('fuse_scores.py', tested / 'rgb.pkl', tested / 'flow.pkl', '--sweep', plot)
+    offline = capsys.readouterr().out.splitlines()
+    assert offline[0] == '20 videos'
+    assert next(line for line in offline if 'fused 1 : 1' in line).split()[-3:] == rows['both']
+    assert next(line for line in offline if line.startswith('0.50')).split()[1:] == rows['both']
+    assert plot.stat().st_size > 5000
+
+
+def test_stored_flow_is_read_by_one_option(in_motion, streams, tool, fails, tmp_path):
+    flow = tmp_path / 'flow'
+    tool('data/extract_flow.py', 'data/motion', flow, '--scale', 64, 64, '--workers', 2)
+    # Videos that are gone are no obstacle to the flow stream, and show that it is read.
+    for split in ('train', 'val'):
+        shutil.move(f'data/motion/videos_{split}', tmp_path)
+    try:
+        options = [*OPTIONS, f'flow_root={flow}']
+        tool('test.py', FLOW, streams[1], *CPU, '--work-dir', tmp_path / 'stored', *options)
+        short = [*options, 'train_cfg.max_epochs=1', 'train_dataloader.sampler.epoch_size=16']
+        tool('train.py', FLOW, *CPU, '--no-validate', '--work-dir', tmp_path / 'train', *short)
+        message = fails('test.py', BOTH, 'none', *CPU, *options, *named(streams))
+        assert 'mp4: no such video' in message
+    finally:
+        for split in ('train', 'val'):
+            shutil.move(tmp_path / f'videos_{split}', 'data/motion')
+    assert (tmp_path / 'train/epoch_1.pth').exists()
+    assert last_test(tmp_path / 'stored')['video@1'] > 0.5
+    tool('test.py', BOTH, 'none', *CPU, '--work-dir', tmp_path / 'both', *options, *named(streams))
+    assert last_test(tmp_path / 'both')['flow/video@1'] > 0.5
+
+    message = fails('test.py', RGB, streams[0], *CPU, *OPTIONS, f'flow_root={flow}')
+    assert 'stored flow needs a pipeline of' in message
+    (flow / 'videos_val/00003.mp4.flow.zip').unlink()
+    message = fails('test.py', FLOW, streams[1], *CPU, '--work-dir', tmp_path, *options)
+    assert 'no flow of 1 of 20 videos (data/motion/videos_val/00003.mp4, ...)' in message
+
+
+@pytest.mark.parametrize('fusion', ['average', 'concat'])
+def test_joint_training_from_two_checkpoints(in_motion, streams, tool, tmp_path, fusion):
+    options = [
+        *OPTIONS,
+        'train_cfg.max_epochs=1',
+        'train_dataloader.sampler.epoch_size=16',
+        'optim_wrapper.optimizer.lr=1e-9',
+        f'model.cls_head.fusion={fusion}',
+        *named(streams),
+    ]
+    tool('train.py', BOTH, *CPU, '--no-validate', '--work-dir', tmp_path, *options)
+    trained = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
+    for stream, path in zip(('rgb', 'flow'), streams, strict=True):
+        own = torch.load(path, weights_only=True)['state_dict']
+        key = 'backbone.layer4.1.conv2.0.0.weight'
+        torch.testing.assert_close(
+            trained[key.replace('.', f'.{stream}.', 1)], own[key], rtol=0, atol=1e-6
+        )
+
+
+def test_flow_network_from_an_rgb_checkpoint(in_motion, streams, tool, tmp_path):
+    options = [
+        *OPTIONS,
+        'train_cfg.max_epochs=1',
+        'train_dataloader.sampler.epoch_size=16',
+        'optim_wrapper.optimizer.lr=1e-9',
+        'model.backbone.init_cfg.type=r21d_plugin.PretrainedRGB',
+        f'model.backbone.init_cfg.checkpoint={streams[0]}',
+    ]
+    tool('train.py', FLOW, *CPU, '--no-validate', '--work-dir', tmp_path, *options)
+    flow = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
+    rgb = torch.load(streams[0], weights_only=True)['state_dict']
+    key = 'backbone.stem.0.weight'
+    mean = rgb[key].mean(dim=1, keepdim=True).expand_as(flow[key])
+    torch.testing.assert_close(flow[key], mean, rtol=0, atol=1e-6)
+
+
+def test_bad_checkpoints(in_motion, streams, fails, tmp_path):
+    both = ('test.py', BOTH)
+    work_dir = ('--work-dir', tmp_path)
+    message = fails(*both, streams[0], *CPU, *work_dir, *OPTIONS)
+    assert f'{streams[0]}: no weights of the rgb stream: join the checkpoints of both' in message
+    one = torch.load(streams[0], weights_only=True)['state_dict']
+    half = {k.replace('backbone.', 'backbone.rgb.'): v for k, v in one.items()}
+    torch.save(dict(state_dict=half), tmp_path / 'half.pth')
+    message = fails(*both, tmp_path / 'half.pth', *CPU, *work_dir, *OPTIONS)
+    assert 'half.pth: no weights of the flow stream' in message
+    message = fails(*both, *CPU, *work_dir, *OPTIONS)
+    assert message == 'error: no checkpoint to test: name one after the config'
+    message = fails('fuse_checkpoints.py', *reversed(streams), tmp_path / 'fused.pth')
+    assert 'takes 2 channels, not RGB: are the two swapped?' in message
+    assert not (tmp_path / 'fused.pth').exists()
+    message = fails('fuse_checkpoints.py', *streams, '/proc/fused.pth')
+    assert '/proc/fused.pth: cannot write there' in message
+
+
+def test_a_video_of_one_frame(in_motion, streams, fails, tmp_path):
+    write_video(tmp_path / 'single.mp4', frames=1)
+    (tmp_path / 'list.txt').write_text('single.mp4 0\n')
+    data = [
+        f'test_dataloader.dataset.ann_file={tmp_path}/list.txt',
+        f'test_dataloader.dataset.data_prefix.video={tmp_path}',
+    ]
+    message = fails('test.py', FLOW, streams[1], *CPU, '--work-dir', tmp_path, *OPTIONS, *data)
+    assert message == (
+        f'error: {tmp_path}/single.mp4: 1 frame(s), and flow needs 2: '
+        'drop it from the annotation file'
+    )
+
+
+def test_flow_points_where_the_camera_says(motion):
+    """Classes of the motion dataset: the image moves right, left, down, up."""
+    for label, direction in enumerate([(1, 0), (-1, 0), (0, 1), (0, -1)]):
+        video = motion / f'data/motion/videos_val/{label:05d}.mp4'
+        fields = np.stack(list(flow_of_video(video)))
+        mean = fields[:, 12:-12, 12:-12].mean(axis=(0, 1, 2))
+        np.testing.assert_allclose(mean, direction, atol=0.35)

@@ -1,0 +1,127 @@
+"""Time the flow stream on one core: decoding, flow beside plain OpenCV calls, and a network.
+
+All is measured in turn, again and again, in one process; the table has medians.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import torch
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from tabulate import tabulate
+
+from r21d_plugin import create_model
+from r21d_plugin.datasets import FarnebackFlow, pipelines
+from r21d_plugin.datasets.flow_extraction import flow_of_video
+from r21d_plugin.datasets.flow_store import SUFFIX, write_flow
+from r21d_plugin.engine import errors_in_one_line
+
+Tasks = dict[str, Callable[[], object]]
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('video', type=Path, help='a video of at least 33 frames')
+    parser.add_argument('--clip-len', type=int, default=32, help='flow fields of a clip (32)')
+    parser.add_argument('--network', default='r2plus1d_34', help='network (r2plus1d_34)')
+    parser.add_argument('--repeats', type=int, default=15, help='measurements of each (15)')
+    return parser.parse_args()
+
+
+def plain_opencv(frames: list[np.ndarray]) -> list[np.ndarray]:
+    """Flow of a clip as one would write it with OpenCV alone."""
+    gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    gaussian = cv2.OPTFLOW_FARNEBACK_GAUSSIAN
+    return [
+        cv2.calcOpticalFlowFarneback(before, after, None, 2**-0.5, 5, 10, 2, 7, 1.5, gaussian)
+        for before, after in pairwise(gray)
+    ]
+
+
+def crops(clip_len: int, num_clips: int) -> list[dict]:
+    """Pipeline of a test up to the cropped frames."""
+    sampling = dict(clip_len=clip_len, flow_gap=1, num_clips=num_clips, test_mode=True)
+    return [
+        dict(type='r21d_plugin.DecordClipInit'),
+        dict(type='r21d_plugin.SampleClips', **sampling),
+        dict(type='r21d_plugin.DecordClipDecode'),
+        dict(type='CenterCrop', crop_size=112),
+    ]
+
+
+def make_tasks(args: argparse.Namespace, folder: Path) -> Tasks:
+    """What is timed, by its name in the table."""
+    video = dict(filename=str(args.video), start_index=0, modality='RGB')
+    fields = flow_of_video(args.video, (171, 128))
+    write_flow(folder / f'{args.video.name}{SUFFIX}', fields, args.video.stat().st_size)
+    decode = Compose(crops(args.clip_len, 1))
+    computed = [*crops(args.clip_len, 1), dict(type='r21d_plugin.FarnebackFlow')]
+    stored = Compose(pipelines.with_stored_flow(computed, str(folder)))
+    one = decode(dict(video))
+    ten = Compose(crops(args.clip_len, 10))(dict(video))
+    length = args.clip_len + 1
+    clips = [ten['imgs'][i : i + length] for i in range(0, 10 * length, length)]
+    flow = FarnebackFlow()
+    model = create_model(args.network, in_channels=2, clip_len=args.clip_len).eval()
+    clip = torch.randn(1, 2, args.clip_len, 112, 112)
+    return {
+        'decode and resize a clip': lambda: decode(dict(video)),
+        'flow of a clip, plain OpenCV': lambda: plain_opencv(one['imgs']),
+        'flow of a clip, FarnebackFlow': lambda: flow(dict(one)),
+        'stored flow of a clip': lambda: stored(dict(video)),
+        'flow of 10 test clips, plain OpenCV': lambda: [plain_opencv(clip) for clip in clips],
+        'flow of 10 test clips, FarnebackFlow': lambda: flow(dict(ten)),
+        f'forward pass of {args.network}': lambda: model(clip),
+    }
+
+
+@torch.inference_mode()
+def measure(tasks: Tasks, repeats: int) -> dict[str, list[float]]:
+    """Seconds of each task, measured in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for turn in range(repeats + 1):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            if turn > 0:  # the first one warms up
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(seconds: dict[str, list[float]], task: str) -> float:
+    """Time of FarnebackFlow over that of plain OpenCV: the median of paired measurements."""
+    pairs = zip(seconds[f'{task}, FarnebackFlow'], seconds[f'{task}, plain OpenCV'], strict=True)
+    return median(ours / plain for ours, plain in pairs)
+
+
+def main() -> None:
+    """Measure and print."""
+    args = parse_args()
+    init_default_scope('mmaction')
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    with errors_in_one_line(), tempfile.TemporaryDirectory() as folder:
+        seconds = measure(make_tasks(args, Path(folder)), args.repeats)
+    middle = {name: median(values) for name, values in seconds.items()}
+    rows = [[name, f'{1e3 * value:.1f}', f'{1 / value:.2f}'] for name, value in middle.items()]
+    align = ('left', 'right', 'right')
+    header = ['on one core', 'ms', 'per second']
+    print(tabulate(rows, header, tablefmt='github', colalign=align, disable_numparse=True))
+    pair = 1e3 * middle['flow of a clip, FarnebackFlow'] / args.clip_len
+    print(f'\nFarnebackFlow: {pair:.2f} ms for a pair of 112x112 frames.')
+    print('FarnebackFlow / plain OpenCV, median of paired measurements: ', end='')
+    print(f'{ratio(seconds, "flow of a clip"):.3f} for a clip, ', end='')
+    print(f'{ratio(seconds, "flow of 10 test clips"):.3f} for 10 test clips.')
+
+
+if __name__ == '__main__':
+    main()
