@@ -28,13 +28,19 @@ OPTIONS = ['--cfg-options', *(f'{key}={value}' for key, value in TINY.items())]
 """The same for the command line."""
 
 
-def write_video(path: Path, frames: int, size: tuple[int, int] = (96, 72), seed: int = 0) -> Path:
+def write_video(
+    path: Path,
+    frames: int,
+    size: tuple[int, int] = (96, 72),
+    seed: int = 0,
+    codec: str = 'mp4v',
+) -> Path:
     """Encode a video of drifting noise; size is width and height in pixels."""
     rng = np.random.default_rng(seed)
     width, height = size
     canvas = cv2.GaussianBlur(rng.uniform(0, 255, (height * 2, width * 2, 3)), (0, 0), 3)
     canvas = np.uint8(np.clip((canvas - 127) * 4 + 127, 0, 255))
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 25, size)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 25, size)
     for i in range(frames):
         writer.write(np.ascontiguousarray(canvas[i % height :, i % width :][:height, :width]))
     writer.release()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -17,6 +18,12 @@ from ..registry import TRANSFORMS
 
 DECODE_ERRORS = (OSError, RuntimeError, decord.DECORDError)
 
+open_video = partial(decord.VideoReader, fault_tol=1)
+"""decord's reader, which else puts the frame before in place of any that does not decode.
+
+It accepts a single one: decord has no stricter setting.
+"""
+
 
 @contextmanager
 def naming_the_video(filename: str) -> Iterator[None]:
@@ -30,6 +37,11 @@ def naming_the_video(filename: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(
             f'{filename}: no such video: correct the annotation file or data_prefix'
+        ) from error
+    except decord.DECORDLimitReachedError as error:
+        raise InputError(
+            f'{filename}: has damaged frames or jumping timestamps: re-encode it or drop it from '
+            'the annotation file'
         ) from error
     except DECODE_ERRORS as error:
         raise InputError(
@@ -60,7 +72,7 @@ class DecordClipInit(DecordInit):
         if self.io_backend in ('disk', 'local'):
             if not path.exists():
                 raise FileNotFoundError(path)
-            return decord.VideoReader(str(path), num_threads=self.num_threads)
+            return open_video(str(path), num_threads=self.num_threads)
         if self.file_client is None:
             self.file_client: FileClient = FileClient(self.io_backend, **self.kwargs)
         content = self.file_client.get(str(path))
@@ -69,7 +81,7 @@ class DecordClipInit(DecordInit):
         with NamedTemporaryFile(suffix=path.suffix) as file:
             file.write(content)
             file.flush()
-            return decord.VideoReader(file.name, num_threads=self.num_threads)
+            return open_video(file.name, num_threads=self.num_threads)
 
     def transform(self, results: dict) -> dict:
         """Open ``filename``; add ``video_reader``, ``total_frames``, ``avg_fps``.

@@ -41,10 +41,10 @@ class OpenStoredFlow(BaseTransform):
             raise InputError(f'{root}: no such folder of stored flow')
 
     def check_videos(self, filenames: Sequence[str]) -> None:
-        """Check that there is flow of every video of a dataset.
+        """Check that there is flow of every video of a dataset, and whether the first fits.
 
         Raises:
-            InputError: If there is none of some.
+            InputError: If there is none of some, or the first is not as needed.
         """
         missing = [name for name in filenames if find_flow(self.root, Path(name)) is None]
         if missing:
@@ -52,6 +52,8 @@ class OpenStoredFlow(BaseTransform):
                 f'{self.root}: no flow of {len(missing)} of {len(filenames)} videos '
                 f'({missing[0]}, ...): extract it with tools/data/extract_flow.py'
             )
+        for name in filenames[:1]:
+            open_flow(self.root, Path(name), self.scale, self.bound)
 
     def transform(self, results: dict) -> dict:
         """Open the flow of ``filename``.

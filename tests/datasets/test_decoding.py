@@ -98,3 +98,24 @@ def test_truncated_video(path, part):
     path.write_bytes(content[: int(len(content) * part)])
     with pytest.raises(InputError, match=r'a\.mp4: does not decode'):
         pipeline(OURS)(video(path))
+
+
+def test_a_video_that_changes_its_size_is_scaled_to_its_first_frame(tmp_path):
+    sizes = dict(a=(96, 72), b=(64, 48))
+    parts = [
+        write_video(tmp_path / f'{n}.avi', 20, size, codec='MJPG') for n, size in sizes.items()
+    ]
+    path = tmp_path / 'both.avi'
+    path.write_bytes(b''.join(part.read_bytes() for part in parts))
+    results = pipeline(OURS, num_clips=5)(video(path))
+    assert results['total_frames'] == 40
+    assert results['original_shape'] == (72, 96)
+    assert {image.shape for image in results['imgs']} == {(128, 171, 3)}
+
+
+def test_frames_that_decord_makes_up(tmp_path):
+    """Where timestamps start over, decord repeats the last frame to the end."""
+    part = write_video(tmp_path / 'a.ts', 20, codec='MPG2').read_bytes()
+    (tmp_path / 'twice.ts').write_bytes(part * 2)
+    with pytest.raises(InputError, match=r'twice\.ts: has damaged frames or jumping timestamps'):
+        pipeline(OURS, num_clips=5)(video(tmp_path / 'twice.ts'))

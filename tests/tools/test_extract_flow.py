@@ -10,7 +10,6 @@ import pytest
 from support import ROOT, write_video
 
 COMMAND = [sys.executable, '-W', 'ignore', ROOT / 'tools/data/extract_flow.py']
-SCALE = ['--scale', '171', '128']
 
 
 @pytest.fixture
@@ -39,7 +38,11 @@ def files(out):
 def test_goes_on_after_a_kill(videos, tmp_path, kill):
     out = tmp_path / 'flow'
     process = subprocess.Popen(
-        [*COMMAND, videos, out, '--workers', '2'], stderr=subprocess.PIPE, text=True
+        [*COMMAND, videos, out, '--workers', '2'],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts tests in the background has them ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not out.exists() or len(list(out.glob('*.zip'))) < 3:
         assert process.poll() is None

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from support import ROOT, write_video
+from support import ROOT, TINY, write_video
 
 from r21d_plugin.datasets.flow_extraction import flow_of_video
 from r21d_plugin.datasets.motion import make_dataset
@@ -19,6 +19,10 @@ RGB = ROOT / 'configs/r2plus1d_18_motion.py'
 BOTH = ROOT / 'configs/r2plus1d_18_twostream_motion.py'
 SMALL = {f'{split}_dataloader.num_workers': 1 for split in ('train', 'val', 'test')}
 SMALL |= {'train_dataloader.sampler.epoch_size': 256, 'param_scheduler.1.milestones': [3]}
+TINY_OPTIONS = [
+    '--cfg-options',
+    *(f'{key}={value}' for key, value in TINY.items() if key != 'model.backbone.base_channels'),
+]
 OPTIONS = ['--cfg-options', *(f'{key}={value}' for key, value in SMALL.items())]
 
 
@@ -123,6 +127,16 @@ def test_stored_flow_is_read_by_one_option(in_motion, streams, tool, fails, tmp_
     (flow / 'videos_val/00003.mp4.flow.zip').unlink()
     message = fails('test.py', FLOW, streams[1], *CPU, '--work-dir', tmp_path, *options)
     assert 'no flow of 1 of 20 videos (data/motion/videos_val/00003.mp4, ...)' in message
+
+
+def test_the_two_stream_network_of_the_paper(in_kinetics, tool, tmp_path):
+    """R(2+1)D-34 on 32 frames, but for its width."""
+    config = ROOT / 'configs/r2plus1d_34_twostream_kinetics.py'
+    narrow = [f'model.backbone.{stream}.base_channels=4' for stream in ('rgb', 'flow')]
+    options = ['--work-dir', tmp_path, *TINY_OPTIONS, *narrow, 'train_cfg.max_epochs=1']
+    tool('train.py', config, *CPU, *options)
+    tool('test.py', config, tmp_path / 'epoch_1.pth', *CPU, *options)
+    assert by_stream(last_test(tmp_path)).keys() == {'', 'rgb', 'flow'}
 
 
 @pytest.mark.parametrize('fusion', ['average', 'concat'])
