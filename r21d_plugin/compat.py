@@ -8,6 +8,7 @@ lacks is in ``r21d_plugin_startup``, which has to work without this package.
 
 import importlib
 import importlib.util
+import warnings
 from collections.abc import Callable
 from pickle import UnpicklingError
 
@@ -23,6 +24,7 @@ import r21d_plugin_startup
 def apply() -> None:
     """Repair the stack. Safe to call more than once."""
     require_mmcv()
+    silence_mmcv_lite()
     load_opencv()
     r21d_plugin_startup.install()
     allow_mmengine_checkpoints()
@@ -41,6 +43,11 @@ def require_mmcv() -> None:
         raise ImportError(
             "mmcv is missing: pip install 'r21d_plugin[lite]', or mmcv>=2.1,<2.2 for compiled ops"
         )
+
+
+def silence_mmcv_lite() -> None:
+    """Keep mmcv-lite from advising at every start to install mmcv for a transformer."""
+    warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
 
 
 def load_opencv() -> None:

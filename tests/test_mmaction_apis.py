@@ -84,13 +84,14 @@ def test_init_and_inference_recognizer(videos, tmp_path, backbone):
     assert result.pred_score.sum().item() == pytest.approx(1)
 
 
-def test_our_own_config_through_inference_recognizer(in_kinetics):
-    cfg = Config.fromfile(ROOT / 'configs/mc2_18_kinetics.py')
-    cfg.merge_from_dict({'model.backbone.base_channels': 4, 'model.cls_head.in_channels': 32})
+@pytest.mark.parametrize('name', ['mc2_18', 'r2plus1d_18_flow', 'r2plus1d_18_twostream'])
+def test_our_own_configs_through_inference_recognizer(in_kinetics, name):
+    dataset, classes = ('kinetics', 400) if name == 'mc2_18' else ('motion', 10)
+    cfg = Config.fromfile(ROOT / f'configs/{name}_{dataset}.py')
     model = init_recognizer(cfg, device='cpu')
     result = inference_recognizer(model, 'data/kinetics400/videos_val/video 0.mp4')
-    assert result.pred_score.shape == (400,)
-    assert result.clip_scores.shape == (10, 400)
+    assert result.pred_score.shape == (classes,)
+    assert result.clip_scores.shape == (10, classes)
 
 
 def test_action_recog_inferencer(videos, tmp_path):

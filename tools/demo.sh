@@ -19,7 +19,7 @@ run() {
 }
 
 if [ ! -e data/motion/label_map_motion.txt ]; then
-    python -W ignore tools/data/make_motion.py data/motion --val 100
+    python tools/data/make_motion.py data/motion --val 100
 fi
 for network in r2plus1d_18 fr2d_18; do
     config=configs/${network}_motion.py
@@ -29,4 +29,4 @@ for network in r2plus1d_18 fr2d_18; do
         --work-dir "$dir"
 done
 printf '\nAccuracy with 10 clips a video; ten classes, so chance is 10%%.\n\n'
-python -W ignore tools/results.py "$runs"/r2plus1d_18 "$runs"/fr2d_18
+python tools/results.py "$runs"/r2plus1d_18 "$runs"/fr2d_18

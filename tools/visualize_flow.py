@@ -45,7 +45,7 @@ def main() -> None:
         for name, value in sizes.items():
             if value < 1:
                 raise InputError(f'--{name} has to be at least 1')
-        shown = flow.motions(args.video, tuple(args.scale), args.start, args.step)
+        shown = flow.frame_flows(args.video, tuple(args.scale), args.start, args.step)
         if args.out.suffix.lower() in FILMS:
             flow.write_film(shown, args.out, args.count, args.zoom, args.fps)
         else:

@@ -50,9 +50,9 @@ class ClipFlow(BaseTransform):
     over (loops), nothing moves: that field is zero.
 
     Required keys: ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, one for each
-    of ``frame_inds`` and each crop), ``frame_inds``, ``clip_len`` (L + gap),
-    ``filename``. Modified keys: ``imgs``, ``clip_len`` (L) and, where flow
-    replaces the frames, ``modality``.
+    of ``frame_inds`` and each crop), ``clip_len`` (L + gap) and ``frame_inds``,
+    without which no two frames are taken for the same. Modified keys: ``imgs``,
+    ``clip_len`` (L) and, where flow replaces the frames, ``modality``.
 
     Args:
         gap (int): Frames from the first to the second frame of a field.
@@ -85,11 +85,12 @@ class ClipFlow(BaseTransform):
             InputError: If the video is too short for flow, or its frames
                 differ in size.
         """
+        results.setdefault('frame_inds', np.arange(len(results['imgs'])))
         frames = len(np.unique(results['frame_inds']))
         if frames <= self.gap:
             raise InputError(
-                f'{results["filename"]}: {frames} frame(s), and flow needs {self.gap + 1}: '
-                'drop it from the annotation file'
+                f'{results.get("filename", "clip")}: {frames} frame(s), and flow needs '
+                f'{self.gap + 1}: drop it from the annotation file'
             )
         clips = np.reshape(results['frame_inds'], (-1, results['clip_len']))
         clip_len = results['clip_len'] - self.gap
@@ -138,11 +139,11 @@ class FarnebackFlow(ClipFlow):
         """Farneback's method on each crop, each frame and each pair once."""
         if get_worker_info() is not None and cv2.getNumThreads() > 1:
             cv2.setNumThreads(0)
-        count = len(results['frame_inds'])
+        filename, count = results.get('filename', 'clip'), len(results['frame_inds'])
         # Frames that clips share were decoded, cropped and flipped alike.
         position = {int(frame): i for i, frame in enumerate(results['frame_inds'])}
         return [
-            farneback_of(results['imgs'][start : start + count], position, results['filename'])
+            farneback_of(results['imgs'][start : start + count], position, filename)
             for start in range(0, len(results['imgs']), count)
         ]
 

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
-from .decoding import all_frames
+from .decoding import all_frames, naming_the_video
 from .flow import farneback
 from .flow_store import SUFFIX, FlowFile, write_flow
 
@@ -45,7 +46,8 @@ def find_videos(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise InputError(f'{folder}: no such folder of videos')
-    videos = sorted(path for path in folder.rglob('*') if path.suffix.lower() in VIDEO_SUFFIXES)
+    named = (path for path in folder.rglob('*') if path.suffix.lower() in VIDEO_SUFFIXES)
+    videos = sorted(path for path in named if not path.is_dir())
     if not videos:
         raise InputError(f'{folder}: no videos in it ({" ".join(VIDEO_SUFFIXES)})')
     return videos
@@ -86,6 +88,11 @@ def extract_all(
                 yield future.result()
         except OSError as error:
             raise InputError(f'{out}: cannot write there: {error.strerror}') from error
+        except BrokenProcessPool as error:
+            raise InputError(
+                'a worker died, of a lack of memory or of a video that crashes the decoder: the '
+                'same command goes on where this one was'
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -104,7 +111,11 @@ def extract(folder: Path, out: Path, scale: tuple[int, int], video: Path) -> Ext
     """Store the flow of one video, unless it is stored already."""
     path = out / video.relative_to(folder)
     path = path.with_name(path.name + SUFFIX)
-    video_bytes = video.stat().st_size
+    try:
+        with naming_the_video(str(video)):
+            video_bytes = video.stat().st_size
+    except InputError as error:
+        return Extraction(video, error=str(error))
     if path.exists() and FlowFile(path, scale).video_bytes == video_bytes:
         return Extraction(video)
     try:

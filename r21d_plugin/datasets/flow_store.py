@@ -3,7 +3,7 @@
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -60,16 +60,21 @@ class FlowFile:
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self.path = path
-        header = read_header(path)
-        self.frames, self.step = header['frames'], header['step']
-        self.video_bytes = header['video_bytes']
-        self.size = (header['width'], header['height'])
+        try:
+            self.archive = zipfile.ZipFile(path)
+            header = json.loads(self.archive.read(HEADER))
+            self.frames, self.step = header['frames'], header['step']
+            self.video_bytes = header['video_bytes']
+            self.size = (header['width'], header['height'])
+        except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f'{path}: not a file of flow: delete it and extract it again'
+            ) from error
         if self.size != size:
             raise InputError(
                 f'{path}: flow of {in_words(self.size)} pixels where {in_words(size)} are needed: '
                 'extract it again with another --scale, or decode to this one'
             )
-        self.archive = zipfile.ZipFile(path)
 
     def read(self, index: int) -> np.ndarray:
         """Flow from a frame to the next, H x W x 2 float32, in pixels."""
@@ -111,13 +116,14 @@ class FlowFolder:
         InputError: If the folder does not hold a complete set.
     """
 
-    NAME = re.compile(r'(?P<prefix>(flow_)?)(?P<axis>[xy])_(?P<number>\d+)\.(jpg|jpeg|png)')
+    NAME = re.compile(r'(?:flow_)?([xy])_(\d+)\.(?:jpg|jpeg|png)')
 
     def __init__(self, path: Path, size: tuple[int, int], bound: float = 20.0) -> None:
         self.path = path
         self.size = size
         self.bound = bound
-        names = {m.group('axis', 'number'): m[0] for m in self._matches()}
+        matches = (self.NAME.fullmatch(file.name) for file in path.iterdir())
+        names = {match.groups(): match[0] for match in matches if match}
         numbers = sorted({number for _, number in names}, key=int)
         if not numbers:
             raise InputError(f'{path}: no flow_x_00001.jpg and flow_y_00001.jpg in this folder')
@@ -128,11 +134,6 @@ class FlowFolder:
                 )
         self.fields = [(names['x', number], names['y', number]) for number in numbers]
         self.frames = len(numbers) + 1
-
-    def _matches(self) -> Iterator[re.Match]:
-        for name in sorted(file.name for file in self.path.iterdir()):
-            if match := self.NAME.fullmatch(name):
-                yield match
 
     def read(self, index: int) -> np.ndarray:
         """Flow from a frame to the next, H x W x 2 float32, in pixels."""
@@ -191,19 +192,6 @@ def find_flow(root: Path, video: Path) -> Path | None:
         if folder.is_dir():
             return folder
     return None
-
-
-def read_header(path: Path) -> dict:
-    """Read the description of a file of flow.
-
-    Raises:
-        InputError: If it is no such file.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(HEADER))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f'{path}: not a file of flow: delete it and extract it again') from error
 
 
 def write_flow(path: Path, fields: Iterable[np.ndarray], video_bytes: int) -> None:

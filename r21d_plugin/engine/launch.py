@@ -54,8 +54,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
             cfg.merge_from_dict(options)
     except Exception as error:  # a config is code: anything can go wrong in it
         raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
-    if cfg.get('flow_root'):
-        read_stored_flow(cfg, cfg.flow_root)
+    if flow_root := cfg.pop('flow_root', None):
+        read_stored_flow(cfg, flow_root)
     return cfg
 
 
@@ -70,8 +70,9 @@ def read_stored_flow(cfg: Config, root: str) -> None:
         InputError: If a pipeline does not compute flow, or not as it is stored.
     """
     for split in ('train', 'val', 'test'):
-        pipeline = with_stored_flow(cfg[f'{split}_dataloader'].dataset.pipeline, root)
-        cfg[f'{split}_dataloader'].dataset.pipeline = cfg[f'{split}_pipeline'] = pipeline
+        if loader := cfg.get(f'{split}_dataloader'):
+            loader.dataset.pipeline = with_stored_flow(loader.dataset.pipeline, root)
+            cfg[f'{split}_pipeline'] = loader.dataset.pipeline
 
 
 def build_runner(cfg: Config, path: str) -> Runner:

@@ -21,7 +21,7 @@ WHITE = (255, 255, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-class Motion(NamedTuple):
+class FrameFlow(NamedTuple):
     """A frame and its flow to the next.
 
     Attributes:
@@ -35,17 +35,19 @@ class Motion(NamedTuple):
     flow: np.ndarray
 
 
-def motions(video: str, scale: tuple[int, int], start: int = 0, step: int = 1) -> Iterator[Motion]:
+def frame_flows(
+    video: str, scale: tuple[int, int], start: int = 0, step: int = 1
+) -> Iterator[FrameFlow]:
     """Compute the flow of a video.
 
     Args:
         video (str): The video.
         scale (tuple[int, int]): Width and height that frames are resized to.
         start (int): First frame. Defaults to 0.
-        step (int): Frames from one motion to the next. Defaults to 1.
+        step (int): Frames from one to the next. Defaults to 1.
 
     Yields:
-        Motion: Every step-th frame and its flow to the very next frame.
+        FrameFlow: Every step-th frame and its flow to the very next frame.
 
     Raises:
         InputError: If the video does not decode, or has no flow from ``start``
@@ -55,7 +57,7 @@ def motions(video: str, scale: tuple[int, int], start: int = 0, step: int = 1) -
     for number, frame in enumerate(all_frames(video, scale)):
         if before is not None and number > start and (number - 1 - start) % step == 0:
             gray = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, frame))
-            yield Motion(number - 1, before, farneback(*gray))
+            yield FrameFlow(number - 1, before, farneback(*gray))
         before = frame
     if number <= start:
         raise InputError(
@@ -63,24 +65,24 @@ def motions(video: str, scale: tuple[int, int], start: int = 0, step: int = 1) -
         )
 
 
-def panels(motion: Motion, longest: float, zoom: int) -> list[np.ndarray]:
-    """Draw a motion: the frame, its flow in colours, and the frame with arrows.
+def panels(moment: FrameFlow, longest: float, zoom: int) -> list[np.ndarray]:
+    """Draw a frame, its flow in colours, and the frame with arrows.
 
     Args:
-        motion (Motion): The motion.
+        moment (FrameFlow): Frame and flow.
         longest (float): Displacement in pixels that has the full colour.
         zoom (int): Size of the picture relative to the frame.
 
     Returns:
         list[ndarray]: Three pictures, H' x W' x 3 uint8, RGB.
     """
-    colours = enlarged(in_colours(motion.flow, longest), zoom)
-    frame = enlarged(motion.frame, zoom)
+    colours = enlarged(in_colours(moment.flow, longest), zoom)
+    frame = enlarged(moment.frame, zoom)
     arrows = frame.copy()
     stretch = SPACING / longest
-    add_arrows(arrows, motion.flow * stretch, zoom)
+    add_arrows(arrows, moment.flow * stretch, zoom)
     add_key(colours, longest)
-    write(frame, f'frame {motion.number}')
+    write(frame, f'frame {moment.number}')
     write(arrows, f'arrows x{stretch:.1f}')
     return [frame, colours, arrows]
 
@@ -139,17 +141,17 @@ def enlarged(image: np.ndarray, zoom: int) -> np.ndarray:
     return cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
 
 
-def longest_displacement(shown: Sequence[Motion]) -> float:
+def longest_displacement(shown: Sequence[FrameFlow]) -> float:
     """Displacement in pixels that 98% of the pixels stay below; at least 1."""
-    lengths = [np.linalg.norm(motion.flow[::2, ::2], axis=-1) for motion in shown]
+    lengths = [np.linalg.norm(moment.flow[::2, ::2], axis=-1) for moment in shown]
     return max(1.0, float(np.quantile(lengths, 0.98)))
 
 
-def write_strip(shown: Iterable[Motion], path: Path, count: int, zoom: int) -> None:
-    """Write a picture of several motions: a column each, of frame, colours and arrows.
+def write_strip(shown: Iterable[FrameFlow], path: Path, count: int, zoom: int) -> None:
+    """Write a picture of several frames: a column each, of frame, colours and arrows.
 
     Args:
-        shown (Iterable[Motion]): The motions.
+        shown (Iterable[FrameFlow]): Frames and flow.
         path (Path): Picture to write.
         count (int): Columns, at most.
         zoom (int): Size of a picture relative to the frame.
@@ -159,7 +161,7 @@ def write_strip(shown: Iterable[Motion], path: Path, count: int, zoom: int) -> N
     """
     chosen = list(islice(shown, count))
     longest = longest_displacement(chosen)
-    columns = [np.concatenate(panels(motion, longest, zoom)) for motion in chosen]
+    columns = [np.concatenate(panels(moment, longest, zoom)) for moment in chosen]
     strip = cv2.cvtColor(np.concatenate(columns, axis=1), cv2.COLOR_RGB2BGR)
     try:
         written = cv2.imwrite(str(path), strip)
@@ -170,16 +172,16 @@ def write_strip(shown: Iterable[Motion], path: Path, count: int, zoom: int) -> N
 
 
 def write_film(
-    shown: Iterable[Motion], path: Path, count: int | None, zoom: int, fps: float
+    shown: Iterable[FrameFlow], path: Path, count: int | None, zoom: int, fps: float
 ) -> None:
-    """Write a video of motions: frame, colours and arrows side by side.
+    """Write a video of frame, colours and arrows, side by side.
 
     Args:
-        shown (Iterable[Motion]): The motions.
+        shown (Iterable[FrameFlow]): Frames and flow.
         path (Path): Video to write, .mp4 or .avi.
-        count (int, optional): Motions, at most. None: all.
+        count (int, optional): Frames, at most. None: all.
         zoom (int): Size of a picture relative to the frame.
-        fps (float): Motions a second.
+        fps (float): Frames a second.
 
     Raises:
         InputError: If it cannot be written.
@@ -191,7 +193,7 @@ def write_film(
     writer = cv2.VideoWriter(str(path), fourcc, fps, (3 * width * zoom, height * zoom))
     if not writer.isOpened():
         raise InputError(f'{path}: cannot write a video there')
-    for motion in chosen:
-        image = np.concatenate(panels(motion, longest, zoom), axis=1)
+    for moment in chosen:
+        image = np.concatenate(panels(moment, longest, zoom), axis=1)
         writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     writer.release()

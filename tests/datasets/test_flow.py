@@ -189,6 +189,12 @@ def test_frames_of_different_size():
         FarnebackFlow().transform(results)
 
 
+def test_frames_from_anywhere(path):
+    imgs = pipeline(num_clips=2)(video(path))['imgs']
+    results = FarnebackFlow().transform(dict(imgs=imgs, clip_len=9))
+    np.testing.assert_array_equal(results['imgs'], pipeline(FLOW, num_clips=2)(video(path))['imgs'])
+
+
 def test_a_gap_has_to_be_positive():
     with pytest.raises(InputError, match='gap=0'):
         FarnebackFlow(gap=0)

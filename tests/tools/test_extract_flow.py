@@ -84,7 +84,8 @@ def workers_of(videos):
 def test_broken_videos_are_listed(videos, tmp_path):
     out = tmp_path / 'flow'
     (videos / '01.mp4').write_bytes((videos / '01.mp4').read_bytes()[:3000])
-    (videos / '02.mp4').write_bytes(b'')
+    (videos / '02.mp4').unlink()
+    (videos / '02.mp4').symlink_to(videos / 'gone.mp4')
     write_video(videos / '03.mp4', frames=1)
     result = run(videos, out)
     assert result.returncode == 0

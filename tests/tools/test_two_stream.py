@@ -11,6 +11,7 @@ from support import ROOT, TINY, write_video
 
 from r21d_plugin.datasets.flow_extraction import flow_of_video
 from r21d_plugin.datasets.motion import make_dataset
+from r21d_plugin.engine.launch import load_config
 from r21d_plugin.evaluation.report import by_stream, last_test
 
 CPU = ['--device', 'cpu']
@@ -24,6 +25,13 @@ TINY_OPTIONS = [
     *(f'{key}={value}' for key, value in TINY.items() if key != 'model.backbone.base_channels'),
 ]
 OPTIONS = ['--cfg-options', *(f'{key}={value}' for key, value in SMALL.items())]
+STANDSTILL = [
+    *OPTIONS,
+    'train_cfg.max_epochs=1',
+    'train_dataloader.sampler.epoch_size=16',
+    'optim_wrapper.optimizer.lr=1e-9',
+]
+"""One step of training that leaves the weights as they are."""
 
 
 @pytest.fixture(scope='module')
@@ -110,14 +118,16 @@ def test_stored_flow_is_read_by_one_option(in_motion, streams, tool, fails, tmp_
     try:
         options = [*OPTIONS, f'flow_root={flow}']
         tool('test.py', FLOW, streams[1], *CPU, '--work-dir', tmp_path / 'stored', *options)
-        short = [*options, 'train_cfg.max_epochs=1', 'train_dataloader.sampler.epoch_size=16']
-        tool('train.py', FLOW, *CPU, '--no-validate', '--work-dir', tmp_path / 'train', *short)
+        train = ['--no-validate', '--work-dir', tmp_path / 'train', *STANDSTILL, options[-1]]
+        tool('train.py', FLOW, *CPU, *train)
         message = fails('test.py', BOTH, 'none', *CPU, *options, *named(streams))
         assert 'mp4: no such video' in message
     finally:
         for split in ('train', 'val'):
             shutil.move(tmp_path / f'videos_{split}', 'data/motion')
     assert (tmp_path / 'train/epoch_1.pth').exists()
+    dumped = load_config(str(tmp_path / 'train' / FLOW.name))
+    assert dumped.train_pipeline[0].root == str(flow), 'the dumped config reads it too'
     assert last_test(tmp_path / 'stored')['video@1'] > 0.5
     tool('test.py', BOTH, 'none', *CPU, '--work-dir', tmp_path / 'both', *options, *named(streams))
     assert last_test(tmp_path / 'both')['flow/video@1'] > 0.5
@@ -141,14 +151,7 @@ def test_the_two_stream_network_of_the_paper(in_kinetics, tool, tmp_path):
 
 @pytest.mark.parametrize('fusion', ['average', 'concat'])
 def test_joint_training_from_two_checkpoints(in_motion, streams, tool, tmp_path, fusion):
-    options = [
-        *OPTIONS,
-        'train_cfg.max_epochs=1',
-        'train_dataloader.sampler.epoch_size=16',
-        'optim_wrapper.optimizer.lr=1e-9',
-        f'model.cls_head.fusion={fusion}',
-        *named(streams),
-    ]
+    options = [*STANDSTILL, f'model.cls_head.fusion={fusion}', *named(streams)]
     tool('train.py', BOTH, *CPU, '--no-validate', '--work-dir', tmp_path, *options)
     trained = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
     for stream, path in zip(('rgb', 'flow'), streams, strict=True):
@@ -161,10 +164,7 @@ def test_joint_training_from_two_checkpoints(in_motion, streams, tool, tmp_path,
 
 def test_flow_network_from_an_rgb_checkpoint(in_motion, streams, tool, tmp_path):
     options = [
-        *OPTIONS,
-        'train_cfg.max_epochs=1',
-        'train_dataloader.sampler.epoch_size=16',
-        'optim_wrapper.optimizer.lr=1e-9',
+        *STANDSTILL,
         'model.backbone.init_cfg.type=r21d_plugin.PretrainedRGB',
         f'model.backbone.init_cfg.checkpoint={streams[0]}',
     ]
