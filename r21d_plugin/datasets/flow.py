@@ -85,7 +85,8 @@ class ClipFlow(BaseTransform):
             InputError: If the video is too short for flow, or its frames
                 differ in size.
         """
-        results.setdefault('frame_inds', np.arange(len(results['imgs'])))
+        if 'frame_inds' not in results:
+            results['frame_inds'] = np.arange(len(results['imgs']))
         frames = len(np.unique(results['frame_inds']))
         if frames <= self.gap:
             raise InputError(
