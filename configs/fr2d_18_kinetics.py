@@ -1,3 +1,6 @@
-_base_ = ['_base_/kinetics400.py', '_base_/recipe_45e.py']
+_base_ = ['_base_/recognizer.py', '_base_/kinetics400.py', '_base_/recipe_45e.py']
 
-model = dict(backbone=dict(type='r21d_plugin.FR2D', depth=18))
+model = dict(
+    backbone=dict(type='r21d_plugin.FR2D', depth=18),
+    cls_head=dict(num_classes=_base_.num_classes),
+)

@@ -1,4 +1,14 @@
-_base_ = ['_base_/kinetics400_32f_twostream.py', '_base_/recipe_45e.py']
+_base_ = ['_base_/recognizer_twostream.py', '_base_/kinetics400.py', '_base_/recipe_45e.py']
+from r21d_plugin.datasets import pipelines
 
 network = dict(type='r21d_plugin.R2Plus1D', depth=34)
-model = dict(backbone=dict(rgb=network, flow=network))
+model = dict(
+    backbone=dict(rgb=network, flow=network),
+    cls_head=dict(num_classes=_base_.num_classes),
+)
+train_pipeline, val_pipeline, test_pipeline = pipelines.variants(
+    _base_, clip_len=32, stream='twostream'
+)
+train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
+    train_pipeline, val_pipeline, test_pipeline
+)

@@ -15,26 +15,37 @@ from r21d_plugin.weights import STREAMS
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
 NAME = re.compile(
     r'(?P<network>\w+?_(?P<depth>\d\d))(_(?P<stream>flow|twostream))?'
-    r'_(?P<dataset>kinetics|motion)(_(?P<frames>\d+)f)?'
+    r'_(?P<dataset>kinetics|sports1m|ucf101|hmdb51|motion)(_(?P<frames>\d+)f)?'
+    r'(_from_(?P<source>sports1m|kinetics|8f))?'
 )
+CLASSES = dict(kinetics=400, sports1m=487, ucf101=101, hmdb51=51, motion=10)
+TEST_CLIPS = dict.fromkeys(CLASSES, 10) | dict(sports1m=100)
 CHANNELS = {None: dict(imgs=3), 'flow': dict(imgs=2), 'twostream': dict(imgs=3, flow=2)}
 """Inputs of each kind of config, and their channels."""
 
 
 def parse(path: Path):
     match = NAME.fullmatch(path.stem)
-    assert match, f'{path.name} is not {{network}}_{{depth}}[_{{stream}}]_{{dataset}}[_{{L}}f].py'
+    assert match, f'{path.name} is not named as DESIGN says'
     depth = 18 if match['dataset'] == 'motion' else int(match['depth'])
-    return match['network'], match['stream'], int(match['frames'] or CLIP_LEN[depth])
+    frames = int(match['frames'] or CLIP_LEN[depth])
+    return match['network'], match['stream'], match['dataset'], frames, match['source']
 
 
 def test_rows_of_the_tables():
     names = {path.stem for path in CONFIGS}
-    eighteen = [name for name in list_models() if name.endswith('18')]
-    assert {f'{name}_kinetics{suffix}' for name in eighteen for suffix in ('', '_16f')} <= names
-    assert {'r2plus1d_34_kinetics', 'r3d_34_kinetics'} <= names
-    streams = {f'r2plus1d_{network}' for network in ('34_{}_kinetics', '18_{}_motion')}
-    assert {name.format(s) for name in streams for s in ('flow', 'twostream')} <= names
+    table_2 = [f'{name}_kinetics' for name in list_models() if name.endswith('18')]
+    expected = {f'{name}{suffix}' for name in table_2 for suffix in ('', '_16f')}
+    figure_5 = {f'r2plus1d_18_kinetics_{frames}f' for frames in (24, 32, 40, 48)}
+    expected |= figure_5 | {'r2plus1d_18_kinetics_32f_from_8f', 'r3d_34_kinetics'}
+    expected |= {'r3d_34_sports1m_8f', 'r2plus1d_18_motion', 'fr2d_18_motion'}
+    expected |= {f'r2plus1d_18_{stream}_motion' for stream in ('flow', 'twostream')}
+    for stream in ('', '_flow', '_twostream'):
+        tables = ['sports1m_8f', 'sports1m', 'kinetics', 'kinetics_from_sports1m']
+        for source in ('sports1m', 'kinetics'):
+            tables += [f'{dataset}_from_{source}' for dataset in ('ucf101', 'hmdb51')]
+        expected |= {f'r2plus1d_34{stream}_{row}' for row in tables}
+    assert names == expected
 
 
 def test_basenames_are_unique():
@@ -44,7 +55,7 @@ def test_basenames_are_unique():
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_builds_what_its_name_says(path):
-    network, stream, frames = parse(path)
+    network, stream, dataset, frames, _ = parse(path)
     cfg = Config.fromfile(path)
     model = MODELS.build(copy.deepcopy(cfg.model))
     both = stream == 'twostream'
@@ -58,23 +69,23 @@ def test_config_builds_what_its_name_says(path):
         assert model.cls_head.in_channels == backbone.feat_dim
         assert getattr(backbone, 'clip_len', frames) == frames
 
-    for split, clips in (('train', 1), ('val', 1), ('test', 10)):
+    for split, clips in (('train', 1), ('val', 1), ('test', TEST_CLIPS[dataset])):
         data = cfg[f'{split}_dataloader'].dataset
         assert data.pipeline == cfg[f'{split}_pipeline']
         sample = data.pipeline[1]
         assert (sample.clip_len, sample.get('num_clips', 1)) == (frames, clips)
         assert sample.get('test_mode', False) == (split != 'train')
-        assert data.num_classes == model.cls_head.num_classes
+        assert data.num_classes == model.cls_head.num_classes == CLASSES[dataset]
         DATASETS.build(dict(data, lazy_init=True))
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_pipelines_give_what_the_network_takes(path, tmp_path):
-    _, stream, frames = parse(path)
+    _, stream, dataset, frames, _ = parse(path)
     cfg = Config.fromfile(path)
     filename = write_video(tmp_path / 'a.mp4', frames=frames + 3)
     preprocess = MODELS.build(cfg.model.data_preprocessor)
-    for split, clips in (('train', 1), ('test', 10)):
+    for split, clips in (('train', 1), ('test', TEST_CLIPS[dataset])):
         video = dict(filename=str(filename), start_index=0, modality='RGB', label=0)
         packed = pseudo_collate([Compose(cfg[f'{split}_pipeline'])(video)])
         inputs = preprocess(packed, False)['inputs']
@@ -84,7 +95,16 @@ def test_pipelines_give_what_the_network_takes(path, tmp_path):
         assert all(x.abs().mean() < 3 for x in inputs.values()), 'normalised'
 
 
-@pytest.mark.parametrize('path', [p for p in CONFIGS if 'kinetics' in p.stem], ids=lambda p: p.stem)
+SCRATCH = [p for p in CONFIGS if parse(p)[4] is None and parse(p)[2] != 'motion']
+FINETUNED = [p for p in CONFIGS if parse(p)[4]]
+
+
+def assert_clips_of_the_paper(cfg):
+    scale, crop, flip = cfg.train_pipeline[2:5]
+    assert (scale.scale, crop.size, flip.flip_ratio) == ((171, 128), 112, 0.5)
+
+
+@pytest.mark.parametrize('path', SCRATCH, ids=lambda p: p.stem)
 def test_recipe_of_the_paper(path):
     cfg = Config.fromfile(path)
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4)
@@ -92,8 +112,48 @@ def test_recipe_of_the_paper(path):
     assert cfg.train_dataloader.batch_size == 32
     assert cfg.train_dataloader.sampler.epoch_size == 1_000_000
     assert cfg.train_cfg.max_epochs == 45
+    assert cfg.load_from is None
     warmup, steps = cfg.param_scheduler
     assert (warmup.type, warmup.end) == ('r21d_plugin.GradualWarmupLR', 10)
     assert (steps.milestones, steps.gamma) == ([20, 30, 40], 0.1)
-    scale, crop, flip = cfg.train_pipeline[2:5]
-    assert (scale.scale, crop.size, flip.flip_ratio) == ((171, 128), 112, 0.5)
+    assert_clips_of_the_paper(cfg)
+
+
+RECIPES = dict(
+    kinetics=(0.001, 1e-4, 32, 1_000_000, 15, [4, 8, 12]),
+    ucf101=(1e-4, 5e-3, 4, 100_000, 8, [2, 4, 6]),
+    hmdb51=(2e-4, 5e-3, 4, 40_000, 8, [2, 4, 6]),
+)
+"""Rate per GPU, weight decay, clips per GPU, clips per epoch, epochs and steps, as released."""
+
+
+@pytest.mark.parametrize('path', FINETUNED, ids=lambda p: p.stem)
+def test_recipe_of_finetuning(path):
+    network, stream, dataset, _, source = parse(path)
+    cfg = Config.fromfile(path)
+    lr, decay, batch, epoch_size, epochs, milestones = RECIPES[dataset]
+    if source == '8f':
+        epochs, milestones = 7, [3, 6]
+    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=lr, momentum=0.9, weight_decay=decay)
+    assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=batch)
+    assert cfg.train_dataloader.batch_size == batch
+    assert cfg.train_dataloader.sampler.epoch_size == epoch_size
+    assert cfg.train_cfg.max_epochs == epochs
+    (steps,) = cfg.param_scheduler
+    assert (steps.milestones, steps.gamma) == (milestones, 0.1)
+    assert_clips_of_the_paper(cfg)
+
+    # It begins where the config of its pretraining ends.
+    pretraining = network + (f'_{stream}' if stream else '')
+    pretraining += '_kinetics' if source == '8f' else f'_{source}'
+    last = Config.fromfile(ROOT / f'configs/{pretraining}.py').train_cfg.max_epochs
+    assert cfg.load_from == f'work_dirs/{pretraining}/epoch_{last}.pth'
+
+
+@pytest.mark.parametrize('split', ['1', '3'])
+def test_splits(monkeypatch, split):
+    monkeypatch.setenv('SPLIT', split)
+    cfg = Config.fromfile(ROOT / 'configs/r2plus1d_34_hmdb51_from_kinetics.py')
+    for loader, part in (('train', 'train'), ('val', 'val'), ('test', 'val')):
+        ann_file = cfg[f'{loader}_dataloader'].dataset.ann_file
+        assert ann_file == f'data/hmdb51/hmdb51_{part}_split_{split}_videos.txt'

@@ -1,9 +1,7 @@
 _base_ = 'kinetics400.py'
 from r21d_plugin.datasets import pipelines
 
-train_pipeline = pipelines.with_clip_len(_base_.train_pipeline, 32)
-val_pipeline = pipelines.with_clip_len(_base_.val_pipeline, 32)
-test_pipeline = pipelines.with_clip_len(_base_.test_pipeline, 32)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+train_pipeline, val_pipeline, test_pipeline = pipelines.variants(_base_, clip_len=32)
+train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
+    train_pipeline, val_pipeline, test_pipeline
+)

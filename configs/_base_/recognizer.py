@@ -1,4 +1,4 @@
-# A row of the paper adds its backbone, a dataset its number of classes.
+# One stream of RGB. A row of the paper adds its backbone and number of classes.
 model = dict(
     type='r21d_plugin.MultiClipRecognizer',
     cls_head=dict(type='r21d_plugin.ClipHead', in_channels=512),
@@ -9,12 +9,4 @@ model = dict(
         format_shape='NCTHW',
     ),
     test_cfg=dict(max_testing_views=10),
-)
-
-# For configs of flow and of both streams.
-flow_preprocessor = dict(
-    type='ActionDataPreprocessor',
-    mean=[0.0046635, 0.0046261],
-    std=[0.972347, 0.755146],
-    format_shape='NCTHW',
 )

@@ -1,8 +1,9 @@
 """Variants of a pipeline: other clip lengths, flow, two streams.
 
-MMEngine cannot merge into the lists that pipelines are, so configs derive one
-from another with these functions. A config that imports something has to
-assign ``_base_`` first, or MMEngine takes it for one of its pure Python ones.
+MMEngine cannot merge into the lists that pipelines are, so configs derive
+theirs from those of their dataset with these functions. A config that imports
+something has to assign ``_base_`` first, or MMEngine takes it for one of its
+pure Python ones.
 """
 
 import re
@@ -18,9 +19,31 @@ STORABLE = re.compile(
 FORMAT = dict(type='FormatShape', input_format='NCTHW')
 
 
-def with_clip_len(pipeline: Pipeline, clip_len: int) -> Pipeline:
-    """Pipeline with clips of another length, in frames."""
-    return changed(pipeline, 'SampleClips', lambda sample: [dict(sample, clip_len=clip_len)])
+def variants(base: dict, clip_len: int, stream: str = 'rgb') -> tuple[Pipeline, ...]:
+    """Derive the pipelines of a config from those of its dataset.
+
+    Args:
+        base (dict): What the config inherits, its ``_base_``.
+        clip_len (int): Frames of a clip.
+        stream (str): ``'rgb'``, ``'flow'`` or ``'twostream'``. Defaults to
+            ``'rgb'``.
+
+    Returns:
+        tuple[list[dict], ...]: Pipelines of training, validation and test.
+    """
+    given = (base['train_pipeline'], base['val_pipeline'], base['test_pipeline'])
+    resampled = (with_sampling(pipeline, clip_len=clip_len) for pipeline in given)
+    return tuple(STREAMS[stream](pipeline) for pipeline in resampled)
+
+
+def dataloaders(*pipelines: Pipeline) -> tuple[dict, ...]:
+    """What a config changes in its dataloaders to give each its pipeline."""
+    return tuple(dict(dataset=dict(pipeline=pipeline)) for pipeline in pipelines)
+
+
+def with_sampling(pipeline: Pipeline, **arguments: object) -> Pipeline:
+    """Pipeline with other arguments of ``SampleClips``."""
+    return changed(pipeline, 'SampleClips', lambda sample: [dict(sample, **arguments)])
 
 
 def with_flow(pipeline: Pipeline) -> Pipeline:
@@ -75,7 +98,7 @@ def with_stored_flow(pipeline: Pipeline, root: str) -> Pipeline:
 
 
 def _flow(pipeline: Pipeline, formatting: Pipeline) -> Pipeline:
-    pipeline = changed(pipeline, 'SampleClips', lambda sample: [dict(sample, flow_gap=1)])
+    pipeline = with_sampling(pipeline, flow_gap=1)
     return changed(pipeline, 'FormatShape', lambda _: formatting)
 
 
@@ -95,3 +118,11 @@ def changed(pipeline: Pipeline, name: str, change: Callable[[dict], Pipeline]) -
         raise InputError(f'the pipeline has no {name}: it has {", ".join(types)}')
     at = types.index(name)
     return deepcopy([*pipeline[:at], *change(pipeline[at]), *pipeline[at + 1 :]])
+
+
+STREAMS: dict[str, Callable[[Pipeline], Pipeline]] = {
+    'rgb': deepcopy,
+    'flow': with_flow,
+    'twostream': with_two_streams,
+}
+"""What turns a pipeline of RGB into one of each kind of input."""

@@ -48,7 +48,8 @@ class EpochSeedHook(Hook):
 class CheckpointMatchHook(Hook):
     """Refuse a checkpoint of another network, which MMEngine only logs.
 
-    Finetuning (``load_from`` in training) may change the classifier.
+    Finetuning (``load_from`` in training) may change the classifier; what is
+    loaded then and what is not is logged.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -57,17 +58,23 @@ class CheckpointMatchHook(Hook):
         Raises:
             InputError: If they differ.
         """
-        training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
+        model = unwrapped(runner.model)
         source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
-        check_match(
-            unwrapped(runner.model),
-            {
-                k.removeprefix('module.'): v
-                for k, v in checkpoint.get('state_dict', checkpoint).items()
-            },
-            source,
-            ignore='cls_head.' if training and not runner.cfg.get('resume') else None,
-        )
+        training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
+        finetuning = training and not runner.cfg.get('resume')
+        state_dict = {
+            k.removeprefix('module.'): v
+            for k, v in checkpoint.get('state_dict', checkpoint).items()
+        }
+        check_match(model, state_dict, source, ignore='cls_head.' if finetuning else None)
+        if finetuning:
+            own = model.state_dict()
+            fitting = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
+            anew = sorted(own.keys() - fitting)
+            runner.logger.info(
+                f'{source}: {len(fitting)} of {len(own)} tensors are loaded, '
+                f'{"all" if not anew else "trained anew: " + ", ".join(anew)}'
+            )
 
 
 @HOOKS.register_module()

@@ -16,8 +16,9 @@ class ClipVideoAccuracy(BaseMetric):
 
     clip@1 is the fraction of all clips whose top class is right; video@k the
     fraction of videos whose label is among the k best classes of the mean of
-    the clips' softmax scores. Where a video is tested with a single clip,
-    clip@1 equals video@1.
+    the clips' softmax scores. Of several labels any one is right, as `Karpathy
+    et al. <https://doi.org/10.1109/CVPR.2014.223>`_ count on Sports-1M. Where a
+    video is tested with a single clip, clip@1 equals video@1.
 
     Reads ``clip_scores`` (clips x classes, softmax), as
     :class:`~r21d_plugin.models.ClipHead` writes them. From another head with
@@ -47,8 +48,8 @@ class ClipVideoAccuracy(BaseMetric):
             scores = {'': clip_probabilities(sample)}
             for stream, clips in sample.get('stream_scores', {}).items():
                 scores[f'{stream}/'] = clips.float()
-            label = int(sample['gt_label'])
-            self.results.append({name: hits(clips, label) for name, clips in scores.items()})
+            labels = labels_of(sample)
+            self.results.append({name: hits(clips, labels) for name, clips in scores.items()})
 
     def compute_metrics(self, results: list[dict[str, 'Hits']]) -> dict[str, float]:
         """Average over all videos of all ranks, each counted once.
@@ -84,11 +85,17 @@ class Hits(NamedTuple):
     top5: bool
 
 
-def hits(clips: Tensor, label: int) -> Hits:
-    """Compare the scores of a video's clips, clips x classes, with its label."""
+def labels_of(sample: dict) -> frozenset[int]:
+    """Labels of a video, from one label or a vector that is not 0 at each of several."""
+    label = torch.as_tensor(sample['gt_label'])
+    return frozenset((label if label.numel() == 1 else label.nonzero()).flatten().tolist())
+
+
+def hits(clips: Tensor, labels: frozenset[int]) -> Hits:
+    """Compare the scores of a video's clips, clips x classes, with its labels."""
     best = clips.mean(dim=0).topk(min(5, clips.shape[1])).indices.tolist()
-    clip_hits = int((clips.argmax(dim=1) == label).sum())
-    return Hits(len(clips), clip_hits, best[0] == label, label in best)
+    clip_hits = sum(top in labels for top in clips.argmax(dim=1).tolist())
+    return Hits(len(clips), clip_hits, best[0] in labels, not labels.isdisjoint(best))
 
 
 def accuracies(videos: Sequence[Hits]) -> dict[str, float]:

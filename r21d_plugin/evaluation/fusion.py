@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .clip_video_accuracy import accuracies, clip_probabilities, hits
+from .clip_video_accuracy import accuracies, clip_probabilities, hits, labels_of
 
 
 class Scores(NamedTuple):
@@ -19,11 +19,11 @@ class Scores(NamedTuple):
 
     Attributes:
         clips (Tensor): Softmax scores, clips x classes.
-        label (int): Its class.
+        labels (frozenset[int]): Its classes.
     """
 
     clips: Tensor
-    label: int
+    labels: frozenset[int]
 
 
 SAFE = {
@@ -73,7 +73,7 @@ def read_scores(path: Path) -> dict[str, Scores]:
         with path.open('rb') as file:
             samples = DumpUnpickler(file).load()
         names = [sample['filename'] for sample in samples]
-        scores = [Scores(clip_probabilities(s), int(s['gt_label'])) for s in samples]
+        scores = [Scores(clip_probabilities(s), labels_of(s)) for s in samples]
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
     except Exception as error:  # what a wrong file raises is up to its bytes
         raise InputError(
@@ -111,16 +111,22 @@ def check_alike(tests: Mapping[Path, Mapping[str, Scores]]) -> None:
                     f'{path}: no scores of {len(names)} videos that the other has: '
                     f'{", ".join(names[:10])}{more}'
                 )
-        for video, (clips, label) in ours.items():
-            if label != theirs[video].label:
+        for video, (clips, labels) in ours.items():
+            if labels != theirs[video].labels:
                 raise InputError(
-                    f'{video} has label {label} in {first} and {theirs[video].label} in {other}'
+                    f'{video} has label {in_words(labels)} in {first} and '
+                    f'{in_words(theirs[video].labels)} in {other}'
                 )
             if clips.shape != theirs[video].clips.shape:
                 raise InputError(
                     f'{video} has {" x ".join(map(str, clips.shape))} clips x classes in {first} '
                     f'and {" x ".join(map(str, theirs[video].clips.shape))} in {other}'
                 )
+
+
+def in_words(labels: frozenset[int]) -> str:
+    """Labels as 3, 17."""
+    return ', '.join(map(str, sorted(labels)))
 
 
 def fuse(tests: Sequence[Mapping[str, Scores]], weights: Sequence[float]) -> dict[str, Scores]:
@@ -144,15 +150,15 @@ def fuse(tests: Sequence[Mapping[str, Scores]], weights: Sequence[float]) -> dic
             torch.stack([s * test[video].clips for s, test in zip(shares, tests, strict=True)]).sum(
                 0
             ),
-            label,
+            labels,
         )
-        for video, (_, label) in tests[0].items()
+        for video, (_, labels) in tests[0].items()
     }
 
 
 def accuracy(test: Mapping[str, Scores]) -> dict[str, float]:
     """clip@1, video@1 and video@5 of a test, 0 to 1."""
-    return accuracies([hits(clips, label) for clips, label in test.values()])
+    return accuracies([hits(clips, labels) for clips, labels in test.values()])
 
 
 def sweep(

@@ -4,11 +4,11 @@ from r21d_plugin import InputError
 from r21d_plugin.datasets import LabelledVideoDataset
 
 
-def dataset(tmp_path, text, num_classes=3):
+def dataset(tmp_path, text, num_classes=3, **kwargs):
     path = tmp_path / 'list.txt'
     path.write_text(text)
     return LabelledVideoDataset(
-        str(path), num_classes, data_prefix=dict(video='videos'), pipeline=[]
+        str(path), num_classes, data_prefix=dict(video='videos'), pipeline=[], **kwargs
     )
 
 
@@ -17,6 +17,22 @@ def test_reads_mmactions_annotation_files(tmp_path):
     assert len(data) == 2
     info = data.get_data_info(1)
     assert (info['filename'], info['label']) == ('videos/some where/b c.mp4', 2)
+
+
+def test_several_labels(tmp_path):
+    text = 'a.mp4 0 2\nb c.mp4 1\n3 4.mp4 2 1 0\n'
+    data = dataset(tmp_path, text, multi_class=True, test_mode=True)
+    infos = [data.get_data_info(i) for i in range(3)]
+    names = [info['filename'] for info in infos]
+    assert names == ['videos/a.mp4', 'videos/b c.mp4', 'videos/3 4.mp4']
+    assert [info['label'].tolist() for info in infos] == [[1, 0, 1], [0, 1, 0], [1, 1, 1]]
+    data = dataset(tmp_path, text, multi_class=True)
+    assert data.get_data_info(0)['label'].tolist() == [0.5, 0, 0.5]
+
+
+def test_a_single_label_unless_several_are_asked_for(tmp_path):
+    data = dataset(tmp_path, 'a 1 2\n')
+    assert data.get_data_info(0)['filename'] == 'videos/a 1'
 
 
 @pytest.mark.parametrize(

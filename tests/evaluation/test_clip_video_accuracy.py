@@ -38,6 +38,28 @@ def test_video_scores_average_softmax_not_logits():
     assert metrics['clip@1'] == 0.75
 
 
+def test_any_of_several_labels_is_right():
+    clips = one_hot_scores(3, 3, 1)
+    for labels, clip, video in (([1, 3], 1, 1), ([1, 0], 1 / 3, 0), ([3], 2 / 3, 1), ([0], 0, 0)):
+        several = torch.zeros(6)
+        several[labels] = 1
+        metrics = evaluate([dict(clip_scores=clips, gt_label=several)])
+        assert metrics['clip@1'] == pytest.approx(clip)
+        assert metrics['video@1'] == video
+
+
+def test_streams_are_reported_too():
+    sample = dict(
+        clip_scores=one_hot_scores(0, 0),
+        gt_label=torch.tensor([0]),
+        stream_scores=dict(rgb=one_hot_scores(0, 1), flow=one_hot_scores(1, 1)),
+    )
+    metrics = evaluate([sample])
+    assert (metrics['clip@1'], metrics['rgb/clip@1'], metrics['flow/clip@1']) == (1, 0.5, 0)
+    assert metrics['flow/video@1'] == 0
+    assert len(metrics) == 9
+
+
 def test_a_single_score_is_a_single_clip():
     metrics = evaluate([dict(pred_score=torch.tensor([0.2, 0.8]), gt_label=torch.tensor([1]))])
     assert metrics == {'clip@1': 1.0, 'video@1': 1.0, 'video@5': 1.0}

@@ -40,7 +40,7 @@ def test_joins_by_video_not_by_position(tmp_path, scores):
     fused = fuse(tests, (0.6, 0.4))
     for i, video in enumerate(tests[0]):
         torch.testing.assert_close(fused[video].clips, 0.6 * scores[0][i] + 0.4 * scores[1][i])
-        assert fused[video].label == i
+        assert fused[video].labels == {i}
 
 
 def test_only_the_ratio_of_the_weights_matters(tmp_path, scores):

@@ -1,0 +1,18 @@
+# Sports-1M. Its videos have several labels and last minutes, so Section 4.4
+# takes 100 clips of each in a test.
+_base_ = 'benchmark.py'
+from r21d_plugin.datasets import pipelines
+
+num_classes = 487
+train_videos = dict(
+    ann_file='data/sports1m/sports1m_train_list_videos.txt',
+    data_prefix=dict(video='data/sports1m/videos'),
+    num_classes=num_classes,
+    multi_class=True,
+)
+test_videos = dict(train_videos, ann_file='data/sports1m/sports1m_test_list_videos.txt')
+test_pipeline = pipelines.with_sampling(_base_.test_pipeline, num_clips=100)
+
+train_dataloader = dict(dataset=train_videos)
+val_dataloader = dict(dataset=test_videos)
+test_dataloader = dict(batch_size=1, dataset=dict(test_videos, pipeline=test_pipeline))

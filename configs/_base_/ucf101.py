@@ -1,0 +1,16 @@
+# UCF101 in MMAction2's folder layout. The environment variable SPLIT chooses
+# one of its three splits (1); tools/run_splits.py runs all. Batches and epochs
+# are those of the authors' release: 4 clips per GPU, 100,000 per epoch.
+_base_ = 'benchmark.py'
+
+num_classes = 101
+train_videos = dict(
+    ann_file='data/ucf101/ucf101_train_split_{{$SPLIT:1}}_videos.txt',
+    data_prefix=dict(video='data/ucf101/videos'),
+    num_classes=num_classes,
+)
+val_videos = dict(train_videos, ann_file='data/ucf101/ucf101_val_split_{{$SPLIT:1}}_videos.txt')
+
+train_dataloader = dict(batch_size=4, sampler=dict(epoch_size=100_000), dataset=train_videos)
+val_dataloader = dict(dataset=val_videos)
+test_dataloader = dict(dataset=val_videos)

@@ -1,0 +1,12 @@
+_base_ = ['_base_/recognizer.py', '_base_/kinetics400.py', '_base_/recipe_15e.py']
+from r21d_plugin.datasets import pipelines
+
+model = dict(
+    backbone=dict(type='r21d_plugin.R2Plus1D', depth=34),
+    cls_head=dict(num_classes=_base_.num_classes),
+)
+load_from = 'work_dirs/r2plus1d_34_sports1m/epoch_45.pth'
+train_pipeline, val_pipeline, test_pipeline = pipelines.variants(_base_, clip_len=32)
+train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
+    train_pipeline, val_pipeline, test_pipeline
+)

@@ -1,0 +1,14 @@
+_base_ = ['_base_/recognizer_twostream.py', '_base_/sports1m.py', '_base_/recipe_45e.py']
+from r21d_plugin.datasets import pipelines
+
+network = dict(type='r21d_plugin.R2Plus1D', depth=34)
+model = dict(
+    backbone=dict(rgb=network, flow=network),
+    cls_head=dict(num_classes=_base_.num_classes),
+)
+train_pipeline, val_pipeline, test_pipeline = pipelines.variants(
+    _base_, clip_len=32, stream='twostream'
+)
+train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
+    train_pipeline, val_pipeline, test_pipeline
+)
