@@ -1,0 +1,268 @@
+"""Preparing the four benchmarks from files in the form of the official ones."""
+
+import shutil
+
+import decord
+import pytest
+from mmengine.config import Config
+from support import ROOT, write_video
+
+from r21d_plugin.datasets import LabelledVideoDataset, annotations
+
+TOOL = 'data/prepare.py'
+
+
+@pytest.fixture(autouse=True)
+def few_classes(monkeypatch):
+    """Datasets of three classes in place of hundreds."""
+    monkeypatch.setattr(annotations, 'CLASSES', dict.fromkeys(annotations.CLASSES, 3))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with a folder of videos."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'videos').mkdir()
+    return tmp_path
+
+
+def videos(folder, *names):
+    for i, name in enumerate(names):
+        path = folder / 'videos' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, frames=4, seed=i)
+
+
+def read(path):
+    return path.read_text(encoding='utf-8').splitlines()
+
+
+KINETICS = """label,youtube_id,time_start,time_end,split
+"tying knot (not on a tie)",--abc,10,20,train
+abseiling,déf,7,17,train
+zumba,ghi,0,10,train
+zumba,ghi,0,10,train
+zumba,lost,0,10,train
+zumba,half,0,10,train
+"""
+VALIDATION = """label,youtube_id,time_start,time_end,split\r
+abseiling,jkl,3,13,validate\r
+"""
+
+
+@pytest.fixture
+def kinetics(folder):
+    (folder / 'train.csv').write_text(KINETICS, encoding='utf-8')
+    (folder / 'validate.csv').write_text(VALIDATION, newline='')
+    names = ('knots/--abc_000010_000020.mp4', 'déf_000007_000017.mp4', 'a b/ghi.mkv', 'jkl.mp4')
+    videos(folder, *names, 'half.mp4')
+    half = folder / 'videos/half.mp4'
+    half.write_bytes(half.read_bytes()[:2000])
+    return (TOOL, 'kinetics400', '--videos', 'videos', '--workers', 2, '--annotations')
+
+
+def test_kinetics(kinetics, folder, tool, capsys):
+    tool(*kinetics, 'train.csv', 'validate.csv')
+    out = folder / 'data/kinetics400'
+    assert read(out / 'kinetics400_train_list_videos.txt') == [
+        'knots/--abc_000010_000020.mp4 1',
+        'déf_000007_000017.mp4 0',
+        'a b/ghi.mkv 2',
+    ]
+    assert read(out / 'kinetics400_val_list_videos.txt') == ['jkl.mp4 0']
+    classes = ['abseiling', 'tying knot (not on a tie)', 'zumba']
+    assert read(out / 'label_map_kinetics400.txt') == classes
+    assert read(out / 'missing_videos.txt') == ['train.csv, line 6: lost_000000_000010']
+    assert read(out / 'broken_videos.txt') == ['train.csv, line 7: half_000000_000010']
+    assert read(out / 'duplicate_videos.txt') == ['train.csv, line 5: ghi_000000_000010']
+    printed = capsys.readouterr().out
+    rows = [line.split() for line in printed.splitlines()]
+    assert ['train', '3', '1', '1', '1'] in rows
+    assert ['val', '1', '0', '0', '0'] in rows
+    assert 'missing videos: see data/kinetics400/missing_videos.txt' in printed
+
+    # The configs find all of it.
+    cfg = Config.fromfile(ROOT / 'configs/r2plus1d_34_kinetics.py')
+    for split, count in (('train', 3), ('val', 1)):
+        data = cfg[f'{split}_dataloader'].dataset
+        arguments = {key: data[key] for key in ('ann_file', 'data_prefix', 'num_classes')}
+        dataset = LabelledVideoDataset(pipeline=cfg[f'{split}_pipeline'], **arguments)
+        assert len(dataset) == count
+        assert dataset[0]['inputs'].shape[1:] == (3, 32, 112, 112)
+
+
+def test_without_opening_the_videos(kinetics, folder, tool):
+    tool(*kinetics, 'train.csv', 'validate.csv', '--no-check', '--out', 'there')
+    assert len(read(folder / 'there/kinetics400_train_list_videos.txt')) == 4
+    assert not (folder / 'there/broken_videos.txt').exists()
+
+
+def test_again(kinetics, folder, tool):
+    """A second run, with the missing and the broken video there, replaces all of the first."""
+    tool(*kinetics, 'train.csv', 'validate.csv')
+    videos(folder, 'half.mp4', 'lost.mp4')
+    tool(*kinetics, 'train.csv', 'validate.csv')
+    out = folder / 'data/kinetics400'
+    assert len(read(out / 'kinetics400_train_list_videos.txt')) == 5
+    assert sorted(path.name for path in out.iterdir()) == [
+        'duplicate_videos.txt',
+        'kinetics400_train_list_videos.txt',
+        'kinetics400_val_list_videos.txt',
+        'label_map_kinetics400.txt',
+        'videos_train',
+        'videos_val',
+    ]
+
+
+def test_sports1m(folder, tool):
+    address = 'https://www.youtube.com/watch?v='
+    (folder / 'a').mkdir()
+    (folder / 'a/labels.txt').write_text('running\nski jumping\n5-pin bowling\n')
+    (folder / 'a/train_partition.txt').write_text(f'{address}x-1 2,0\n{address}y_2 1\n')
+    (folder / 'a/test_partition.txt').write_text(f'{address}z 0\n')
+    videos(folder, 'x-1.mp4', '0/y_2.webm.mp4', '1/y_2.mp4', 'z.mp4')
+    tool(TOOL, 'sports1m', '--videos', 'videos', '--annotations', 'a', '--workers', 1)
+    out = folder / 'data/sports1m'
+    assert read(out / 'sports1m_train_list_videos.txt') == ['x-1.mp4 0 2', '1/y_2.mp4 1']
+    assert read(out / 'sports1m_test_list_videos.txt') == ['z.mp4 0']
+    cfg = Config.fromfile(ROOT / 'configs/r2plus1d_34_sports1m.py')
+    data = cfg.test_dataloader.dataset
+    assert (folder / data.ann_file).exists()
+    assert (folder / data.data_prefix.video / 'z.mp4').exists()
+
+
+def write_ucf101(folder):
+    (folder / 'classInd.txt').write_text('1 Archery\r\n2 HandStand Pushups\r\n3 YoYo\r\n')
+    for split in (1, 2, 3):
+        (folder / f'trainlist0{split}.txt').write_text(
+            f'Archery/v_Archery_g0{split}_c01.avi 1\nYoYo/same.avi 3\n'
+        )
+        (folder / f'testlist0{split}.txt').write_text('Archery/same.avi\n')
+
+
+def test_ucf101(folder, tool):
+    write_ucf101(folder)
+    names = [f'Archery/v_Archery_g0{i}_c01.avi' for i in (1, 2, 3)]
+    videos(folder, *names, 'YoYo/same.avi', 'Archery/same.avi')
+    tool(TOOL, 'ucf101', '--videos', 'videos', '--annotations', '.', '--workers', 1)
+    out = folder / 'data/ucf101'
+    for split in (1, 2, 3):
+        assert read(out / f'ucf101_train_split_{split}_videos.txt') == [
+            f'Archery/v_Archery_g0{split}_c01.avi 0',
+            'YoYo/same.avi 2',
+        ]
+        assert read(out / f'ucf101_val_split_{split}_videos.txt') == ['Archery/same.avi 0']
+    assert read(out / 'label_map_ucf101.txt')[1] == 'HandStand Pushups'
+
+
+def write_hmdb51(folder):
+    (folder / 'lists').mkdir()
+    for name in ('brush_hair', 'cartwheel', 'wave'):
+        for split in (1, 2, 3):
+            (folder / f'lists/{name}_test_split{split}.txt').write_text(
+                f'{name}_#1(!)_0.avi {split % 3} \n{name}_2.avi 1 \n'
+            )
+
+
+def test_hmdb51(folder, tool):
+    write_hmdb51(folder)
+    for name in ('brush_hair', 'cartwheel', 'wave'):
+        videos(folder, f'{name}/{name}_#1(!)_0.avi', f'{name}/{name}_2.avi')
+    tool(TOOL, 'hmdb51', '--videos', 'videos', '--annotations', 'lists', '--workers', 1)
+    out = folder / 'data/hmdb51'
+    assert len(read(out / 'hmdb51_train_split_1_videos.txt')) == 6
+    assert read(out / 'hmdb51_val_split_2_videos.txt')[1] == 'cartwheel/cartwheel_#1(!)_0.avi 1'
+    assert not (out / 'hmdb51_val_split_3_videos.txt').exists(), 'code 0 is neither'
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('label,youtube_id,start\n', 'train.csv, line 1: the columns are label, youtube_id, start'),
+        ('', 'train.csv, line 1: the columns are '),
+        (KINETICS.replace('7,17,train', '7,17'), 'train.csv, line 3: 4 columns, not 5'),
+        (KINETICS.replace('7,17,train', '7,17,test'), "train.csv, line 3: split 'test' or times"),
+        (KINETICS.replace('7,17,train', 'x,17,train'), 'train.csv, line 3: split'),
+        (KINETICS.replace('zumba', 'abseiling'), '2 classes, and kinetics400 has 3'),
+        (KINETICS + 'abseiling,ghi,0,10,train\n', 'line 8: ghi_000000_000010 has labels (0,), and'),
+    ],
+)
+def test_bad_kinetics(kinetics, folder, fails, content, message):
+    (folder / 'train.csv').write_text(content)
+    assert message in fails(*kinetics, 'train.csv')
+    written = folder / 'data/kinetics400'
+    assert not written.exists() or not list(written.iterdir()), 'nothing half-written'
+
+
+def test_annotations_of_another_dataset(folder, fails):
+    videos(folder, 'a.mp4')
+    (folder / 'ucf').mkdir()
+    write_ucf101(folder / 'ucf')
+    write_hmdb51(folder)
+    common = ('--videos', 'videos', '--workers', 1, '--annotations')
+    assert 'classInd.txt is missing' in fails(TOOL, 'ucf101', *common, 'lists')
+    assert 'train_partition.txt is missing' in fails(TOOL, 'sports1m', *common, 'ucf')
+    assert 'brush_hair_test_split1.txt is missing' in fails(TOOL, 'hmdb51', *common, 'ucf')
+    assert 'the columns are' in fails(TOOL, 'kinetics400', *common, 'ucf/classInd.txt')
+    (folder / 'lists/wave_test_split2.txt').unlink()
+    assert 'wave_test_split2.txt is missing' in fails(TOOL, 'hmdb51', *common, 'lists')
+    assert 'nope: no such annotation' in fails(TOOL, 'ucf101', *common, 'nope')
+    message = fails(TOOL, 'ucf101', '--videos', 'nope', '--annotations', 'ucf')
+    assert 'nope: no videos in this folder' in message
+
+
+@pytest.mark.parametrize(
+    ('file', 'line', 'message'),
+    [
+        ('trainlist02.txt', 'Dancing/v.avi 1', "trainlist02.txt, line 1: no class 'Dancing'"),
+        ('trainlist02.txt', 'Archery/v.avi 2', 'line 1: Archery is class 1, not 2'),
+        ('classInd.txt', '0 Archery', "line 1: '0 Archery' is not 1 and the name of a class"),
+    ],
+)
+def test_bad_ucf101(folder, fails, file, line, message):
+    videos(folder, 'a.avi')
+    write_ucf101(folder)
+    (folder / file).write_text(line + '\n')
+    found = fails(TOOL, 'ucf101', '--videos', 'videos', '--annotations', '.', '--workers', 1)
+    assert message in found
+
+
+def test_something_else_is_where_the_videos_go(kinetics, folder, fails):
+    (folder / 'data/kinetics400/videos_val').mkdir(parents=True)
+    message = fails(*kinetics, 'train.csv', 'validate.csv')
+    assert 'videos_val: is there and is not videos: move it away' in message
+    assert not list((folder / 'data/kinetics400').glob('*.txt'))
+
+
+def test_reencoding(kinetics, folder, tool):
+    for name in ('a b/ghi.mkv', 'jkl.mp4'):
+        write_video(folder / 'videos' / name, frames=400)
+    tool(*kinetics, 'train.csv', 'validate.csv', '--reencode', 'encoded')
+    out = folder / 'data/kinetics400'
+    assert read(out / 'kinetics400_val_list_videos.txt') == ['jkl_000003_000013.mp4 0']
+    assert 'a b/ghi_000000_000010.mp4 2' in read(out / 'kinetics400_train_list_videos.txt')
+    video = decord.VideoReader(str(out / 'videos_train/a b/ghi_000000_000010.mp4'))
+    assert video.get_avg_fps() == 30
+    assert len(video) == pytest.approx(300, abs=2)
+    assert min(video[0].shape[:2]) == 320
+    assert read(out / 'broken_videos.txt') == ['train.csv, line 7: half_000000_000010']
+
+
+def test_reencoding_goes_on(kinetics, folder, tool):
+    arguments = (*kinetics, 'train.csv', 'validate.csv', '--reencode', 'encoded')
+    tool(*arguments)
+    first = {path: path.stat().st_mtime_ns for path in (folder / 'encoded').rglob('*.mp4')}
+    assert len(first) == 4
+    gone = folder / 'encoded/jkl_000003_000013.mp4'
+    gone.unlink()
+    tool(*arguments)
+    after = {path: path.stat().st_mtime_ns for path in (folder / 'encoded').rglob('*.mp4')}
+    assert after.keys() == first.keys()
+    assert [path for path in first if first[path] != after[path]] == [gone]
+
+
+def test_reencoding_needs_ffmpeg(kinetics, fails, monkeypatch):
+    monkeypatch.setattr(shutil, 'which', lambda _: None)
+    monkeypatch.setattr('importlib.util.find_spec', lambda _: None)
+    message = fails(*kinetics, 'train.csv', 'validate.csv', '--reencode', 'encoded')
+    assert message.startswith('error: --reencode needs ffmpeg: install it')

@@ -1,0 +1,94 @@
+"""Make the annotation files that the configs read from the official ones of a benchmark.
+
+Every annotated video is looked for, and opened to see that it decodes. What is missing, broken
+or listed twice is left out and named in OUT/missing_videos.txt and so on.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51')
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('dataset', choices=DATASETS)
+    parser.add_argument(
+        '--videos', type=Path, required=True, help='folder of the videos, in any layout'
+    )
+    parser.add_argument(
+        '--annotations',
+        type=Path,
+        nargs='+',
+        required=True,
+        metavar='FILE',
+        help='official annotation files as distributed, or folders of them',
+    )
+    parser.add_argument('--out', type=Path, help='folder to write to (data/DATASET)')
+    parser.add_argument('--no-check', action='store_true', help='do not open the videos')
+    parser.add_argument(
+        '--reencode',
+        type=Path,
+        metavar='DIR',
+        help='encode the videos as the authors did, into this folder, and use these: 30 frames a '
+        'second, shorter side 320, of Kinetics the annotated seconds; needs ffmpeg',
+    )
+    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (all cores)')
+    return parser.parse_args()
+
+
+def prepare(args: argparse.Namespace, out: Path) -> None:
+    """Write the annotation files and print what became of the videos."""
+    from r21d_plugin.datasets import preparation
+    from r21d_plugin.datasets.annotations import read_annotations
+
+    annotations = read_annotations(args.dataset, args.annotations)
+    folder = args.videos
+    reports = preparation.match_videos(annotations, preparation.index_videos(folder))
+    if args.reencode:
+        preparation.find_ffmpeg()
+        cut = args.dataset == 'kinetics400'
+        reports = preparation.reencode_all(reports, folder, args.reencode, cut, args.workers)
+        folder = args.reencode
+    if not args.no_check:
+        reports = preparation.check_videos(reports, folder, args.workers)
+    lists = preparation.Lists(out, args.dataset)
+    try:
+        for report in tqdm(reports, unit='video', desc=args.dataset):
+            lists.add(report)
+        preparation.link_videos(out, folder, preparation.FOLDERS[args.dataset])
+        lists.finish(annotations.classes)
+    finally:
+        lists.discard()
+
+    problems = ('written', 'missing', 'broken', 'duplicate')
+    rows = [
+        [subset, *(count.get(p, 0) for p in problems)] for subset, count in lists.counts.items()
+    ]
+    print(tabulate(rows, ['subset', *problems]))
+    for problem in problems[1:]:
+        path = out / f'{problem}_videos.txt'
+        if path.exists():
+            print(f'{problem} videos: see {path}')
+
+
+def main() -> None:
+    """Prepare."""
+    args = parse_args()
+    from r21d_plugin.engine import errors_in_one_line
+
+    with errors_in_one_line():
+        try:
+            prepare(args, args.out or Path('data', args.dataset))
+        except KeyboardInterrupt:
+            sys.exit('error: stopped: nothing was written')
+
+
+if __name__ == '__main__':
+    main()
