@@ -33,20 +33,21 @@ def main() -> None:
     args = parse_args()
     from r21d_plugin.engine import errors_in_one_line
     from r21d_plugin.evaluation import fusion
+    from r21d_plugin.evaluation.dumps import accuracy, read_scores
     from r21d_plugin.evaluation.report import table
-    from r21d_plugin.visualization.sweep import plot_sweep
+    from r21d_plugin.visualization.curve import plot_curve
 
     with errors_in_one_line():
-        tests = {path: fusion.read_scores(path) for path in (args.rgb, args.flow)}
+        tests = {path: read_scores(path) for path in (args.rgb, args.flow)}
         fusion.check_alike(tests)
         rgb, flow = tests.values()
         fused = fusion.fuse([rgb, flow], args.weights)
-        rows = {str(path): fusion.accuracy(test) for path, test in tests.items()}
-        rows['fused {:g} : {:g}'.format(*args.weights)] = fusion.accuracy(fused)
+        rows = {str(path): accuracy(test) for path, test in tests.items()}
+        rows['fused {:g} : {:g}'.format(*args.weights)] = accuracy(fused)
         print(f'{len(fused)} videos\n\n{table(rows, "scores")}')
         if args.sweep:
             curve = fusion.sweep(rgb, flow)
-            plot_sweep(curve, args.sweep)
+            plot_curve(curve, args.sweep, 'weight of flow (0: RGB alone, 1: flow alone)')
             rows = {f'{weight:.2f}': row for weight, row in curve.items()}
             print(f'\n{table(rows, "weight of flow")}\n\n{args.sweep}')
 

@@ -41,9 +41,6 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
     if args.auto_scale_lr:
         cfg.auto_scale_lr = dict(cfg.get('auto_scale_lr') or {}, enable=True)
     given = dict(
@@ -62,6 +59,8 @@ def main() -> None:
     with launch.errors_in_one_line():
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
+        if args.resume:
+            launch.resume(cfg, args.resume)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
             launch.check_mixed_precision(cfg)
             launch.build_runner(cfg, args.config).train()

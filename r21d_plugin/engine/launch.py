@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -12,9 +13,9 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
-from ..datasets.pipelines import with_stored_flow
+from ..datasets.pipelines import with_sampling, with_stored_flow
 from ..errors import InputError
 
 PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
@@ -36,8 +37,9 @@ def errors_in_one_line() -> Iterator[None]:
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config file.
 
-    Where the config, or an option, has a ``flow_root``, its pipelines read the
-    flow stored in that folder.
+    Two keys that the config or an option may have change its pipelines: with
+    ``flow_root`` they read the flow stored in that folder, with ``test_clips``
+    a test takes so many clips of a video.
 
     Args:
         path (str): The file.
@@ -54,25 +56,44 @@ def load_config(path: str, options: dict | None = None) -> Config:
             cfg.merge_from_dict(options)
     except Exception as error:  # a config is code: anything can go wrong in it
         raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
-    if flow_root := cfg.pop('flow_root', None):
-        read_stored_flow(cfg, flow_root)
+    if (test_clips := cfg.pop('test_clips', None)) is not None:
+        change_pipelines(cfg, partial(with_sampling, num_clips=test_clips), ['test'])
+    if (flow_root := cfg.pop('flow_root', None)) is not None:
+        change_pipelines(cfg, partial(with_stored_flow, root=flow_root))
     return cfg
 
 
-def read_stored_flow(cfg: Config, root: str) -> None:
-    """Make the pipelines of a config read flow instead of computing it.
+def change_pipelines(
+    cfg: Config,
+    change: Callable[[list[dict]], list[dict]],
+    splits: Sequence[str] = ('train', 'val', 'test'),
+) -> None:
+    """Change the pipelines of a config, those of its dataloaders too.
 
     Args:
-        cfg (Config): Config of flow or of two streams.
-        root (str): Folder of the stored flow.
-
-    Raises:
-        InputError: If a pipeline does not compute flow, or not as it is stored.
+        cfg (Config): The config.
+        change (Callable): Function from a pipeline to another.
+        splits (Sequence[str]): Which ones. Defaults to all.
     """
-    for split in ('train', 'val', 'test'):
+    for split in splits:
         if loader := cfg.get(f'{split}_dataloader'):
-            loader.dataset.pipeline = with_stored_flow(loader.dataset.pipeline, root)
+            loader.dataset.pipeline = change(loader.dataset.pipeline)
             cfg[f'{split}_pipeline'] = loader.dataset.pipeline
+
+
+def resume(cfg: Config, checkpoint: str) -> None:
+    """Go on with a run that was stopped.
+
+    Args:
+        cfg (Config): The config.
+        checkpoint (str): Where to go on, or ``'auto'``: at the latest
+            checkpoint of the work dir. Where there is none, the run begins,
+            finetuning with its ``load_from``.
+    """
+    latest = find_latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else checkpoint
+    cfg.resume = latest is not None
+    if latest is not None:
+        cfg.load_from = None if checkpoint == 'auto' else checkpoint
 
 
 def build_runner(cfg: Config, path: str) -> Runner:

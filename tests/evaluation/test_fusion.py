@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from r21d_plugin import InputError
-from r21d_plugin.evaluation.fusion import accuracy, check_alike, fuse, read_scores, sweep
+from r21d_plugin.evaluation.dumps import accuracy, accuracy_by_clips, read_scores
+from r21d_plugin.evaluation.fusion import check_alike, fuse, sweep
 
 
 def dump(path, scores, labels=None, folder='/data/val', names='abcdefghijklmnop'):
@@ -118,3 +119,15 @@ def test_a_dump_cannot_run_code(tmp_path, capsys):
         with pytest.raises(InputError, match='print'):
             read_scores(tmp_path / 'evil.pkl')
     assert 'this ran' not in capsys.readouterr().out
+
+
+def test_accuracy_with_fewer_clips(tmp_path, scores):
+    test = read_scores(dump(tmp_path / 'a.pkl', scores[0]))
+    curve = accuracy_by_clips(test, [1, 2, 4, 10])
+    assert curve[10] == accuracy(test)
+    for count, chosen in ((1, [4]), (2, [0, 9]), (4, [0, 3, 6, 9])):
+        part = read_scores(dump(tmp_path / 'b.pkl', scores[0][:, chosen]))
+        assert curve[count] == accuracy(part)
+    for count in (0, 11):
+        with pytest.raises(InputError, match='the test has 1 to 10 of each video'):
+            accuracy_by_clips(test, [count])

@@ -1,33 +1,35 @@
-"""Plot of accuracy against the weight of a stream."""
+"""Plots of accuracy against something that was varied."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from ..errors import InputError
 
 
-def plot_sweep(curve: Mapping[float, Mapping[str, float]], path: Path) -> None:
-    """Plot a sweep of weights and mark the best of each metric.
+def plot_curve(curve: Mapping[Any, Mapping[str, float]], path: Path, varied: str) -> None:
+    """Plot accuracies and mark the best of each metric.
 
     Args:
-        curve (Mapping[float, Mapping[str, float]]): Accuracies, 0 to 1, by the
-            weight of flow.
+        curve (Mapping[Any, Mapping[str, float]]): Accuracies, 0 to 1, by what
+            was varied.
         path (Path): Picture to write.
+        varied (str): What was varied.
 
     Raises:
         InputError: If it cannot be written.
     """
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
-    weights = list(curve)
+    places = list(curve)
     for metric in next(iter(curve.values())):
         values = [100 * row[metric] for row in curve.values()]
-        (line,) = axes.plot(weights, values, label=metric)
+        (line,) = axes.plot(places, values, label=metric)
         best = max(range(len(values)), key=values.__getitem__)
-        axes.plot(weights[best], values[best], 'o', color=line.get_color())
-    axes.set_xlabel('weight of flow (0: RGB alone, 1: flow alone)')
+        axes.plot(places[best], values[best], 'o', color=line.get_color())
+    axes.set_xlabel(varied)
     axes.set_ylabel('accuracy (%)')
     axes.grid(alpha=0.3)
     axes.legend()

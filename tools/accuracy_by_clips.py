@@ -1,0 +1,44 @@
+"""Print, and plot, accuracy against the number of clips (Figure 5b) from one test with many.
+
+Test with as many clips as the largest number, and dump the scores: mim test ... --dump PKL
+--cfg-options test_clips=100.
+"""
+
+import argparse
+from pathlib import Path
+
+COUNTS = [1, 2, 5, 10, 20, 50, 100]
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('scores', type=Path, help='dump of the test')
+    parser.add_argument(
+        '--clips', type=int, nargs='+', help='numbers of clips (1 2 5 10 20 50 100, as there are)'
+    )
+    parser.add_argument('--plot', type=Path, metavar='PNG', help='picture to write')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the table."""
+    args = parse_args()
+    from r21d_plugin.engine import errors_in_one_line
+    from r21d_plugin.evaluation.dumps import accuracy_by_clips, read_scores
+    from r21d_plugin.evaluation.report import table
+    from r21d_plugin.visualization.curve import plot_curve
+
+    with errors_in_one_line():
+        scores = read_scores(args.scores)
+        available = min(len(clips) for clips, _ in scores.values())
+        counts = args.clips or [count for count in COUNTS if count <= available]
+        curve = accuracy_by_clips(scores, counts)
+        print(table({str(count): row for count, row in curve.items()}, 'clips'))
+        if args.plot:
+            plot_curve(curve, args.plot, 'clips of a video')
+            print(f'\n{args.plot}')
+
+
+if __name__ == '__main__':
+    main()
