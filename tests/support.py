@@ -1,11 +1,14 @@
 """What tests of several folders share."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from r21d_plugin.models.zoo import CLIP_LEN
 
 ROOT = Path(__file__).parents[1]
 
@@ -60,3 +63,20 @@ def shell(*command: object, cwd: Path, **env: str) -> str:
     )
     assert result.returncode == 0, result.stdout[-4000:]
     return result.stdout
+
+
+NAME = re.compile(
+    r'(?P<network>\w+?_(?P<depth>\d\d))(_(?P<stream>flow|twostream))?'
+    r'_(?P<dataset>kinetics|sports1m|ucf101|hmdb51|motion)(_(?P<frames>\d+)f)?'
+    r'(_from_(?P<source>sports1m|kinetics|8f))?'
+)
+CLASSES = dict(kinetics=400, sports1m=487, ucf101=101, hmdb51=51, motion=10)
+
+
+def parse_config_name(name: str) -> tuple:
+    """Network, stream, dataset, frames and pretraining that a config's name states."""
+    match = NAME.fullmatch(name)
+    assert match, f'{name} is not named as DESIGN says'
+    depth = 18 if match['dataset'] == 'motion' else int(match['depth'])
+    frames = int(match['frames'] or CLIP_LEN[depth])
+    return match['network'], match['stream'], match['dataset'], frames, match['source']

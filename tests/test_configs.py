@@ -1,35 +1,19 @@
 import copy
-import re
-from pathlib import Path
 
 import pytest
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from support import ROOT, write_video
+from support import CLASSES, ROOT, parse_config_name, write_video
 
 from r21d_plugin import list_models
-from r21d_plugin.models.zoo import CLIP_LEN, NETWORKS
+from r21d_plugin.models.zoo import NETWORKS
 from r21d_plugin.weights import STREAMS
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-NAME = re.compile(
-    r'(?P<network>\w+?_(?P<depth>\d\d))(_(?P<stream>flow|twostream))?'
-    r'_(?P<dataset>kinetics|sports1m|ucf101|hmdb51|motion)(_(?P<frames>\d+)f)?'
-    r'(_from_(?P<source>sports1m|kinetics|8f))?'
-)
-CLASSES = dict(kinetics=400, sports1m=487, ucf101=101, hmdb51=51, motion=10)
 TEST_CLIPS = dict.fromkeys(CLASSES, 10) | dict(sports1m=100)
 CHANNELS = {None: dict(imgs=3), 'flow': dict(imgs=2), 'twostream': dict(imgs=3, flow=2)}
 """Inputs of each kind of config, and their channels."""
-
-
-def parse(path: Path):
-    match = NAME.fullmatch(path.stem)
-    assert match, f'{path.name} is not named as DESIGN says'
-    depth = 18 if match['dataset'] == 'motion' else int(match['depth'])
-    frames = int(match['frames'] or CLIP_LEN[depth])
-    return match['network'], match['stream'], match['dataset'], frames, match['source']
 
 
 def test_rows_of_the_tables():
@@ -55,7 +39,7 @@ def test_basenames_are_unique():
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_config_builds_what_its_name_says(path):
-    network, stream, dataset, frames, _ = parse(path)
+    network, stream, dataset, frames, _ = parse_config_name(path.stem)
     cfg = Config.fromfile(path)
     model = MODELS.build(copy.deepcopy(cfg.model))
     both = stream == 'twostream'
@@ -81,7 +65,7 @@ def test_config_builds_what_its_name_says(path):
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_pipelines_give_what_the_network_takes(path, tmp_path):
-    _, stream, dataset, frames, _ = parse(path)
+    _, stream, dataset, frames, _ = parse_config_name(path.stem)
     cfg = Config.fromfile(path)
     filename = write_video(tmp_path / 'a.mp4', frames=frames + 3)
     preprocess = MODELS.build(cfg.model.data_preprocessor)
@@ -95,8 +79,11 @@ def test_pipelines_give_what_the_network_takes(path, tmp_path):
         assert all(x.abs().mean() < 3 for x in inputs.values()), 'normalised'
 
 
-SCRATCH = [p for p in CONFIGS if parse(p)[4] is None and parse(p)[2] != 'motion']
-FINETUNED = [p for p in CONFIGS if parse(p)[4]]
+PARSED = {path: parse_config_name(path.stem) for path in CONFIGS}
+SCRATCH = [
+    p for p, (_, _, dataset, _, source) in PARSED.items() if not source and dataset != 'motion'
+]
+FINETUNED = [p for p, (*_, source) in PARSED.items() if source]
 
 
 def assert_clips_of_the_paper(cfg):
@@ -129,7 +116,7 @@ RECIPES = dict(
 
 @pytest.mark.parametrize('path', FINETUNED, ids=lambda p: p.stem)
 def test_recipe_of_finetuning(path):
-    network, stream, dataset, _, source = parse(path)
+    network, stream, dataset, _, source = parse_config_name(path.stem)
     cfg = Config.fromfile(path)
     lr, decay, batch, epoch_size, epochs, milestones = RECIPES[dataset]
     if source == '8f':

@@ -1,0 +1,26 @@
+"""The page of the paper's results, against the configs."""
+
+import pytest
+from support import CLASSES, ROOT, parse_config_name
+
+from r21d_plugin.paper import TABLES
+
+ROWS = [(table, row) for table in TABLES for row in table.rows]
+STREAMS = {None: 'RGB', 'flow': 'flow', 'twostream': 'two-stream'}
+DATASETS = dict(kinetics='Kinetics', sports1m='Sports-1M', ucf101='UCF101', hmdb51='HMDB51')
+
+
+@pytest.mark.parametrize(('table', 'row'), ROWS, ids=lambda x: getattr(x, 'config', ''))
+def test_row_is_what_its_config_is(table, row):
+    """And test_configs.py builds each config and holds it against its name."""
+    assert (ROOT / f'configs/{row.config}.py').exists()
+    network, stream, dataset, frames, _ = parse_config_name(row.config)
+    assert (network, STREAMS[stream], frames) == (row.network, row.stream, row.frames)
+    assert table.dataset.startswith(DATASETS[dataset])
+
+
+def test_every_config_of_a_benchmark_is_a_row():
+    configs = {path.stem for path in (ROOT / 'configs').glob('*.py')}
+    rows = {row.config for _, row in ROWS}
+    assert configs - rows == {name for name in configs if name.endswith('_motion')}
+    assert set(CLASSES) == {*DATASETS, 'motion'}

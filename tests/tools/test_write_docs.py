@@ -1,0 +1,3 @@
+def test_pages_are_up_to_date(tool):
+    """As tools/write_docs.py would write them."""
+    tool('write_docs.py', '--check')
