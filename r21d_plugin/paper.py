@@ -239,3 +239,75 @@ TABLES = [
     ),
 ]
 """All results."""
+
+
+class Benchmark(NamedTuple):
+    """What the videos of a benchmark are.
+
+    Attributes:
+        classes (int): Classes.
+        videos (str): Its videos.
+        split (str): What is trained and tested on.
+        licence (str): Terms of annotations and videos.
+    """
+
+    classes: int
+    videos: str
+    split: str
+    licence: str
+
+
+BENCHMARKS = {
+    'Kinetics-400': Benchmark(
+        400,
+        'about 300,000 parts of YouTube videos, 10 seconds each, of human actions',
+        'trained on the training set (about 240,000), tested on the validation set',
+        'annotations: Creative Commons Attribution 4.0; videos: of their uploaders on YouTube, '
+        'some gone since, so that two copies of the dataset differ',
+    ),
+    'Sports-1M': Benchmark(
+        487,
+        '1.1 million YouTube videos of sports, over five minutes on average, labelled '
+        'automatically, some with several labels',
+        'trained and tested on its own partition',
+        'annotations: Creative Commons Attribution 3.0; videos: of their uploaders on YouTube',
+    ),
+    'UCF101': Benchmark(
+        101,
+        'about 13,000 short clips of YouTube videos of human actions',
+        'trained and tested on each of its three splits, and averaged',
+        'no licence stated; collected from YouTube for research',
+    ),
+    'HMDB51': Benchmark(
+        51,
+        'about 6,000 short clips of films and of videos from the web, of human actions',
+        'trained and tested on each of its three splits, and averaged',
+        'Creative Commons Attribution 4.0; the films are of their owners',
+    ),
+}
+"""The four benchmarks, by name."""
+
+RELEASED = {
+    'r2plus1d_18': (8, 53.2, 65.3, 85.2),
+    'r3d_18': (8, 49.8, 62.3, 83.4),
+    'r2d_18': (8, 47.0, 60.0, 81.2),
+    'fr2d_18': (8, 48.5, 60.0, 81.8),
+    'mc3_18': (8, 51.1, 63.3, 84.2),
+    'rmc3_18': (8, 50.2, 62.8, 83.7),
+    'r2plus1d_34': (32, 60.6, 72.4, 90.6),
+}
+"""What the authors state for the weights that they released, trained from scratch on Kinetics-400:
+frames, clip@1, video@1, video@5."""
+
+_CAFFE2 = "the authors' Caffe2 pickle, RGB, 8 and 16 frames"
+_TORCHVISION = 'torchvision, 16 frames at 15 frames a second, batch norm of epsilon 1e-5'
+PUBLIC_WEIGHTS = {
+    **{(f'{name}_18', 'Kinetics-400'): _CAFFE2 for name in ('r2d', 'fr2d', 'mc2', 'mc4', 'mc5')},
+    **{(f'rmc{x}_18', 'Kinetics-400'): _CAFFE2 for x in range(2, 6)},
+    ('r3d_18', 'Kinetics-400'): f'{_CAFFE2}; {_TORCHVISION}',
+    ('mc3_18', 'Kinetics-400'): f'{_CAFFE2}; {_TORCHVISION}',
+    ('r2plus1d_18', 'Kinetics-400'): f"{_CAFFE2}; {_TORCHVISION}, `midplanes='block'`",
+    ('r2plus1d_34', 'Kinetics-400'): "the authors' Caffe2 pickles, RGB and flow; ig65m-pytorch, "
+    'pretrained on IG-65M, 8 and 32 frames',
+}
+"""Where others publish weights; this project cannot load all of these forms yet."""
