@@ -2,9 +2,8 @@
 # Section 4.1. Each adds its annotation files.
 _base_ = ['default_runtime.py', 'dataloaders.py']
 
-file_client_args = dict(io_backend='disk')
 train_pipeline = [
-    dict(type='r21d_plugin.DecordClipInit', **file_client_args),
+    dict(type='r21d_plugin.DecordClipInit'),
     dict(type='r21d_plugin.SampleClips', clip_len=8),
     dict(type='r21d_plugin.DecordClipDecode', scale=(171, 128)),
     dict(type='RandomCrop', size=112),
@@ -13,7 +12,7 @@ train_pipeline = [
     dict(type='PackActionInputs'),
 ]
 val_pipeline = [
-    dict(type='r21d_plugin.DecordClipInit', **file_client_args),
+    dict(type='r21d_plugin.DecordClipInit'),
     dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=1, test_mode=True),
     dict(type='r21d_plugin.DecordClipDecode', scale=(171, 128)),
     dict(type='CenterCrop', crop_size=112),
@@ -21,7 +20,7 @@ val_pipeline = [
     dict(type='PackActionInputs', meta_keys=('img_shape', 'filename')),
 ]
 test_pipeline = [
-    dict(type='r21d_plugin.DecordClipInit', **file_client_args),
+    dict(type='r21d_plugin.DecordClipInit'),
     dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=10, test_mode=True),
     *val_pipeline[2:],
 ]

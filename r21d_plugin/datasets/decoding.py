@@ -66,19 +66,20 @@ class DecordClipInit(DecordInit):
     """
 
     def _get_video_reader(self, filename: str) -> decord.VideoReader:
-        path = Path(filename)
-        if not path.suffix:
-            path = path.with_suffix('.mp4')
+        suffix = Path(filename).suffix
+        if not suffix:
+            suffix = '.mp4'
+            filename += suffix
         if self.io_backend in ('disk', 'local'):
-            if not path.exists():
-                raise FileNotFoundError(path)
-            return open_video(str(path), num_threads=self.num_threads)
+            if not Path(filename).exists():
+                raise FileNotFoundError(filename)
+            return open_video(filename, num_threads=self.num_threads)
         if self.file_client is None:
             self.file_client: FileClient = FileClient(self.io_backend, **self.kwargs)
-        content = self.file_client.get(str(path))
+        content = self.file_client.get(filename)
         if content is None:  # how LMDB says that it has no such entry
-            raise FileNotFoundError(path)
-        with NamedTemporaryFile(suffix=path.suffix) as file:
+            raise FileNotFoundError(filename)
+        with NamedTemporaryFile(suffix=suffix) as file:
             file.write(content)
             file.flush()
             return open_video(file.name, num_threads=self.num_threads)

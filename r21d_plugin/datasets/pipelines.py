@@ -46,6 +46,17 @@ def with_sampling(pipeline: Pipeline, **arguments: object) -> Pipeline:
     return changed(pipeline, 'SampleClips', lambda sample: [dict(sample, **arguments)])
 
 
+def with_storage(pipeline: Pipeline, **backend: object) -> Pipeline:
+    """Pipeline that reads videos through one of MMEngine's storage backends.
+
+    Args:
+        pipeline (list[dict]): A pipeline with ``DecordClipInit``.
+        **backend (object): ``io_backend`` and the arguments of that backend,
+            such as ``db_path`` of LMDB.
+    """
+    return changed(pipeline, 'DecordClipInit', lambda init: [dict(init, **backend)])
+
+
 def with_flow(pipeline: Pipeline) -> Pipeline:
     """Pipeline of flow instead of RGB, computed after crop and flip."""
     return _flow(pipeline, [dict(type='r21d_plugin.FarnebackFlow'), FORMAT])

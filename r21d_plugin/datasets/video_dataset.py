@@ -1,6 +1,6 @@
 """Video datasets whose annotation file is checked as it is read."""
 
-from pathlib import Path
+import os
 
 from mmaction.datasets import VideoDataset
 from mmengine.fileio import exists, list_from_file
@@ -79,4 +79,4 @@ class LabelledVideoDataset(VideoDataset):
             )
         folder = self.data_prefix.get('video') or ''
         label = labels if self.multi_class else labels[0]
-        return dict(filename=str(Path(folder, filename)), label=label)
+        return dict(filename=os.path.join(folder, filename), label=label)

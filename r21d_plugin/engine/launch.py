@@ -15,7 +15,7 @@ from mmengine.device import get_device
 from mmengine.dist import init_dist
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from ..datasets.pipelines import with_sampling, with_stored_flow
+from ..datasets.pipelines import with_sampling, with_storage, with_stored_flow
 from ..errors import InputError
 
 PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
@@ -37,9 +37,10 @@ def errors_in_one_line() -> Iterator[None]:
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config file.
 
-    Two keys that the config or an option may have change its pipelines: with
-    ``flow_root`` they read the flow stored in that folder, with ``test_clips``
-    a test takes so many clips of a video.
+    Three keys that the config or an option may have change its pipelines: with
+    ``flow_root`` they read the flow stored in that folder, with ``storage``
+    videos from one of MMEngine's backends, and with ``test_clips`` a test
+    takes so many clips of a video.
 
     Args:
         path (str): The file.
@@ -58,6 +59,8 @@ def load_config(path: str, options: dict | None = None) -> Config:
         raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
     if (test_clips := cfg.pop('test_clips', None)) is not None:
         change_pipelines(cfg, partial(with_sampling, num_clips=test_clips), ['test'])
+    if (storage := cfg.pop('storage', None)) is not None:
+        change_pipelines(cfg, partial(with_storage, **storage))
     if (flow_root := cfg.pop('flow_root', None)) is not None:
         change_pipelines(cfg, partial(with_stored_flow, root=flow_root))
     return cfg

@@ -1,9 +1,14 @@
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
 from support import write_video
 
 from r21d_plugin import InputError
+from r21d_plugin.datasets import LabelledVideoDataset
 
 
 def pipeline(
@@ -76,6 +81,28 @@ def test_backends(path, tmp_path, num_clips):
     np.testing.assert_array_equal(stored['imgs'], on_disk['imgs'])
     with pytest.raises(InputError, match=r'nope\.mp4: no such video'):
         pipeline(OURS, **kwargs)(video('nope.mp4'))
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Address of a web server of the folder."""
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+def test_a_web_server(path, tmp_path, server):
+    (tmp_path / 'list.txt').write_text('a.mp4 0\n')
+    dataset = LabelledVideoDataset(
+        str(tmp_path / 'list.txt'), 1, data_prefix=dict(video=server), pipeline=[]
+    )
+    filename = dataset.get_data_info(0)['filename']
+    loaded = pipeline(OURS, io_backend='http')(video(filename))
+    np.testing.assert_array_equal(loaded['imgs'], pipeline(OURS)(video(path))['imgs'])
+    with pytest.raises(InputError, match=r'http://127.*/b\.mp4: '):
+        pipeline(OURS, io_backend='http')(video(filename.replace('a.mp4', 'b.mp4')))
 
 
 def test_missing_video(tmp_path):

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import lmdb
 import pytest
 import torch
 from support import OPTIONS, ROOT, TINY, write_video
@@ -55,6 +56,21 @@ def test_ten_clip_test_of_a_checkpoint(in_kinetics, trained, tool, tmp_path):
     assert len(samples) == 6
     assert all(sample['clip_scores'].shape == (10, 400) for sample in samples)
     assert samples[0]['filename'].endswith('videos_val/video 0.mp4')
+
+
+def test_videos_in_lmdb(in_kinetics, trained, tool, tmp_path):
+    folder = Path('data/kinetics400/videos_val')
+    with lmdb.open(str(tmp_path / 'db')) as db, db.begin(write=True) as transaction:
+        for path in folder.glob('*.mp4'):
+            transaction.put(str(path).encode(), path.read_bytes())
+    tool('test.py', CONFIG, trained, *CPU, '--work-dir', tmp_path / 'disk', *OPTIONS)
+    storage = [*OPTIONS, 'storage.io_backend=lmdb', f'storage.db_path={tmp_path}/db']
+    folder.rename(folder.with_name('away'))
+    try:
+        tool('test.py', CONFIG, trained, *CPU, '--work-dir', tmp_path / 'lmdb', *storage)
+    finally:
+        folder.with_name('away').rename(folder)
+    assert last_test(tmp_path / 'lmdb') == last_test(tmp_path / 'disk')
 
 
 def test_a_killed_run_resumes_as_the_unbroken_one(in_kinetics, tool, tmp_path):
