@@ -1,4 +1,4 @@
-"""Write docs/paper.md and the model cards from the paper's results, the configs and measurements.
+"""Write docs/paper.md, the model cards and mim's index from results, configs and measurements.
 
 --check only compares. --measure times the networks first, into model_cards/speed.json.
 """
@@ -53,9 +53,10 @@ checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or 
   has been run here, so the column of what was reproduced here is empty. What was run is in the
   README.
 - **Cost** is that of training, in 10^18 multiply-adds: the clips of the recipe times three times
-  those of a forward pass. Hours on a GPU have not been measured here. The paper gives, for 64 GPUs
-  of its time, 11.8 hours for R(2+1)D-18 with 8 frames and 59.8 with 32 (Table 3): 270 and 340
-  GPU-hours per unit of cost.
+  those of a forward pass. Hours on a GPU have not been measured here, as there was none:
+  `python tools/benchmark/training.py configs/CONFIG.py` measures them on yours. The paper gives,
+  for 64 GPUs of its time, 11.8 hours for R(2+1)D-18 with 8 frames and 59.8 with 32 (Table 3): 270
+  and 340 GPU-hours per unit of cost.
 """
 
 
@@ -205,9 +206,67 @@ def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> st
     )
 
 
+def metafile() -> str:
+    """The index that ``mim search`` reads, a model for each config of the paper.
+
+    None has weights: mim 0.3.9 breaks off a download where some models of an
+    index have them and others do not.
+    """
+    import yaml
+
+    from r21d_plugin.paper import TABLES
+
+    models: dict[str, dict] = {}
+    for table in TABLES:
+        for row in table.rows:
+            published = {
+                f'{metric} (published)': value
+                for metric, value in zip(
+                    ('clip@1', 'video@1', 'video@5'),
+                    (row.clip1, row.video1, row.video5),
+                    strict=True,
+                )
+                if value is not None and row.trained
+            }
+            model = models.setdefault(
+                row.config,
+                {
+                    'Name': row.config,
+                    'In Collection': 'r(2+1)d',
+                    'Config': f'configs/{row.config}.py',
+                    'Metadata': {
+                        'Network': row.network,
+                        'Frames': row.frames,
+                        'Input': row.stream,
+                    },
+                    'Results': [
+                        {
+                            'Task': 'Action Recognition',
+                            'Dataset': table.dataset.partition(',')[0],
+                            'Metrics': {},
+                        }
+                    ],
+                },
+            )
+            model['Results'][0]['Metrics'].update(published)
+    for model in models.values():
+        if not model['Results'][0]['Metrics']:
+            del model['Results']
+    collection = {
+        'Name': 'r(2+1)d',
+        'README': 'README.md',
+        'Paper': 'https://arxiv.org/abs/1711.11248',
+    }
+    index = dict(Collections=[collection], Models=list(models.values()))
+    return '# Written by tools/write_docs.py.\n' + yaml.safe_dump(index, sort_keys=False)
+
+
 def pages() -> dict[Path, str]:
     """All pages, by file."""
-    written = {ROOT / 'docs/paper.md': paper_page()}
+    written = {
+        ROOT / 'docs/paper.md': paper_page(),
+        ROOT / 'configs/metafile.yml': metafile(),
+    }
     index = []
     for (network, dataset), results in sorted(card_names().items()):
         path = CARDS / f'{network}_{dataset.lower().replace("-", "")}.md'

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 from support import ROOT, write_video
 
-from r21d_plugin.datasets import LabelledVideoDataset, annotations
+from r21d_plugin.datasets import LabelledVideoDataset, annotations, preparation
 
 TOOL = 'data/prepare.py'
 
@@ -225,6 +225,30 @@ def test_bad_ucf101(folder, fails, file, line, message):
     (folder / file).write_text(line + '\n')
     found = fails(TOOL, 'ucf101', '--videos', 'videos', '--annotations', '.', '--workers', 1)
     assert message in found
+
+
+def test_interrupted(kinetics, folder, fails, tool, monkeypatch):
+    add = preparation.Lists.add
+
+    def interrupted(self, report):
+        add(self, report)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation.Lists, 'add', interrupted)
+        message = fails(*kinetics, 'train.csv', 'validate.csv')
+    assert message == 'error: stopped: nothing was written'
+    assert list((folder / 'data/kinetics400').iterdir()) == []
+    tool(*kinetics, 'train.csv', 'validate.csv')
+
+
+def test_labels_outside_the_label_map(folder, fails):
+    videos(folder, 'a.mp4')
+    for part in ('train', 'test'):
+        (folder / f'{part}_partition.txt').write_text('https://www.youtube.com/watch?v=a 3\n')
+    (folder / 'labels.txt').write_text('a/b\nc d\ne\n')
+    message = fails(TOOL, 'sports1m', '--videos', 'videos', '--annotations', '.', '--workers', 1)
+    assert 'train_partition.txt, line 1: label 3 is outside the label map of 3 classes' in message
 
 
 def test_something_else_is_where_the_videos_go(kinetics, folder, fails):

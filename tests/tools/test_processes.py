@@ -26,6 +26,7 @@ param_scheduler = []
 """
 
 
+ROW = ROOT / 'configs/r2plus1d_34_kinetics.py'
 BYTECODE = shutil.ignore_patterns('__pycache__')
 
 
@@ -115,6 +116,24 @@ def test_mim_finds_an_editable_install(kinetics):
     """The environment of these tests has one."""
     out = shell(BIN / 'mim', 'run', 'r21d_plugin', 'complexity', 'fr2d_18', cwd=kinetics)
     assert '11,381,712' in out
+
+
+def test_mim_searches(kinetics):
+    row = shell(BIN / 'mim', 'search', 'r21d_plugin', '--config', ROW.stem, cwd=kinetics)
+    assert '72.0' in row
+    assert 'r2plus1d_34' in row
+    out = shell(BIN / 'mim', 'search', 'r21d_plugin', '--field', 'config', cwd=kinetics)
+    for path in ROW.parent.glob('*.py'):
+        assert (f'configs/{path.name}' in out) != path.stem.endswith('_motion')
+
+
+def test_mim_gridsearch(kinetics, tmp_path):
+    """Which trains a flattened copy of the config."""
+    options = ['--gpus', 0, '--work-dir', tmp_path, '--search-args']
+    search = '--optim_wrapper.optimizer.lr 0.01 0.02'
+    command = [BIN / 'mim', 'gridsearch', 'r21d_plugin', ROW.with_name('r2d_18_kinetics_16f.py')]
+    out = shell(*command, *options, search, *OPTIONS, 'train_cfg.max_epochs=1', cwd=kinetics)
+    assert out.count('Saving checkpoint at 1 epochs') == 2
 
 
 @pytest.fixture(scope='module')

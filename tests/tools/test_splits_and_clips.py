@@ -1,5 +1,7 @@
 """Three splits averaged, and accuracy by the number of clips, from real runs."""
 
+import sys
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -36,7 +38,15 @@ def ucf101(tmp_path_factory):
 
 def test_three_splits(ucf101, tmp_path):
     out = shell(
-        *('python', ROOT / 'tools/run_splits.py', CONFIG, '--gpus', 0, '--work-dir', tmp_path),
+        *(
+            sys.executable,
+            ROOT / 'tools/run_splits.py',
+            CONFIG,
+            '--gpus',
+            0,
+            '--work-dir',
+            tmp_path,
+        ),
         *(*OPTIONS, 'train_cfg.max_epochs=1', f'load_from={ucf101}/kinetics.pth'),
         cwd=ucf101,
     )

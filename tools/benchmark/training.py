@@ -1,0 +1,89 @@
+"""Measure how many clips a second a config trains, and what its whole recipe would take.
+
+The clips are made up and in memory, so this is the network alone: see docs/scaling.md for what
+the videos need.
+"""
+
+import argparse
+import time
+from statistics import median
+from typing import Any
+
+import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+from r21d_plugin import InputError
+from r21d_plugin.engine import errors_in_one_line
+from r21d_plugin.engine.launch import load_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--batch-size', type=int, help="clips of a step; default: the config's")
+    parser.add_argument('--steps', type=int, default=20, help='steps to measure (20)')
+    parser.add_argument('--gpus', type=int, default=8, help='GPUs to reckon the hours for (8)')
+    parser.add_argument('--amp', action='store_true', help='mixed precision, on a GPU')
+    return parser.parse_args()
+
+
+def make_batch(cfg: Config, batch_size: int) -> dict:
+    """A batch as the dataloader of the config would give it."""
+    sample = next(t for t in cfg.train_pipeline if t['type'].endswith('SampleClips'))
+    size = next(t['size'] for t in cfg.train_pipeline if t['type'] == 'RandomCrop')
+    backbone = cfg.model.backbone
+    streams = dict(imgs=3, flow=2) if 'flow' in backbone else {'': backbone.get('in_channels', 3)}
+    inputs: Any = {
+        name: [torch.rand(1, channels, sample['clip_len'], size, size) for _ in range(batch_size)]
+        for name, channels in streams.items()
+    }
+    samples = [ActionDataSample().set_gt_label(i % cfg.num_classes) for i in range(batch_size)]
+    return dict(inputs=inputs.get('', inputs), data_samples=samples)
+
+
+def measure(cfg: Config, batch_size: int, steps: int) -> float:
+    """Seconds of a training step, the median of several."""
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    model = MODELS.build(cfg.model)
+    model.to(device).train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    batch = make_batch(cfg, batch_size)
+    seconds = []
+    for _ in range(steps + 3):
+        start = time.perf_counter()
+        model.train_step(batch, optimizer)
+        if device == 'cuda':
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return median(seconds[3:])  # the first ones warm up
+
+
+def main() -> None:
+    """Measure and print."""
+    args = parse_args()
+    init_default_scope('mmaction')
+    with errors_in_one_line():
+        cfg = load_config(args.config)
+        if args.amp:
+            cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+        batch_size = args.batch_size or cfg.train_dataloader.batch_size
+        if min(batch_size, args.steps, args.gpus) < 1:
+            raise InputError('--batch-size, --steps and --gpus have to be at least 1')
+        rate = batch_size / measure(cfg, batch_size, args.steps)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'the CPU'
+    clips = cfg.train_cfg.max_epochs * cfg.train_dataloader.sampler.epoch_size
+    hours = clips / rate / 3600
+    print(f'{rate:.2f} clips per second on {device}, {batch_size} in a step')
+    print(
+        f'{clips:,} clips in all: {hours:,.1f} hours on one, {hours / args.gpus:,.1f} on ', end=''
+    )
+    print(f'{args.gpus} if they scale perfectly')
+
+
+if __name__ == '__main__':
+    main()
