@@ -175,13 +175,15 @@ def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> st
     rows = [
         [
             table.title.partition(':')[0],
-            f'[{row.config}](../configs/{row.config}.py)',
+            f'[{row.name}](../configs/{row.config}.py)',
             row.frames,
             row.stream,
             *map(percent, (row.clip1, row.video1, row.video5)),
         ]
         for table, row in results
+        if (row.clip1, row.video1) != (None, None)
     ]
+    header = ['paper', 'row', 'frames', 'input', 'clip@1', 'video@1', 'video@5']
     released = RELEASED.get(network) if dataset == 'Kinetics-400' else None
     return Template((CARDS / 'template.md').read_text()).substitute(
         network=network,
@@ -194,9 +196,7 @@ def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> st
         seconds=speed['seconds'][network],
         machine=speed['machine'],
         torch=speed['torch'],
-        results=as_table(
-            rows, ['paper', 'config', 'frames', 'input', 'clip@1', 'video@1', 'video@5']
-        ),
+        results=as_table(rows, header) if rows else 'none but the curves of its figures.',
         released=(
             'not published for this network and benchmark'
             if released is None
