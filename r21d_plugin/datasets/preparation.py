@@ -217,7 +217,8 @@ def reencode(source: Path, target: Path, seconds: tuple[float, float] | None = N
         str: What ffmpeg complains of; empty if it does not.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial_file = target.with_name(f'.{target.stem}.partial.mp4')
+    # Of a video in several splits, two processes may write the same target.
+    partial_file = target.with_name(f'.{target.stem}.{os.getpid()}.partial.mp4')
     shorter = "scale='if(gt(iw,ih),-2,320)':'if(gt(iw,ih),320,-2)'"
     part = [] if seconds is None else ['-ss', str(seconds[0]), '-t', str(seconds[1] - seconds[0])]
     command = [find_ffmpeg(), '-nostdin', '-loglevel', 'error', '-y', *part, '-i', str(source)]
@@ -257,12 +258,11 @@ def reencode_one(folder: Path, out: Path, cut: bool, report: Report) -> Report:
     """Encode the video of a report."""
     if report.problem:
         return report
-    source = Path(report.path)
-    whole = source.stem != report.video.names[0]
-    name = source.with_name(f'{report.video.names[0]}.mp4')
+    source, clip = Path(report.path), Path(report.video.names[0]).name
+    name = source.with_name(f'{clip}.mp4')
     target = out / name
     if not target.exists():
-        seconds = report.video.seconds if cut and whole else None
+        seconds = report.video.seconds if cut and source.stem != clip else None
         if reencode(folder / source, target, seconds):
             return report._replace(problem='broken')
     return report._replace(path=str(name))

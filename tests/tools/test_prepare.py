@@ -285,6 +285,17 @@ def test_reencoding_goes_on(kinetics, folder, tool):
     assert [path for path in first if first[path] != after[path]] == [gone]
 
 
+def test_reencoding_by_class(folder, tool):
+    write_ucf101(folder)
+    names = [f'Archery/v_Archery_g0{i}_c01.avi' for i in (1, 2, 3)]
+    videos(folder, *names, 'YoYo/same.avi', 'Archery/same.avi')
+    arguments = (TOOL, 'ucf101', '--videos', 'videos', '--annotations', '.', '--workers', 1)
+    tool(*arguments, '--reencode', 'encoded')
+    out = folder / 'data/ucf101'
+    assert read(out / 'ucf101_val_split_2_videos.txt') == ['Archery/same.mp4 0']
+    assert (out / 'videos/YoYo/same.mp4').exists()
+
+
 def test_reencoding_needs_ffmpeg(kinetics, fails, monkeypatch):
     monkeypatch.setattr(shutil, 'which', lambda _: None)
     monkeypatch.setattr('importlib.util.find_spec', lambda _: None)
