@@ -18,6 +18,9 @@ from ..registry import TRANSFORMS
 
 DECODE_ERRORS = (OSError, RuntimeError, decord.DECORDError)
 
+VIDEO_SUFFIXES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
+"""Extensions by which the files in a folder are taken for videos."""
+
 open_video = partial(decord.VideoReader, fault_tol=1)
 """decord's reader, which else puts the frame before in place of any that does not decode.
 

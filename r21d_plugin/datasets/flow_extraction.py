@@ -1,14 +1,8 @@
 """Computing the flow of a folder of videos once, to train from it often."""
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from functools import partial
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +10,10 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
-from .decoding import all_frames, naming_the_video
+from .decoding import VIDEO_SUFFIXES, all_frames, naming_the_video
 from .flow import farneback
 from .flow_store import SUFFIX, FlowFile, write_flow
-
-VIDEO_SUFFIXES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
+from .workers import worker_pool
 
 
 class Extraction(NamedTuple):
@@ -82,29 +75,12 @@ def extract_all(
     if workers < 1 or min(scale) < 1:
         raise InputError(f'workers={workers}, scale={scale}: all must be at least 1')
     task = partial(extract, folder, out, scale)
-    with ProcessPoolExecutor(workers, initializer=obey_parent) as pool:
+    with worker_pool(workers) as pool:
         try:
             for future in as_completed([pool.submit(task, video) for video in videos]):
                 yield future.result()
         except OSError as error:
             raise InputError(f'{out}: cannot write there: {error.strerror}') from error
-        except BrokenProcessPool as error:
-            raise InputError(
-                'a worker died, of a lack of memory or of a video that crashes the decoder: the '
-                'same command goes on where this one was'
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def obey_parent() -> None:
-    """Leave interrupts to the parent process, and end when it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)  # the workers fill the cores already
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        watch = partial(wait, [parent.sentinel])
-        threading.Thread(target=lambda: (watch(), os._exit(1)), daemon=True).start()
 
 
 def extract(folder: Path, out: Path, scale: tuple[int, int], video: Path) -> Extraction:

@@ -7,7 +7,6 @@ one by one, or as a bag, cannot do better than chance.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
+from .workers import worker_pool
 
 
 class Motion(NamedTuple):
@@ -173,7 +173,7 @@ def make_dataset(
         raise InputError('train, val and workers must be at least 1 and the seed at least 0')
     try:
         lists: dict[str, list[str]] = {'train': [], 'val': []}
-        with ProcessPoolExecutor(workers) as pool:
+        with worker_pool(workers) as pool:
             for split, count in (('train', train), ('val', val)):
                 folder = out / f'videos_{split}'
                 folder.mkdir(parents=True, exist_ok=True)

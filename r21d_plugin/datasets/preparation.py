@@ -5,16 +5,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from ..errors import InputError
 from .annotations import Annotations, Video
-from .decoding import DecordClipInit
-from .flow_extraction import VIDEO_SUFFIXES, obey_parent
+from .decoding import VIDEO_SUFFIXES, DecordClipInit
+from .workers import map_in_order
 
 
 class Report(NamedTuple):
@@ -95,19 +93,19 @@ def opens(path: str) -> bool:
 
 
 def check_videos(reports: Iterable[Report], folder: Path, workers: int) -> Iterator[Report]:
-    """Open each video that was found, in parallel, a bounded number at a time.
+    """Open each video that was found, in parallel.
 
     Yields:
         Report: The same, in order, ``'broken'`` where the video does not open.
     """
-    remaining = iter(reports)
-    with ProcessPoolExecutor(workers, initializer=obey_parent) as pool:
-        while batch := list(islice(remaining, 64 * workers)):
-            paths = [str(folder / report.path) for report in batch if not report.problem]
-            good = dict(zip(paths, pool.map(opens, paths, chunksize=8), strict=True))
-            for report in batch:
-                broken = not report.problem and not good[str(folder / report.path)]
-                yield report._replace(problem='broken') if broken else report
+    return map_in_order(partial(check_one, folder), reports, workers)
+
+
+def check_one(folder: Path, report: Report) -> Report:
+    """Open the video of a report."""
+    if report.problem or opens(str(folder / report.path)):
+        return report
+    return report._replace(problem='broken')
 
 
 class Lists:
@@ -248,10 +246,7 @@ def reencode_all(
         Report: The same, in order, with the path of the new file; ``'broken'``
         where ffmpeg fails.
     """
-    remaining = iter(reports)
-    with ProcessPoolExecutor(workers, initializer=obey_parent) as pool:
-        while batch := list(islice(remaining, 16 * workers)):
-            yield from pool.map(partial(reencode_one, folder, out, cut), batch)
+    return map_in_order(partial(reencode_one, folder, out, cut), reports, workers)
 
 
 def reencode_one(folder: Path, out: Path, cut: bool, report: Report) -> Report:

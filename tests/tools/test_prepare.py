@@ -242,6 +242,11 @@ def test_interrupted(kinetics, folder, fails, tool, monkeypatch):
     tool(*kinetics, 'train.csv', 'validate.csv')
 
 
+def test_no_workers(kinetics, fails):
+    message = fails(*kinetics, 'train.csv', 'validate.csv', '--workers', 0)
+    assert message == 'error: workers=0: at least 1 is needed'
+
+
 def test_labels_outside_the_label_map(folder, fails):
     videos(folder, 'a.mp4')
     for part in ('train', 'test'):
