@@ -8,6 +8,7 @@ import json
 import platform
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from statistics import median
 from string import Template
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 if TYPE_CHECKING:
+    from r21d_plugin.evaluation.complexity import Complexity
     from r21d_plugin.paper import Row, Table
 
 ROOT = Path(__file__).parents[1]
@@ -68,16 +70,22 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@cache
+def complexity(network: str, frames: int, channels: int, classes: int) -> 'Complexity':
+    """Measure a network, which many rows have in common, once."""
+    from r21d_plugin.evaluation.complexity import measure
+
+    return measure(network, frames, 112, channels, classes)
+
+
 def cost(row: 'Row') -> str:
     """Multiply-adds of training, in 10^18."""
     from mmengine.config import Config
 
-    from r21d_plugin.evaluation.complexity import measure
-
     cfg = Config.fromfile(ROOT / f'configs/{row.config}.py')
     clips = cfg.train_cfg.max_epochs * cfg.train_dataloader.sampler.epoch_size
     forward = sum(
-        measure(row.network, row.frames, 112, channels, cfg.num_classes).gflops
+        complexity(row.network, row.frames, channels, cfg.num_classes).gflops
         for channels in {'RGB': [3], 'flow': [2], 'two-stream': [3, 2]}[row.stream]
     )
     return f'{3 * clips * forward / 1e9:.1f}'
@@ -161,7 +169,6 @@ def card_names() -> dict[tuple[str, str], list[tuple['Table', 'Row']]]:
 
 def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> str:
     """The model card of a network on a benchmark."""
-    from r21d_plugin.evaluation.complexity import measure
     from r21d_plugin.paper import BENCHMARKS, PUBLIC_WEIGHTS, RELEASED
 
     benchmark = BENCHMARKS[dataset]
@@ -169,7 +176,7 @@ def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> st
     for frames, stream in sorted({(row.frames, row.stream) for _, row in results}):
         if stream != 'two-stream':
             channels = dict(RGB=3, flow=2)[stream]
-            found = measure(network, frames, 112, channels, benchmark.classes)
+            found = complexity(network, frames, channels, benchmark.classes)
             costs.append([frames, stream, f'{found.parameters:,}', f'{found.gflops:.1f}'])
     speed = json.loads((CARDS / 'speed.json').read_text())
     rows = [
@@ -219,39 +226,19 @@ def metafile() -> str:
     models: dict[str, dict] = {}
     for table in TABLES:
         for row in table.rows:
-            published = {
-                f'{metric} (published)': value
-                for metric, value in zip(
-                    ('clip@1', 'video@1', 'video@5'),
-                    (row.clip1, row.video1, row.video5),
-                    strict=True,
-                )
-                if value is not None and row.trained
+            model: dict = {
+                'Name': row.config,
+                'In Collection': 'r(2+1)d',
+                'Config': f'configs/{row.config}.py',
+                'Metadata': {'Network': row.network, 'Frames': row.frames, 'Input': row.stream},
             }
-            model = models.setdefault(
-                row.config,
-                {
-                    'Name': row.config,
-                    'In Collection': 'r(2+1)d',
-                    'Config': f'configs/{row.config}.py',
-                    'Metadata': {
-                        'Network': row.network,
-                        'Frames': row.frames,
-                        'Input': row.stream,
-                    },
-                    'Results': [
-                        {
-                            'Task': 'Action Recognition',
-                            'Dataset': table.dataset.partition(',')[0],
-                            'Metrics': {},
-                        }
-                    ],
-                },
-            )
-            model['Results'][0]['Metrics'].update(published)
-    for model in models.values():
-        if not model['Results'][0]['Metrics']:
-            del model['Results']
+            model = models.setdefault(row.config, model)
+            accuracies = {'clip@1': row.clip1, 'video@1': row.video1, 'video@5': row.video5}
+            published = {f'{k} (published)': v for k, v in accuracies.items() if v is not None}
+            if published and row.trained:
+                dataset = table.dataset.partition(',')[0]
+                new = {'Task': 'Action Recognition', 'Dataset': dataset, 'Metrics': {}}
+                model.setdefault('Results', [new])[0]['Metrics'].update(published)
     collection = {
         'Name': 'r(2+1)d',
         'README': 'README.md',

@@ -62,15 +62,11 @@ def fuse(tests: Sequence[Mapping[str, Scores]], weights: Sequence[float]) -> dic
             f'weights {" ".join(map(str, weights))}: give {len(tests)}, not negative, not all zero'
         )
     shares = [weight / sum(weights) for weight in weights]
-    return {
-        video: Scores(
-            torch.stack([s * test[video].clips for s, test in zip(shares, tests, strict=True)]).sum(
-                0
-            ),
-            labels,
-        )
-        for video, (_, labels) in tests[0].items()
-    }
+    fused = {}
+    for video, (_, labels) in tests[0].items():
+        parts = [share * test[video].clips for share, test in zip(shares, tests, strict=True)]
+        fused[video] = Scores(torch.stack(parts).sum(0), labels)
+    return fused
 
 
 def sweep(

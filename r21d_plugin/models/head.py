@@ -53,10 +53,9 @@ class ClipHead(I3DHead):
             SampleList: The same, with predictions.
         """
         data_samples = super().predict_by_feat(cls_scores, data_samples)
-        for data_sample, scores in zip(
-            data_samples, by_video(cls_scores, data_samples), strict=True
-        ):
-            data_sample.set_field(scores, 'clip_scores')
+        clips = by_video(cls_scores, data_samples)
+        for data_sample, clip_scores in zip(data_samples, clips, strict=True):
+            data_sample.set_field(clip_scores, 'clip_scores')
         return data_samples
 
 

@@ -208,9 +208,11 @@ class TwoStreamRecognizer(MultiClipTesting, MMRecognizer3D):
         self._load_streams()
 
     def init_weights(self) -> None:
-        """Initialise, or load the streams' checkpoints if there are any."""
-        super().init_weights()
-        self._load_streams()
+        """Initialise what the streams' checkpoints have not given."""
+        if self.checkpoints is None:
+            super().init_weights()
+        elif not self.cls_head.streams:
+            self.cls_head.init_weights()
 
     def _load_streams(self) -> None:
         if self.checkpoints is None:

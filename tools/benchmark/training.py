@@ -79,10 +79,8 @@ def main() -> None:
     clips = cfg.train_cfg.max_epochs * cfg.train_dataloader.sampler.epoch_size
     hours = clips / rate / 3600
     print(f'{rate:.2f} clips per second on {device}, {batch_size} in a step')
-    print(
-        f'{clips:,} clips in all: {hours:,.1f} hours on one, {hours / args.gpus:,.1f} on ', end=''
-    )
-    print(f'{args.gpus} if they scale perfectly')
+    shared = f'{hours / args.gpus:,.1f} on {args.gpus} if they scale perfectly'
+    print(f'{clips:,} clips in all: {hours:,.1f} hours on one, {shared}')
 
 
 if __name__ == '__main__':
