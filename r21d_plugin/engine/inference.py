@@ -1,0 +1,52 @@
+"""A trained network out of a config and a checkpoint, for use without a runner."""
+
+import torch
+from mmaction.models.recognizers.base import BaseRecognizer
+from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
+
+from ..errors import InputError
+from ..weights import load_matching
+
+
+def choose_device(device: str | None) -> torch.device:
+    """The device asked for, by default a GPU if there is one.
+
+    Raises:
+        InputError: If there is no such device.
+    """
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f'device {device!r}: there is none such here: use cpu') from error
+    return torch.device(device)
+
+
+def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseRecognizer:
+    """Build the recognizer of a config with the weights of a checkpoint, ready to test.
+
+    Args:
+        cfg (Config): The config, as :func:`~r21d_plugin.engine.launch.load_config`
+            reads it.
+        checkpoint (str): File or URL; ``'none'`` for a two-stream network
+            whose config names the checkpoints of its streams.
+        device (torch.device): Where to put it.
+
+    Returns:
+        BaseRecognizer: The recognizer, in evaluation mode.
+
+    Raises:
+        InputError: If the weights are missing, unreadable or another
+            network's.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmaction'))
+    model = MODELS.build(cfg.model)
+    if checkpoint != 'none':
+        loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu', logger='silent')
+        load_matching(model, loaded.get('state_dict', loaded), checkpoint)
+    elif not cfg.model.get('checkpoints'):
+        raise InputError('no checkpoint: name one, or those of both streams in the config')
+    return model.to(device).eval()
