@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..registry import HOOKS
-from ..weights import check_match
+from ..weights import check_match, loaded_in_words, translated
 
 
 @HOOKS.register_module()
@@ -46,14 +46,15 @@ class EpochSeedHook(Hook):
 
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
-    """Refuse a checkpoint of another network, which MMEngine only logs.
+    """Take weights of any public form, and refuse those of another network.
 
-    Finetuning (``load_from`` in training) may change the classifier; what is
-    loaded then and what is not is logged.
+    MMEngine only logs what does not match. Finetuning (``load_from`` in
+    training) may change the classifier; what is loaded then and what is not is
+    logged, as it is of weights that others have published.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the checkpoint with the model, tensor by tensor.
+        """Name the tensors as the model does, and compare them with it.
 
         Raises:
             InputError: If they differ.
@@ -62,19 +63,18 @@ class CheckpointMatchHook(Hook):
         source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
         finetuning = training and not runner.cfg.get('resume')
-        state_dict = {
+        given = {
             k.removeprefix('module.'): v
             for k, v in checkpoint.get('state_dict', checkpoint).items()
         }
+        state_dict, form = translated(given, model, source)
         check_match(model, state_dict, source, ignore='cls_head.' if finetuning else None)
-        if finetuning:
-            own = model.state_dict()
-            fitting = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
-            anew = sorted(own.keys() - fitting)
-            runner.logger.info(
-                f'{source}: {len(fitting)} of {len(own)} tensors are loaded, '
-                f'{"all" if not anew else "trained anew: " + ", ".join(anew)}'
-            )
+        if form:
+            if 'state_dict' not in checkpoint:
+                checkpoint.clear()
+            checkpoint['state_dict'] = state_dict
+        if finetuning or form:
+            runner.logger.info(loaded_in_words(model, state_dict, source, form))
 
 
 @HOOKS.register_module()

@@ -5,10 +5,9 @@ from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 
 from ..errors import InputError
-from ..weights import load_matching
+from ..weights import load_matching, load_state_dict_of
 
 
 def choose_device(device: str | None) -> torch.device:
@@ -45,8 +44,7 @@ def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseR
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     model = MODELS.build(cfg.model)
     if checkpoint != 'none':
-        loaded = CheckpointLoader.load_checkpoint(checkpoint, 'cpu', logger='silent')
-        load_matching(model, loaded.get('state_dict', loaded), checkpoint)
+        load_matching(model, load_state_dict_of(checkpoint), checkpoint)
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     return model.to(device).eval()

@@ -1,16 +1,20 @@
 """Reading the scores that tests dump."""
 
+import codecs
 import io
 import os
-import pickle
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy._core import multiarray
 from torch import Tensor
 
 from ..errors import InputError
+from ..weights.pickles import RestrictedUnpickler
 from .clip_video_accuracy import accuracies, clip_probabilities, hits, labels_of
 
 
@@ -26,32 +30,19 @@ class Scores(NamedTuple):
     labels: frozenset[int]
 
 
-SAFE = {
-    ('_codecs', 'encode'),
-    ('collections', 'OrderedDict'),
-    ('numpy', 'dtype'),
-    ('numpy', 'ndarray'),
-    ('numpy._core.multiarray', '_reconstruct'),
-    ('numpy._core.multiarray', 'scalar'),
-    ('torch._utils', '_rebuild_tensor_v2'),
+NAMES: dict[tuple[str, str], Any] = {
+    ('_codecs', 'encode'): codecs.encode,
+    ('collections', 'OrderedDict'): OrderedDict,
+    ('numpy', 'dtype'): np.dtype,
+    ('numpy', 'ndarray'): np.ndarray,
+    ('numpy._core.multiarray', '_reconstruct'): multiarray._reconstruct,
+    ('numpy._core.multiarray', 'scalar'): multiarray.scalar,
+    ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
+    ('torch.storage', '_load_from_bytes'): lambda content: torch.load(
+        io.BytesIO(content), weights_only=True
+    ),
 }
 """What a dump may name: tensors, arrays and plain data."""
-
-
-class DumpUnpickler(pickle.Unpickler):
-    """Unpickler of dumps, which cannot run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Look up what the pickle names.
-
-        Raises:
-            UnpicklingError: If it is more than data.
-        """
-        if (module, name) == ('torch.storage', '_load_from_bytes'):
-            return lambda content: torch.load(io.BytesIO(content), weights_only=True)
-        if (module, name) not in SAFE:
-            raise pickle.UnpicklingError(f'{module}.{name}')
-        return super().find_class(module, name)
 
 
 def read_scores(path: Path) -> dict[str, Scores]:
@@ -71,7 +62,7 @@ def read_scores(path: Path) -> dict[str, Scores]:
         raise InputError(f'{path}: no such file: write it with mim test --dump')
     try:
         with path.open('rb') as file:
-            samples = DumpUnpickler(file).load()
+            samples = RestrictedUnpickler(file, NAMES).load()
         names = [sample['filename'] for sample in samples]
         scores = [Scores(clip_probabilities(s), labels_of(s)) for s in samples]
         folder = os.path.commonpath([os.path.dirname(name) for name in names])

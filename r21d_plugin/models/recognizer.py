@@ -1,6 +1,7 @@
 """Testing with many clips of a video in bounded memory."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from mmaction.models import Recognizer3D
@@ -9,6 +10,7 @@ from mmaction.utils import SampleList
 from torch import Tensor
 
 from ..registry import MODELS
+from ..weights import understand
 
 Inputs = list[Tensor] | dict[str, list[Tensor]]
 
@@ -46,7 +48,17 @@ class MultiClipTesting(BaseRecognizer):
 
 @MODELS.register_module()
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
-    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does."""
+    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does.
+
+    Its ``init_cfg`` and ``load_from`` take weights of any public form.
+
+    Args:
+        **kwargs: Arguments of MMAction2's Recognizer3D.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.register_load_state_dict_pre_hook(understand)
 
 
 def chunks(inputs: Inputs, limit: int | None) -> Iterator[Inputs]:

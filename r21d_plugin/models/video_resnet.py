@@ -29,6 +29,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..errors import InputError
 from ..registry import MODELS
+from ..weights import understand
 from .layers import (
     STEM_MID_CHANNELS,
     Conv2D,
@@ -176,7 +177,8 @@ class VideoResNet(BaseModule):
             activations in the backward pass. Defaults to False.
         midplanes (str): See :class:`R2Plus1D`. Defaults to ``'layer'``.
         init_cfg (dict or list[dict], optional): Initialisation. Defaults to
-            MSRA for convolutions, as in the paper.
+            MSRA for convolutions, as in the paper. ``dict(type='Pretrained',
+            checkpoint=...)`` takes a file or URL of any public form.
 
     Raises:
         InputError: If the depth is not one of the paper's.
@@ -223,6 +225,7 @@ class VideoResNet(BaseModule):
             self.add_module(f'layer{group + 1}', layer)
         self.feat_dim = channels
         self._freeze_stages()
+        self.register_load_state_dict_pre_hook(understand)
 
     @property
     def groups(self) -> list[nn.Module]:

@@ -1,14 +1,22 @@
 """The networks by name, for people without configs."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from mmengine.model import initialize
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..registry import MODELS
-from ..weights import load_matching
+from ..weights import (
+    PublicWeights,
+    Published,
+    find_weights,
+    load_matching,
+    load_state_dict_of,
+    understand,
+)
 from .video_resnet import DEPTHS, VideoResNet
 
 CLIP_LEN = {18: 8, 34: 32}
@@ -72,6 +80,7 @@ class VideoClassifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.fc = nn.Linear(backbone.feat_dim, num_classes)
+        self.register_load_state_dict_pre_hook(understand)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised clips, N x C x T x H x W, to logits, N x classes."""
@@ -84,42 +93,69 @@ class VideoClassifier(nn.Module):
 
 def create_model(
     name: str,
-    num_classes: int = 400,
-    in_channels: int = 3,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
     clip_len: int | None = None,
-    weights: str | None = None,
+    weights: str | PublicWeights | None = None,
+    **kwargs: Any,
 ) -> VideoClassifier:
     """Build a classifier from clips to logits.
 
     Args:
         name (str): One of :func:`list_models`, such as ``'r2plus1d_34'``.
-        num_classes (int): Classes. Defaults to 400 (Kinetics).
-        in_channels (int): Channels of the input: 3 for RGB, 2 for optical
-            flow. Defaults to 3.
+        num_classes (int, optional): Classes. Defaults to those of public
+            weights that are named, else 400 (Kinetics).
+        in_channels (int, optional): Channels of the input: 3 for RGB, 2 for
+            optical flow. Defaults to those of public weights, else 3.
         clip_len (int, optional): Frames of a clip. Only R2D depends on it.
-            Defaults to 8 at 18 layers and 32 at 34.
-        weights (str, optional): Checkpoint (file or URL) of the same network,
-            as training writes it. Defaults to None: initialised as in the
-            paper.
+            Defaults to those of public weights, else 8 at 18 layers and 32 at
+            34.
+        weights (str or PublicWeights, optional): Weights of this very network:
+            a checkpoint, file or URL, as training writes it or as torchvision,
+            ig65m-pytorch or VMZ publish theirs, or the name of public ones,
+            such as ``'ig65m_kinetics_32f'``, which are downloaded once.
+            Defaults to None: initialised as in the paper.
+        **kwargs: Further arguments of the backbone, such as
+            ``midplanes='block'`` for torchvision's R(2+1)D.
 
     Returns:
         VideoClassifier: A plain module that maps normalised clips, N x C x T x H x W, to logits,
         N x num_classes.
 
     Raises:
-        InputError: If there is no such network, or the weights are not its.
+        InputError: If there is no such network or no such weights, or the
+            weights are another network's.
     """
-    backbone = MODELS.build(dict(backbone_cfg(name, clip_len), in_channels=in_channels))
-    model = VideoClassifier(backbone, num_classes)
+    public = public_weights(name, weights)
+    if public is not None:
+        num_classes = num_classes or public.classes
+        in_channels = in_channels or public.in_channels
+        clip_len = clip_len or public.clip_len
+        kwargs = {**public.arguments, **kwargs}
+        weights = public.url
+    cfg = dict(backbone_cfg(name, clip_len), in_channels=in_channels or 3, **kwargs)
+    backbone = MODELS.build(cfg)
+    model = VideoClassifier(backbone, num_classes or 400)
     if weights is None:
         initialize(backbone, backbone.init_cfg)
         nn.init.normal_(model.fc.weight, std=0.01)
         nn.init.zeros_(model.fc.bias)
     else:
-        checkpoint = CheckpointLoader.load_checkpoint(weights, map_location='cpu')
-        state_dict = {
-            key.replace('cls_head.fc_cls.', 'fc.'): value
-            for key, value in checkpoint.get('state_dict', checkpoint).items()
-        }
-        load_matching(model, state_dict, weights)
+        load_matching(model, load_state_dict_of(str(weights)), str(weights))
     return model
+
+
+def public_weights(network: str, weights: str | PublicWeights | None) -> Published | None:
+    """The public weights that are meant, if any.
+
+    Raises:
+        InputError: If there are none of that name for this network.
+    """
+    if isinstance(weights, PublicWeights):
+        if weights.value.network != network:
+            raise InputError(f'{weights}: weights of {weights.value.network}, not {network}')
+        return weights.value
+    if weights is None or '/' in weights or Path(weights).suffix or Path(weights).exists():
+        return None
+    backbone_cfg(network)  # names the networks if there is none of this name
+    return find_weights(network, weights)

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 
-from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..errors import InputError
+from .files import load_state_dict_of
+from .forms import EPS, recognise, with_eps
 
-CLASSIFIER = 'cls_head.fc_cls.weight'
+CLASSIFIER = 'fc.weight'
 
 
 def fuse_checkpoints(rgb: str, flow: str) -> dict:
     """Join the checkpoints of two streams that were trained apart.
 
     Args:
-        rgb (str): Checkpoint (file or URL) of the RGB stream.
+        rgb (str): Checkpoint (file or URL, of any public form) of the RGB stream.
         flow (str): Checkpoint of the flow stream.
 
     Returns:
@@ -26,10 +27,10 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
             of RGB, or their numbers of classes differ.
     """
     streams = dict(rgb=read_stream(rgb), flow=read_stream(flow))
-    channels = next(value.shape[1] for value in streams['rgb'].values() if value.ndim == 5)
+    channels = streams['rgb']['stem.0.weight'].shape[1]
     if channels != 3:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')
-    classes = {stream: len(state_dict[CLASSIFIER]) for stream, state_dict in streams.items()}
+    classes = {stream: len(tensors[CLASSIFIER]) for stream, tensors in streams.items()}
     if classes['rgb'] != classes['flow']:
         raise InputError(
             f'{rgb} has {classes["rgb"]} classes and {flow} {classes["flow"]}: '
@@ -37,31 +38,30 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
         )
     fused = {
         fused_key: value
-        for stream, state_dict in streams.items()
-        for fused_key, value in renamed(state_dict, stream)
+        for stream, tensors in streams.items()
+        for fused_key, value in renamed(tensors, stream)
     }
     return dict(state_dict=fused, meta=dict(rgb=rgb, flow=flow))
 
 
 def read_stream(path: str) -> dict[str, Tensor]:
-    """State dict of a recognizer of one stream.
+    """Weights of one stream, by torchvision's names.
 
     Raises:
-        InputError: If it is anything else.
+        InputError: If they are anything else.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    if CLASSIFIER not in state_dict:
+    weights = recognise(load_state_dict_of(path), path)
+    if weights is None or not {CLASSIFIER, 'stem.0.weight'} <= weights.tensors.keys():
         raise InputError(
-            f'{path}: no {CLASSIFIER}, so not the checkpoint of one stream as training writes it'
+            f'{path}: not the weights of one stream with its classifier: name those of a test of it'
         )
-    return state_dict
+    return with_eps(weights, EPS)
 
 
-def renamed(state_dict: dict[str, Tensor], stream: str) -> Iterator[tuple[str, Tensor]]:
+def renamed(tensors: dict[str, Tensor], stream: str) -> Iterator[tuple[str, Tensor]]:
     """Give the tensors of a stream the names that they have in the two-stream network."""
-    for key, value in state_dict.items():
-        part, _, rest = key.partition('.')
-        middle = dict(backbone=stream, cls_head=f'classifiers.{stream}').get(part)
-        if middle is not None:
-            yield f'{part}.{middle}.{rest}', value
+    for key, value in tensors.items():
+        if key.startswith('fc.'):
+            yield f'cls_head.classifiers.{stream}.fc_cls.{key.removeprefix("fc.")}', value
+        else:
+            yield f'backbone.{stream}.{key}', value

@@ -1,10 +1,11 @@
 """Initialisation from weights of another input."""
 
-from mmengine.runner import CheckpointLoader
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import InputError
 from ..registry import WEIGHT_INITIALIZERS
+from .files import load_state_dict_of
+from .forms import named_as_in, recognise
 from .loading import load_matching
 
 
@@ -18,7 +19,7 @@ class PretrainedRGB:
     the backbone's ``init_cfg``.
 
     Args:
-        checkpoint (str): Checkpoint (file or URL) of the same network on RGB.
+        checkpoint (str): Checkpoint (file or URL) of the same network on RGB, of any public form.
     """
 
     def __init__(self, checkpoint: str) -> None:
@@ -30,16 +31,12 @@ class PretrainedRGB:
         Raises:
             InputError: If they are those of another network.
         """
-        loaded = CheckpointLoader.load_checkpoint(self.checkpoint, map_location='cpu')
-        state_dict: dict[str, Tensor] = {
-            key.removeprefix('backbone.'): value
-            for key, value in loaded.get('state_dict', loaded).items()
-            if not key.startswith(('cls_head.', 'fc.'))
-        }
-        first = next((key for key, value in state_dict.items() if value.ndim == 5), None)
-        own = module.state_dict()
-        if first is None or first not in own:
+        weights = recognise(load_state_dict_of(self.checkpoint), self.checkpoint)
+        first = 'stem.0.weight'
+        if weights is None or first not in weights.tensors:
             raise InputError(f'{self.checkpoint}: weights of another network than the backbone')
-        weight = state_dict[first].mean(dim=1, keepdim=True)
-        state_dict[first] = weight.expand(-1, own[first].shape[1], -1, -1, -1)
-        load_matching(module, state_dict, self.checkpoint)
+        colours = weights.tensors[first]
+        channels = module.state_dict()[first].shape[1]
+        averaged = colours.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1, -1)
+        tensors = weights._replace(tensors={**weights.tensors, first: averaged})
+        load_matching(module, named_as_in(module, tensors), self.checkpoint)

@@ -1,89 +1,107 @@
-"""Reading and writing checkpoint files, and telling whether they fit a network."""
+"""Loading weights that fit a network, and saying why others do not."""
 
-import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from mmengine.runner import CheckpointLoader
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .architecture import describe, differing, in_words
+from .forms import StateDict, recognise, translated
 
 STREAMS = ('rgb', 'flow')
 """Streams of the two-stream network, in the order of its scores."""
 
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local(filename: str, map_location: Any = None) -> dict:
-    """Load a checkpoint file, as MMEngine does, with errors of one line.
-
-    Args:
-        filename (str): Path of the file.
-        map_location (Any): As :func:`torch.load` takes it. Defaults to None.
-
-    Raises:
-        InputError: If the file is missing, truncated, or holds anything else
-            than tensors and plain Python data.
-    """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise InputError(f'{filename}: no such checkpoint file')
-    try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # what a damaged file raises is up to its bytes
-        refused = re.search(r'GLOBAL \S+', str(error))
-        if refused:
-            raise InputError(
-                f'{filename}: not loaded, as it holds more than tensors and plain data '
-                f'({refused[0]}) and could run code'
-            ) from error
-        raise InputError(
-            f'{filename}: not a readable checkpoint, truncated perhaps: '
-            'copy it again or use an earlier one'
-        ) from error
-
-
-def save_checkpoint(checkpoint: dict, path: Path) -> None:
-    """Write a checkpoint file, which appears when it is complete.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise InputError(f'{path}: cannot write there: {error}'.splitlines()[0]) from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def load_matching(
-    model: nn.Module,
-    state_dict: Mapping[str, Tensor],
-    source: str,
-    ignore: str | None = None,
+    model: nn.Module, state_dict: StateDict, source: str, ignore: str | None = None
 ) -> None:
-    """Load weights that :func:`check_match` finds to be the network's."""
+    """Load weights of any public form that :func:`check_match` finds to be the network's."""
+    state_dict, form = translated(state_dict, model, source)
     check_match(model, state_dict, source, ignore)
     model.load_state_dict(state_dict, strict=False)
+    if form:
+        print_log(loaded_in_words(model, state_dict, source, form), 'current')
+
+
+def understand(
+    model: nn.Module,
+    state_dict: dict[str, Tensor],
+    prefix: str,
+    metadata: dict,
+    strict: bool,
+    *_: object,
+) -> None:
+    """Let a network load weights of any public form: torch calls it before it loads a state dict.
+
+    MMEngine's ``init_cfg=dict(type='Pretrained')`` and its ``load_checkpoint``
+    come here too. They would only log what does not match.
+
+    Args:
+        model (nn.Module): The network.
+        state_dict (dict[str, Tensor]): The weights, which are renamed.
+        prefix (str): Path of the network, empty where it is all that is
+            loaded; nothing is done elsewhere.
+        metadata (dict): What the state dict says of itself.
+        strict (bool): Whether tensors must match, those of a classifier of
+            MMAction2 excepted, which may be trained anew.
+        *_ (object): What torch collects keys and messages in.
+
+    Raises:
+        InputError: If they are weights of another network.
+    """
+    if prefix:
+        return
+    source = metadata.get('source', 'state dict')
+    renamed, form = translated(state_dict, model, source)
+    if form:
+        renamed = dict(renamed)
+        state_dict.clear()
+        state_dict.update(renamed)
+    if strict:
+        check_match(model, state_dict, source, ignore='cls_head.')
+    if form:
+        print_log(loaded_in_words(model, state_dict, source, form), 'current')
+
+
+def loaded_in_words(model: nn.Module, state_dict: StateDict, source: str, form: str) -> str:
+    """What is loaded of weights, and what not."""
+    own = model.state_dict()
+    fitting = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
+    anew = sorted(key for key in own.keys() - fitting if counts(key))
+    kind = f'{form}, {in_words(network_of(state_dict, source))}: ' if form else ''
+    return (
+        f'{source}: {kind}{len(fitting)} of {len(own)} tensors are loaded, '
+        f'{"all" if not anew else "trained anew: " + ", ".join(anew)}'
+    )
+
+
+def counts(key: str, ignore: str | None = None) -> bool:
+    """Whether a tensor has to match: not a counter of batches, nor one to ignore."""
+    ignored = ignore is not None and key.startswith(ignore)
+    return not (ignored or key.endswith('num_batches_tracked'))
+
+
+def shapes(state_dict: StateDict) -> dict[str, tuple[int, ...]]:
+    """Shapes of tensors by name."""
+    return {key: tuple(value.shape) for key, value in state_dict.items()}
+
+
+def network_of(state_dict: StateDict, source: str) -> dict[str, Any]:
+    """What network weights are of (see :func:`~.architecture.describe`)."""
+    weights = recognise(state_dict, source)
+    return describe(shapes(weights.tensors)) if weights else {}
 
 
 def check_match(
-    model: nn.Module,
-    state_dict: Mapping[str, Tensor],
-    source: str,
-    ignore: str | None = None,
+    model: nn.Module, state_dict: StateDict, source: str, ignore: str | None = None
 ) -> None:
     """Check that weights are those of a network, tensor by tensor.
 
     Args:
         model (nn.Module): The network.
-        state_dict (Mapping[str, Tensor]): The weights.
+        state_dict (Mapping[str, Tensor]): The weights, by its names.
         source (str): Where they come from, for the message.
         ignore (str, optional): Prefix of tensors that may differ, such as a
             classifier that is trained anew. Defaults to None.
@@ -91,13 +109,11 @@ def check_match(
     Raises:
         InputError: If a tensor is missing, left over or of another shape.
     """
-
-    def counts(key: str) -> bool:
-        ignored = ignore is not None and key.startswith(ignore)
-        return not (ignored or key.endswith('num_batches_tracked'))
-
-    ours = {key: tuple(value.shape) for key, value in model.state_dict().items() if counts(key)}
-    theirs = {key: tuple(value.shape) for key, value in state_dict.items() if counts(key)}
+    own = {key: value for key, value in model.state_dict().items() if counts(key, ignore)}
+    given = {key: value for key, value in state_dict.items() if counts(key, ignore)}
+    ours, theirs = shapes(own), shapes(given)
+    if ours == theirs:
+        return
     for stream in STREAMS:
         prefix = f'backbone.{stream}.'
         if has_prefix(ours, prefix) and not has_prefix(theirs, prefix):
@@ -105,6 +121,28 @@ def check_match(
                 f'{source}: no weights of the {stream} stream: join the checkpoints of both with '
                 'tools/fuse_checkpoints.py'
             )
+    reason = other_network(network_of(given, source), network_of(own, source))
+    raise InputError(
+        f'{source}: weights of another network: {reason or other_tensors(theirs, ours)}: '
+        'use the config that they were trained with'
+    )
+
+
+def other_network(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """In what two networks differ, in words; empty where that does not show."""
+    names = differing(theirs, ours)
+    if not names:
+        return ''
+    if names == ['network']:
+        return f'{theirs["network"]}, not {ours["network"]}'
+    given, wanted = (', '.join(f'{k}={net[k]!r}' for k in names) for net in (theirs, ours))
+    return f'{theirs["network"]} with {given}, not {wanted}'
+
+
+def other_tensors(
+    theirs: Mapping[str, tuple[int, ...]], ours: Mapping[str, tuple[int, ...]]
+) -> str:
+    """In what the tensors of two networks differ, in words."""
     missing = [key for key in ours if key not in theirs]
     left_over = [key for key in theirs if key not in ours]
     reshaped = [key for key in ours if key in theirs and ours[key] != theirs[key]]
@@ -118,13 +156,9 @@ def check_match(
         complaints.append(
             f'{len(reshaped)} have another shape ({key} is {theirs[key]}, not {ours[key]})'
         )
-    if complaints:
-        raise InputError(
-            f'{source}: weights of another network: {"; ".join(complaints)}: '
-            'use the config that they were trained with'
-        )
+    return '; '.join(complaints)
 
 
-def has_prefix(keys: Iterable[str], prefix: str) -> bool:
+def has_prefix(keys: Mapping[str, object], prefix: str) -> bool:
     """Whether any of the keys begins with the prefix."""
     return any(key.startswith(prefix) for key in keys)

@@ -53,7 +53,7 @@ def test_code_does_not_run(tmp_path, monkeypatch, protocol):
 
 def test_refusal_names_what_is_refused(tmp_path):
     torch.save(dict(state_dict=RunsCode()), tmp_path / 'a.pth')
-    with pytest.raises(InputError, match=r'\(GLOBAL \S*system\) and could run code'):
+    with pytest.raises(InputError, match=r'\(posix\.system\) and could run code'):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
 
 

@@ -1,0 +1,129 @@
+"""Reading and writing checkpoint files, which may be a stranger's."""
+
+import re
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.runner import CheckpointLoader
+from torch.serialization import MAGIC_NUMBER
+
+from ..errors import InputError
+from .download import download
+from .forms import StateDict
+from .pickles import Refusal, read_blobs
+
+
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_local(filename: str, map_location: Any = None) -> dict:
+    """Load a checkpoint file, as MMEngine does, with errors of one line.
+
+    Args:
+        filename (str): Path of the file: one that torch wrote, or a Caffe2
+            pickle of the authors' release.
+        map_location (Any): As :func:`torch.load` takes it. Defaults to None.
+
+    Raises:
+        InputError: If the file is missing, truncated, or holds anything else
+            than tensors and plain Python data.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise InputError(f'{filename}: no such checkpoint file')
+    try:
+        checkpoint = read(path, map_location)
+    except Exception as error:  # what a damaged file raises is up to its bytes
+        named = re.search(r'GLOBAL (\S+)', str(error))
+        refused = str(error) if isinstance(error, Refusal) else named and named[1]
+        if refused:
+            raise InputError(
+                f'{filename}: not loaded, as it holds more than tensors and plain data '
+                f'({refused}) and could run code'
+            ) from error
+        raise InputError(
+            f'{filename}: not a readable checkpoint, truncated perhaps: '
+            'copy it again or use an earlier one'
+        ) from error
+    return with_source(checkpoint, filename)
+
+
+@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
+def load_from_http(url: str, map_location: Any = None) -> dict:
+    """Load a checkpoint from the web through torch.hub's cache.
+
+    Args:
+        url (str): Its address.
+        map_location (Any): As :func:`torch.load` takes it. Defaults to None.
+
+    Raises:
+        InputError: As :func:`load_from_local` does, or if it cannot be
+            downloaded.
+    """
+    return load_from_local(str(download(url)), map_location)
+
+
+def read(path: Path, map_location: Any) -> Any:
+    """Read a file, which tells by its first bytes what has written it."""
+    with path.open('rb') as file:
+        head = file.read(32)
+    if head.startswith(b'PK'):
+        check_zip(path)
+    elif MAGIC_NUMBER.to_bytes(10, 'little') not in head:
+        return dict(state_dict=read_blobs(path))
+    return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def check_zip(path: Path) -> None:
+    """Check that a zip file holds no more than its size, as torch's do.
+
+    Raises:
+        Refusal: If it is compressed, or its parts overlap.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise Refusal('compressed data')
+
+
+def with_source(checkpoint: Any, source: str) -> dict:
+    """Note in a checkpoint where its weights come from, for :func:`understand`.
+
+    Raises:
+        InputError: If it holds no weights by name.
+    """
+    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
+    if not isinstance(weights, dict):
+        raise InputError(
+            f'{source}: no state dict: save one with torch.save(model.state_dict(), ...)'
+        )
+    state_dict = OrderedDict(weights)
+    metadata = {**getattr(weights, '_metadata', {})}
+    metadata[''] = {**metadata.get('', {}), 'source': source}
+    state_dict._metadata = metadata  # type: ignore[attr-defined]
+    return {**checkpoint, 'state_dict': state_dict} if 'state_dict' in checkpoint else state_dict
+
+
+def save_checkpoint(checkpoint: dict, path: Path) -> None:
+    """Write a checkpoint file, which appears when it is complete.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    partial = path.with_name(f'.{path.name}.partial')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f'{path}: cannot write there: {error}'.splitlines()[0]) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_state_dict_of(path: str) -> StateDict:
+    """The weights in a checkpoint, file or URL, as they are named there."""
+    checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
+    return checkpoint.get('state_dict', checkpoint)

@@ -1,0 +1,187 @@
+"""Reading pickles that strangers wrote: data, and nothing that could run.
+
+A pickle is a program: it can name any function of any module and call it. The
+unpickler here looks names up in a table and refuses all others before anything
+is called.
+"""
+
+import pickle
+from collections.abc import Callable, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Refusal(pickle.UnpicklingError):
+    """A pickle names, or does, something that it may not."""
+
+
+NUMBERS = ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1')
+"""Types of array that a tensor can have."""
+
+KEYS: dict[bytes, slice] = {
+    pickle.SETITEM: slice(-2, -1),
+    pickle.SETITEMS: slice(None, None, 2),
+    pickle.DICT: slice(None, None, 2),
+    pickle.ADDITEMS: slice(None),
+    pickle.FROZENSET: slice(None),
+}
+"""What hashes objects, and which ones on the unpickler's stack."""
+
+
+def with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
+    """Have keys checked before they are hashed, which nested tuples can make last for ever."""
+
+    def checked(unpickler: Any) -> None:
+        if not all(isinstance(key, str | bytes | int) for key in unpickler.stack[keys]):
+            raise Refusal('keys that are neither strings nor numbers')
+        load(unpickler)
+
+    return checked
+
+
+class RestrictedUnpickler(pickle._Unpickler):
+    """Unpickler that knows a few names.
+
+    It is Python's own in Python: the one in C makes room for as many objects
+    as a pickle claims to have, gigabytes if it lies.
+
+    Args:
+        file (BinaryIO): The pickle.
+        allowed (Mapping[tuple[str, str], Any]): What stands for a name, by
+            module and name.
+        encoding (str): Encoding of Python 2's strings. Defaults to
+            ``'latin-1'``, in which bytes keep their values.
+    """
+
+    def __init__(
+        self, file: BinaryIO, allowed: Mapping[tuple[str, str], Any], encoding: str = 'latin-1'
+    ) -> None:
+        super().__init__(file, encoding=encoding)
+        self.allowed = allowed
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Look up what the pickle names.
+
+        Raises:
+            Refusal: If it is not in the table.
+        """
+        if (module, name) not in self.allowed:
+            raise Refusal(f'{module}.{name}')
+        return self.allowed[module, name]
+
+    def load_build(self) -> None:
+        """Give an object its state, if it has a method for that.
+
+        Python would set attributes of anything else, functions included.
+
+        Raises:
+            Refusal: If it has none.
+        """
+        target = self.stack[-2]  # type: ignore[attr-defined]
+        if isinstance(target, type) or not hasattr(target, '__setstate__'):
+            raise Refusal(f'attributes for a {type(target).__name__}')
+        super().load_build()  # type: ignore[misc]
+
+    dispatch: ClassVar[dict] = {
+        **pickle._Unpickler.dispatch,
+        pickle.BUILD[0]: load_build,
+        **{
+            code[0]: with_plain_keys(pickle._Unpickler.dispatch[code[0]], keys)
+            for code, keys in KEYS.items()
+        },
+    }
+
+
+class DType:
+    """What a pickle says of the type of an array's elements.
+
+    Args:
+        code (str): Kind and size, such as ``'f4'``.
+        *flags (object): Two flags of NumPy's that do not matter here.
+
+    Raises:
+        Refusal: If it is not the type of a number.
+    """
+
+    def __init__(self, code: str, *flags: object) -> None:
+        if code not in NUMBERS:
+            raise Refusal('an array of something else than numbers')
+        self.numpy = np.dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        if state[1] == '>':
+            self.numpy = self.numpy.newbyteorder('>')
+
+
+class Array:
+    """What a pickle says of an array, which nothing has been allocated for yet.
+
+    Args:
+        *empty (object): What NumPy makes an empty array of, to be filled.
+    """
+
+    def __init__(self, *empty: object) -> None:
+        self.nbytes = 0
+
+    def __setstate__(self, state: tuple) -> None:
+        """Take version, shape, type, order and content.
+
+        Raises:
+            Refusal: If the content is not as large as the shape.
+        """
+        _, self.shape, dtype, self.fortran, self.content = state
+        if not all(type(size) is int and size >= 0 for size in self.shape):
+            raise Refusal('an array without a shape')
+        self.dtype = dtype.numpy
+        self.nbytes = prod(self.shape) * self.dtype.itemsize
+        if self.nbytes != len(self.content):
+            raise Refusal(f'an array of {self.nbytes} bytes with {len(self.content)}')
+
+    def tensor(self) -> Tensor:
+        """The array itself."""
+        content = self.content
+        if isinstance(content, str):
+            content = content.encode('latin-1')
+        flat = np.frombuffer(content, self.dtype)
+        array = flat.reshape(self.shape, order='F' if self.fortran else 'C')
+        return torch.from_numpy(array.astype(self.dtype.newbyteorder('='), order='C'))
+
+
+ARRAYS: dict[tuple[str, str], Any] = {
+    ('numpy', 'dtype'): DType,
+    ('numpy', 'ndarray'): 'ndarray',  # named, never called
+    ('numpy.core.multiarray', '_reconstruct'): Array,
+    ('numpy._core.multiarray', '_reconstruct'): Array,
+    # How Python 3 writes bytes in the protocols of Python 2: decoded, with this to encode them.
+    ('_codecs', 'encode'): lambda content, encoding: content,
+}
+"""What stands for the names in a pickle of arrays: data in place of NumPy's own functions."""
+
+
+def read_blobs(path: Path) -> dict[str, Tensor]:
+    """Read a pickle of arrays by name, such as Caffe2's ``{'blobs': {name: array}}``.
+
+    Args:
+        path (Path): The file.
+
+    Raises:
+        Refusal: If it holds anything but numbers, strings, containers and
+            arrays, or arrays of more bytes than the file has.
+    """
+    with path.open('rb') as file:
+        content = RestrictedUnpickler(file, ARRAYS).load()
+    blobs = content.get('blobs', content) if isinstance(content, dict) else {}
+    if not blobs or not all(
+        isinstance(name, str) and isinstance(blob, Array) for name, blob in blobs.items()
+    ):
+        raise Refusal('something else than arrays by name')
+    arrays = {id(blob): blob for blob in blobs.values()}
+    if sum(array.nbytes for array in arrays.values()) > path.stat().st_size:
+        raise Refusal('arrays that are larger than the file')
+    tensors = {key: array.tensor() for key, array in arrays.items()}
+    return {name: tensors[id(blob)] for name, blob in blobs.items()}
