@@ -12,11 +12,13 @@ from . import datasets, engine, evaluation, models, registry  # noqa: E402
 from .errors import InputError  # noqa: E402
 from .models.zoo import create_model, list_models  # noqa: E402
 from .version import __version__  # noqa: E402
+from .weights import PublicWeights  # noqa: E402
 
 registry.share_with_mmaction()
 
 __all__ = [
     'InputError',
+    'PublicWeights',
     '__version__',
     'create_model',
     'datasets',

@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,7 @@ def with_source(checkpoint: Any, source: str) -> dict:
     """
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict):
-        raise InputError(
-            f'{source}: no state dict: save one with torch.save(model.state_dict(), ...)'
-        )
+        raise InputError(f'{source}: holds no weights by name: save model.state_dict()')
     state_dict = OrderedDict(weights)
     metadata = {**getattr(weights, '_metadata', {})}
     metadata[''] = {**metadata.get('', {}), 'source': source}
@@ -120,7 +119,8 @@ def save_checkpoint(checkpoint: dict, path: Path) -> None:
     except (OSError, RuntimeError) as error:
         raise InputError(f'{path}: cannot write there: {error}'.splitlines()[0]) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def load_state_dict_of(path: str) -> StateDict:

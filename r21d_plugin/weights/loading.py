@@ -30,13 +30,13 @@ def understand(
     state_dict: dict[str, Tensor],
     prefix: str,
     metadata: dict,
-    strict: bool,
     *_: object,
 ) -> None:
     """Let a network load weights of any public form: torch calls it before it loads a state dict.
 
-    MMEngine's ``init_cfg=dict(type='Pretrained')`` and its ``load_checkpoint``
-    come here too. They would only log what does not match.
+    MMEngine's ``init_cfg=dict(type='Pretrained')`` and ``load_checkpoint`` come
+    here too. They would only log what does not match, so weights from a file
+    are checked.
 
     Args:
         model (nn.Module): The network.
@@ -44,22 +44,21 @@ def understand(
         prefix (str): Path of the network, empty where it is all that is
             loaded; nothing is done elsewhere.
         metadata (dict): What the state dict says of itself.
-        strict (bool): Whether tensors must match, those of a classifier of
-            MMAction2 excepted, which may be trained anew.
         *_ (object): What torch collects keys and messages in.
 
     Raises:
-        InputError: If they are weights of another network.
+        InputError: If a file has weights of another network. A classifier of
+            MMAction2's may differ, to be trained anew.
     """
     if prefix:
         return
-    source = metadata.get('source', 'state dict')
+    source = metadata.get('source', 'state dict')  # see files.with_source
     renamed, form = translated(state_dict, model, source)
     if form:
         renamed = dict(renamed)
         state_dict.clear()
         state_dict.update(renamed)
-    if strict:
+    if 'source' in metadata:
         check_match(model, state_dict, source, ignore='cls_head.')
     if form:
         print_log(loaded_in_words(model, state_dict, source, form), 'current')

@@ -1,0 +1,95 @@
+"""Files in exactly the forms in which others publish weights, written from seeded networks."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+NORM = dict(weight='s', bias='b', running_mean='rm', running_var='riv')
+
+
+def seed_norms(model: nn.Module) -> nn.Module:
+    """Give batch norm statistics and scales as training leaves them; evaluation mode."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.01, 2)
+            module.weight.data.uniform_(0.2, 0.6)
+            module.bias.data.normal_(0, 0.1)
+    return model.eval()
+
+
+def caffe2_blobs(model: nn.Module) -> dict[str, np.ndarray]:
+    """Blobs of a ``create_model`` network under VMZ's names, built block by block."""
+    blobs: dict[str, np.ndarray] = {}
+
+    def conv(name: str, module: nn.Module) -> None:
+        blobs[f'{name}_w'] = module.weight.detach().numpy()
+
+    def norm(name: str, module: nn.Module) -> None:
+        for attribute, suffix in NORM.items():
+            blobs[f'{name}_{suffix}'] = getattr(module, attribute).detach().numpy()
+
+    backbone = model.backbone
+    stem = [m for m in backbone.stem if not isinstance(m, nn.ReLU)]
+    if len(stem) == 4:
+        conv('conv1_middle', stem[0])
+        norm('conv1_middle_spatbn_relu', stem[1])
+    conv('conv1', stem[-2])
+    norm('conv1_spatbn_relu', stem[-1])
+    blocks = [block for layer in backbone.groups[1:] for block in layer]
+    for i, block in enumerate(blocks):
+        for j in (1, 2):
+            convolution, batch_norm = block.get_submodule(f'conv{j}')[:2]
+            if isinstance(convolution, nn.Sequential):
+                conv(f'comp_{i}_conv_{j}_middle', convolution[0])
+                norm(f'comp_{i}_spatbn_{j}_middle', convolution[1])
+                convolution = convolution[3]
+            conv(f'comp_{i}_conv_{j}', convolution)
+            norm(f'comp_{i}_spatbn_{j}', batch_norm)
+        if isinstance(block.downsample, nn.Sequential):
+            conv(f'shortcut_projection_{i}', block.downsample[0])
+            norm(f'shortcut_projection_{i}_spatbn', block.downsample[1])
+    classes = model.fc.out_features
+    blobs[f'last_out_L{classes}_w'] = model.fc.weight.detach().numpy()
+    blobs[f'last_out_L{classes}_b'] = model.fc.bias.detach().numpy()
+    return blobs
+
+
+def string(content: bytes) -> bytes:
+    """A string as Python 2 pickles it."""
+    if len(content) < 256:
+        return b'U' + bytes([len(content)]) + content
+    return b'T' + struct.pack('<i', len(content)) + content
+
+
+def integer(value: int) -> bytes:
+    return b'J' + struct.pack('<i', value)
+
+
+def array(value: np.ndarray) -> bytes:
+    """An array as NumPy pickled it under Python 2, its bytes in a string."""
+    kind = value.dtype.str[1:].encode()
+    dtype = b'cnumpy\ndtype\n' + string(kind) + b'K\x00K\x01\x87R'
+    dtype += b'(K\x03' + string(b'<') + b'NNN' + integer(-1) * 2 + b'K\x00tb'
+    shape = b'(' + b''.join(integer(size) for size in value.shape) + b't'
+    state = b'(K\x01' + shape + dtype + b'\x89' + string(value.tobytes()) + b't'
+    empty = b'cnumpy\nndarray\n' + b'K\x00\x85' + string(b'b')
+    return b'cnumpy.core.multiarray\n_reconstruct\n' + empty + b'\x87R' + state + b'b'
+
+
+def write_caffe2(blobs: dict[str, np.ndarray], path: Path) -> Path:
+    """Write ``{'blobs': {name: array}}`` as Python 2 did, protocol 2."""
+    items = b''.join(string(name.encode()) + array(value) for name, value in blobs.items())
+    path.write_bytes(b'\x80\x02}' + string(b'blobs') + b'}(' + items + b'us.')
+    return path
+
+
+def save(model: nn.Module, path: Path) -> Path:
+    """Write the state dict of a network of ours as torchvision names it."""
+    torch.save(
+        {key.removeprefix('backbone.'): value for key, value in model.state_dict().items()}, path
+    )
+    return path

@@ -1,0 +1,230 @@
+"""Weight files that mean harm: code in pickles, and files that unpack to gigabytes."""
+
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from support import ROOT
+
+from r21d_plugin import InputError, create_model
+from r21d_plugin.weights import load_from_local
+
+from .published import array, string, write_caffe2
+
+CANARY = 'touch was-here'
+CALL = string(CANARY.encode()) + b'\x85R.'
+
+
+class Calls:
+    """Pickles as a call."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+def blob(value: bytes) -> bytes:
+    """A Caffe2 pickle with one blob, itself a piece of pickle."""
+    return b'\x80\x02}' + string(b'blobs') + b'}' + string(b'conv1_w') + value + b'ss.'
+
+
+ATTACKS = {
+    'os.system': (b'cos\nsystem\n' + CALL, 'os.system'),
+    'posix.system': (pickle.dumps(Calls(os.system, CANARY), 2), 'posix.system'),
+    'protocol 4': (pickle.dumps(Calls(os.system, CANARY), 4), 'posix.system'),
+    'builtins.eval': (
+        b'\x80\x04cbuiltins\neval\n' + string(b'open("was-here", "w")') + b'\x85R.',
+        'builtins.eval',
+    ),
+    'Python 2': (b'c__builtin__\nexec\n' + string(b'open("was-here", "w")') + b'\x85R.', 'exec'),
+    'INST': (b'(' + string(CANARY.encode()) + b'ios\nsystem\n.', 'os.system'),
+    'OBJ': (b'(cos\nsystem\n' + string(CANARY.encode()) + b'o.', 'os.system'),
+    'NEWOBJ': (b'\x80\x02csubprocess\nPopen\n' + string(b'ls') + b'\x85\x81.', 'subprocess.Popen'),
+    'inside a blob': (blob(b'cos\nsystem\n' + CALL[:-1]), 'os.system'),
+    'instead of a dtype': (
+        blob(array(np.zeros(3, 'f4')).replace(b'cnumpy\ndtype', b'cnumpy\nload')),
+        'numpy.load',
+    ),
+    'instead of an array': (
+        blob(array(np.zeros(3, 'f4')).replace(b'_reconstruct', b'scalar')),
+        'numpy.core.multiarray.scalar',
+    ),
+    'getattr': (b'cbuiltins\ngetattr\n(' + string(b'a') * 2 + b'tR.', 'builtins.getattr'),
+    'torch.load': (b'ctorch\nload\n' + CALL, 'torch.load'),
+    'attribute of a module': (
+        b'\x80\x04\x8c\x05numpy\x8c\x0bsys.modules\x93.',
+        'numpy.sys.modules',
+    ),
+    'attribute of a function': (
+        b'\x80\x02c_codecs\nencode\n}' + string(b'__code__') + b'Nsb.',
+        'attributes for a function',
+    ),
+    'attribute of a class': (
+        b'\x80\x02cnumpy\ndtype\n}' + string(b'__init__') + b'Nsb.',
+        'attributes for a type',
+    ),
+    'objects in an array': (
+        blob(array(np.zeros(3, 'f4')).replace(b'U\x02f4', b'U\x02O8')),
+        'numbers',
+    ),
+    'persistent id': (b'Pwas-here\n.', None),
+    'extension': (b'\x80\x02\x82\x01.', None),
+}
+
+
+@pytest.mark.parametrize('attack', ATTACKS)
+@pytest.mark.parametrize('suffix', ['pkl', 'pth'])
+def test_code_is_refused_by_name(attack, suffix, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content, named = ATTACKS[attack]
+    (tmp_path / f'a.{suffix}').write_bytes(content)
+    with pytest.raises(InputError) as error:
+        load_from_local(f'a.{suffix}')
+    message = str(error.value)
+    assert message.startswith(f'a.{suffix}: not ')
+    assert '\n' not in message
+    if named:
+        assert named in message
+        assert message.endswith('and could run code')
+    assert os.listdir() == [f'a.{suffix}']
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+def test_code_in_a_torch_file(zipped, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save(
+        dict(state_dict=Calls(os.system, CANARY)), 'a.pth', _use_new_zipfile_serialization=zipped
+    )
+    with pytest.raises(InputError, match=r'a\.pth: not loaded, .*\(posix\.system\) and could run'):
+        load_from_local('a.pth')
+    assert os.listdir() == ['a.pth']
+
+
+def test_an_attack_would_work():
+    """The pickles above are no straw men: Python's own unpickler obeys them."""
+    out = subprocess.run(
+        [sys.executable, '-c', 'import pickle, sys; pickle.load(sys.stdin.buffer)'],
+        input=b'cos\nsystem\n' + string(b'echo obeyed') + b'\x85R.',
+        capture_output=True,
+    )
+    assert out.stdout == b'obeyed\n'
+
+
+def nested_tuples(depth: int) -> bytes:
+    """A tuple of 2^depth parts in a few bytes."""
+    return b')' + b'2\x86' * depth
+
+
+def bombs(folder) -> list:
+    """Small files that claim or unpack to gigabytes, or hash for years."""
+    huge = array(np.zeros(3, 'f4'))
+    shape = b'(' + b'J' + struct.pack('<i', 3) + b't'
+    shapes = dict(
+        large=b'(' + (b'J' + struct.pack('<i', 10**9)) * 3 + b't',
+        negative=b'(' + b'J' + struct.pack('<i', -1) * 1 + b't',
+    )
+    files = {
+        'memo index': b'\x80\x02}r\xff\xff\xff\xff.',
+        'frame': b'\x80\x04\x95' + b'\xff' * 7 + b'\x7f.',
+        'string': b'\x80\x02T' + struct.pack('<i', 2**31 - 1) + b'a.',
+        'nested key': b'\x80\x02}' + nested_tuples(60) + b'Ns.',
+        'nested keys': b'\x80\x02}(' + nested_tuples(60) + b'Nu.',
+        'nested set': b'\x80\x04\x8f(' + nested_tuples(60) + b'\x90.',
+        'nested blob': blob(nested_tuples(60)),
+        'nested shape': blob(huge.replace(shape, nested_tuples(60))),
+        'truncated': blob(huge)[:-20],
+        'ndarray itself': blob(b'cnumpy\nndarray\n(' + shapes['large'] + b'tR'),
+        **{f'{name} shape': blob(huge.replace(shape, value)) for name, value in shapes.items()},
+    }
+    # One string of a megabyte as the content of ten thousand arrays.
+    content = string(bytes(2**20))
+    first = array(np.zeros(2**18, 'f4')).replace(content, content + b'q\x01')
+    again = array(np.zeros(2**18, 'f4')).replace(content, b'h\x01')
+    names = (string(b'%d' % i) for i in range(10_000))
+    items = b''.join(name + (again if i else first) for i, name in enumerate(names))
+    files['shared content'] = b'\x80\x02}' + string(b'blobs') + b'}(' + items + b'us.'
+    paths = []
+    for name, data in files.items():
+        paths.append(folder / f'{name}.pkl')
+        paths[-1].write_bytes(data)
+
+    torch.save(dict(a=torch.zeros(3)), folder / 'good.pth')
+    with zipfile.ZipFile(folder / 'good.pth') as good:
+        parts = {info.filename: good.read(info) for info in good.infolist()}
+    parts['good/data/0'] = bytes(2**30)
+    with zipfile.ZipFile(folder / 'zip bomb.pth', 'w', zipfile.ZIP_DEFLATED) as bomb:
+        for name, part in parts.items():
+            bomb.writestr(name, part)
+    return [*paths, folder / 'zip bomb.pth']
+
+
+def test_bombs(tmp_path):
+    """In a process that may not use more memory than its imports and 1 GiB."""
+    paths = bombs(tmp_path)
+    code = """
+import resource, sys
+from r21d_plugin import InputError
+from r21d_plugin.weights import load_from_local
+used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+for path in sys.argv[1:]:
+    try:
+        load_from_local(path)
+    except InputError as error:
+        assert str(error).startswith(path + ': not '), error
+    else:
+        sys.exit(path + ' was loaded')
+    print(path)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code, *map(str, paths)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.splitlines()[:-1] == [str(path) for path in paths]
+
+
+def test_absurd_shapes_are_never_filled(tmp_path):
+    """A tensor of a terabyte that is one number seen again and again."""
+    state_dict = {'backbone.stem.0.weight': torch.zeros(1).expand(10**6, 10**6)}
+    torch.save(dict(state_dict=state_dict), tmp_path / 'a.pth')
+    with pytest.raises(InputError, match=r'a\.pth: weights of another network'):
+        create_model('r3d_18', weights=str(tmp_path / 'a.pth'), base_channels=4)
+
+
+def test_something_else_than_weights(tmp_path):
+    torch.save([torch.zeros(3)], tmp_path / 'list.pth')
+    with pytest.raises(InputError, match=r'list\.pth: holds no weights by name'):
+        load_from_local(str(tmp_path / 'list.pth'))
+    (tmp_path / 'text.pkl').write_bytes(pickle.dumps({'blobs': {'conv1_w': 'text'}}, 2))
+    with pytest.raises(InputError, match=r'text\.pkl: not loaded, .*something else than arrays'):
+        load_from_local(str(tmp_path / 'text.pkl'))
+
+
+def test_arrays_of_any_layout(tmp_path):
+    arrays = {
+        'fortran': np.asfortranarray(np.arange(6, dtype='f4').reshape(2, 3)),
+        'big endian': np.arange(6, dtype='>f4').reshape(3, 2),
+        'double': np.arange(3.0),
+        'scalar': np.array(5, 'i4'),
+    }
+    for protocol in (2, 4):
+        (tmp_path / 'a.pkl').write_bytes(pickle.dumps(arrays, protocol))
+        loaded = load_from_local(str(tmp_path / 'a.pkl'))['state_dict']
+        for name, value in arrays.items():
+            np.testing.assert_array_equal(loaded[name].numpy(), value)
+    write_caffe2({'conv1_w': np.ones((2, 3), 'f4')}, tmp_path / 'b.pkl')
+    loaded = load_from_local(str(tmp_path / 'b.pkl'))['state_dict']['conv1_w']
+    assert torch.equal(loaded, torch.ones(2, 3))

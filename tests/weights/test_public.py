@@ -1,0 +1,153 @@
+"""Named public weights, and how they are downloaded."""
+
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+from mmengine.runner import CheckpointLoader
+
+from r21d_plugin import InputError, PublicWeights, create_model
+from r21d_plugin.evaluation.complexity import measure
+from r21d_plugin.models import zoo
+from r21d_plugin.weights import download
+from r21d_plugin.weights.public import kinetics_400
+
+from .published import save, seed_norms
+
+SMALL = dict(base_channels=4)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    requests: list[str] = []
+
+    def log_message(self, *args):
+        self.requests.append(self.path)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A web server for a folder, and torch.hub's cache in another."""
+    folder = tmp_path / 'web'
+    folder.mkdir()
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(torch.hub, '_hub_dir', None)
+    Quiet.requests = []
+    http = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield folder, f'http://127.0.0.1:{http.server_port}'
+    http.shutdown()
+    http.server_close()
+
+
+@pytest.fixture
+def published(server, monkeypatch):
+    """Weights of ig65m-pytorch's kind on that server, in place of the real ones."""
+    folder, url = server
+    torch.manual_seed(0)
+    path = save(seed_norms(create_model('r2plus1d_34', 359, **SMALL)), folder / 'net.pth')
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    real = PublicWeights.R2PLUS1D_34_IG65M_32F
+    fake = real.value._replace(url=f'{url}/{path.name}', sha256=sha256)
+    monkeypatch.setattr(real, '_value_', fake)
+    return path
+
+
+@pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
+def test_what_they_say_is_consistent(weights):
+    value = weights.value
+    name = weights.name.lower()
+    assert name.startswith(f'{value.network}_{value.source.lower().removesuffix("-pytorch")}')
+    assert name.endswith(f'_{value.clip_len}f')
+    assert ('_flow_' in name) == (value.in_channels == 2)
+    assert len(value.mean) == len(value.std) == value.in_channels
+    assert ('Kinetics-400' in value.training) == (value.classes == 400)
+    assert value.source == 'VMZ' or f'-{value.sha256}.pth' in value.url
+    categories = value.categories
+    assert categories is None or len(categories) == value.classes
+    accuracies = [a for a in (value.clip1, value.video1, value.video5) if a is not None]
+    assert accuracies == sorted(accuracies)
+    measure(value.network, value.clip_len, 112, value.in_channels, value.classes)
+
+
+def test_addresses_are_different():
+    assert len({weights.value.url for weights in PublicWeights}) == len(PublicWeights)
+
+
+def test_categories_of_kinetics():
+    names = kinetics_400()
+    assert len(names) == len(set(names)) == 400
+    assert (names[0], names[-1]) == ('abseiling', 'zumba')
+
+
+@pytest.mark.parametrize('weights', ['ig65m_32f', PublicWeights.R2PLUS1D_34_IG65M_32F])
+def test_named_weights(published, weights):
+    model = create_model('r2plus1d_34', weights=weights, **SMALL)
+    assert model.fc.out_features == 359, 'by the weights'
+    expected = torch.load(published, weights_only=True)['fc.weight']
+    assert torch.equal(model.fc.weight, expected)
+
+
+def test_arguments_of_named_weights(monkeypatch):
+    """R(2+1)D of torchvision has mid channels by block, VMZ's flow network two channels."""
+    built = []
+    monkeypatch.setattr(zoo, 'load_state_dict_of', lambda path: {})
+    monkeypatch.setattr(zoo, 'load_matching', lambda model, *_: built.append(model))
+    create_model('r2plus1d_18', weights='torchvision_kinetics_16f')
+    create_model('r2plus1d_34', weights='vmz_sports1m_kinetics_flow_32f', **SMALL)
+    create_model('r2d_18', weights='vmz_kinetics_16f', **SMALL)
+    assert sum(p.numel() for p in built[0].parameters()) == 31_505_325
+    assert built[1].backbone.in_channels == 2
+    assert built[2].backbone.clip_len == 16
+
+
+def test_downloaded_once(published):
+    for _ in range(2):
+        create_model('r2plus1d_34', weights='ig65m_32f', **SMALL)
+    assert Quiet.requests == ['/net.pth']
+
+
+def test_any_address(server):
+    folder, url = server
+    model = create_model('r3d_18', 5, **SMALL)
+    torch.save(model.state_dict(), folder / 'best-ade.pth')
+    loaded = create_model('r3d_18', 5, weights=f'{url}/best-ade.pth?x=1', **SMALL)
+    assert torch.equal(loaded.fc.weight, model.fc.weight)
+    assert 'fc.weight' in CheckpointLoader.load_checkpoint(f'{url}/best-ade.pth')
+
+
+def test_a_file_of_another_hash_is_not_kept(published):
+    published.write_bytes(published.read_bytes() + b'x')
+    with pytest.raises(InputError, match=r'net\.pth: its SHA-256 begins with \w{8}, where'):
+        create_model('r2plus1d_34', weights='ig65m_32f', **SMALL)
+    assert not list((published.parents[1] / 'cache').rglob('*.*'))
+
+
+def test_a_cached_file_is_checked_too(published):
+    path = download(PublicWeights.R2PLUS1D_34_IG65M_32F.value.url)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match='SHA-256'):
+        create_model('r2plus1d_34', weights='ig65m_32f', **SMALL)
+
+
+def test_without_a_network(server):
+    url = f'{server[1]}/none.pth'
+    with pytest.raises(InputError, match=r'none\.pth: cannot be downloaded \(File not found\): with'):
+        create_model('r3d_18', weights=url)
+    with pytest.raises(InputError, match=r'x\.pth: cannot be downloaded \(.*refused\): .* put it'):
+        create_model('r3d_18', weights='http://127.0.0.1:9/x.pth')
+
+
+def test_unknown_names():
+    with pytest.raises(
+        InputError, match=r"weights 'nope': no such file.* of r3d_18: choose from vm"
+    ):
+        create_model('r3d_18', weights='nope')
+    with pytest.raises(InputError, match=r'of r3d_34: nobody has published any'):
+        create_model('r3d_34', weights='ig65m_32f')
+    with pytest.raises(InputError, match='weights of r2plus1d_34, not r3d_18'):
+        create_model('r3d_18', weights=PublicWeights.R2PLUS1D_34_IG65M_32F)
+    with pytest.raises(InputError, match=r'nope\.pth: no such checkpoint file'):
+        create_model('r3d_18', weights='nope.pth')
