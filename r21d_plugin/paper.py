@@ -287,27 +287,8 @@ BENCHMARKS = {
 }
 """The four benchmarks, by name."""
 
-RELEASED = {
-    'r2plus1d_18': (8, 53.2, 65.3, 85.2),
-    'r3d_18': (8, 49.8, 62.3, 83.4),
-    'r2d_18': (8, 47.0, 60.0, 81.2),
-    'fr2d_18': (8, 48.5, 60.0, 81.8),
-    'mc3_18': (8, 51.1, 63.3, 84.2),
-    'rmc3_18': (8, 50.2, 62.8, 83.7),
-    'r2plus1d_34': (32, 60.6, 72.4, 90.6),
-}
-"""What the authors state for the weights that they released, trained from scratch on Kinetics-400:
-frames, clip@1, video@1, video@5."""
-
-_CAFFE2 = "the authors' Caffe2 pickle, RGB, 8 and 16 frames"
-_TORCHVISION = 'torchvision, 16 frames at 15 frames a second, batch norm of epsilon 1e-5'
-PUBLIC_WEIGHTS = {
-    **{(f'{name}_18', 'Kinetics-400'): _CAFFE2 for name in ('r2d', 'fr2d', 'mc2', 'mc4', 'mc5')},
-    **{(f'rmc{x}_18', 'Kinetics-400'): _CAFFE2 for x in range(2, 6)},
-    ('r3d_18', 'Kinetics-400'): f'{_CAFFE2}; {_TORCHVISION}',
-    ('mc3_18', 'Kinetics-400'): f'{_CAFFE2}; {_TORCHVISION}',
-    ('r2plus1d_18', 'Kinetics-400'): f"{_CAFFE2}; {_TORCHVISION}, `midplanes='block'`",
-    ('r2plus1d_34', 'Kinetics-400'): "the authors' Caffe2 pickles, RGB and flow; ig65m-pytorch, "
-    'pretrained on IG-65M, 8 and 32 frames',
-}
-"""Where others publish weights; this project cannot load all of these forms yet."""
+GPU_HOURS = [
+    (next(row for row in TABLES[1].rows if row.name == name), 64 * hours)
+    for name, hours in (('8, tested on 8', 11.8), ('32, on 32', 59.8))
+]
+"""Rows of Table 3, and the hours of all 64 GPUs that it gives for their training."""

@@ -68,7 +68,7 @@ def shell(*command: object, cwd: Path, **env: str) -> str:
 NAME = re.compile(
     r'(?P<network>\w+?_(?P<depth>\d\d))(_(?P<stream>flow|twostream))?'
     r'_(?P<dataset>kinetics|sports1m|ucf101|hmdb51|motion)(_(?P<frames>\d+)f)?'
-    r'(_from_(?P<source>sports1m|kinetics|8f))?'
+    r'(_from_(?P<source>sports1m|kinetics|ig65m|8f)|_(?P<weights>torchvision))?'
 )
 CLASSES = dict(kinetics=400, sports1m=487, ucf101=101, hmdb51=51, motion=10)
 

@@ -6,17 +6,24 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from support import CLASSES, ROOT, parse_config_name, write_video
 
-from r21d_plugin import list_models
+from r21d_plugin import PublicWeights, list_models
 from r21d_plugin.models.zoo import NETWORKS
 from r21d_plugin.weights import STREAMS
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-TEST_CLIPS = dict.fromkeys(CLASSES, 10) | dict(sports1m=100)
+
 CHANNELS = {None: dict(imgs=3), 'flow': dict(imgs=2), 'twostream': dict(imgs=3, flow=2)}
 """Inputs of each kind of config, and their channels."""
 
 
-def test_rows_of_the_tables():
+def clips_of_a_test(path) -> int:
+    """Clips of a test: the paper's, or torchvision's for its weights."""
+    if path.stem.endswith('_torchvision'):
+        return 5
+    return 100 if '_sports1m' in path.stem.partition('_from_')[0] else 10
+
+
+def test_rows_of_the_tables_and_public_weights():
     names = {path.stem for path in CONFIGS}
     table_2 = [f'{name}_kinetics' for name in list_models() if name.endswith('18')]
     expected = {f'{name}{suffix}' for name in table_2 for suffix in ('', '_16f')}
@@ -24,6 +31,8 @@ def test_rows_of_the_tables():
     expected |= figure_5 | {'r2plus1d_18_kinetics_32f_from_8f', 'r3d_34_kinetics'}
     expected |= {'r3d_34_sports1m_8f', 'r2plus1d_18_motion', 'fr2d_18_motion'}
     expected |= {f'r2plus1d_18_{stream}_motion' for stream in ('flow', 'twostream')}
+    expected |= {f'{name}_18_kinetics_16f_torchvision' for name in ('r3d', 'mc3', 'r2plus1d')}
+    expected |= {f'r2plus1d_34_kinetics{frames}_from_ig65m' for frames in ('', '_8f')}
     for stream in ('', '_flow', '_twostream'):
         tables = ['sports1m_8f', 'sports1m', 'kinetics', 'kinetics_from_sports1m']
         for source in ('sports1m', 'kinetics'):
@@ -53,7 +62,7 @@ def test_config_builds_what_its_name_says(path):
         assert model.cls_head.in_channels == backbone.feat_dim
         assert getattr(backbone, 'clip_len', frames) == frames
 
-    for split, clips in (('train', 1), ('val', 1), ('test', TEST_CLIPS[dataset])):
+    for split, clips in (('train', 1), ('val', 1), ('test', clips_of_a_test(path))):
         data = cfg[f'{split}_dataloader'].dataset
         assert data.pipeline == cfg[f'{split}_pipeline']
         sample = data.pipeline[1]
@@ -69,7 +78,7 @@ def test_pipelines_give_what_the_network_takes(path, tmp_path):
     cfg = Config.fromfile(path)
     filename = write_video(tmp_path / 'a.mp4', frames=frames + 3)
     preprocess = MODELS.build(cfg.model.data_preprocessor)
-    for split, clips in (('train', 1), ('test', TEST_CLIPS[dataset])):
+    for split, clips in (('train', 1), ('test', clips_of_a_test(path))):
         video = dict(filename=str(filename), start_index=0, modality='RGB', label=0)
         packed = pseudo_collate([Compose(cfg[f'{split}_pipeline'])(video)])
         inputs = preprocess(packed, False)['inputs']
@@ -116,7 +125,7 @@ RECIPES = dict(
 
 @pytest.mark.parametrize('path', FINETUNED, ids=lambda p: p.stem)
 def test_recipe_of_finetuning(path):
-    network, stream, dataset, _, source = parse_config_name(path.stem)
+    network, stream, dataset, frames, source = parse_config_name(path.stem)
     cfg = Config.fromfile(path)
     lr, decay, batch, epoch_size, epochs, milestones = RECIPES[dataset]
     if source == '8f':
@@ -130,6 +139,10 @@ def test_recipe_of_finetuning(path):
     assert (steps.milestones, steps.gamma) == (milestones, 0.1)
     assert_clips_of_the_paper(cfg)
 
+    if source == 'ig65m':
+        weights = PublicWeights[f'R2PLUS1D_34_IG65M_{frames}F']
+        assert cfg.load_from == weights.value.url
+        return
     # It begins where the config of its pretraining ends.
     pretraining = network + (f'_{stream}' if stream else '')
     pretraining += '_kinetics' if source == '8f' else f'_{source}'

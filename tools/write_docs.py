@@ -10,7 +10,7 @@ import sys
 import time
 from functools import cache
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from tabulate import tabulate
 if TYPE_CHECKING:
     from r21d_plugin.evaluation.complexity import Complexity
     from r21d_plugin.paper import Row, Table
+    from r21d_plugin.weights import Published
 
 ROOT = Path(__file__).parents[1]
 CARDS = ROOT / 'model_cards'
@@ -28,7 +29,7 @@ CARD_INDEX = """\
 
 One card per network and benchmark of the paper, in the structure of Mitchell et al., [*Model Cards
 for Model Reporting*](https://arxiv.org/abs/1810.03993), written by `tools/write_docs.py`. This
-project publishes no weights yet.
+project publishes no weights of its own; those of others: [docs/weights.md](../docs/weights.md).
 
 | network | benchmark | card |
 |---|---|---|
@@ -55,10 +56,34 @@ checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or 
   has been run here, so the column of what was reproduced here is empty. What was run is in the
   README.
 - **Cost** is that of training, in 10^18 multiply-adds: the clips of the recipe times three times
-  those of a forward pass. Hours on a GPU have not been measured here, as there was none:
-  `python tools/benchmark/training.py configs/CONFIG.py` measures them on yours. The paper gives,
-  for 64 GPUs of its time, 11.8 hours for R(2+1)D-18 with 8 frames and 59.8 with 32 (Table 3): 270
-  and 340 GPU-hours per unit of cost.
+  those of a forward pass.
+- **GPU-hours** are what that would take on the GPUs of the paper, at the throughput that it
+  publishes: 64 of them trained R(2+1)D-18 in 11.8 hours with 8 frames and in 59.8 with 32 (Table
+  3), 270 and 340 GPU-hours per unit of cost, the mean of which is taken. No GPU was available here:
+  for the hours of yours, `python tools/benchmark/training.py configs/CONFIG.py` measures its clips
+  per second.
+"""
+
+WEIGHTS_INTRODUCTION = """\
+# Public weights
+
+Weights that others have published for these networks. All of them load as they are, by the name
+given here, by address or as a file:
+
+```python
+from r21d_plugin import create_model
+
+model = create_model('r2plus1d_34', weights='ig65m_kinetics_32f')
+```
+
+or, with `mim download r21d_plugin --config CONFIG --dest .`, in `mim test r21d_plugin
+configs/CONFIG.py --checkpoint FILE`. Downloads are kept in torch.hub's cache. Where a hash is
+published (torchvision and ig65m-pytorch), the file is held against it; VMZ publishes none.
+
+Accuracies are those that their publishers state, in per cent, on Kinetics-400; the weights
+themselves were out of reach here, so none has been measured. This page is written by
+`tools/write_docs.py` from `r21d_plugin.PublicWeights`, whose members also carry mean, standard
+deviation and, for Kinetics-400, the names of the classes.
 """
 
 
@@ -78,7 +103,7 @@ def complexity(network: str, frames: int, channels: int, classes: int) -> 'Compl
     return measure(network, frames, 112, channels, classes)
 
 
-def cost(row: 'Row') -> str:
+def cost(row: 'Row') -> float:
     """Multiply-adds of training, in 10^18."""
     from mmengine.config import Config
 
@@ -88,7 +113,19 @@ def cost(row: 'Row') -> str:
         complexity(row.network, row.frames, channels, cfg.num_classes).gflops
         for channels in {'RGB': [3], 'flow': [2], 'two-stream': [3, 2]}[row.stream]
     )
-    return f'{3 * clips * forward / 1e9:.1f}'
+    return 3 * clips * forward / 1e9
+
+
+def hours(multiply_adds: float) -> float:
+    """GPU-hours of training at the throughput that the paper publishes, to two digits.
+
+    Args:
+        multiply_adds (float): Cost of training, in 10^18.
+    """
+    from r21d_plugin.paper import GPU_HOURS
+
+    rates = [spent / cost(row) for row, spent in GPU_HOURS]
+    return float(f'{multiply_adds * mean(rates):.2g}')
 
 
 def percent(value: float | None) -> str:
@@ -106,7 +143,7 @@ def paper_page() -> str:
     from r21d_plugin.paper import TABLES
 
     parts = [INTRODUCTION]
-    header = ['row', 'config', 'network', 'frames', 'input', 'clip@1', 'video@1', 'video@5', 'cost']
+    header = ['row', 'config', 'network', 'frames', 'input', 'clip@1', 'video@1', 'video@5']
     for table in TABLES:
         rows = [
             [
@@ -116,13 +153,13 @@ def paper_page() -> str:
                 row.frames,
                 row.stream,
                 *map(percent, (row.clip1, row.video1, row.video5)),
-                cost(row) if row.trained else '',
+                *((f'{cost(row):.1f}', f'{hours(cost(row)):,.0f}') if row.trained else ('', '')),
                 '',
                 row.remark,
             ]
             for row in table.rows
         ]
-        text = as_table(rows, [*header, 'here', 'remark'])
+        text = as_table(rows, [*header, 'cost', 'GPU-hours', 'here', 'remark'])
         parts.append(f'## {table.title}\n\n{table.dataset}; {table.test}.\n\n{text}\n')
     return '\n'.join(parts)
 
@@ -169,7 +206,7 @@ def card_names() -> dict[tuple[str, str], list[tuple['Table', 'Row']]]:
 
 def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> str:
     """The model card of a network on a benchmark."""
-    from r21d_plugin.paper import BENCHMARKS, PUBLIC_WEIGHTS, RELEASED
+    from r21d_plugin.paper import BENCHMARKS
 
     benchmark = BENCHMARKS[dataset]
     costs = []
@@ -191,7 +228,7 @@ def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> st
         if (row.clip1, row.video1) != (None, None)
     ]
     header = ['paper', 'row', 'frames', 'input', 'clip@1', 'video@1', 'video@5']
-    released = RELEASED.get(network) if dataset == 'Kinetics-400' else None
+    public = published(network, dataset)
     return Template((CARDS / 'template.md').read_text()).substitute(
         network=network,
         dataset=dataset,
@@ -204,41 +241,95 @@ def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> st
         machine=speed['machine'],
         torch=speed['torch'],
         results=as_table(rows, header) if rows else 'none but the curves of its figures.',
-        released=(
-            'not published for this network and benchmark'
-            if released is None
-            else '{} frames, RGB: {} / {} / {}'.format(*released)
-        ),
-        weights=PUBLIC_WEIGHTS.get((network, dataset), 'none that we know of'),
+        weights=', '.join(f'`{name}`' for name in public) or 'none that we know of',
+        released=weights_table(public) if public else 'None that we know of.',
     )
 
 
-def metafile() -> str:
-    """The index that ``mim search`` reads, a model for each config of the paper.
+def published(network: str, dataset: str) -> dict[str, 'Published']:
+    """Public weights of a network on a benchmark, by the name that create_model takes."""
+    from r21d_plugin.weights.public import public_names
 
-    None has weights: mim 0.3.9 breaks off a download where some models of an
-    index have them and others do not.
+    return {
+        name: weights
+        for name, weights in public_names(network).items()
+        if weights.training.split(', ')[-1] == dataset
+    }
+
+
+def weights_table(public: dict[str, 'Published']) -> str:
+    """What is published of weights, by name."""
+    rows = [
+        [
+            f'`{name}`',
+            f'[{weights.source}]({weights.url.partition("#")[0]})',
+            weights.training,
+            weights.clip_len,
+            'RGB' if weights.in_channels == 3 else 'flow',
+            f'{weights.fps:g}',
+            weights.classes,
+            *map(percent, (weights.clip1, weights.video1, weights.video5)),
+            weights.test if weights.video1 else '',
+            f'[{weights.config}](../configs/{weights.config}.py)' if weights.config else '',
+        ]
+        for name, weights in public.items()
+    ]
+    header = ['name', 'source', 'trained on', 'frames', 'input', 'fps', 'classes']
+    return as_table(rows, [*header, 'clip@1', 'video@1', 'video@5', 'measured with', 'config'])
+
+
+def weights_page() -> str:
+    """The page of public weights."""
+    from r21d_plugin.models.zoo import NETWORKS
+    from r21d_plugin.weights.public import public_names
+
+    parts = [WEIGHTS_INTRODUCTION]
+    for network in NETWORKS:
+        if public := public_names(network):
+            parts.append(f'## {network}\n\n{weights_table(public)}\n')
+    return '\n'.join(parts)
+
+
+def metafile() -> str:
+    """The index of ``mim search`` and ``mim download``: a model for each config with weights.
+
+    mim 0.3.9 breaks off where it is to download a model of the index that has
+    none, so the other rows of the paper are in docs/paper.md alone.
     """
     import yaml
 
-    from r21d_plugin.paper import TABLES
+    from r21d_plugin.weights import PublicWeights
 
     models: dict[str, dict] = {}
-    for table in TABLES:
-        for row in table.rows:
-            model: dict = {
-                'Name': row.config,
+    for weights in (member.value for member in PublicWeights):
+        if weights.config is not None:
+            models[weights.config] = {
+                'Name': weights.config,
                 'In Collection': 'r(2+1)d',
-                'Config': f'configs/{row.config}.py',
-                'Metadata': {'Network': row.network, 'Frames': row.frames, 'Input': row.stream},
+                'Config': f'configs/{weights.config}.py',
+                'Metadata': {
+                    'Network': weights.network,
+                    'Frames': weights.clip_len,
+                    'Input': 'RGB' if weights.in_channels == 3 else 'flow',
+                    'Training Data': weights.training,
+                },
+                'Results': [
+                    {
+                        'Task': 'Action Recognition',
+                        'Dataset': 'Kinetics-400',
+                        'Metrics': {
+                            f'{metric} (published)': value
+                            for metric, value in (
+                                ('clip@1', weights.clip1),
+                                ('video@1', weights.video1),
+                                ('video@5', weights.video5),
+                            )
+                            if value is not None
+                        },
+                    }
+                ],
+                'Weights': weights.url,
             }
-            model = models.setdefault(row.config, model)
-            accuracies = {'clip@1': row.clip1, 'video@1': row.video1, 'video@5': row.video5}
-            published = {f'{k} (published)': v for k, v in accuracies.items() if v is not None}
-            if published and row.trained:
-                dataset = table.dataset.partition(',')[0]
-                new = {'Task': 'Action Recognition', 'Dataset': dataset, 'Metrics': {}}
-                model.setdefault('Results', [new])[0]['Metrics'].update(published)
     collection = {
         'Name': 'r(2+1)d',
         'README': 'README.md',
@@ -252,6 +343,7 @@ def pages() -> dict[Path, str]:
     """All pages, by file."""
     written = {
         ROOT / 'docs/paper.md': paper_page(),
+        ROOT / 'docs/weights.md': weights_page(),
         ROOT / 'configs/metafile.yml': metafile(),
     }
     index = []

@@ -50,7 +50,8 @@ class MultiClipTesting(BaseRecognizer):
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
     """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does.
 
-    Its ``init_cfg`` and ``load_from`` take weights of any public form.
+    Whatever loads a checkpoint into it, MMAction2's ``init_recognizer`` for one,
+    can be given weights of any public form.
 
     Args:
         **kwargs: Arguments of MMAction2's Recognizer3D.

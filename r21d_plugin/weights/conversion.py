@@ -76,19 +76,20 @@ def convert(source: str, path: Path, form: str) -> Conversion:
     given = recognise(load_state_dict_of(source), source)
     if given is None or 'fc.weight' not in given.tensors:
         raise InputError(f'{source}: no weights of a single network with its classifier')
-    weights = given._replace(eps=EPS if given.eps is None else given.eps)
+    given_eps = EPS if given.eps is None else given.eps
+    weights = given._replace(eps=given_eps)
     converted, eps = FORMS[form](weights)
     save_checkpoint(converted, path)
     written = recognise(load_state_dict_of(str(path)), str(path))
     assert written is not None, 'what was written is of a known form'
-    back = with_eps(written._replace(eps=eps), weights.eps)
+    back = with_eps(written._replace(eps=eps), given_eps)
     return Conversion(
         given.form,
         in_words(network_of(given.tensors, source)),
         len(back),
         sum(v.numel() for k, v in back.items() if k.endswith(('weight', 'bias'))),
         eps,
-        weights.eps - eps,
+        given_eps - eps,
         max(largest_difference(back[key], value) for key, value in weights.tensors.items()),
     )
 

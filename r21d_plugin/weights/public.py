@@ -35,6 +35,8 @@ class Published(NamedTuple):
         video5 (float, optional): video@5.
         test (str): What these were measured with.
         in_channels (int): Channels of a frame: 3 for RGB, 2 for flow.
+        config (str, optional): Name of the config that tests them, without
+            ``.py``. None: the dataset is not public.
     """
 
     network: str
@@ -51,6 +53,7 @@ class Published(NamedTuple):
     video5: float | None = None
     test: str = '10 clips of a video of Kinetics-400'
     in_channels: int = 3
+    config: str | None = None
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -94,14 +97,20 @@ def vmz(network: str, link: str, clip_len: int, *accuracy: float, **more: Any) -
         clip1=clip1,
         video1=video1,
         video5=video5,
-        **dict(training='Kinetics-400') | more,
+        **dict(training='Kinetics-400', config=f'{network}_kinetics') | more,
     )
 
 
 def vmz_18(family: str, link: str, clip_len: int, *accuracy: float) -> Published:
     """Weights of an 18-layer network of the authors' release, which Table 2 is about."""
     name = dict(fr2d='r2df', r2plus1d='r2.5d').get(family, family)
-    return vmz(f'{family}_18', f'{link}/{name}_d18_l{clip_len}.pkl', clip_len, *accuracy)
+    return vmz(
+        f'{family}_18',
+        f'{link}/{name}_d18_l{clip_len}.pkl',
+        clip_len,
+        *accuracy,
+        config=f'{family}_18_kinetics{"" if clip_len == 8 else f"_{clip_len}f"}',
+    )
 
 
 def torchvision(network: str, sha256: str, video1: float, video5: float) -> Published:
@@ -119,6 +128,7 @@ def torchvision(network: str, sha256: str, video1: float, video5: float) -> Publ
         video1=video1,
         video5=video5,
         test='5 clips of a video of Kinetics-400',
+        config=f'{network}_kinetics_16f_torchvision',
     )
 
 
@@ -136,6 +146,9 @@ def ig65m(file: str, training: str, classes: int, clip_len: int, *accuracy: floa
         sha256=file.removesuffix('.pth').rpartition('-')[2],
         video1=video1,
         video5=video5,
+        config=f'r2plus1d_34_kinetics{"_8f" if clip_len == 8 else ""}_from_ig65m'
+        if accuracy
+        else None,
     )
 
 
@@ -180,6 +193,7 @@ class PublicWeights(Enum):
         32,
         *(63.9, 74.2, 92.1),
         **_SPORTS,
+        config='r2plus1d_34_kinetics_from_sports1m',
     )
     R2PLUS1D_34_VMZ_SPORTS1M_KINETICS_FLOW_32F = vmz(
         'r2plus1d_34',
@@ -188,6 +202,7 @@ class PublicWeights(Enum):
         *(55.9, 68.2, 88.0),
         **_SPORTS,
         in_channels=2,
+        config='r2plus1d_34_flow_kinetics_from_sports1m',
     )
 
     R3D_18_TORCHVISION_KINETICS_16F = torchvision('r3d_18', 'b3b3357e', 63.2, 83.479)

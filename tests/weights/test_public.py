@@ -134,7 +134,9 @@ def test_a_cached_file_is_checked_too(published):
 
 def test_without_a_network(server):
     url = f'{server[1]}/none.pth'
-    with pytest.raises(InputError, match=r'none\.pth: cannot be downloaded \(File not found\): with'):
+    with pytest.raises(
+        InputError, match=r'none\.pth: cannot be downloaded \(File not found\): with'
+    ):
         create_model('r3d_18', weights=url)
     with pytest.raises(InputError, match=r'x\.pth: cannot be downloaded \(.*refused\): .* put it'):
         create_model('r3d_18', weights='http://127.0.0.1:9/x.pth')
