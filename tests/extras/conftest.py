@@ -1,0 +1,12 @@
+"""What the tests of optional dependencies need, in this process and those it starts."""
+
+import os
+import runpy
+from pathlib import Path
+
+STARTUP = Path(__file__).parent / 'startup'
+
+runpy.run_path(str(STARTUP / 'sitecustomize.py'))
+os.environ['PYTHONPATH'] = os.pathsep.join(
+    filter(None, [str(STARTUP), os.environ.get('PYTHONPATH')])
+)

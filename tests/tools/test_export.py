@@ -1,0 +1,333 @@
+"""Exported files against the networks that they were made from."""
+
+import json
+import logging
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import MODELS
+from support import ROOT, TINY, shell
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from r21d_plugin.engine import export
+from r21d_plugin.engine.inference import load_recognizer
+from r21d_plugin.engine.launch import load_config
+
+TOOL = 'export.py'
+RGB, FLOW, BOTH = (f'r2plus1d_18_{kind}motion' for kind in ('', 'flow_', 'twostream_'))
+STATISTICS = dict(
+    imgs=([110.201, 100.64, 95.9966], [58.1489, 56.4701, 55.3324]),
+    flow=([0.0046635, 0.0046261], [0.972347, 0.755146]),
+)
+STREAMS = {FLOW: ['flow'], BOTH: ['imgs', 'flow']}
+NARROW = {key: value for key, value in TINY.items() if key.startswith('model.')}
+R3D = 'r21d_plugin.R3D'  # half as many layers to trace as R(2+1)D
+SHALLOW = {'model.backbone.type': R3D, 'model.backbone.with_cp': True}
+SHALLOW_BOTH = {'model.backbone.rgb.type': R3D, 'model.backbone.flow.type': R3D}
+FORMATS = pytest.mark.parametrize('suffix', ['.onnx', '.pt2'])
+
+
+def config(name):
+    return ROOT / f'configs/{name}.py'
+
+
+def options(changes):
+    return ['--cfg-options', *(f'{key}={value}' for key, value in changes.items())]
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Write a checkpoint of a config's network whose scores vary, as if it were trained."""
+
+    def write(name, changes, clip_len=8):
+        torch.manual_seed(0)
+        model = MODELS.build(load_config(str(config(name)), changes).model)
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, std=0.3)
+                module.momentum = 1.0
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.1)
+        names = STREAMS.get(name, ['imgs'])
+        with torch.no_grad():
+            model.backbone(*(normalised(clips(4, s, clip_len=clip_len), s) for s in names))
+        path = tmp_path / f'{name}.pth'
+        torch.save(dict(state_dict=model.state_dict()), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def exported(tool, checkpoint, tmp_path):
+    """Export the network of a config; return the file and the recognizer."""
+
+    def run(name, suffix, *args, changes):
+        weights = checkpoint(name, changes)
+        out = tmp_path / f'out/network{suffix}'
+        tool(TOOL, config(name), weights, out, *args, *options(changes))
+        assert [path.name for path in out.parent.iterdir()] == [out.name]
+        assert str(ROOT).encode() not in out.read_bytes()
+        cfg = load_config(str(config(name)), changes)
+        return out, load_recognizer(cfg, str(weights), torch.device('cpu'))
+
+    return run
+
+
+def load(path):
+    """Metadata of a file, and the function in it from named inputs to scores."""
+    if path.suffix == '.onnx':
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+        meta = session.get_modelmeta().custom_metadata_map
+        meta |= {key: json.loads(meta[key]) for key in meta.keys() - {'config', 'r21d_plugin'}}
+        declared = {value.name: value.shape for value in session.get_inputs()}
+        assert declared == {name: value['shape'] for name, value in meta['inputs'].items()}
+        assert [(x.name, x.shape) for x in session.get_outputs()] == [
+            ('scores', ['batch', meta['num_classes']])
+        ]
+
+        def run(**clips):
+            (scores,) = session.run(None, {name: x.numpy() for name, x in clips.items()})
+            return torch.from_numpy(scores)
+    else:
+        extra = {'metadata.json': ''}
+        network = torch.export.load(path, extra_files=extra).module()
+        meta = json.loads(extra['metadata.json'])
+
+        def run(**clips):
+            return network(*(clips[name] for name in meta['inputs']))
+
+    return meta, run
+
+
+def clips(batch, name='imgs', number=None, clip_len=8, size=48):
+    """Clips of a stream as they are before normalisation, each of another contrast."""
+    lead = [batch] if number is None else [batch, number]
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.rand(*lead, len(STATISTICS[name][0]), clip_len, size, size, generator=generator)
+    contrast = torch.rand(*lead, 1, 1, 1, 1, generator=generator)
+    return contrast * (noise * 255 if name == 'imgs' else (noise - 0.5) * 4)
+
+
+def normalised(x, name='imgs'):
+    mean, std = (torch.tensor(value)[:, None, None, None] for value in STATISTICS[name])
+    return (x - mean) / std
+
+
+def softmax(recognizer, x, name='imgs'):
+    """Scores of clips, N x C x T x H x W, by the parts of the recognizer."""
+    with torch.no_grad():
+        return recognizer.cls_head(recognizer.backbone(normalised(x, name))).softmax(1)
+
+
+def assert_scores(actual, expected):
+    assert len(expected) == 1 or expected.std(0).max() > 1e-3, 'the videos differ'
+    assert not actual.requires_grad
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
+
+
+@FORMATS
+def test_single_clips(exported, suffix, capfd, caplog, recwarn):
+    out, recognizer = exported(RGB, suffix, changes={'model.backbone.base_channels': 8})
+    printed = capfd.readouterr()
+    assert printed.err == ''
+    assert [record.name for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert [str(warning.message) for warning in recwarn] == []
+    lines = printed.out.splitlines()
+    assert lines[0] == f'{out}: {out.stat().st_size / 1e6:.1f} MB'
+    assert lines[1:3] == [
+        'input imgs: batch x 3 x 8 x 48 x 48 float32, RGB, 0 to 255',
+        'output scores: batch x 10 float32, softmax',
+    ]
+    assert lines[3].startswith("largest difference from the recognizer's scores: ")
+    assert len(lines) == 4
+
+    meta, run = load(out)
+    mean, std = STATISTICS['imgs']
+    imgs = dict(shape=['batch', 3, 8, 48, 48], content='RGB, 0 to 255', mean=mean, std=std)
+    assert meta['inputs'] == dict(imgs=imgs)
+    assert meta['config'] == RGB
+    assert (meta['clip_len'], meta['num_clips'], meta['num_classes']) == (8, 1, 10)
+    for batch in (1, 5):
+        x = clips(batch)
+        assert_scores(run(imgs=x), softmax(recognizer, x))
+
+
+@FORMATS
+def test_mean_over_clips(exported, suffix, capfd):
+    out, recognizer = exported(RGB, suffix, '--clips', 10, changes=SHALLOW)
+    assert 'softmax, mean over 10 clips' in capfd.readouterr().out
+    meta, run = load(out)
+    assert meta['num_clips'] == 10
+    assert meta['inputs']['imgs']['shape'] == ['batch', 10, 3, 8, 48, 48]
+    for batch in (1, 4):
+        x = clips(batch, number=10)
+        scores = softmax(recognizer, x.flatten(0, 1)).reshape(batch, 10, -1)
+        assert_scores(run(imgs=x), scores.mean(1))
+        assert (scores[:, 0] - scores.mean(1)).abs().max() > 1e-3, 'one clip is not the mean'
+    assert out.stat().st_size < x[:2].nbytes, 'the clips that it was traced with are left out'
+    with pytest.raises(Exception, match='10'):
+        run(imgs=x[:, :9])
+
+
+def test_flow(exported):
+    out, recognizer = exported(FLOW, '.onnx', changes=SHALLOW)
+    meta, run = load(out)
+    mean, std = STATISTICS['flow']
+    shape = ['batch', 2, 8, 48, 48]
+    flow = dict(shape=shape, content='optical flow in pixels', mean=mean, std=std)
+    assert meta['inputs'] == dict(flow=flow)
+    x = clips(4, 'flow')
+    assert_scores(run(flow=x), softmax(recognizer, x, 'flow'))
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'number'), [('.onnx', 2), ('.pt2', None)], ids=['onnx, 2 clips', 'pt2']
+)
+def test_two_streams(exported, suffix, number):
+    fusion = {'model.cls_head.fusion': 'weighted', 'model.cls_head.weights': [0.6, 0.4]}
+    averaging = ['--clips', number] if number else []
+    out, recognizer = exported(BOTH, suffix, *averaging, changes=SHALLOW_BOTH | fusion)
+    meta, run = load(out)
+    assert list(meta['inputs']) == ['imgs', 'flow']
+    inputs = {name: clips(4, name, number) for name in ('imgs', 'flow')}
+    views = {name: normalised(x, name) for name, x in inputs.items()}
+    if number:
+        views = {name: x.flatten(0, 1) for name, x in views.items()}
+    with torch.no_grad():
+        rgb, flow = recognizer.cls_head(recognizer.backbone(**views)).softmax(-1).unbind(1)
+    expected = (0.6 * rgb + 0.4 * flow).reshape(4, number or 1, -1).mean(1)
+    assert_scores(run(**inputs), expected)
+
+
+@pytest.mark.parametrize(
+    ('name', 'suffix'), [('r2d_18', '.onnx'), ('mc3_18', '.pt2'), ('rmc3_18', '.pt2')]
+)
+def test_other_networks(exported, name, suffix):
+    out, recognizer = exported(f'{name}_kinetics', suffix, changes=NARROW)
+    meta, run = load(out)
+    assert meta['inputs']['imgs']['shape'] == ['batch', 3, 8, 112, 112]
+    x = clips(2, size=112)
+    assert_scores(run(imgs=x), softmax(recognizer, x))
+
+
+def test_program_runs_without_this_package(exported, tmp_path):
+    out, recognizer = exported(RGB, '.pt2', changes=SHALLOW)
+    x = clips(3)
+    torch.save(x, tmp_path / 'clips.pth')
+    script = (
+        'import sys, torch\n'
+        f'network = torch.export.load({str(out)!r}).module()\n'
+        'torch.save(network(torch.load("clips.pth")), "scores.pth")\n'
+        'print("r21d_plugin" in sys.modules, "mmengine" in sys.modules)\n'
+    )
+    assert shell(sys.executable, '-c', script, cwd=tmp_path).split()[-2:] == ['False', 'False']
+    assert_scores(torch.load(tmp_path / 'scores.pth'), softmax(recognizer, x))
+
+
+@pytest.fixture
+def weights(checkpoint):
+    return checkpoint(RGB, SHALLOW)
+
+
+@pytest.fixture
+def refused(fails, weights, tmp_path):
+    """Export in vain, with an earlier file in place; return the message."""
+
+    def run(suffix, *args, changes=SHALLOW):
+        out = tmp_path / f'out/network{suffix}'
+        out.parent.mkdir()
+        out.write_text('earlier')
+        message = fails(TOOL, config(RGB), weights, out, *args, *options(changes))
+        assert [path.name for path in out.parent.iterdir()] == [out.name]
+        assert out.read_text() == 'earlier'
+        return message
+
+    return run
+
+
+def without_normalisation(recognizer, x):
+    return recognizer.cls_head(recognizer.backbone(x.flatten(0, 1))).softmax(1)
+
+
+def mean_of_logits(recognizer, x):
+    logits = recognizer.cls_head(recognizer.backbone(normalised(x).flatten(0, 1)))
+    return logits.unflatten(0, (-1, 3)).mean(1).softmax(1).repeat_interleave(3, 0)
+
+
+def no_number(recognizer, x):
+    return softmax(recognizer, x.flatten(0, 1)) * float('nan')
+
+
+@pytest.mark.parametrize('clip_scores', [without_normalisation, mean_of_logits, no_number])
+def test_wrong_program_is_not_kept(refused, monkeypatch, clip_scores):
+    def forward(self, *streams):
+        return clip_scores(self.recognizer, *streams).unflatten(0, (-1, 3)).mean(1)
+
+    monkeypatch.setattr(export.ClipScores, 'forward', forward)
+    message = refused('.pt2', '--clips', 3)
+    assert "not written: its scores differ from the recognizer's by up to" in message
+
+
+def test_wrong_onnx_is_not_kept(refused, monkeypatch):
+    import onnx
+
+    form = export.FORMATS['.onnx']
+
+    def pack(program, metadata):
+        model = onnx.load_from_string(form.pack(program, metadata))
+        (bias,) = (x for x in model.graph.initializer if x.name.endswith('fc_cls.bias'))
+        values = onnx.numpy_helper.to_array(bias) + np.float32([0.01] + [0] * 9)
+        bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+        return model.SerializeToString()
+
+    monkeypatch.setitem(export.FORMATS, '.onnx', form._replace(pack=pack))
+    assert "not written: its scores differ from the recognizer's" in refused('.onnx')
+
+
+@pytest.mark.parametrize('package', ['onnx', 'onnxscript', 'onnxruntime'])
+def test_missing_package(refused, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    message = refused('.onnx')
+    assert f"ONNX needs {package}: pip install 'r21d_plugin[export]'" in message
+
+
+@pytest.mark.parametrize(
+    ('args', 'changes', 'message'),
+    [
+        (['--clips', 0], {}, '0 clips of a video: there has to be at least 1'),
+        ([], {'model.cls_head.average_clips': 'score'}, "cls_head.average_clips='score'"),
+        ([], {'test_dataloader.dataset.pipeline.0.type': 'DecordInit'}, 'no DecordClipInit'),
+        ([], {'model.backbone.depth': 34}, 'weights of another network'),
+    ],
+    ids=['no clips', 'no softmax', 'other pipeline', 'other network'],
+)
+def test_wrong_input(refused, args, changes, message):
+    assert message in refused('.pt2', *args, changes=SHALLOW | changes)
+
+
+def test_r2d_of_another_clip_length(fails, checkpoint, tmp_path):
+    changes = NARROW | {'model.backbone.clip_len': 16}
+    weights = checkpoint('r2d_18_kinetics', changes, clip_len=16)
+    args = (config('r2d_18_kinetics'), weights, tmp_path / 'network.pt2', *options(changes))
+    assert 'R2D was built for clips of 16 frames and got 8' in fails(TOOL, *args)
+
+
+def test_wrong_path(fails, weights, tmp_path):
+    for name in ('network.pth', 'network', '.onnx'):
+        message = fails(TOOL, config(RGB), weights, tmp_path / name, *options(SHALLOW))
+        assert f'{name}: end the name in .onnx (ONNX) or .pt2 (torch.export)' in message
+    out = tmp_path / 'network.pt2'
+    assert 'nope.pth: no such checkpoint' in fails(TOOL, config(RGB), tmp_path / 'nope.pth', out)
+    assert 'nope.py: no such config' in fails(TOOL, tmp_path / 'nope.py', weights, out)
+    out.mkdir()
+    for name in ('network.pt2', f'{weights.name}/network.pt2', '/proc/network.pt2'):
+        message = fails(TOOL, config(RGB), weights, tmp_path / name, *options(SHALLOW))
+        assert f'{tmp_path / name}: cannot write there: ' in message
+    assert {path.name for path in tmp_path.iterdir()} == {out.name, weights.name}
