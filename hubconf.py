@@ -1,6 +1,6 @@
 """Entry points of ``torch.hub.load``: every network by its name, as ``create_model`` builds it.
 
-torch.hub.load('<folder or repository>', 'r2plus1d_34', source='local', weights='ig65m_kinetics_32f')
+``torch.hub.load(FOLDER, 'r2plus1d_34', source='local', weights='ig65m_kinetics_32f')``
 """
 
 from functools import partial, update_wrapper

@@ -95,20 +95,22 @@ def statistics_method(owner: type, name: str) -> Callable:
 
 
 def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:
-    """Whether this convolution must not compute in bfloat16.
+    """Whether ``conv3d`` must not compute this convolution.
 
     The bfloat16 weight gradient of a ``conv3d`` with 3 taps over time, stride
     1 and padding 1 is garbage on the CPU, and another at each call, when its
     input has two time steps: conv4_x of R3D and R(2+1)D at 8 frames, conv5_x
-    at 16. Seen in torch 2.13.0; float32 is right, and so are other lengths.
+    at 16. Seen in torch 2.13.0; float32 is right, and so are other lengths and
+    the same convolution by 2D ones.
 
     Args:
         x (Tensor): Input, N x C x T x H x W.
-        conv (Conv3d): The convolution, with float32 weights under autocast.
+        conv (Conv3d): The convolution.
     """
+    autocast = torch.is_autocast_enabled('cpu')
+    dtype = torch.get_autocast_dtype('cpu') if autocast else x.dtype
     return (
-        torch.is_autocast_enabled('cpu')
-        and torch.get_autocast_dtype('cpu') == torch.bfloat16
+        dtype == torch.bfloat16
         and torch.is_grad_enabled()
         and x.device.type == 'cpu'
         and x.shape[2] == 2

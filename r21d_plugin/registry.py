@@ -24,6 +24,7 @@ DATA_SAMPLERS = _child('DATA_SAMPLERS', 'datasets')
 METRICS = _child('METRICS', 'evaluation')
 HOOKS = _child('HOOKS', 'engine')
 WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS', 'weights')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
 PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS', 'engine')
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ def written_whole(path: Path, parents: bool = False) -> Iterator[Path]:
             yield partial
             partial.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
     except OSError as error:
         raise InputError(f'{path}: cannot write there: {error.strerror or error}') from error
 

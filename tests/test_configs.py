@@ -74,7 +74,7 @@ def test_config_builds_what_its_name_says(path):
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_pipelines_give_what_the_network_takes(path, tmp_path):
-    _, stream, dataset, frames, _ = parse_config_name(path.stem)
+    _, stream, _, frames, _ = parse_config_name(path.stem)
     cfg = Config.fromfile(path)
     filename = write_video(tmp_path / 'a.mp4', frames=frames + 3)
     preprocess = MODELS.build(cfg.model.data_preprocessor)

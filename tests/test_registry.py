@@ -20,6 +20,7 @@ NAMES = dict(
     METRICS=['ClipVideoAccuracy'],
     HOOKS=['EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'],
     WEIGHT_INITIALIZERS=['PretrainedRGB'],
+    OPTIM_WRAPPERS=['BFloat16OptimWrapper'],
     PARAM_SCHEDULERS=['GradualWarmupLR'],
 )
 

@@ -16,7 +16,9 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='resume from this checkpoint, or from the latest one in the work dir',
     )
-    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--amp', action='store_true', help='train in mixed precision: on the CPU in bfloat16'
+    )
     parser.add_argument('--no-validate', action='store_true', help='do not validate while training')
     parser.add_argument(
         '--auto-scale-lr',
@@ -62,7 +64,7 @@ def main() -> None:
         if args.resume:
             launch.resume(cfg, args.resume)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
-            launch.check_mixed_precision(cfg)
+            launch.choose_mixed_precision(cfg)
             launch.build_runner(cfg, args.config).train()
 
 

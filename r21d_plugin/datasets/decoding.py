@@ -110,10 +110,12 @@ class DecordClipDecode(BaseTransform):
     full-size frame at a time, so overlapping clips of short or large videos
     cost no more than the frames they cover.
 
-    Required keys: ``video_reader``, ``frame_inds``, ``filename``. Added keys:
-    ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, none shared between
-    entries), ``original_shape``, ``img_shape`` (H, W), ``scale_factor``,
-    ``keep_ratio``.
+    Required keys: ``video_reader``, ``frame_inds``, ``filename``. Optional key:
+    ``decoded``, a dict of the frames of the call before, by their number, in
+    which those of this call take their place: what calls for a part of a video
+    each have in common is decoded once too. Added keys: ``imgs`` (a list of H x
+    W x 3 uint8 arrays, RGB, none shared between entries), ``original_shape``,
+    ``img_shape`` (H, W), ``scale_factor``, ``keep_ratio``.
 
     Args:
         scale (tuple[int, int]): Width and height of the resized frames, aspect
@@ -138,10 +140,17 @@ class DecordClipDecode(BaseTransform):
         wanted, positions = np.unique(results['frame_inds'], return_inverse=True)
         width, height = self.scale
         frames = np.empty((len(wanted), height, width, 3), np.uint8)
+        decoded = results.get('decoded', {})
+        decoded.pop(int(wanted[-1]), None)  # the size of one frame has to be seen
         with naming_the_video(results['filename']):
             for resized, index in zip(frames, wanted, strict=True):
+                if index in decoded:
+                    resized[:] = decoded[index]
+                    continue
                 frame = reader[int(index)].asnumpy()
                 mmcv.imresize(frame, self.scale, interpolation=self.interpolation, out=resized)
+        decoded.clear()
+        decoded.update(zip(wanted.tolist(), frames, strict=True))
         # Indexing copies: transforms such as Flip work in place, so no two
         # entries may share their memory.
         results['imgs'] = list(frames[positions.ravel()])

@@ -4,46 +4,16 @@ from collections.abc import Iterator
 from concurrent.futures import as_completed
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from ..errors import InputError
-from .decoding import VIDEO_SUFFIXES, all_frames, naming_the_video
+from .decoding import all_frames
 from .flow import farneback
 from .flow_store import SUFFIX, FlowFile, write_flow
+from .video_files import Extraction, bytes_of
 from .workers import worker_pool
-
-
-class Extraction(NamedTuple):
-    """What became of a video.
-
-    Attributes:
-        video (Path): The video.
-        error (str): Why there is no flow of it; empty if there is.
-        computed (bool): Whether its flow was computed now, not in an earlier
-            run.
-    """
-
-    video: Path
-    error: str = ''
-    computed: bool = False
-
-
-def find_videos(folder: Path) -> list[Path]:
-    """All videos below a folder, by their extension, in order.
-
-    Raises:
-        InputError: If there are none.
-    """
-    if not folder.is_dir():
-        raise InputError(f'{folder}: no such folder of videos')
-    named = (path for path in folder.rglob('*') if path.suffix.lower() in VIDEO_SUFFIXES)
-    videos = sorted(path for path in named if not path.is_dir())
-    if not videos:
-        raise InputError(f'{folder}: no videos in it ({" ".join(VIDEO_SUFFIXES)})')
-    return videos
 
 
 def extract_all(
@@ -74,6 +44,8 @@ def extract_all(
     """
     if workers < 1 or min(scale) < 1:
         raise InputError(f'workers={workers}, scale={scale}: all must be at least 1')
+    if not folder.is_dir():
+        raise InputError(f'{folder}: not a folder: name the one that the video is in')
     task = partial(extract, folder, out, scale)
     with worker_pool(workers) as pool:
         try:
@@ -88,8 +60,7 @@ def extract(folder: Path, out: Path, scale: tuple[int, int], video: Path) -> Ext
     path = out / video.relative_to(folder)
     path = path.with_name(path.name + SUFFIX)
     try:
-        with naming_the_video(str(video)):
-            video_bytes = video.stat().st_size
+        video_bytes = bytes_of(video)
     except InputError as error:
         return Extraction(video, error=str(error))
     if path.exists() and FlowFile(path, scale).video_bytes == video_bytes:

@@ -8,10 +8,12 @@ from mmengine.registry import init_default_scope
 
 from ..errors import InputError
 from ..weights import load_matching, load_state_dict_of
+from .launch import first_line
+from .memory import keep_freed_memory
 
 
-def choose_device(device: str | None) -> torch.device:
-    """The device asked for, by default a GPU if there is one.
+def use_device(device: str | None) -> torch.device:
+    """The device asked for, by default a GPU if there is one; this process made fit for the CPU.
 
     Raises:
         InputError: If there is no such device.
@@ -21,6 +23,8 @@ def choose_device(device: str | None) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f'device {device!r}: there is none such here: use cpu') from error
+    if device == 'cpu':
+        keep_freed_memory()
     return torch.device(device)
 
 
@@ -38,11 +42,14 @@ def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseR
         BaseRecognizer: The recognizer, in evaluation mode.
 
     Raises:
-        InputError: If the weights are missing, unreadable or another
-            network's.
+        InputError: If the config names an unknown type or argument, or the
+            weights are missing, unreadable or another network's.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
-    model = MODELS.build(cfg.model)
+    try:
+        model = MODELS.build(cfg.model)
+    except (KeyError, TypeError) as error:
+        raise InputError(f'{cfg.filename}: {first_line(error)}') from error
     if checkpoint != 'none':
         load_matching(model, load_state_dict_of(checkpoint), checkpoint)
     elif not cfg.model.get('checkpoints'):

@@ -17,6 +17,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from ..datasets.pipelines import with_sampling, with_storage, with_stored_flow
 from ..errors import InputError
+from .memory import keep_freed_memory
 
 PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 """Environment variable that holds a launcher's number of processes."""
@@ -151,6 +152,7 @@ def processes(
     if device == 'cpu':
         # MMEngine takes a GPU wherever it saw one when it was imported.
         mmengine.device.utils.DEVICE = 'cpu'
+        keep_freed_memory()
         if not alone:
             join_on_cpu(cfg)
     else:
@@ -163,14 +165,12 @@ def processes(
         torch.distributed.destroy_process_group()
 
 
-def check_mixed_precision(cfg: Config) -> None:
-    """Check that training in mixed precision has a GPU, which MMEngine's needs.
-
-    Raises:
-        InputError: If it has none.
-    """
+def choose_mixed_precision(cfg: Config) -> None:
+    """Have MMEngine's mixed precision, which needs a GPU, be bfloat16 on the CPU."""
     if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
-        raise InputError('AmpOptimWrapper (--amp) trains on GPUs only: leave it out on the CPU')
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(key, None)
+        cfg.optim_wrapper.type = 'r21d_plugin.BFloat16OptimWrapper'
 
 
 def check_checkpoint(cfg: Config) -> None:

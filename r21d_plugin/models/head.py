@@ -1,5 +1,8 @@
 """Classification of several clips of one video."""
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from mmaction.models import I3DHead
 from mmaction.utils import SampleList
@@ -41,6 +44,13 @@ class ClipHead(I3DHead):
             average_clips=average_clips,
             **kwargs,
         )
+
+    def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
+        """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x, **kwargs)
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float(), **kwargs)
 
     def predict_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> SampleList:
         """Write the scores into the data samples.

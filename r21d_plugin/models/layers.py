@@ -10,14 +10,18 @@ Module names follow torchvision's video ResNets (``0`` spatial, ``1`` norm,
 these networks use them.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..compat import bf16_weight_gradient_is_wrong
+from ..errors import InputError
 
 Size = tuple[int, int, int]
 """Temporal extent, height and width."""
@@ -75,10 +79,20 @@ class Conv3D(nn.Conv3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve N x C x T x H x W."""
-        if bf16_weight_gradient_is_wrong(x, self):
-            with torch.autocast('cpu', enabled=False):
-                return super().forward(x.float()).to(torch.bfloat16)
-        return super().forward(x)
+        return self.convolve(x, self.weight)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Convolve with other weights, such as those that a norm is folded into."""
+        t, *d = self.kernel_size
+        stride, padding = cast(Size, self.stride), cast(Size, self.padding)
+        if fast(x) and t == 1:
+            return over_frames(x, weight, bias, stride, padding)
+        if fast(x) and d == [1, 1] and stride[1:] == (1, 1):
+            return over_time(x, weight, bias, stride, padding)
+        # What PyTorch does with a single clip is slow.
+        if (fast(x) and len(x) == 1) or bf16_weight_gradient_is_wrong(x, self):
+            return over_taps(x, weight, bias, stride, padding)
+        return F.conv3d(x, weight, bias, stride, padding)
 
 
 class Conv2D(Conv3D):
@@ -92,6 +106,44 @@ class Conv2D(Conv3D):
         kernel_size: Size = (1, *spec.kernel_size[1:])
         stride: Size = (1, *spec.stride[1:])
         super().__init__(spec._replace(kernel_size=kernel_size, stride=stride))
+
+
+class Convolutions(nn.Sequential):
+    """Convolutions, each with its norm and perhaps a ReLU.
+
+    In evaluation without gradients a batch norm costs no pass over the
+    activations where its convolution has fewer weights than they are: the
+    norm is folded into the weights.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map N x C x T x H x W."""
+        if self.training or torch.is_grad_enabled() or not fast(x):
+            return super().forward(x)
+        steps = leaves(self)
+        for step in steps:
+            x = conv_norm(step, next(steps), x) if isinstance(step, Conv3D) else step(x)
+        return x
+
+
+def leaves(modules: nn.Sequential) -> Iterator[nn.Module]:
+    """Modules in the order in which they compute, out of the sequences that hold them."""
+    for module in modules:
+        if isinstance(module, nn.Sequential):
+            yield from leaves(module)
+        else:
+            yield module
+
+
+def conv_norm(conv: Conv3D, norm: Any, x: Tensor) -> Tensor:
+    """A convolution and its norm, in one where that is possible and pays."""
+    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in (conv, norm))
+    folds = isinstance(norm, _BatchNorm) and norm.affine and not norm.training
+    if hooked or not folds or conv.weight.numel() > x.numel():
+        return norm(conv(x))
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    bias = norm.bias - norm.running_mean * scale
+    return conv.convolve(x, conv.weight * scale.view(-1, 1, 1, 1, 1), bias)
 
 
 class Conv2Plus1D(nn.Sequential):
@@ -119,7 +171,7 @@ class Conv2Plus1D(nn.Sequential):
         self.stride = spec.stride
 
 
-class ConvOverClip(nn.Conv3d):
+class ConvOverClip(Conv3D):
     """2D convolution over a whole clip: L x d x d, after which time is gone.
 
     The same as reshaping the clip to 3L channels (Section 3.1), so it fits
@@ -131,15 +183,83 @@ class ConvOverClip(nn.Conv3d):
     """
 
     def __init__(self, clip_len: int, spec: ConvSpec) -> None:
-        _, height, width = spec.kernel_size
-        super().__init__(
-            spec.in_channels,
-            spec.out_channels,
-            (clip_len, height, width),
-            (1, *spec.stride[1:]),
-            padding=(0, height // 2, width // 2),
-            bias=False,
-        )
+        kernel_size: Size = (clip_len, *spec.kernel_size[1:])
+        super().__init__(spec._replace(kernel_size=kernel_size, stride=(1, *spec.stride[1:])))
+        self.padding = (0, *self.padding[1:])
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Convolve N x C x clip_len x H x W with other weights.
+
+        Raises:
+            InputError: If the clips have another length.
+        """
+        clip_len = self.kernel_size[0]
+        if x.shape[2] != clip_len:
+            raise InputError(
+                f'R2D was built for clips of {clip_len} frames and got {x.shape[2]}: '
+                'make its clip_len equal to that of the pipeline'
+            )
+        if not fast(x):
+            return super().convolve(x, weight, bias)
+        channels = x.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        y = F.conv2d(channels, weight.flatten(1, 2), bias, self.stride[1:], self.padding[1:])
+        return y.unsqueeze(2)
+
+
+def fast(x: Tensor) -> bool:
+    """Whether to compute by 2D convolutions, without a copy, as fits the CPU.
+
+    PyTorch's 2D convolutions of channels-last memory come close to what a CPU
+    can do, its 3D ones do not. Exporters and compilers see the 3D convolutions.
+    """
+    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    return x.device.type == 'cpu' and not traced
+
+
+def over_time(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size
+) -> Tensor:
+    """Convolve over time, t x 1 x 1, as in 2D over N images of T rows of H W pixels.
+
+    With ``channels_last_3d`` memory, N x T x H x W x C, these are the same memory.
+    """
+    pixels = x.permute(0, 2, 3, 4, 1)
+    images = pixels.flatten(2, 3).permute(0, 3, 1, 2)
+    y = F.conv2d(images, weight.squeeze(4), bias, (stride[0], 1), (padding[0], 0))
+    return y.unflatten(3, x.shape[3:])
+
+
+def over_frames(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size
+) -> Tensor:
+    """Convolve over space, 1 x d x d, as in 2D over N T frames, likewise."""
+    x = x[:, :, :: stride[0]]
+    step = stride[1:]
+    if weight.shape[3:] == (1, 1):
+        # Strided by hand: in torch 2.13 the weight gradient of a strided 1 x 1 convolution of
+        # fewer than 16 channels in channels-last memory writes where it must not.
+        x, step = x[..., :: step[0], :: step[1]], (1, 1)
+    pixels = x.permute(0, 2, 3, 4, 1)
+    frames = pixels.flatten(0, 1).permute(0, 3, 1, 2)
+    y = F.conv2d(frames, weight.squeeze(2), bias, step, padding[1:])
+    return y.unflatten(0, pixels.shape[:2]).transpose(1, 2)
+
+
+def over_taps(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size
+) -> Tensor:
+    """Convolve, 3 x d x d, padded by 1 in time, as the sum of its three 2D convolutions."""
+    before, centre, after = (
+        partial(over_frames, weight=tap, bias=None, stride=(1, *stride[1:]), padding=padding)
+        for tap in weight.split(1, dim=2)
+    )
+    step = stride[0]
+    y = centre(x[:, :, ::step], bias=bias)
+    if (frames := x[:, :, step - 1 : -1 : step]).shape[2]:
+        y[:, :, 1:] += before(frames[:, :, : y.shape[2] - 1])
+    if (frames := x[:, :, 1::step]).shape[2]:
+        y[:, :, : frames.shape[2]] += after(frames)
+    return y
 
 
 def factorized_channels(in_channels: int, out_channels: int, t: int = 3, d: int = 3) -> int:

@@ -9,6 +9,7 @@ from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.utils import SampleList
 from torch import Tensor
 
+from ..errors import InputError
 from ..registry import MODELS
 from ..weights import understand
 
@@ -22,6 +23,9 @@ class MultiClipTesting(BaseRecognizer):
     crops) are on the device at once, at any batch size: views are moved,
     normalised and classified n at a time. What grows with the clips is their
     uint8 pixels in host memory alone. Unset, all views of a batch go at once.
+
+    ``test_cfg=dict(dtype='bfloat16')`` (or ``'float16'`` on a GPU) has the
+    backbone compute in that type, classifier and scores staying float32.
     """
 
     def test_step(self, data: dict) -> SampleList:
@@ -35,11 +39,13 @@ class MultiClipTesting(BaseRecognizer):
         Returns:
             SampleList: The data samples with predictions.
         """
-        limit = (self.test_cfg or {}).get('max_testing_views')
+        test_cfg = self.test_cfg or {}
+        precision = precision_of(self)
         logits = []
-        for chunk in chunks(data['inputs'], limit):
+        for chunk in chunks(data['inputs'], test_cfg.get('max_testing_views')):
             batch = self.data_preprocessor(dict(inputs=chunk, data_samples=None), False)
-            logits.append(self(batch['inputs'], mode='tensor', stage='head'))
+            with precision:
+                logits.append(self(batch['inputs'], mode='tensor', stage='head'))
         data_samples = self.data_preprocessor.cast_data(data['data_samples'])
         return self.cls_head.predict_by_feat(torch.cat(logits), data_samples)
 
@@ -60,6 +66,19 @@ class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.register_load_state_dict_pre_hook(understand)
+
+
+def precision_of(recognizer: BaseRecognizer) -> torch.autocast:
+    """What a recognizer computes in when it is tested, by ``test_cfg.dtype``.
+
+    Raises:
+        InputError: If there is no such type.
+    """
+    dtype = (recognizer.test_cfg or {}).get('dtype', 'float32')
+    if dtype not in ('float32', 'bfloat16', 'float16'):
+        raise InputError(f'test_cfg.dtype={dtype!r}: use float32, bfloat16 or float16')
+    device = torch.device(recognizer.data_preprocessor.device)
+    return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != 'float32')
 
 
 def chunks(inputs: Inputs, limit: int | None) -> Iterator[Inputs]:

@@ -36,10 +36,12 @@ from .layers import (
     Conv2Plus1D,
     Conv3D,
     ConvForm,
+    Convolutions,
     ConvOverClip,
     ConvSpec,
     Size,
     factorized_channels,
+    fast,
 )
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -57,7 +59,7 @@ INIT_CFG = [
 Midplanes = Literal['layer', 'block']
 
 
-class Stem(nn.Sequential):
+class Stem(Convolutions):
     """conv1: ``x -> 3x7x7 convolution, stride 1x2x2 -> norm -> ReLU``."""
 
     def __init__(self, form: ConvForm, in_channels: int, channels: int, norm_cfg: dict) -> None:
@@ -104,14 +106,14 @@ class BasicBlock(nn.Module):
         second_mid = factorized_channels(channels, channels) if midplanes == 'layer' else block_mid
         conv1 = form(ConvSpec(in_channels, channels, block_mid, norm_cfg, stride=stride))
         conv2 = form(ConvSpec(channels, channels, second_mid, norm_cfg))
-        self.conv1 = nn.Sequential(
+        self.conv1 = Convolutions(
             conv1, build_norm_layer(norm_cfg, channels)[1], nn.ReLU(inplace=True)
         )
-        self.conv2 = nn.Sequential(conv2, build_norm_layer(norm_cfg, channels)[1])
+        self.conv2 = Convolutions(conv2, build_norm_layer(norm_cfg, channels)[1])
         self.downsample: nn.Module = nn.Identity()
         if in_channels != channels or stride != (1, 1, 1):
             stride = cast(Size, conv1.stride)
-            self.downsample = nn.Sequential(
+            self.downsample = Convolutions(
                 Conv3D(ConvSpec(in_channels, channels, 0, norm_cfg, (1, 1, 1), stride)),
                 build_norm_layer(norm_cfg, channels)[1],
             )
@@ -133,7 +135,7 @@ class BasicBlock(nn.Module):
 
     def residual(self, x: Tensor) -> Tensor:
         """z_{i-1} + F(z_{i-1}) of Equation 1."""
-        return self.downsample(x) + self.conv2(self.conv1(x))
+        return self.conv2(self.conv1(x)).add_(self.downsample(x))
 
 
 @contextmanager
@@ -243,6 +245,8 @@ class VideoResNet(BaseModule):
             ``out_indices``, N x C' x T' x H' x W'; a tuple if there are
             several.
         """
+        if fast(x):
+            x = x.contiguous(memory_format=torch.channels_last_3d)
         x = self.stem(x)
         features = []
         for i, layer in enumerate(self.groups[1:]):
@@ -296,19 +300,6 @@ class R2D(VideoResNet):
     def __init__(self, depth: int, clip_len: int, **kwargs: Any) -> None:
         super().__init__(depth, [partial(ConvOverClip, clip_len)] + [Conv2D] * 4, **kwargs)
         self.clip_len = clip_len
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """As :meth:`VideoResNet.forward`, for clips of ``clip_len`` frames.
-
-        Raises:
-            InputError: If the clips have another length.
-        """
-        if x.shape[2] != self.clip_len:
-            raise InputError(
-                f'R2D was built for clips of {self.clip_len} frames and got {x.shape[2]}: '
-                'make its clip_len equal to that of the pipeline'
-            )
-        return super().forward(x)
 
 
 @MODELS.register_module()

@@ -12,6 +12,7 @@ from mmcv.visualization import flow2rgb
 from ..datasets.decoding import all_frames
 from ..datasets.flow import farneback
 from ..errors import InputError
+from .film import film
 
 SPACING = 12
 """Pixels of the flow from one arrow to the next."""
@@ -189,11 +190,6 @@ def write_film(
     chosen = list(islice(shown, count))
     longest = longest_displacement(chosen)
     height, width = chosen[0].frame.shape[:2]
-    fourcc = cv2.VideoWriter_fourcc(*'mp4v')  # type: ignore[attr-defined]
-    writer = cv2.VideoWriter(str(path), fourcc, fps, (3 * width * zoom, height * zoom))
-    if not writer.isOpened():
-        raise InputError(f'{path}: cannot write a video there')
-    for moment in chosen:
-        image = np.concatenate(panels(moment, longest, zoom), axis=1)
-        writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    writer.release()
+    with film(path, fps, (3 * width * zoom, height * zoom)) as write_frame:
+        for moment in chosen:
+            write_frame(np.concatenate(panels(moment, longest, zoom), axis=1))

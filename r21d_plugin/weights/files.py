@@ -3,7 +3,6 @@
 import re
 import zipfile
 from collections import OrderedDict
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from mmengine.runner import CheckpointLoader
 from torch.serialization import MAGIC_NUMBER
 
 from ..errors import InputError
+from ..writing import written_whole
 from .download import download
 from .forms import StateDict
 from .pickles import Refusal, read_blobs
@@ -111,16 +111,11 @@ def save_checkpoint(checkpoint: dict, path: Path) -> None:
     Raises:
         InputError: If it cannot be written.
     """
-    partial = path.with_name(f'.{path.name}.partial')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, partial)
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
+        with written_whole(path, parents=True) as partial:
+            torch.save(checkpoint, partial)
+    except RuntimeError as error:  # torch's own, of a disk that is full
         raise InputError(f'{path}: cannot write there: {error}'.splitlines()[0]) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def load_state_dict_of(path: str) -> StateDict:

@@ -13,8 +13,9 @@ from support import write_video
 from r21d_plugin import InputError
 from r21d_plugin.datasets import LabelledVideoDataset, pipelines
 from r21d_plugin.datasets.flow import mirror
-from r21d_plugin.datasets.flow_extraction import extract_all, find_videos
+from r21d_plugin.datasets.flow_extraction import extract_all
 from r21d_plugin.datasets.flow_store import STEP, FlowFile, FlowFolder, find_flow
+from r21d_plugin.datasets.video_files import find_videos
 
 SCALE = (85, 64)
 RGB = [

@@ -212,7 +212,16 @@ def test_r2d_refuses_another_clip_length():
 
 @pytest.mark.parametrize('name', ['r2plus1d_18', 'r3d_18'])
 def test_bf16_gradients_on_the_cpu(name):
-    """conv4_x sees two time steps, where torch 2.13's own gradient is garbage."""
+    """conv4_x sees two time steps, where torch 2.13's own gradient is garbage.
+
+    To reproduce it without us, the weight gradient of a 3-tap temporal
+    ``conv3d``, stride 1 and padding 1, in bfloat16 on the CPU::
+
+        x = torch.randn(4, 16, 2, 14, 14, dtype=torch.bfloat16)
+        w = torch.randn(16, 16, 3, 1, 1, dtype=torch.bfloat16, requires_grad=True)
+        torch.nn.functional.conv3d(x, w, padding=(1, 0, 0)).sum().backward()
+        w.grad  # another at each run; in float32, or with 3 time steps, it is right
+    """
     torch.manual_seed(0)
     net = build(name, base_channels=8, norm_eval=True).train()
     clips = torch.randn(2, 3, 8, 32, 32)

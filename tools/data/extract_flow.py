@@ -32,7 +32,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Extract."""
     args = parse_args()
-    from r21d_plugin.datasets.flow_extraction import extract_all, find_videos
+    from r21d_plugin.datasets.flow_extraction import extract_all
+    from r21d_plugin.datasets.video_files import find_videos, write_report
     from r21d_plugin.engine import errors_in_one_line
 
     with errors_in_one_line():
@@ -42,19 +43,7 @@ def main() -> None:
             done = list(tqdm(extracted, total=len(videos), unit='video', desc=str(args.out)))
         except KeyboardInterrupt:
             sys.exit('error: stopped: the same command goes on where this one was')
-
-    broken = sorted(extraction.error for extraction in done if extraction.error)
-    computed = sum(extraction.computed for extraction in done)
-    print(f'{computed} computed, {len(done) - computed - len(broken)} there already', end='')
-    report = args.out / 'broken_videos.txt'
-    report.unlink(missing_ok=True)
-    if broken:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text('\n'.join(broken) + '\n')
-        print(f', {len(broken)} broken: see {report}', end='')
-    print()
-    if len(broken) == len(done):
-        sys.exit(f'error: {args.videos}: none of the videos decodes')
+        print(write_report(done, args.out / 'broken_videos.txt'))
 
 
 if __name__ == '__main__':

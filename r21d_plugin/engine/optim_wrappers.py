@@ -1,0 +1,28 @@
+"""Mixed precision where MMEngine has none."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from ..registry import OPTIM_WRAPPERS
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """Training in bfloat16 on the CPU, where MMEngine's AmpOptimWrapper refuses to train.
+
+    Weights and their gradients stay float32. Losses are not scaled: bfloat16
+    has the range of float32. ``tools/train.py --amp`` chooses it on the CPU.
+
+    Args:
+        **kwargs: Arguments of MMEngine's OptimWrapper.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Compute in bfloat16 inside the block."""
+        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
+            yield

@@ -1,0 +1,268 @@
+"""Features against those computed by hand, and extraction that is stopped and started again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+
+import decord
+import h5py
+import mmcv
+import numpy as np
+import pytest
+import torch
+from mmaction.registry import MODELS
+from support import ROOT, write_video
+from untrained import CONFIGS, untrained, write_videos
+
+from r21d_plugin.datasets.flow import farneback
+from r21d_plugin.engine.launch import load_config
+
+TOOL = 'extract_features.py'
+CPU = ['--device', 'cpu', '--workers', 0]
+
+
+@pytest.fixture(scope='module')
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('videos')
+    write_videos(folder)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('checkpoints')
+    return {stream: untrained(folder, stream) for stream in CONFIGS}
+
+
+@pytest.fixture
+def network(checkpoints):
+    """Arguments that name a network."""
+    return named(checkpoints, 'rgb')
+
+
+def named(checkpoints, stream):
+    return ['--config', CONFIGS[stream], '--checkpoint', checkpoints[stream], *CPU]
+
+
+def by_hand(path, stream, checkpoint, starts, clip_len=8):
+    """Features of clips without pipeline, recognizer or head, and of looped ones."""
+    reader = decord.VideoReader(str(path))
+    frames = [mmcv.imresize(reader[i].asnumpy(), (64, 64))[8:56, 8:56] for i in range(len(reader))]
+    taken = clip_len + (stream != 'rgb')
+    clips = [[frames[(start + t) % len(frames)] for t in range(taken)] for start in starts]
+    cfg = load_config(str(CONFIGS[stream]))
+    backbone = MODELS.build(cfg.model.backbone).eval()
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    own = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
+    backbone.load_state_dict(own)
+    rgb = np.float32([clip[:clip_len] for clip in clips])
+    rgb = (rgb - np.float32([110.201, 100.64, 95.9966])) / [58.1489, 56.4701, 55.3324]
+    inputs = [rgb]
+    if stream != 'rgb':
+        gray = [[mmcv.bgr2gray(mmcv.rgb2bgr(frame)) for frame in clip] for clip in clips]
+        flow = np.stack([[farneback(a, b) for a, b in pairwise(g)] for g in gray])
+        flow = (flow - np.float32([0.0046635, 0.0046261])) / [0.972347, 0.755146]
+        inputs = [flow] if stream == 'flow' else [rgb, flow]
+    tensors = [torch.tensor(x, dtype=torch.float32).permute(0, 4, 1, 2, 3) for x in inputs]
+    with torch.no_grad():
+        maps = backbone(*tensors)
+    maps = maps if isinstance(maps, tuple) else (maps,)
+    return torch.cat([values.mean((2, 3, 4)) for values in maps], dim=1).numpy()
+
+
+@pytest.mark.parametrize('stream', CONFIGS)
+def test_features_are_those_computed_by_hand(videos, checkpoints, stream, tool, tmp_path):
+    out = ['--out', tmp_path / 'out', '--stride', 5, '--batch-size', 2]
+    tool(TOOL, videos, *out, *named(checkpoints, stream))
+    # A clip of flow needs a ninth frame, and 8 + 3 * 5 = 23 are more than 21.
+    expected = {'a b.mp4': [0, 5, 10], 'sub/vidéo.avi': [0, 5], 'sub/short.mp4': [0]}
+    for name, starts in expected.items():
+        features = np.load(tmp_path / f'out/{name}.npy')
+        known = json.loads((tmp_path / f'out/{name}.json').read_text())
+        assert known['starts'] == starts
+        assert known['fps'] == 25
+        assert features.dtype == np.float32
+        assert features.shape == (len(starts), 128 if stream == 'twostream' else 64)
+        if stream != 'rgb' and name == 'sub/short.mp4':
+            continue  # where it starts over nothing moves, which by_hand does not know
+        manual = by_hand(videos / name, stream, checkpoints[stream], starts)
+        np.testing.assert_allclose(features, manual, rtol=1e-3, atol=1e-4)
+        assert np.ptp(features, axis=1).min() > 0.1
+
+
+def test_hdf5_has_the_same_in_one_file(videos, network, tool, tmp_path, capsys):
+    (tmp_path / 'list.txt').write_text(
+        ''.join(f'{path}\n' for path in sorted(videos.rglob('*.*'))), encoding='utf-8'
+    )
+    tool(TOOL, videos, '--out', tmp_path / 'out', *network)
+    listed = ['--list', tmp_path / 'list.txt', '--out', tmp_path / 'out.h5']
+    tool(TOOL, *listed, *network)
+    assert '3 computed, 0 there already' in capsys.readouterr().out
+    with h5py.File(tmp_path / 'out.h5') as file:
+        assert file.attrs['stride'] == file.attrs['clip_len'] == 8
+        assert file.attrs['config'] == str(CONFIGS['rgb'])
+        assert file.attrs['checkpoint'].endswith('rgb_0.pth')
+        for name in ('a b.mp4', 'sub/vidéo.avi', 'sub/short.mp4'):
+            np.testing.assert_array_equal(file[name], np.load(tmp_path / f'out/{name}.npy'))
+        assert file['a b.mp4'].attrs['starts'].tolist() == [0, 8]
+        assert file['a b.mp4'].attrs['fps'] == 25
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['list.txt', 'out', 'out.h5']
+
+    before = (tmp_path / 'out.h5').read_bytes()
+    tool(TOOL, *listed, *network)
+    assert '0 computed, 3 there already' in capsys.readouterr().out
+    assert (tmp_path / 'out.h5').read_bytes() == before
+
+
+@pytest.mark.parametrize('out', ['out', 'out.h5'])
+def test_more_videos_and_a_changed_one(network, tool, tmp_path, capsys, out):
+    folder = tmp_path / 'videos'
+    folder.mkdir()
+    for i in range(2):
+        write_video(folder / f'{i}.mp4', frames=20, seed=i)
+    arguments = [folder, '--out', tmp_path / out, *network]
+    tool(TOOL, *arguments)
+    write_video(folder / '1.mp4', frames=30)
+    write_video(folder / '2.mp4', frames=12)
+    tool(TOOL, *arguments)
+    assert '2 computed, 1 there already' in capsys.readouterr().out
+    if out == 'out.h5':
+        with h5py.File(tmp_path / out) as file:
+            clips = {name: len(values) for name, values in file.items()}
+    else:
+        clips = {path.stem: len(np.load(path)) for path in (tmp_path / out).glob('*.npy')}
+    assert clips == {'0.mp4': 2, '1.mp4': 3, '2.mp4': 1}
+
+
+@pytest.mark.parametrize('out', ['out', 'out.h5'])
+def test_other_settings_are_not_mixed_in(videos, checkpoints, network, fails, tool, tmp_path, out):
+    arguments = [TOOL, videos, '--out', tmp_path / out]
+    tool(*arguments, *network)
+    message = fails(*arguments, *network, '--stride', 4)
+    assert message == (
+        f'error: {tmp_path / out}: holds features with stride 8, not 4: write these elsewhere'
+    )
+    others = [
+        named(checkpoints, 'flow'),
+        [*network, '--checkpoint', untrained(tmp_path, seed=1)],
+        [*network, '--cfg-options', 'model.data_preprocessor.mean=[1,2,3]'],
+        [*network, '--cfg-options', 'test_dataloader.dataset.pipeline.2.scale=(60,60)'],
+    ]
+    for other in others:
+        message = fails(*arguments, *other)
+        assert f'holds features of {CONFIGS["rgb"]} and {checkpoints["rgb"]}, whose' in message
+    # The same weights from elsewhere, and a number of test clips, make no difference.
+    tool(*arguments, *network, '--checkpoint', untrained(tmp_path), '--cfg-options', 'test_clips=3')
+
+
+@pytest.mark.parametrize('out', ['out', 'out.h5'])
+def test_broken_videos_are_listed(network, tool, fails, tmp_path, capsys, out):
+    folder = tmp_path / 'videos'
+    folder.mkdir()
+    content = write_video(folder / 'good.mp4', frames=40).read_bytes()
+    (folder / 'half.mp4').write_bytes(content[: len(content) // 2])
+    (folder / 'gone.mp4').symlink_to(folder / 'nowhere.mp4')
+    arguments = [folder, '--out', tmp_path / out, *network, '--workers', 1]
+    tool(TOOL, *arguments)
+    report = tmp_path / ('out/broken_videos.txt' if out == 'out' else 'out_broken_videos.txt')
+    assert f'1 computed, 0 there already, 2 broken: see {report}' in capsys.readouterr().out
+    lines = report.read_text().splitlines()
+    assert [line.split(':')[0] for line in lines] == [f'{folder}/gone.mp4', f'{folder}/half.mp4']
+    (folder / 'good.mp4').unlink()
+    assert fails(TOOL, *arguments) == f'error: {report}: none of the videos decodes'
+    for name in ('half.mp4', 'gone.mp4'):
+        (folder / name).unlink()
+    write_video(folder / 'other.mp4', frames=8)
+    tool(TOOL, *arguments)
+    assert '1 computed, 0 there already\n' in capsys.readouterr().out
+    assert not report.exists()
+
+
+@pytest.mark.parametrize('kill', [signal.SIGKILL, signal.SIGINT])
+def test_goes_on_after_a_kill(checkpoints, tool, tmp_path, capsys, kill):
+    folder, out = tmp_path / 'videos', tmp_path / 'out.h5'
+    folder.mkdir()
+    for i in range(12):
+        write_video(folder / f'{i:02d}.mp4', frames=60, seed=i)
+    arguments = [folder, '--out', out, '--stride', 1, *named(checkpoints, 'rgb'), '--workers', 1]
+    process = subprocess.Popen(
+        [sys.executable, '-W', 'ignore', ROOT / 'tools' / TOOL, *map(str, arguments)],
+        env=os.environ | dict(OMP_NUM_THREADS='1'),
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts tests in the background has them ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    parts = tmp_path / 'out.h5.parts'
+    while len(list(parts.glob('*.json'))) < 4:  # one of them is settings.json
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(kill)
+    message = process.communicate(timeout=60)[1]
+    if kill == signal.SIGINT:
+        assert process.returncode == 1
+        assert message.splitlines()[-1].startswith('error: stopped')
+        assert 'Traceback' not in message
+    assert not out.exists()
+    done = {path: path.stat().st_mtime_ns for path in parts.glob('[0-9]*.npy')}
+    complete = sum(path.with_suffix('.json').exists() for path in done)
+    assert 3 <= complete <= len(done) < 12
+    assert all(np.load(path).shape == (53, 64) for path in done)
+
+    tool(TOOL, *arguments)
+    counts = f'{12 - complete} computed, {complete} there already'
+    assert counts in capsys.readouterr().out
+    with h5py.File(out) as file:
+        assert sorted(file) == [f'{i:02d}.mp4' for i in range(12)]
+        assert all(values.shape == (53, 64) for values in file.values())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['out.h5', 'videos']
+
+
+def test_a_file_that_cannot_be_packed_stays_as_it_was(videos, network, tool, tmp_path, monkeypatch):
+    out = tmp_path / 'out.h5'
+    tool(TOOL, videos / 'a b.mp4', '--out', out, *network)
+    before = out.read_bytes()
+
+    def fail(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(h5py.Group, 'create_dataset', fail)
+        with pytest.raises(SystemExit):
+            tool(TOOL, *sorted(videos.glob('*/*')), '--out', out, *network)
+    assert out.read_bytes() == before
+    tool(TOOL, *sorted(videos.glob('*/*')), '--out', out, *network)
+    with h5py.File(out) as file:
+        assert sorted(file) == ['a b.mp4', 'short.mp4', 'vidéo.avi']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['nope', '--out', 'out'], 'nope: no such folder of videos, file or pattern'),
+        (['{folder}/*.xyz', '--out', 'out'], '.xyz: no such folder of videos'),
+        (['--list', 'nope.txt', '--out', 'out'], 'nope.txt: no readable list of videos in UTF-8'),
+        (['--list', 'empty.txt', '--out', 'out'], 'empty.txt: no videos in this list'),
+        (['{folder}', '--out', 'out', '--stride', 0], 'stride=0: a clip begins at least 1 frame'),
+        (['{folder}', '--out', 'out', '--batch-size', 0], 'batch_size=0: at least 1 clip'),
+        (['{folder}', '--out', 'empty.txt'], 'empty.txt/settings.json: cannot write there'),
+        (['{folder}', '--out', 'text.h5'], 'text.h5: not a file of features: move it away'),
+    ],
+)
+def test_bad_arguments(videos, network, fails, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty.txt').write_text('\n')
+    (tmp_path / 'text.h5').write_text('text')
+    arguments = [str(word).format(folder=videos) for word in arguments]
+    assert message in fails(TOOL, *arguments, *network)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['empty.txt', 'text.h5']
+
+
+def test_without_h5py(videos, network, fails, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'h5py', None)  # what find_spec takes for not installed
+    message = fails(TOOL, videos, '--out', tmp_path / 'out.h5', *network)
+    assert "out.h5: needs h5py: pip install 'r21d_plugin[features]'" in message

@@ -1,0 +1,170 @@
+"""Prediction of videos that are in no dataset, against tests of a dataset."""
+
+import json
+import pickle
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from support import write_video
+from untrained import CONFIGS, untrained, write_videos
+
+CPU = ['--device', 'cpu']
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """A folder with videos in videos/ and an annotation file and label map in data/."""
+    root = tmp_path_factory.mktemp('predict')
+    frames = write_videos(root / 'videos')
+    (root / 'data').mkdir()
+    (root / 'data/motion_val_list_videos.txt').write_text(''.join(f'{n} 0\n' for n in frames))
+    (root / 'data/label_map_motion.txt').write_text(''.join(f'clâss {i}\n' for i in range(10)))
+    return root
+
+
+@pytest.fixture(scope='module')
+def checkpoint(root):
+    return untrained(root)
+
+
+def network(root, checkpoint, stream='rgb', *options):
+    """Arguments of predict.py, with the dataset of the folder."""
+    data = [
+        f'test_dataloader.dataset.ann_file={root}/data/motion_val_list_videos.txt',
+        f'test_dataloader.dataset.data_prefix.video={root}/videos',
+    ]
+    named = ['--config', CONFIGS[stream], '--checkpoint', checkpoint, '--workers', 0]
+    return [*named, *CPU, '--cfg-options', *data, *options]
+
+
+@pytest.mark.parametrize('stream', CONFIGS)
+def test_scores_are_those_of_a_test(root, stream, tool, tmp_path):
+    path = untrained(tmp_path, stream)
+    arguments = network(root, path, stream)
+    options = [*arguments[6:], 'test_dataloader.num_workers=0']
+    options.append('test_dataloader.persistent_workers=False')
+    dump = ['--dump', tmp_path / 'test.pkl', '--work-dir', tmp_path]
+    tool('test.py', CONFIGS[stream], path, *dump, *options)
+    tested = {s['filename']: s['pred_score'] for s in pickle.loads(dump[1].read_bytes())}
+
+    out = tmp_path / 'out.json'
+    tool('predict.py', root / 'videos', '--json', out, '--top', 10, *arguments)
+    predicted = json.loads(out.read_text())
+    assert {entry['video'] for entry in predicted} == tested.keys()
+    for entry in predicted:
+        scores = {found['number']: found['score'] for found in entry['classes']}
+        assert [scores[i] for i in range(10)] == tested[entry['video']].tolist()
+        assert list(scores.values()) == sorted(scores.values(), reverse=True)
+    assert max(entry['classes'][0]['score'] for entry in predicted) > 0.2
+
+
+def test_table(root, checkpoint, tool, capsys):
+    videos = [root / 'videos/a b.mp4', f'{root}/videos/s*/*é*']
+    arguments = network(root, checkpoint)
+    arguments[arguments.index('--workers') + 1] = 2
+    tool('predict.py', *videos, '--top', 2, *arguments)
+    table, bar = capsys.readouterr()
+    lines = [line.split() for line in table.splitlines() if line.startswith('  ')]
+    assert [line[0] for line in lines] == ['1', '2', '1', '2']
+    assert all(line[1] == 'clâss' and line[3].endswith('%') for line in lines)
+    names = [line for line in table.splitlines() if line.startswith('/')]
+    assert names == [f'{root}/videos/a b.mp4', f'{root}/videos/sub/vidéo.avi']
+    assert '2/2' in bar
+
+
+def test_json_on_standard_output(root, checkpoint, tool, capsys):
+    tool('predict.py', root / 'videos', '--json', '-', '--top', 1, *network(root, checkpoint))
+    entries = {entry['video']: entry for entry in json.loads(capsys.readouterr().out)}
+    short = entries[f'{root}/videos/sub/short.mp4']
+    assert (short['frames'], short['fps']) == (5, 25)
+    assert len(short['classes']) == 1
+
+
+def test_classes_without_a_label_map_are_numbers(root, checkpoint, tool, tmp_path):
+    shutil.copytree(root, tmp_path / 'copy')
+    (tmp_path / 'copy/data/label_map_motion.txt').unlink()
+    out = tmp_path / 'out.json'
+    video = root / 'videos/a b.mp4'
+    tool('predict.py', video, '--json', out, *network(tmp_path / 'copy', checkpoint))
+    found = json.loads(out.read_text())[0]['classes']
+    assert all(one['label'] == str(one['number']) for one in found)
+
+
+def test_broken_videos_are_named_and_the_others_predicted(
+    root, checkpoint, fails, tmp_path, capsys
+):
+    broken, out = tmp_path / 'broken.mp4', tmp_path / 'out.json'
+    broken.write_bytes((root / 'videos/a b.mp4').read_bytes()[:3000])
+    videos = [broken, root / 'videos/a b.mp4']
+    message = fails('predict.py', *videos, '--json', out, *network(root, checkpoint))
+    assert message == 'error: 1 of 2 videos failed, for the reasons above'
+    assert f'{broken}: does not decode' in capsys.readouterr().err
+    failed, good = json.loads(out.read_text())
+    assert failed.keys() == {'video', 'error'}
+    assert len(good['classes']) == 5
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['nope.mp4'], 'nope.mp4: no such folder of videos, file or pattern'),
+        (['no*.mp4'], 'no*.mp4: no such folder of videos, file or pattern'),
+        (['.'], '.: no videos in it (.avi'),
+        (['{video}', '--top', 0], '--top has to be at least 1'),
+        (['{video}', '--workers', -1], 'workers=-1'),
+        (['{video}', '--labels', 'nope.txt'], 'nope.txt: no readable label map'),
+        (['{video}', '--labels', 'nine.txt'], 'nine.txt: 9 names, and the config has 10 classes'),
+        (['{video}', '--json', 'nope/out.json'], 'nope/out.json: cannot write there'),
+        (['{video}', '--draw', '{folder}'], 'a b.mp4: is a video itself: give another folder'),
+        (['{video}', '--draw', 'nine.txt'], 'videos failed'),
+        (['{video}', '--draw', 'out', '--stride', 0], 'stride=0: a clip'),
+        (['{video}', '--device', 'tpu'], "device 'tpu'"),
+    ],
+)
+def test_bad_arguments(root, checkpoint, fails, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'nine.txt').write_text('name\n' * 9)
+    places = dict(video=root / 'videos/a b.mp4', folder=root / 'videos')
+    arguments = [str(word).format(**places) for word in arguments]
+    before = (root / 'videos/a b.mp4').read_bytes()
+    options = network(root, checkpoint)
+    at = options.index('--cfg-options')
+    assert message in fails('predict.py', *options[:at], *arguments, *options[at:])
+    assert (root / 'videos/a b.mp4').read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ['nine.txt']
+
+
+def read(path):
+    film = cv2.VideoCapture(str(path))
+    frames = []
+    while (got := film.read())[0]:
+        frames.append(got[1])
+    return film.get(cv2.CAP_PROP_FPS), np.stack(frames)
+
+
+def test_drawn_copies(root, checkpoint, tool, tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('\n'.join(f'切 ñandú {"very " * i}long' for i in range(10)), encoding='utf-8')
+    out = ['--draw', tmp_path / 'drawn', '--labels', names, '--stride', 4]
+    large = write_video(tmp_path / 'large.mp4', 11, size=(640, 480))
+    tool('predict.py', root / 'videos', *out, *network(root, checkpoint))
+    tool('predict.py', large, *out, *network(root, checkpoint))
+    pairs = {
+        large: 'large.mp4',
+        root / 'videos/a b.mp4': 'a b.mp4',
+        root / 'videos/sub/short.mp4': 'sub/short.mp4',
+        root / 'videos/sub/vidéo.avi': 'sub/vidéo.avi.mp4',
+    }
+    found = (path for path in (tmp_path / 'drawn').rglob('*') if path.is_file())
+    assert {str(path.relative_to(tmp_path / 'drawn')) for path in found} == set(pairs.values())
+    for video, name in pairs.items():
+        (fps, before), (drawn_fps, after) = read(video), read(tmp_path / 'drawn' / name)
+        assert before.shape == after.shape
+        assert drawn_fps == fps
+        change = np.abs(before.astype(int) - after).mean(axis=(0, 3))
+        height, width = change.shape
+        assert change[: height // 20, : width // 3].mean() > 40, 'the bars'
+        assert change[-3:].mean() > 40, 'the timeline'
+        assert change[height * 2 // 3 : -height // 6].mean() < 12, 'the picture'

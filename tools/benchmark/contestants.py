@@ -1,0 +1,309 @@
+"""What the benchmark measures, and who takes part."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from copy import deepcopy
+from functools import partial
+from typing import Any, NamedTuple
+from unittest import mock
+
+Task = Callable[[], Any]
+
+PLAIN = 'PyTorch 3D'
+"""The same network by PyTorch's 3D convolutions, in contiguous memory and with norms apart."""
+
+
+class Measure(NamedTuple):
+    """A measure.
+
+    Attributes:
+        name (str): Its name.
+        kind (str): ``'forward'``, ``'training'``, ``'decoding'`` or ``'test'``.
+        network (str): Network.
+        clips (int): Clips.
+        frames (int): Frames of a clip.
+    """
+
+    name: str
+    kind: str
+    network: str
+    clips: int
+    frames: int
+
+
+MEASURES = [
+    Measure('R(2+1)D-18, 10 clips x 8', 'forward', 'r2plus1d_18', 10, 8),
+    Measure('R(2+1)D-18, 10 clips x 16', 'forward', 'r2plus1d_18', 10, 16),
+    Measure('R(2+1)D-18, 1 clip x 8', 'forward', 'r2plus1d_18', 1, 8),
+    Measure('R3D-18, 10 clips x 8', 'forward', 'r3d_18', 10, 8),
+    Measure('R3D-18, 1 clip x 8', 'forward', 'r3d_18', 1, 8),
+    Measure('MC3-18, 10 clips x 8', 'forward', 'mc3_18', 10, 8),
+    Measure('R(2+1)D-34, 1 clip x 32', 'forward', 'r2plus1d_34', 1, 32),
+    Measure('R(2+1)D-18, training, 4 clips x 8', 'training', 'r2plus1d_18', 4, 8),
+    Measure('R3D-18, training, 4 clips x 8', 'training', 'r3d_18', 4, 8),
+    Measure('decode and resize, 10 clips x 32', 'decoding', 'r2plus1d_18', 10, 32),
+    Measure('test of a video, 10 clips x 8', 'test', 'r2plus1d_18', 10, 8),
+]
+
+FAMILIES = [
+    'r2d',
+    'fr2d',
+    'r3d',
+    *(f'{r}mc{x}' for r in ('', 'r') for x in range(2, 6)),
+    'r2plus1d',
+]
+FAMILY = [
+    Measure(f'{family}_{depth}, 1 clip x {frames}', 'forward', f'{family}_{depth}', 1, frames)
+    for depth in (18, 34)
+    for family in FAMILIES
+    for frames in (8, 16, 32)
+]
+
+
+def run(measure: Measure, kept: bool, threads: int, repeats: int, video: str) -> dict[str, Any]:
+    """Measure in this process.
+
+    Args:
+        measure (Measure): What to measure.
+        kept (bool): Whether to keep freed memory.
+        threads (int): Threads of torch.
+        repeats (int): Measurements of each contestant.
+        video (str): Video to decode.
+
+    Returns:
+        dict: ``seconds`` and ``difference`` by contestant, the largest from
+        the first peer relative to the largest number of it; ``gflop`` of the
+        measure, 0 where it is not arithmetic; ``ceiling`` of the machine.
+    """
+    if kept:
+        from r21d_plugin.engine.memory import keep_freed_memory
+
+        keep_freed_memory()
+    import torch
+    from mmengine.registry import init_default_scope
+
+    init_default_scope('mmaction')
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    tasks = KINDS[measure.kind](measure, video)
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    results: dict[str, Any] = {}
+    for turn in range(repeats + 1):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            results[name] = task()
+            if turn > 0:  # the first one warms up
+                seconds[name].append(time.perf_counter() - start)
+    expected = next(iter(results.values()))
+    scale = expected.abs().max().item()
+    difference = {k: (v - expected).abs().max().item() / scale for k, v in results.items()}
+    return dict(seconds=seconds, difference=difference, gflop=gflop(measure), ceiling=ceiling())
+
+
+def gflop(measure: Measure) -> float:
+    """Multiplications and additions of a measure, in 10^9; a backward pass is two forward ones."""
+    from r21d_plugin.evaluation.complexity import measure as complexity
+
+    passes = dict(forward=1, training=3).get(measure.kind, 0)
+    if not passes:
+        return 0.0
+    return 2 * passes * measure.clips * complexity(measure.network, measure.frames).gflops
+
+
+def ceiling() -> dict[str, float]:
+    """Rates of this machine: GFLOP/s of a large convolution by type, GB/s of a copy."""
+    import torch
+
+    rates = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.randn(32, 128, 56, 56).to(dtype).contiguous(memory_format=torch.channels_last)
+        weight = torch.randn(128, 128, 3, 3).to(dtype)
+        seconds = fastest(lambda x=x, weight=weight: torch.conv2d(x, weight, padding=1))  # type: ignore[misc]
+        rates[str(dtype).removeprefix('torch.')] = 2 * 9 * 128 * x.numel() / seconds / 1e9
+    source = torch.zeros(2**26)
+    target = torch.zeros_like(source)
+    rates['copy'] = 2 * source.nbytes / fastest(lambda: target.copy_(source)) / 1e9
+    return rates
+
+
+def fastest(task: Task, repeats: int = 7) -> float:
+    """Seconds of the fastest of several calls."""
+    import torch
+
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(repeats):
+            start = time.perf_counter()
+            task()
+            seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Have our networks compute as they do where the 2D form is not used."""
+    from r21d_plugin.models import layers, video_resnet
+
+    with ExitStack() as stack:
+        for module in (layers, video_resnet):
+            stack.enter_context(mock.patch.object(module, 'fast', return_value=False))
+        yield
+
+
+def networks(measure: Measure) -> dict[str, Any]:
+    """The same network, with the same weights, as each contestant has it; peers first."""
+    from r21d_plugin import create_model
+
+    kwargs: dict = {}
+    theirs = None
+    with suppress(ImportError, AttributeError, RuntimeError):
+        from torchvision.models import video
+
+        theirs = getattr(video, measure.network)()
+        kwargs = dict(midplanes='block') if measure.network.startswith('r2plus1d') else {}
+    ours = create_model(measure.network, clip_len=measure.frames, **kwargs)
+    if theirs is None:
+        return {PLAIN: ours, 'ours': ours}
+    ours.load_state_dict(theirs.state_dict())
+    return {'torchvision': theirs, PLAIN: ours, 'ours': ours}
+
+
+def contestants(measure: Measure, use: Callable[[str, Any, Any], Any]) -> dict[str, Task]:
+    """A task for each contestant.
+
+    Args:
+        measure (Measure): The measure.
+        use (Callable): Function of a contestant's name, its network and the
+            context to compute in.
+    """
+    import torch
+
+    tasks: dict[str, Task] = {}
+    for name, model in networks(measure).items():
+        if name != 'ours':
+            context = plainly if name == PLAIN else nullcontext
+            tasks[name] = partial(use, name, model, context)
+            continue
+        for dtype in (torch.float32, torch.bfloat16):
+            enabled = dtype != torch.float32
+            label = f'ours, {str(dtype).removeprefix("torch.")}'
+            precision = partial(torch.autocast, 'cpu', torch.bfloat16, enabled=enabled)
+            tasks[label] = partial(use, label, model, precision)
+    return tasks
+
+
+def forward(measure: Measure, video: str) -> dict[str, Task]:
+    """Logits of random clips."""
+    import torch
+
+    clips = torch.randn(measure.clips, 3, measure.frames, 112, 112)
+
+    def logits(name: str, model: Any, context: Any) -> Any:
+        model.eval()
+        with torch.inference_mode():
+            if not name.startswith('ours'):
+                with context():
+                    return model(clips)
+            with context():
+                feature = model.backbone(clips)
+            return model.classify(feature.float())
+
+    return contestants(measure, logits)
+
+
+def training(measure: Measure, video: str) -> dict[str, Task]:
+    """Losses of training steps, each contestant on a network of its own."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    clips = torch.randn(measure.clips, 3, measure.frames, 112, 112)
+    labels = torch.arange(measure.clips)
+    own: dict[str, Any] = {}
+
+    def step(name: str, model: Any, context: Any) -> Any:
+        if name not in own:
+            copy = deepcopy(model).train()
+            own[name] = copy, torch.optim.SGD(copy.parameters(), 1e-3, momentum=0.9)
+        network, optimizer = own[name]
+        with context():
+            loss = cross_entropy(network(clips).float(), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return contestants(measure, step)
+
+
+RESIZE: list[dict] = [
+    dict(type='DecordDecode'),
+    dict(type='Resize', scale=(171, 128), keep_ratio=False),
+]
+
+
+def pipelines(measure: Measure) -> dict[str, list[dict]]:
+    """Decoding and resizing of test clips, by MMAction2 and by us; the same clips."""
+    counts = dict(clip_len=measure.frames, num_clips=measure.clips)
+    sample: dict = dict(type='SampleFrames', test_mode=True, **counts)
+    ours: list[dict] = [dict(type='r21d_plugin.DecordClipInit'), sample]
+    return {
+        'MMAction2': [dict(type='DecordInit'), sample, *RESIZE],
+        'ours': [*ours, dict(type='r21d_plugin.DecordClipDecode', scale=(171, 128))],
+    }
+
+
+def decoding(measure: Measure, video: str) -> dict[str, Task]:
+    """Frames of all test clips of a video."""
+    import numpy as np
+    import torch
+    from mmengine.dataset import Compose
+
+    def frames(pipeline: Any) -> Any:
+        images = pipeline(dict(filename=video, start_index=0, modality='RGB'))['imgs']
+        return torch.from_numpy(np.stack(images)).float()
+
+    composed = {name: Compose(pipeline) for name, pipeline in pipelines(measure).items()}
+    return {name: partial(frames, pipeline) for name, pipeline in composed.items()}
+
+
+def test(measure: Measure, video: str) -> dict[str, Task]:
+    """Scores of a video from its file, by MMAction2's recognizer and by ours."""
+    import torch
+    from mmaction.registry import MODELS
+    from mmengine.dataset import Compose, pseudo_collate
+
+    finish = [
+        dict(type='CenterCrop', crop_size=112),
+        dict(type='FormatShape', input_format='NCTHW'),
+        dict(type='PackActionInputs'),
+    ]
+    model = dict(
+        type='Recognizer3D',
+        backbone=dict(type='r21d_plugin.R2Plus1D', depth=int(measure.network[-2:])),
+        cls_head=dict(type='r21d_plugin.ClipHead', num_classes=400),
+        data_preprocessor=dict(
+            type='ActionDataPreprocessor', mean=[110.0] * 3, std=[58.0] * 3, format_shape='NCTHW'
+        ),
+    )
+    theirs = MODELS.build(model).eval()
+    theirs.init_weights()
+
+    def scores(recognizer: Any, pipeline: Any, context: Any) -> Any:
+        packed = pipeline(dict(filename=video, start_index=0, modality='RGB', label=0))
+        with torch.inference_mode(), context():
+            return recognizer.test_step(pseudo_collate([packed]))[0].pred_score
+
+    composed = {name: Compose([*p, *finish]) for name, p in pipelines(measure).items()}
+    tasks: dict[str, Task] = {'MMAction2': partial(scores, theirs, composed['MMAction2'], plainly)}
+    for dtype in ('float32', 'bfloat16'):
+        test_cfg = dict(max_testing_views=measure.clips, dtype=dtype)
+        ours = MODELS.build(dict(model, type='r21d_plugin.MultiClipRecognizer', test_cfg=test_cfg))
+        ours.load_state_dict(theirs.state_dict())
+        tasks[f'ours, {dtype}'] = partial(scores, ours.eval(), composed['ours'], nullcontext)
+    return tasks
+
+
+KINDS: dict[str, Callable[[Measure, str], dict[str, Task]]] = dict(
+    forward=forward, training=training, decoding=decoding, test=test
+)

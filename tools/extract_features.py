@@ -1,0 +1,79 @@
+"""Store the features of videos: what the last convolutions give, averaged, for sliding clips.
+
+A clip has 512 numbers (two streams: 512 of RGB, then 512 of flow), and a clip begins at frames 0,
+STRIDE, 2 * STRIDE and so on; a video shorter than a clip gives one, looped. Videos that do not
+decode are listed in broken_videos.txt. A run that was stopped is continued by the same command.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+from video_arguments import add_network_arguments
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        'videos',
+        nargs='*',
+        default=[],
+        metavar='VIDEO',
+        help="videos, folders of them, searched with their subfolders, or patterns ('a*/*.mp4')",
+    )
+    source.add_argument('--list', type=Path, metavar='FILE', help='file that names a video a line')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        help='an HDF5 file (.h5, .hdf5), or a folder for a .npy file of each video, clips x 512',
+    )
+    parser.add_argument(
+        '--stride',
+        type=int,
+        metavar='FRAMES',
+        help='frames from the start of a clip to that of the next (those of a clip)',
+    )
+    parser.add_argument('--batch-size', type=int, default=8, help='clips at a time (8)')
+    add_network_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Extract."""
+    args = parse_args()
+    from r21d_plugin.datasets.video_files import by_name, find_videos, read_list, write_report
+    from r21d_plugin.engine import errors_in_one_line
+    from r21d_plugin.engine.feature_extraction import extract_all, settings_of
+    from r21d_plugin.engine.feature_store import open_store
+    from r21d_plugin.engine.inference import load_recognizer, use_device
+    from r21d_plugin.engine.launch import load_config
+    from r21d_plugin.engine.sliding import SlidingWindow
+    from r21d_plugin.engine.video_inputs import pipeline_of
+
+    with errors_in_one_line():
+        cfg = load_config(args.config, args.cfg_options)
+        sources = read_list(args.list) if args.list else args.videos
+        videos = by_name(sources if args.list else find_videos(*sources), sources)
+        model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+        window = SlidingWindow(pipeline_of(cfg), args.stride, args.batch_size)
+        store = open_store(args.out, settings_of(cfg, args.checkpoint, model, window.sample))
+        form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
+        with tqdm(total=len(videos), bar_format=form, desc=str(args.out)) as bar:
+
+            def advance(share: float) -> None:
+                bar.update(min(share, len(videos) - bar.n))  # parts add up to 1 but for rounding
+
+            extracted = extract_all(model, window, videos, store, args.workers, advance)
+            try:
+                done = list(extracted)
+            except KeyboardInterrupt:
+                sys.exit('error: stopped: the same command goes on where this one was')
+        print(write_report(done, store.report))
+
+
+if __name__ == '__main__':
+    main()

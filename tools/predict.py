@@ -1,0 +1,103 @@
+"""Say what a network sees in videos, as a test of a dataset would.
+
+Prints the best classes of each video, or writes them as JSON. Videos that do not decode are named,
+and the exit status is then 1.
+"""
+
+import argparse
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+from video_arguments import add_network_arguments
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'videos',
+        nargs='+',
+        metavar='VIDEO',
+        help="videos, folders of them, searched with their subfolders, or patterns ('a*/*.mp4')",
+    )
+    parser.add_argument('--top', type=int, default=5, help='classes to show (5)')
+    parser.add_argument(
+        '--labels',
+        type=Path,
+        metavar='FILE',
+        help="names of the classes, one a line; default: the label map beside the test's "
+        'annotation file, else numbers',
+    )
+    parser.add_argument(
+        '--json', metavar='FILE', help='write JSON into this file, instead of a table; -: print it'
+    )
+    parser.add_argument(
+        '--draw',
+        type=Path,
+        metavar='DIR',
+        help='write a copy of each video into this folder, with the prediction over time drawn on',
+    )
+    parser.add_argument(
+        '--stride',
+        type=int,
+        default=8,
+        metavar='FRAMES',
+        help='for --draw, frames from the start of a clip to that of the next (8)',
+    )
+    add_network_arguments(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Predict."""
+    args = parse_args()
+    from r21d_plugin import InputError
+    from r21d_plugin.datasets.video_files import by_name, find_videos
+    from r21d_plugin.engine import errors_in_one_line, prediction
+    from r21d_plugin.engine.inference import load_recognizer, use_device
+    from r21d_plugin.engine.launch import load_config
+    from r21d_plugin.engine.sliding import SlidingWindow
+    from r21d_plugin.engine.video_inputs import pipeline_of
+    from r21d_plugin.visualization.prediction import copies_in, draw_all
+    from r21d_plugin.writing import write_json
+
+    with errors_in_one_line():
+        if args.top < 1:
+            raise InputError('--top has to be at least 1')
+        if args.json and not os.access(Path(args.json).parent, os.W_OK):
+            raise InputError(f'{args.json}: cannot write there')
+        cfg = load_config(args.config, args.cfg_options)
+        pipeline, labels = pipeline_of(cfg), prediction.class_names(cfg, args.labels)
+        videos = by_name(find_videos(*args.videos), args.videos)
+        copies = copies_in(args.draw, videos) if args.draw else {}
+        model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+        predictions = prediction.predict(model, pipeline, list(videos.values()), args.workers)
+        if args.draw:
+            window = SlidingWindow(pipeline, args.stride)
+            slide = partial(prediction.predict_over_time, model, window)
+            predictions = draw_all(predictions, copies, slide, labels, args.top)
+        entries = []
+        try:
+            for predicted in tqdm(predictions, total=len(videos), unit='video'):
+                entries.append(entry := prediction.describe(predicted, labels, args.top))
+                if predicted.error:
+                    tqdm.write(predicted.error, file=sys.stderr)
+                elif not args.json:
+                    tqdm.write(prediction.table(entry))
+        except KeyboardInterrupt:
+            sys.exit('error: stopped')
+        if args.json == '-':
+            print(json.dumps(entries, indent=2, ensure_ascii=False))
+        elif args.json:
+            write_json(Path(args.json), entries)
+    failed = sum('error' in entry for entry in entries)
+    if failed:
+        sys.exit(f'error: {failed} of {len(entries)} videos failed, for the reasons above')
+
+
+if __name__ == '__main__':
+    main()
