@@ -18,6 +18,7 @@ networks) follows the authors' release, https://github.com/facebookresearch/VMZ.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import takewhile
 from typing import Any, Literal, cast
 
 import torch
@@ -30,6 +31,7 @@ from torch.utils.checkpoint import checkpoint
 from ..errors import InputError
 from ..registry import MODELS
 from ..weights import understand
+from .frames import UniqueFrames
 from .layers import (
     STEM_MID_CHANNELS,
     Conv2D,
@@ -213,6 +215,8 @@ class VideoResNet(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
 
+        # Groups from conv1 on that see one frame at a time.
+        self.frame_wise = len(list(takewhile(lambda form: form is Conv2D, forms)))
         self.stem = Stem(forms[0], in_channels, base_channels, norm_cfg)
         channels = base_channels
         for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth], strict=True)):
@@ -247,13 +251,24 @@ class VideoResNet(BaseModule):
         """
         if fast(x):
             x = x.contiguous(memory_format=torch.channels_last_3d)
-        x = self.stem(x)
+        unique = self._unique_frames(x)
+        if unique:
+            x = unique.frames
         features = []
-        for i, layer in enumerate(self.groups[1:]):
-            x = layer(x)
-            if i in self.out_indices:
-                features.append(x)
+        for i, group in enumerate(self.groups):
+            if unique and i == self.frame_wise:
+                x, unique = unique.clips(x), None
+            x = group(x)
+            if i - 1 in self.out_indices:
+                features.append(unique.clips(x) if unique else x)
         return features[0] if len(features) == 1 else tuple(features)
+
+    def _unique_frames(self, x: Tensor) -> UniqueFrames | None:
+        """The frames for groups of 2D convolutions, where they would see one twice."""
+        if not self.frame_wise or self.training or torch.is_grad_enabled() or not fast(x):
+            return None
+        unique = UniqueFrames(x)
+        return unique if len(unique.frames) < x.shape[0] * x.shape[2] else None
 
     def train(self, mode: bool = True) -> 'VideoResNet':
         """Set the mode, leaving frozen groups and norms as they are."""

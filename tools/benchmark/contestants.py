@@ -166,7 +166,7 @@ def networks(measure: Measure) -> dict[str, Any]:
     if theirs is None:
         return {PLAIN: ours, 'ours': ours}
     ours.load_state_dict(theirs.state_dict())
-    return {'torchvision': theirs, PLAIN: ours, 'ours': ours}
+    return {'torchvision': theirs, 'ours': ours}
 
 
 def contestants(measure: Measure, use: Callable[[str, Any, Any], Any]) -> dict[str, Task]:
