@@ -58,7 +58,7 @@ def form(path: str, shapes: Shapes) -> str:
 def in_words(network: Mapping[str, Any]) -> str:
     """A network as :func:`describe` gives it, such as ``R3D-18 (in_channels=3)``."""
     arguments = ', '.join(f'{k}={v!r}' for k, v in network.items() if k != 'network')
-    return f'{network["network"]} ({arguments})'
+    return f'{network.get("network", "an altered network")} ({arguments})'
 
 
 def differing(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:

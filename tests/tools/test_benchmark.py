@@ -1,7 +1,11 @@
+import json
 import re
+import sys
+from importlib import import_module
 
 import pytest
-from support import ROOT, write_video
+import torch
+from support import ROOT, shell, write_video
 
 
 def test_flow(tmp_path, tool, capsys):
@@ -29,3 +33,37 @@ def test_training_of_nothing(fails):
     config = ROOT / 'configs/r2plus1d_18_motion.py'
     assert '--batch-size, --steps' in fails('benchmark/training.py', config, '--steps', 0)
     assert 'nope.py: no such config' in fails('benchmark/training.py', 'nope.py')
+
+
+def test_speed(tmp_path):
+    """Bit-exact frames beside MMAction2's, as a process, with figures and a picture."""
+    figures, picture = tmp_path / 'speed.json', tmp_path / 'speed.png'
+    command = [sys.executable, ROOT / 'tools/benchmark/speed.py', '--only', 'decode']
+    out = shell(*command, '--repeats', 1, '--json', figures, '--plot', picture, cwd=tmp_path)
+    assert 'MMAction2' in out
+    assert 'GFLOP/s in float32' in out
+    (found,) = json.loads(figures.read_text())['measures'].values()
+    assert found['kept']['difference'] == {'MMAction2': 0, 'ours': 0}
+    assert picture.stat().st_size > 1000
+
+
+def test_growth(tmp_path):
+    picture = tmp_path / 'growth.png'
+    command = [sys.executable, ROOT / 'tools/benchmark/growth.py', '--only', 'batch']
+    out = shell(*command, '--network', 'r2d_18', '--repeats', 1, '--plot', picture, cwd=tmp_path)
+    assert out.count('| batch') == 5
+    assert picture.stat().st_size > 1000
+
+
+@pytest.mark.parametrize('name', ['r2plus1d_18', 'fr2d_18'])
+def test_contestants_agree(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+    contestants = import_module('contestants')
+    monkeypatch.setattr(contestants, 'ceiling', dict)
+    threads = torch.get_num_threads()
+    for kind, tolerance in (('forward', 1e-5), ('training', 1e-3)):
+        measure = contestants.Measure('small', kind, name, 2, 8)
+        found = contestants.run(measure, False, threads, 1, '')
+        assert found['difference']['ours, float32'] < tolerance
+        assert 0 < found['difference']['ours, bfloat16'] < 0.05
+        assert found['gflop'] > 0
