@@ -192,6 +192,8 @@ def plot(curves: list[Curve], found: dict[str, list[dict[str, float]]], path: Pa
         ):
             axes.plot(curve.values, [point[key] for point in found[curve.name]], 'o-')
             axes.set(xlabel=curve.name, ylabel=label, xscale='log', ylim=(0, None))
+            axes.set_xticks(curve.values, [f'{value:g}' for value in curve.values])
+            axes.minorticks_off()
             if key == 'seconds':
                 axes.set(yscale='log', ylim=None)
     figure.savefig(path, dpi=100)
