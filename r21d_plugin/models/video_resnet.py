@@ -74,6 +74,10 @@ class Stem(Convolutions):
         layers = conv if isinstance(conv, nn.Sequential) else [conv]
         super().__init__(*layers, norm, nn.ReLU(inplace=True))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Map N x C x T x H x W, from here on in channels-last memory where that is fast."""
+        return super().forward(x.contiguous(memory_format=torch.channels_last_3d) if fast(x) else x)
+
 
 class BasicBlock(nn.Module):
     """Vanilla residual block of two 3x3x3 convolutions (Equation 1).
@@ -249,8 +253,6 @@ class VideoResNet(BaseModule):
             ``out_indices``, N x C' x T' x H' x W'; a tuple if there are
             several.
         """
-        if fast(x):
-            x = x.contiguous(memory_format=torch.channels_last_3d)
         unique = self._unique_frames(x)
         if unique:
             x = unique.frames

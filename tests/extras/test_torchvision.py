@@ -1,5 +1,7 @@
 """Against torchvision itself, running the same weights."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -60,12 +62,14 @@ def peer(request, tmp_path):
 
 
 def assert_same_numbers(ours: nn.Module, theirs: nn.Module) -> None:
+    """To float32's rounding: ours are as near to torchvision's in float64 as its own in float32."""
     torch.manual_seed(1)
     clips = torch.rand(2, 3, 8, 56, 56)
     with torch.no_grad():
-        a, b = ours.eval()(clips), theirs(clips)
-    assert b.std() > 0.1
-    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item())
+        exact = copy.deepcopy(theirs).double()(clips.double())
+        own, rounding = ((net.eval()(clips) - exact).abs().max() for net in (ours, theirs))
+    assert exact.std() > 0.1
+    assert own < 5 * rounding < 1e-2 * exact.abs().max()
 
 
 def test_their_weights_in_ours(peer):
