@@ -1,6 +1,6 @@
 """Training and testing: processes, devices, hooks and schedules."""
 
-from .hooks import CheckpointMatchHook, ClassCountHook, EpochSeedHook
+from .hooks import CheckpointMatchHook, ClassCountHook, EpochSeedHook, TrainingAccuracyHook
 from .launch import errors_in_one_line
 from .memory import keep_freed_memory
 from .optim_wrappers import BFloat16OptimWrapper
@@ -12,6 +12,7 @@ __all__ = [
     'ClassCountHook',
     'EpochSeedHook',
     'GradualWarmupLR',
+    'TrainingAccuracyHook',
     'errors_in_one_line',
     'keep_freed_memory',
 ]
