@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
         '--scale',
         choices=['small', 'full'],
         default='small',
-        help='small: an hour on 2 CPU cores; full: half an hour on a GPU (small)',
+        help='small: an hour on 2 CPU cores; full: meant for half an hour on a GPU (small)',
     )
     parser.add_argument('--out', type=Path, help='folder of the study (work_dirs/study_SCALE)')
     parser.add_argument('--seeds', type=int, help="seeds of every run; default: the scale's")
@@ -35,9 +35,10 @@ def main() -> None:
     from r21d_plugin import InputError
     from r21d_plugin.engine import errors_in_one_line
     from r21d_plugin.evaluation.complexity import measure
-    from r21d_plugin.study import SCALES, epochs_of, make_videos, run_all, runs, write_report
 
     with errors_in_one_line():
+        from r21d_plugin.study import SCALES, epochs_of, make_videos, run_all, runs, write_report
+
         scale = SCALES[args.scale]
         seeds = scale.seeds if args.seeds is None else args.seeds
         if min(seeds, args.jobs) < 1:
@@ -45,7 +46,7 @@ def main() -> None:
         out = (args.out or Path(f'work_dirs/study_{args.scale}')).absolute()
         device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
         videos = make_videos(scale, out, os.cpu_count() or 1)
-        for _ in tqdm(videos, total=scale.train + scale.val, unit='video', desc='videos'):
+        for _ in tqdm(videos, total=scale.train + scale.val, desc='videos', delay=1):
             pass
         planned = runs(seeds)
         work = {run: measure(run.network, run.frames).gflops for run in planned}

@@ -43,9 +43,9 @@ class Scale(NamedTuple):
 
 SCALES = {
     'small': Scale(8, 2000, 240, 10, 3, 768, 16, 1, 2),
-    'full': Scale(32, 20_000, 1600, 20, 6, 8000, 32, 4, 3),
+    'full': Scale(32, 8000, 960, 15, 4, 6400, 64, 4, 3),
 }
-"""Two CPU cores within an hour; one modern GPU within half an hour."""
+"""An hour of two CPU cores; sized for half an hour of one modern GPU, which has not been run."""
 
 
 class Run(NamedTuple):

@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from markdown import markdown
 from tabulate import tabulate
 
 from ..datasets.hard_motion import ACTIONS
+from ..errors import InputError
 from ..evaluation.complexity import measure
 from ..paper import TABLES
 from ..visualization.study import plot_clips, plot_cost, plot_errors, plot_lengths
@@ -19,6 +19,11 @@ from ..writing import written_whole
 from .claims import PAPER_HOURS, TABLE_2, Claim, accuracy, claims
 from .plan import LENGTHS, Run, Scale
 from .results import REQUIREMENTS, Results, Values, read_results
+
+try:
+    from markdown import markdown
+except ModuleNotFoundError as error:
+    raise InputError(f"{error}: pip install 'r21d_plugin[study]'") from error
 
 METRICS = ('clip@1', 'video@1')
 

@@ -1,6 +1,6 @@
 """Figures 3, 4, 5a and 5b of the paper, drawn from the study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -80,7 +80,7 @@ def plot_clips(curve: Mapping[int, Values], path: Path) -> None:
     save_figure(figure, path)
 
 
-def in_percent(values: Sequence[Values]) -> tuple[list[float], list[float]]:
+def in_percent(values: Collection[Values]) -> tuple[list[float], list[float]]:
     """Means and spreads."""
     return [100 * v.mean for v in values], [100 * v.spread for v in values]
 
