@@ -61,11 +61,11 @@ def main() -> None:
     with launch.errors_in_one_line():
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
-        if args.resume:
-            launch.resume(cfg, args.resume)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
             launch.choose_mixed_precision(cfg)
-            launch.build_runner(cfg, args.config).train()
+            runner = launch.build_runner(cfg, args.config)
+            launch.resume(runner, args.resume)
+            runner.train()
 
 
 if __name__ == '__main__':
