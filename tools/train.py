@@ -65,7 +65,8 @@ def main() -> None:
             launch.choose_mixed_precision(cfg)
             runner = launch.build_runner(cfg, args.config)
             launch.resume(runner, args.resume)
-            runner.train()
+            with launch.watched_ranks():
+                runner.train()
 
 
 if __name__ == '__main__':

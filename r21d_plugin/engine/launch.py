@@ -1,6 +1,8 @@
 """Processes and devices: what tools/train.py and tools/test.py share."""
 
 import os
+import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,21 +21,37 @@ from ..datasets.pipelines import with_sampling, with_storage, with_stored_flow
 from ..errors import InputError
 from .checkpoints import latest_checkpoint, saved_checkpoints
 from .memory import keep_freed_memory
+from .ranks import watched_ranks as watched_ranks
 
 PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 """Environment variable that holds a launcher's number of processes."""
 
+WORKER_DEATH = re.compile(
+    r'DataLoader worker \(pid(\(s\))? [\d, ]+\) (is killed by signal: [^.]+|exited unexpectedly)'
+)
+"""What PyTorch says of a dataloader's worker that is gone."""
+
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Print a user's mistake as one line and exit with status 1."""
+    """Print a user's mistake, or the death of a worker, as one line and exit with status 1."""
     try:
         yield
     except InputError as error:
         # From a dataloader worker the message comes inside its whole traceback.
         message = str(error).rpartition('InputError: ')[-1].strip().splitlines()[0]
-        sys.stdout.flush()
-        sys.exit(f'error: {message}')
+    except RuntimeError as error:
+        death = WORKER_DEATH.search(str(error))
+        if death is None:
+            raise
+        message = (
+            f'{death[0]}, perhaps for lack of memory: lower num_workers or batch_size of the '
+            'dataloader; training goes on with --resume'
+        )
+    else:
+        return
+    sys.stdout.flush()
+    sys.exit(f'error: {message}')
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
@@ -211,8 +229,12 @@ def run_on_gpus(gpus: int) -> int:
 
     try:
         run.main(['--standalone', f'--nproc-per-node={gpus}', *sys.argv, '--launcher', 'pytorch'])
-    except ChildFailedError:
-        return 1  # the process that failed has said why
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:  # otherwise the process has said why
+            name = signal.Signals(-failure.exitcode).name
+            print(f'error: rank {rank} (process {failure.pid}) got {name}', file=sys.stderr)
+        return 1
     return 0
 
 
