@@ -2,7 +2,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-faults lint clean
 
 # R(2+1)D against f-R2D on videos that only motion tells apart: about four minutes on two cores.
 demo: $(VENV)/demo.installed
@@ -12,6 +12,10 @@ demo: $(VENV)/demo.installed
 test: $(VENV)/test.installed $(VENV)-extras/extras.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(VENV)-extras/bin/python -m pytest -n 2 tests/extras
+
+# Kills, full disks and the like, some minutes of them, with a count of those survived at the end.
+test-faults: $(VENV)/test.installed
+	$(BIN)/python -m pytest -n 2 tests/faults
 
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .

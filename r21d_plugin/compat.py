@@ -10,15 +10,19 @@ import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from pickle import UnpicklingError
 
 import numpy as np
 import torch
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging.history_buffer import HistoryBuffer
 from numpy._core import multiarray
 from torch import Tensor, nn
 
 import r21d_plugin_startup
+
+from .writing import written_whole
 
 
 def apply() -> None:
@@ -28,6 +32,7 @@ def apply() -> None:
     load_opencv()
     r21d_plugin_startup.install()
     allow_mmengine_checkpoints()
+    write_files_whole()
 
 
 def require_mmcv() -> None:
@@ -92,6 +97,28 @@ def statistics_method(owner: type, name: str) -> Callable:
     if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
         raise UnpicklingError(f'getattr({owner!r}, {name!r}) in a checkpoint')
     return getattr(HistoryBuffer, name)
+
+
+class WholeFileBackend(LocalBackend):
+    """MMEngine's backend of local files, writing them under another name first."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes.
+
+        Raises:
+            InputError: If they cannot be written.
+        """
+        with written_whole(Path(filepath), parents=True) as partial:
+            partial.write_bytes(obj)
+
+
+def write_files_whole() -> None:
+    """Have MMEngine's checkpoints appear when they are complete.
+
+    MMEngine 0.10.7 writes them under their final names: half of one stays
+    where a run is killed or a disk is full.
+    """
+    register_backend('local', WholeFileBackend, force=True, prefixes='')
 
 
 def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:

@@ -53,7 +53,9 @@ def main() -> None:
         apply_args(cfg, args)
         launch.check_checkpoint(cfg)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
-            launch.build_runner(cfg, args.config).test()
+            runner = launch.build_runner(cfg, args.config)
+            with launch.watched_ranks():
+                runner.test()
 
 
 if __name__ == '__main__':

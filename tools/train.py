@@ -61,11 +61,12 @@ def main() -> None:
     with launch.errors_in_one_line():
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
-        if args.resume:
-            launch.resume(cfg, args.resume)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
             launch.choose_mixed_precision(cfg)
-            launch.build_runner(cfg, args.config).train()
+            runner = launch.build_runner(cfg, args.config)
+            launch.resume(runner, args.resume)
+            with launch.watched_ranks():
+                runner.train()
 
 
 if __name__ == '__main__':

@@ -6,7 +6,11 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, ignore_last=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='video@1', rule='greater'
+        type='r21d_plugin.ResumableCheckpointHook',
+        interval=1,
+        max_keep_ckpts=3,
+        save_best='video@1',
+        rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),

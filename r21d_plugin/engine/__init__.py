@@ -1,5 +1,6 @@
 """Training and testing: processes, devices, hooks and schedules."""
 
+from .checkpoints import ResumableCheckpointHook
 from .hooks import CheckpointMatchHook, ClassCountHook, EpochSeedHook, TrainingAccuracyHook
 from .launch import errors_in_one_line
 from .memory import keep_freed_memory
@@ -12,6 +13,7 @@ __all__ = [
     'ClassCountHook',
     'EpochSeedHook',
     'GradualWarmupLR',
+    'ResumableCheckpointHook',
     'TrainingAccuracyHook',
     'errors_in_one_line',
     'keep_freed_memory',

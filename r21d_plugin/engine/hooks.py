@@ -85,9 +85,9 @@ class CheckpointMatchHook(Hook):
             InputError: If they differ.
         """
         model = unwrapped(runner.model)
-        source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
+        source = runner._load_from or find_latest_checkpoint(runner.work_dir)
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
-        finetuning = training and not runner.cfg.get('resume')
+        finetuning = training and not runner._resume
         given = {
             k.removeprefix('module.'): v
             for k, v in checkpoint.get('state_dict', checkpoint).items()

@@ -1,6 +1,8 @@
 """Processes and devices: what tools/train.py and tools/test.py share."""
 
 import os
+import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,26 +16,43 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from ..datasets.pipelines import with_sampling, with_storage, with_stored_flow
 from ..errors import InputError
+from .checkpoints import latest_checkpoint, saved_checkpoints
 from .memory import keep_freed_memory
+from .ranks import watched_ranks as watched_ranks
 
 PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 """Environment variable that holds a launcher's number of processes."""
 
+WORKER_DEATH = re.compile(
+    r'DataLoader worker \(pid(\(s\))? [\d, ]+\) (is killed by signal: [^.]+|exited unexpectedly)'
+)
+"""What PyTorch says of a dataloader's worker that is gone."""
+
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Print a user's mistake as one line and exit with status 1."""
+    """Print a user's mistake, or the death of a worker, as one line and exit with status 1."""
     try:
         yield
     except InputError as error:
         # From a dataloader worker the message comes inside its whole traceback.
         message = str(error).rpartition('InputError: ')[-1].strip().splitlines()[0]
-        sys.stdout.flush()
-        sys.exit(f'error: {message}')
+    except RuntimeError as error:
+        death = WORKER_DEATH.search(str(error))
+        if death is None:
+            raise
+        message = (
+            f'{death[0]}, perhaps for lack of memory: lower num_workers or batch_size of the '
+            'dataloader; training goes on with --resume'
+        )
+    else:
+        return
+    sys.stdout.flush()
+    sys.exit(f'error: {message}')
 
 
 def load_config(path: str, options: dict | None = None) -> Config:
@@ -93,21 +112,6 @@ def change_pipelines(
             cfg[f'{split}_pipeline'] = loader.dataset.pipeline
 
 
-def resume(cfg: Config, checkpoint: str) -> None:
-    """Go on with a run that was stopped.
-
-    Args:
-        cfg (Config): The config.
-        checkpoint (str): Where to go on, or ``'auto'``: at the latest
-            checkpoint of the work dir. Where there is none, the run begins,
-            finetuning with its ``load_from``.
-    """
-    latest = find_latest_checkpoint(cfg.work_dir) if checkpoint == 'auto' else checkpoint
-    cfg.resume = latest is not None
-    if latest is not None:
-        cfg.load_from = None if checkpoint == 'auto' else checkpoint
-
-
 def build_runner(cfg: Config, path: str) -> Runner:
     """Build the runner of a config.
 
@@ -118,6 +122,37 @@ def build_runner(cfg: Config, path: str) -> Runner:
         return Runner.from_cfg(cfg)
     except (KeyError, TypeError) as error:
         raise InputError(f'{path}: {first_line(error)}') from error
+
+
+def resume(runner: Runner, checkpoint: str | None = None) -> None:
+    """Have a run go on where it was stopped.
+
+    Processes that ``torchrun --max-restarts`` has started again go on at the
+    latest checkpoint of the work dir, whatever they were asked to do.
+
+    Args:
+        runner (Runner): The runner, before it trains.
+        checkpoint (str, optional): Where to go on, or ``'auto'``: at the latest
+            checkpoint. Where there is none, the run begins, finetuning with its
+            ``load_from``. Defaults to None: it begins.
+
+    Raises:
+        InputError: If a restart would mistake checkpoints that are there
+            already for those of this run, or none of those is whole.
+    """
+    restarts = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0))
+    may_restart = int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) > 0
+    begins = checkpoint is None and restarts == 0
+    if begins and may_restart and saved_checkpoints(runner.work_dir):
+        raise InputError(
+            f'{runner.work_dir}: holds checkpoints of another run, which a restart would take '
+            'for its own: go on with that run (--resume), or choose another --work-dir'
+        )
+    path = None if checkpoint == 'auto' else checkpoint
+    if restarts or checkpoint == 'auto':
+        path = latest_checkpoint(runner.work_dir, runner.logger) or path
+    if path is not None:
+        runner._resume, runner._load_from = True, path
 
 
 def first_line(error: Exception) -> str:
@@ -202,8 +237,12 @@ def run_on_gpus(gpus: int) -> int:
 
     try:
         run.main(['--standalone', f'--nproc-per-node={gpus}', *sys.argv, '--launcher', 'pytorch'])
-    except ChildFailedError:
-        return 1  # the process that failed has said why
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode < 0:  # otherwise the process has said why
+            name = signal.Signals(-failure.exitcode).name
+            print(f'error: rank {rank} (process {failure.pid}) got {name}', file=sys.stderr)
+        return 1
     return 0
 
 

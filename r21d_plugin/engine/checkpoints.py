@@ -1,0 +1,137 @@
+"""Checkpoints that a run killed at any moment resumes from."""
+
+import logging
+import zipfile
+from pathlib import Path
+
+from mmengine.dist import master_only
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from ..errors import InputError
+from ..registry import HOOKS
+from ..writing import written_whole
+
+NOTE = 'last_checkpoint'
+"""File of the work dir in which MMEngine notes the path of the last checkpoint."""
+
+
+@HOOKS.register_module()
+class ResumableCheckpointHook(CheckpointHook):
+    """MMEngine's hook, for runs that may be killed at any moment.
+
+    A checkpoint is complete before the one it replaces goes, and so is the note
+    of which is the last. (That no file is ever half written is up to
+    ``compat.write_files_whole``.) A resumed run validates its checkpoint first,
+    as the kill may have come before that: the best checkpoint is that of the
+    unbroken run too. The arguments are those of MMEngine's hook.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Prepare, and validate what was resumed.
+
+        Raises:
+            InputError: If checkpoints fall inside epochs, where none resumes.
+        """
+        loop = runner.train_loop
+        in_epochs = isinstance(loop, EpochBasedTrainLoop)
+        if in_epochs and not self.by_epoch:
+            raise InputError(
+                'default_hooks.checkpoint.by_epoch=False: training resumes where an epoch ends: '
+                'leave it out, and lower train_dataloader.sampler.epoch_size to save more often'
+            )
+        super().before_train(runner)
+        self.kept = list(getattr(self, 'keep_ckpt_ids', []))
+        if in_epochs and runner.val_loop is not None and validation_is_due(loop):
+            runner.val_loop.run()
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        if step not in self.kept:  # it is saved again if it is the best so far
+            self.kept.append(step)
+        # With the one to be removed, which a run that was killed removes when it is resumed.
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.kept))
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        self._note_last(runner.work_dir)
+        while 0 < self.max_keep_ckpts < len(self.kept):
+            self._remove(self.kept.pop(0))
+
+    @master_only
+    def _note_last(self, work_dir: str) -> None:
+        with written_whole(Path(work_dir, NOTE)) as partial:
+            partial.write_text(self.last_ckpt)
+
+    @master_only
+    def _remove(self, step: int) -> None:
+        path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+
+
+def validation_is_due(loop: EpochBasedTrainLoop) -> bool:
+    """Whether a training loop validates after the epoch that it has just finished, if any."""
+    loop._decide_current_val_interval()
+    return loop.epoch >= max(loop.val_begin, 1) and (
+        loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs
+    )
+
+
+def latest_checkpoint(work_dir: str, logger: logging.Logger) -> str | None:
+    """Where a run that was stopped goes on.
+
+    That is at the checkpoint noted as the last one or, if that is missing or
+    damaged, at the newest whole one; the logger is told.
+
+    Args:
+        work_dir (str): Work dir of the run.
+        logger (Logger): Logger of the run.
+
+    Returns:
+        str, optional: Path or address; None if the run saved no checkpoint.
+
+    Raises:
+        InputError: If there are checkpoints, and none of them is whole.
+    """
+    note = Path(work_dir, NOTE)
+    noted = note.read_text().strip() if note.exists() else ''
+    if '://' in noted or is_whole(Path(noted)):
+        return noted
+    saved = saved_checkpoints(work_dir)
+    if not saved and not noted:
+        return None
+    for path in saved:
+        if is_whole(path):
+            logger.warning(f'{noted or note} is damaged or missing: resuming from {path}')
+            return str(path)
+    names = ', '.join(path.name for path in saved) or noted
+    raise InputError(
+        f'{work_dir}: nothing to resume from, damaged or missing: {names}: remove that and {NOTE} '
+        'to begin anew, or name a checkpoint after --resume'
+    )
+
+
+def saved_checkpoints(work_dir: str) -> list[Path]:
+    """Checkpoints of a work dir that hold a whole run, damaged ones too, newest first."""
+    found = [path for kind in ('epoch', 'iter') for path in Path(work_dir).glob(f'{kind}_*.pth')]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there and is all that torch has written, by its checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False

@@ -1,0 +1,211 @@
+"""Training that is killed goes on as if it had not been: bit for bit, on the CPU."""
+
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from support import OPTIONS, ROOT
+from torch.utils._pytree import tree_flatten
+
+from r21d_plugin import InputError
+from r21d_plugin.engine.checkpoints import is_whole, latest_checkpoint
+
+CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
+EPOCHS = 12  # the warm-up ends at 10, where the first step of the learning rate is
+RUN = [
+    *OPTIONS,
+    f'train_cfg.max_epochs={EPOCHS}',
+    'train_dataloader.num_workers=2',
+    'default_hooks.checkpoint.max_keep_ckpts=2',
+]
+
+
+class ForkServer:
+    """Starts training in forks of a process that has imported everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / 'log'
+        self.process = subprocess.Popen(
+            [sys.executable, '-W', 'ignore', Path(__file__).with_name('fork_server.py')],
+            cwd=folder,
+            env=os.environ | dict(OMP_NUM_THREADS='1'),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, work_dir: Path, *options: str, **death: int) -> int:
+        """Begin or resume a run, to die of itself as fork_server says; return its process id."""
+        argv = [ROOT / 'tools/train.py', CONFIG, '--device', 'cpu', '--work-dir', work_dir]
+        request = dict(argv=[*map(str, argv), '--resume', *RUN, *options], log=str(self.log))
+        if death:
+            request['death'] = dict(death, folder=str(work_dir))
+        self.process.stdin.write(json.dumps(request) + '\n')
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def wait(self) -> int:
+        """Exit status of what was started."""
+        return int(self.process.stdout.readline())
+
+    def finish(self, work_dir: Path, *options: str) -> str:
+        """Begin or resume a run to its end; return what it prints."""
+        self.start(work_dir, *options)
+        status, out = self.wait(), self.log.read_text()
+        assert status == 0, out[-3000:]
+        return out
+
+
+@pytest.fixture(scope='module')
+def server(kinetics, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('server')
+    (folder / 'data').symlink_to(kinetics / 'data')
+    server = ForkServer(folder)
+    yield server
+    server.process.stdin.close()
+    server.process.wait()
+
+
+@pytest.fixture(scope='module')
+def unbroken(server, tmp_path_factory) -> Path:
+    """Work dir of the run that nothing happened to."""
+    work_dir = tmp_path_factory.mktemp('unbroken')
+    server.finish(work_dir)
+    return work_dir
+
+
+def files(work_dir):
+    """Checkpoints and what is beside them, leftovers too."""
+    return {path.name for path in work_dir.iterdir() if path.is_file()}
+
+
+def contents(path):
+    checkpoint = torch.load(path, weights_only=True)
+    parts = ('state_dict', 'optimizer', 'param_schedulers')
+    position = [checkpoint['meta'][key] for key in ('epoch', 'iter', 'seed')]
+    return tree_flatten([position, *(checkpoint.get(part) for part in parts)])
+
+
+def assert_same_run(work_dir, unbroken):
+    """The same checkpoints, best one included, with equal weights, optimizers and schedules."""
+    assert files(work_dir) == files(unbroken)
+    for path in work_dir.glob('*.pth'):
+        (leaves, spec), (expected, expected_spec) = contents(path), contents(unbroken / path.name)
+        assert spec == expected_spec
+        for leaf, other in zip(leaves, expected, strict=True):
+            same = torch.equal(leaf, other) if torch.is_tensor(leaf) else leaf == other
+            assert same, path
+
+
+def assert_nothing_half(work_dir):
+    """What is there under a final name is whole, and the note names one of it."""
+    for name in files(work_dir):
+        if name.endswith('.pth') and not name.startswith('.'):
+            assert is_whole(work_dir / name), name
+            torch.load(work_dir / name, weights_only=True)
+    note = work_dir / 'last_checkpoint'
+    if note.exists():
+        assert is_whole(Path(note.read_text()))
+
+
+def test_killed_at_random_moments(server, unbroken, tmp_path, fault):
+    rng = random.Random(0)
+    kills, runs = 0, 1
+    while kills < 20:
+        work_dir = tmp_path / str(runs)
+        pid = server.start(work_dir)
+        time.sleep(rng.uniform(0.2, 3))
+        os.kill(pid, signal.SIGKILL)
+        if server.wait() == 0:  # it was faster: the kills go on in another run
+            assert_same_run(work_dir, unbroken)
+            runs += 1
+            continue
+        kills += 1
+        with fault('kill -9 of training, at random'):
+            if work_dir.exists():
+                assert_nothing_half(work_dir)
+    server.finish(work_dir)
+    assert_same_run(work_dir, unbroken)
+
+
+def test_killed_at_every_change_of_a_checkpoint(server, unbroken, tmp_path, fault):
+    """Before each opening, renaming and removing, and with a part of the file written."""
+    deaths = [dict(number=number) for number in range(1, 12)]
+    deaths += [dict(number=number, size=1000) for number in (1, 3, 5)]
+    for death in deaths:
+        with fault('kill -9 of training, in a checkpoint'):
+            server.start(tmp_path, **death)
+            expected = signal.SIGXFSZ if 'size' in death else signal.SIGKILL
+            assert server.wait() == -expected, server.log.read_text()[-3000:]
+            assert_nothing_half(tmp_path)
+    server.finish(tmp_path)
+    assert_same_run(tmp_path, unbroken)
+
+
+@pytest.fixture
+def work_dir(unbroken, tmp_path) -> Path:
+    """A copy of the finished run's."""
+    copy = shutil.copytree(unbroken, tmp_path / 'copy')
+    (copy / 'last_checkpoint').write_text(f'{copy}/epoch_{EPOCHS}.pth')
+    return copy
+
+
+@pytest.fixture
+def logger():
+    return logging.getLogger('test')
+
+
+def half(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize('damage', [half, flipped, Path.unlink])
+def test_the_last_good_checkpoint_is_found(server, work_dir, unbroken, fault, damage):
+    """Where the noted one is damaged or gone; the log says so in a line."""
+    with fault('last checkpoint damaged or gone'):
+        last = work_dir / f'epoch_{EPOCHS}.pth'
+        damage(last)
+        out = server.finish(work_dir)
+        good = work_dir / f'epoch_{EPOCHS - 1}.pth'
+        assert f'{last} is damaged or missing: resuming from {good}\n' in out
+        assert_same_run(work_dir, unbroken)
+
+
+@pytest.mark.parametrize('note', [None, '', 'work_dirs/elsewhere/epoch_7.pth'])
+def test_without_a_note_of_the_last_checkpoint(work_dir, logger, note, fault):
+    with fault('last_checkpoint missing, empty or stale'):
+        path = work_dir / 'last_checkpoint'
+        path.unlink() if note is None else path.write_text(note)
+        assert latest_checkpoint(str(work_dir), logger) == str(work_dir / f'epoch_{EPOCHS}.pth')
+
+
+def test_no_good_checkpoint(work_dir, logger, tmp_path):
+    for path in work_dir.glob('epoch_*.pth'):
+        half(path)
+    with pytest.raises(InputError, match=r'damaged or missing: epoch_\d+\.pth, epoch_\d+\.pth: '):
+        latest_checkpoint(str(work_dir), logger)
+    assert latest_checkpoint(str(tmp_path), logger) is None
+
+
+def test_checkpoints_inside_epochs_are_refused(server, tmp_path):
+    server.start(tmp_path, 'default_hooks.checkpoint.by_epoch=False')
+    assert server.wait() == 1
+    assert server.log.read_text().splitlines()[-1] == (
+        'error: default_hooks.checkpoint.by_epoch=False: training resumes where an epoch ends: '
+        'leave it out, and lower train_dataloader.sampler.epoch_size to save more often'
+    )
