@@ -6,6 +6,8 @@ was stopped goes on where it was.
 
 import argparse
 import os
+import shlex
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -61,7 +63,8 @@ def main() -> None:
                 bar.set_postfix_str(f'{run.name} epoch {epochs}')
 
             run_all(planned, scale, out, device, args.jobs, progress)
-        for path in write_report(planned, scale, out, device):
+        command = shlex.join(['python', 'tools/study.py', *sys.argv[1:]])
+        for path in write_report(planned, scale, out, device, command):
             print(path)
 
 

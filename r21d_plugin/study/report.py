@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
     raise InputError(f"{error}: pip install 'r21d_plugin[study]'") from error
 
 METRICS = ('clip@1', 'video@1')
+PACKAGES = ('r21d_plugin', 'torch', 'mmengine', 'mmaction2', 'decord')
 
 PAGE = """\
 <!DOCTYPE html>
@@ -43,7 +44,9 @@ img {{ max-width: 100%; }}
 """
 
 
-def write_report(planned: Sequence[Run], scale: Scale, out: Path, device: str) -> list[Path]:
+def write_report(
+    planned: Sequence[Run], scale: Scale, out: Path, device: str, command: str
+) -> list[Path]:
     """Write ``report.md``, ``report.html`` and the figures of a finished study.
 
     Args:
@@ -51,6 +54,7 @@ def write_report(planned: Sequence[Run], scale: Scale, out: Path, device: str) -
         scale (Scale): Their scale.
         out (Path): Its folder.
         device (str): Device that it was run on, ``'cpu'`` or ``'cuda'``.
+        command (str): Command that ran it.
 
     Returns:
         list[Path]: The two reports.
@@ -65,7 +69,7 @@ def write_report(planned: Sequence[Run], scale: Scale, out: Path, device: str) -
     plot_cost(costs(results), figures / 'figure_4.png')
     plot_lengths(lengths(results), figures / 'figure_5a.png')
     plot_clips(results['r2plus1d_18_32f'].by_clips, figures / 'figure_5b.png')
-    text = '\n\n'.join(sections(results, planned, scale, device)) + '\n'
+    text = '\n\n'.join(sections(results, setting(planned, scale, device, command, results))) + '\n'
     with written_whole(out / 'report.md') as partial:
         partial.write_text(text)
     with written_whole(out / 'report.html') as partial:
@@ -89,14 +93,12 @@ def embedded(picture: Path) -> str:
     return f'data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}'
 
 
-def sections(
-    results: Mapping[str, Results], planned: Sequence[Run], scale: Scale, device: str
-) -> list[str]:
+def sections(results: Mapping[str, Results], run: str) -> list[str]:
     """The parts of the report, in Markdown."""
     found = claims(results)
     return [
         "# The paper's comparison on the harder motion dataset",
-        setting(planned, scale, device, results),
+        run,
         '## Claims',
         claims_in_short(found),
         *(paragraph(claim) for claim in found),
@@ -120,7 +122,7 @@ def sections(
 
 
 def setting(
-    planned: Sequence[Run], scale: Scale, device: str, results: Mapping[str, Results]
+    planned: Sequence[Run], scale: Scale, device: str, command: str, results: Mapping[str, Results]
 ) -> str:
     """What was run, on what."""
     seeds = 1 + max(run.seed for run in planned)
@@ -128,7 +130,7 @@ def setting(
         sum(a.requires == requirement for a in ACTIONS.values()) for requirement in REQUIREMENTS
     ]
     kinds = ', '.join(f'{n} {name}' for n, name in zip(counts, REQUIREMENTS, strict=True))
-    packages = ', '.join(f'{name} {version(name)}' for name in ('torch', 'mmengine', 'mmaction2'))
+    packages = ', '.join(f'{name} {version(name)}' for name in PACKAGES)
     hours = sum(sum(each.seconds.each) for each in results.values()) / 3600
     return (
         f'{len(planned)} runs, {seeds} of each from different seeds: networks of {scale.width} '
@@ -136,8 +138,8 @@ def setting(
         f'{scale.epoch_size:,} clips, {scale.finetuning} of finetuning; {scale.train:,} training '
         f'and {scale.val:,} validation videos of {len(ACTIONS)} classes (chance is '
         f'{1 / len(ACTIONS):.1%}), by what they require: {kinds}. Tested with 10 clips of a video '
-        f'unless said.\n\nRun on {machine(device)} with {packages}; training took {hours:.1f} '
-        'hours of one process.'
+        f'unless said.\n\nRun by `{command}` on {machine(device)} with {packages}; training took '
+        f'{hours:.1f} hours of one process.'
     )
 
 
@@ -189,11 +191,11 @@ def table_3(results: Mapping[str, Results]) -> str:
     rows = []
     for (name, frames), hours, row in zip(settings, PAPER_HOURS, TABLES[1].rows, strict=True):
         found = results[f'r2plus1d_18_{name}'].tests[frames]
-        figures = [in_words(found[metric]) for metric in METRICS]
+        figures = [in_words(found[name]) for name in (*METRICS, *REQUIREMENTS)]
         minutes = f'{times[name]:.1f}'
         rows.append([row.name, hours, row.clip1, row.video1, minutes, *figures])
-    header = ['frames', 'paper hours', 'paper clip@1', 'paper video@1', 'minutes', *METRICS]
-    return github(rows, header)
+    paper = ['paper hours', 'paper clip@1', 'paper video@1']
+    return github(rows, ['frames', *paper, 'minutes', *METRICS, *REQUIREMENTS])
 
 
 def table_5b(results: Mapping[str, Results]) -> str:

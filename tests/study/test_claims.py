@@ -68,7 +68,7 @@ def test_paper_columns():
 def test_report(tmp_path, monkeypatch):
     """Table 2 beside the paper's, all figures, and a page that needs no other file."""
     monkeypatch.setattr(report, 'read_results', lambda *_: results(AS_CLAIMED))
-    paths = report.write_report(plan.runs(3), SCALES['small'], tmp_path, 'cpu')
+    paths = report.write_report(plan.runs(3), SCALES['small'], tmp_path, 'cpu', 'study.py')
     markdown, html = (path.read_text() for path in paths)
     assert '| f-R2D' in markdown
     assert '| 48.1' in markdown
