@@ -8,10 +8,12 @@ lacks is in ``r21d_plugin_startup``, which has to work without this package.
 
 import importlib
 import importlib.util
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging.history_buffer import HistoryBuffer
 from numpy._core import multiarray
 from torch import Tensor, nn
+from torch.distributed import PrefixStore
 
 import r21d_plugin_startup
 
@@ -33,6 +36,7 @@ def apply() -> None:
     r21d_plugin_startup.install()
     allow_mmengine_checkpoints()
     write_files_whole()
+    keep_restarts_apart()
 
 
 def require_mmcv() -> None:
@@ -119,6 +123,23 @@ def write_files_whole() -> None:
     where a run is killed or a disk is full.
     """
     register_backend('local', WholeFileBackend, force=True, prefixes='')
+
+
+def keep_restarts_apart() -> None:
+    """Hide what processes told each other before ``torchrun --max-restarts`` restarted them.
+
+    torch 2.13.0 gives them the store of those that died, where gloo finds their
+    addresses: more often than not the new processes then fail or wait for ever.
+    Agents of several nodes count restarts differently; they need a store for
+    each start (``TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1``).
+    """
+    rendezvous: Any = importlib.import_module('torch.distributed.rendezvous')
+    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
+    if attempt != '0' and os.environ.get('GROUP_WORLD_SIZE') == '1':
+        create = rendezvous._create_c10d_store
+        rendezvous._create_c10d_store = lambda *args, **kwargs: PrefixStore(
+            f'attempt_{attempt}', create(*args, **kwargs)
+        )
 
 
 def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:
