@@ -5,6 +5,7 @@ from .launch import errors_in_one_line
 from .memory import keep_freed_memory
 from .optim_wrappers import BFloat16OptimWrapper
 from .schedulers import GradualWarmupLR
+from .skipped_videos import SkippedVideosHook
 
 __all__ = [
     'BFloat16OptimWrapper',
@@ -12,6 +13,7 @@ __all__ = [
     'ClassCountHook',
     'EpochSeedHook',
     'GradualWarmupLR',
+    'SkippedVideosHook',
     'errors_in_one_line',
     'keep_freed_memory',
 ]
