@@ -136,13 +136,13 @@ def collate_decoded(items: Sequence[dict]) -> dict:
 
     Args:
         items (Sequence[dict]): What :class:`LabelledVideoDataset` gives with
-            ``on_error='skip'``.
+            ``on_error='skip'``, each for this one batch.
 
     Returns:
         dict: ``inputs`` and ``data_samples``, lists that may be empty, and
         ``skipped``, a line on each video that does not decode.
     """
-    skipped = [line for item in items for line in item['skipped']]
-    decoded = [item for item in items if 'inputs' in item]
+    skipped = [line for item in items for line in item.pop('skipped')]
+    decoded = [item for item in items if item]
     batch = pseudo_collate(decoded) if decoded else dict(inputs=[], data_samples=[])
     return dict(batch, skipped=skipped)
