@@ -9,3 +9,7 @@ class InputError(ValueError):
     alone and exit with status 1; everything else that is raised is a defect
     and keeps its traceback.
     """
+
+
+class VideoInputError(InputError):
+    """A video that is missing or does not decode, which a run can do without."""
