@@ -18,7 +18,7 @@ NAMES = dict(
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],
     METRICS=['ClipVideoAccuracy'],
-    HOOKS=['EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'],
+    HOOKS=['EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook', 'SkippedVideosHook'],
     WEIGHT_INITIALIZERS=['PretrainedRGB'],
     OPTIM_WRAPPERS=['BFloat16OptimWrapper'],
     PARAM_SCHEDULERS=['GradualWarmupLR'],

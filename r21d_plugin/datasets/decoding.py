@@ -67,14 +67,16 @@ def naming_the_video(filename: str) -> Iterator[None]:
         ) from error
 
 
-def check_file(path: str) -> None:
-    """Check that a path leads to a file, which pipes and devices that block when opened are not.
+def state_of(path: str) -> tuple[str, int, int]:
+    """Path, size and time of last change of a file.
 
     Raises:
-        OSError: If it does not.
+        OSError: If it is something else, such as a pipe, which blocks when opened.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise OSError('not a file')
+    return path, status.st_size, status.st_mtime_ns
 
 
 @TRANSFORMS.register_module()
@@ -85,6 +87,9 @@ class DecordClipInit(DecordInit):
     memory, as DecordInit does, and reports an error when it opens it from a
     file. So videos on disk are opened where they are, and those of another
     backend from a temporary file.
+
+    Each time that decord does not open a file it leaks up to some 20 kB. So a
+    video on disk that did not open is not tried again until the file changes.
 
     Args:
         io_backend (str): Where videos are stored, any of MMEngine's backends.
@@ -104,6 +109,7 @@ class DecordClipInit(DecordInit):
     ) -> None:
         super().__init__(io_backend, num_threads, **kwargs)
         self.timeout = timeout
+        self.broken: set[tuple[str, int, int]] = set()
 
     def _get_video_reader(self, filename: str) -> decord.VideoReader:
         suffix = Path(filename).suffix
@@ -111,8 +117,14 @@ class DecordClipInit(DecordInit):
             suffix = '.mp4'
             filename += suffix
         if self.io_backend in ('disk', 'local'):
-            check_file(filename)
-            return self._open(filename)
+            state = state_of(filename)
+            if state in self.broken:
+                raise OSError('did not open before')
+            try:
+                return self._open(filename)
+            except DECODE_ERRORS:
+                self.broken.add(state)
+                raise
         if self.file_client is None:
             self.file_client: FileClient = FileClient(self.io_backend, **self.kwargs)
         content = self.file_client.get(filename)
@@ -214,12 +226,23 @@ class DecordClipDecode(BaseTransform):
             if index in decoded:
                 resized[:] = decoded[index]
                 continue
-            frame = reader[int(index)].asnumpy()
+            frame = read_frame(reader, int(index))
             mmcv.imresize(frame, self.scale, interpolation=self.interpolation, out=resized)
         return frame.shape[:2]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(scale={self.scale}, interpolation={self.interpolation})'
+
+
+def read_frame(reader: decord.VideoReader, index: int) -> np.ndarray:
+    """Decode a frame, H x W x 3 uint8, RGB.
+
+    decord 0.6.0 pads rows, and where their length is a multiple of the width,
+    as for 48 pixels and for 1, it takes the padding for more channels.
+    """
+    frame = reader[index].asnumpy()
+    height, width, _ = frame.shape
+    return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
 
 
 def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
@@ -239,5 +262,5 @@ def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[
     reader = DecordClipInit().transform(dict(filename=filename))['video_reader']
     for index in range(len(reader)):
         with naming_the_video(filename):
-            frame = within(TIMEOUT, partial(reader.__getitem__, index)).asnumpy()
+            frame = within(TIMEOUT, partial(read_frame, reader, index))
         yield frame if scale is None else mmcv.imresize(frame, scale)

@@ -258,6 +258,7 @@ def reencode_one(folder: Path, out: Path, cut: bool, report: Report) -> Report:
     target = out / name
     if not target.exists():
         seconds = report.video.seconds if cut and source.stem != clip else None
-        if reencode(folder / source, target, seconds):
+        # ffmpeg waits for a pipe that no one writes to.
+        if not (folder / source).is_file() or reencode(folder / source, target, seconds):
             return report._replace(problem='broken')
     return report._replace(path=str(name))

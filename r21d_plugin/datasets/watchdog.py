@@ -27,7 +27,10 @@ def within(seconds: float, task: Callable[[], Result]) -> Result:
     """
     outcome: Future[Result] = Future()
     Thread(target=settle, args=(outcome, task), daemon=True).start()
-    return outcome.result(seconds)
+    try:
+        return outcome.result(seconds)
+    finally:
+        del outcome  # which an exception raised here would else refer to, and it to the exception
 
 
 def settle(outcome: Future, task: Callable[[], object]) -> None:
@@ -36,3 +39,5 @@ def settle(outcome: Future, task: Callable[[], object]) -> None:
         outcome.set_result(task())
     except BaseException as error:
         outcome.set_exception(error)
+    finally:
+        del outcome

@@ -1,0 +1,64 @@
+import logging
+from types import SimpleNamespace
+
+import pytest
+
+from r21d_plugin import InputError
+from r21d_plugin.datasets import LabelledVideoDataset
+from r21d_plugin.engine import SkippedVideosHook, skipped_videos
+
+
+class Videos(list):
+    """A dataset of ten videos that skips those that do not decode."""
+
+    on_error = 'skip'
+    max_bad_fraction = 0.5
+
+
+def runner(work_dir, resume=False, round_up=False):
+    loader = SimpleNamespace(dataset=Videos(range(10)), sampler=SimpleNamespace(round_up=round_up))
+    return SimpleNamespace(
+        work_dir=work_dir,
+        cfg=dict(resume=resume),
+        logger=logging.getLogger(),
+        train_dataloader=loader,
+        test_dataloader=loader,
+    )
+
+
+def epoch(hook, run, mode, *skipped):
+    hook._before_epoch(run, mode)
+    batch = dict(data_samples=[0, 0], skipped=list(skipped))
+    hook._before_iter(run, 0, batch, mode)
+    assert batch == dict(data_samples=[0, 0]), 'what the model is given'
+    hook._after_epoch(run, mode)
+    path = run.work_dir / f'skipped_{mode}_videos.txt'
+    return path.read_text() if path.exists() else None
+
+
+def test_the_list_is_of_the_whole_training(tmp_path):
+    run, hook = runner(tmp_path), SkippedVideosHook()
+    assert epoch(hook, run, 'train') is None
+    assert epoch(hook, run, 'train', 'b') == 'b\n'
+    assert epoch(hook, run, 'train', 'a') == 'a\nb\n'
+    assert epoch(SkippedVideosHook(), runner(tmp_path, resume=True), 'train', 'c') == 'a\nb\nc\n'
+    assert epoch(SkippedVideosHook(), run, 'train') is None
+
+
+def test_the_list_is_of_the_last_test(tmp_path):
+    run, hook = runner(tmp_path), SkippedVideosHook()
+    assert epoch(hook, run, 'test', 'a') == 'a\n'
+    assert epoch(hook, run, 'test', 'b') == 'b\n'
+    assert epoch(hook, run, 'test') is None
+
+
+def test_samplers_that_repeat_videos_are_refused_in_several_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(skipped_videos, 'get_world_size', lambda: 2)
+    SkippedVideosHook()._before_epoch(runner(tmp_path), 'test')
+    with pytest.raises(InputError, match=r'set test_dataloader\.sampler\.round_up=False'):
+        SkippedVideosHook()._before_epoch(runner(tmp_path, round_up=True), 'test')
+
+
+def test_unknown_on_error():
+    with pytest.raises(InputError, match=r"on_error='ignore': use 'raise' or 'skip'"):
+        LabelledVideoDataset('list.txt', 3, pipeline=[], on_error='ignore')

@@ -1,0 +1,244 @@
+"""A thousand damaged videos, decoded as training and tests decode them."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import decord
+import numpy as np
+import pytest
+from faults.damaged_videos import (
+    GOOD,
+    UNUSUAL,
+    truncated,
+    write_damaged,
+    write_good,
+    write_special,
+)
+from mmengine.dataset import Compose
+
+from r21d_plugin import InputError
+from r21d_plugin.datasets import DecordClipDecode, DecordClipInit, decoding
+from r21d_plugin.datasets.annotations import Video
+from r21d_plugin.datasets.decoding import all_frames
+from r21d_plugin.datasets.preparation import Report, find_ffmpeg, reencode_one
+
+NOT_COUNTED_BY_DECORD = ('animated.gif', 'theora.ogv')
+PIPELINE = [
+    dict(type='r21d_plugin.DecordClipInit'),
+    dict(type='r21d_plugin.SampleClips', clip_len=4, num_clips=3, test_mode=True),
+    dict(type='r21d_plugin.DecordClipDecode', scale=(64, 48)),
+]
+
+
+class Outcome(NamedTuple):
+    """What became of a video: what is said of it, or how many frames it has."""
+
+    line: str
+    frames: int = 0
+
+
+def decode(path: Path) -> Outcome:
+    """Decode a video as a test does; anything but an InputError is raised."""
+    try:
+        results = Compose(PIPELINE)(dict(filename=str(path), start_index=0, modality='RGB'))
+    except InputError as error:
+        return Outcome(str(error))
+    return Outcome('', results['total_frames'])
+
+
+def frames_by_ffmpeg(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """All frames that there are in a video."""
+    raw = ('-fps_mode', 'passthrough', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-')
+    command = [find_ffmpeg(), '-loglevel', 'quiet', '-i', path, *raw]
+    content = subprocess.run(command, stdout=subprocess.PIPE).stdout
+    return np.frombuffer(content, np.uint8).reshape(-1, size[1], size[0], 3)
+
+
+@pytest.fixture(scope='module')
+def processes():
+    """Another process: if decord crashes it, tests fail and go on."""
+    with ProcessPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture(scope='module')
+def good(tmp_path_factory) -> list[Path]:
+    return write_good(tmp_path_factory.mktemp('good'), GOOD)
+
+
+@pytest.fixture(scope='module')
+def damaged(good, tmp_path_factory) -> list[Path]:
+    return write_damaged(good, tmp_path_factory.mktemp('damaged'))
+
+
+def test_a_thousand_damaged_videos_decode_or_are_named(damaged, processes, fault):
+    assert len(damaged) > 900
+    outcomes = processes.map(decode, damaged)
+    said = 0
+    for path, outcome in zip(damaged, outcomes, strict=True):
+        with fault(path.stem.split('_')[-2] + ' video'):
+            if outcome.line:
+                assert outcome.line.startswith(f'{path}: ')
+                assert '\n' not in outcome.line
+            else:
+                assert outcome.frames > 0
+        said += bool(outcome.line)
+    assert 100 < said < 900, 'damages that nothing survives or all does try nothing'
+
+
+def test_videos_that_are_cut_off_give_no_frame_that_is_not_there(good, tmp_path, fault):
+    """What decodes of them are frames of the whole video, each in its place."""
+    checked = 0
+    for video in good:
+        whole = list(all_frames(str(video)))
+        for at in np.linspace(0.1, 0.999, 12):
+            path = tmp_path / video.name
+            path.write_bytes(truncated(video.read_bytes(), at))
+            with fault('frames of a truncated video'):
+                try:
+                    frames = list(all_frames(str(path)))
+                except InputError:
+                    continue
+                assert len(frames) <= len(whole)
+                # The last one may be there in part.
+                for i, frame in enumerate(frames[:-1]):
+                    nearest = np.argmin([distance(frame, other) for other in whole])
+                    assert nearest == i, f'{path} cut off at {at}: {i} is {nearest}'
+                checked += 1
+    assert checked > 20
+
+
+def distance(frame: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(frame.astype(int) - other).mean())
+
+
+def test_a_single_frame_that_decord_makes_up_is_refused(good, tmp_path, fault):
+    """With the least tolerance above 1 it gives a frame more than there are."""
+    path = tmp_path / 'cut.mpg'
+    (content,) = (video.read_bytes() for video in good if video.name == 'mpeg2.mpg')
+    refused = 0
+    for at in np.linspace(0.1, 0.95, 80):
+        path.write_bytes(truncated(content, at))
+        tolerant = decord.VideoReader(str(path), num_threads=1, fault_tol=1)
+        frames = [tolerant[i].asnumpy() for i in range(len(tolerant))]
+        made_up = len(frames) - len(frames_by_ffmpeg(path, (64, 48)))
+        if made_up > 0:
+            refused += 1
+            np.testing.assert_array_equal(frames[-1], frames[-2])
+            with (
+                fault('frame made up by decord'),
+                pytest.raises(InputError, match=r'cut\.mpg: has damaged frames'),
+            ):
+                list(all_frames(str(path)))
+    assert refused > 0
+
+
+@pytest.mark.parametrize('name', UNUSUAL)
+def test_unusual_videos_decode_to_what_ffmpeg_sees(name, tmp_path, fault):
+    with fault('unusual video'):
+        (path,) = write_good(tmp_path, {name: UNUSUAL[name]})
+        if name in NOT_COUNTED_BY_DECORD:
+            assert decode(path).line.startswith(f'{path}: does not decode')
+            return
+        frames = np.stack(list(all_frames(str(path))))
+        expected = frames_by_ffmpeg(path, frames.shape[2:0:-1])
+        assert len(frames) == len(expected)
+        # Chroma is interpolated in other ways.
+        assert max(map(distance, frames, expected)) < 6
+        assert decode(path) == Outcome('', len(frames))
+
+
+def test_what_is_no_video_is_named_and_what_is_decodes(tmp_path, processes, fault):
+    for path, line in write_special(tmp_path).items():
+        with fault(path.name if path.name.isprintable() else ascii(path.name)):
+            outcome = processes.submit(decode, path).result(60)
+            name = str(path) if str(path).isprintable() else ascii(str(path))
+            if line:
+                assert outcome.line.startswith(f'{name}: {line}')
+                assert '\n' not in outcome.line
+            else:
+                assert outcome.frames >= 24
+
+
+def test_rotated_videos_are_upright(tmp_path):
+    write_special(tmp_path)
+    path = tmp_path / 'rotated.mp4'
+    frames = np.stack(list(all_frames(str(path))))
+    np.testing.assert_array_equal(frames, frames_by_ffmpeg(path, (48, 64)))
+
+
+def test_a_video_that_never_opens_is_given_up(tmp_path, monkeypatch, fault):
+    """A pipe that no one writes to, past the check that refuses it."""
+    path = tmp_path / 'pipe.mp4'
+    os.mkfifo(path)
+    monkeypatch.setattr(decoding, 'state_of', lambda path: (path, 0, 0))
+    with fault('hang'), pytest.raises(InputError, match=r'pipe\.mp4: did not decode in time'):
+        DecordClipInit(timeout=0.2).transform(dict(filename=str(path)))
+
+
+def test_a_pipe_is_not_reencoded(tmp_path, fault):
+    os.mkfifo(tmp_path / 'pipe.mp4')
+    report = Report(Video('train', ('pipe',), (0,), 'train.csv, line 1'), 'pipe.mp4')
+    with fault('hang'):
+        assert reencode_one(tmp_path, tmp_path / 'out', False, report).problem == 'broken'
+
+
+class Stuck:
+    """A reader that does not come back."""
+
+    def __getitem__(self, index):
+        time.sleep(1000)
+
+
+def test_a_video_that_never_decodes_is_given_up(fault):
+    results = dict(video_reader=Stuck(), frame_inds=np.arange(3), filename='stuck.mp4')
+    with fault('hang'), pytest.raises(InputError, match=r'stuck\.mp4: did not decode in time'):
+        DecordClipDecode(timeout=0.2).transform(results)
+
+
+def test_what_is_given_up_keeps_no_process_alive(tmp_path, fault):
+    os.mkfifo(tmp_path / 'pipe.mp4')
+    script = (
+        'import sys; from r21d_plugin.datasets import watchdog\n'
+        'try: watchdog.within(0.2, lambda: open(sys.argv[1]))\n'
+        "except TimeoutError: print('given up')"
+    )
+    command = [sys.executable, '-c', script, tmp_path / 'pipe.mp4']
+    with fault('hang'):
+        assert b'given up' in subprocess.run(command, stdout=subprocess.PIPE, timeout=60).stdout
+
+
+def test_memory_is_flat_over_ten_thousand_decodes(good, damaged, tmp_path, processes, fault):
+    special = [path for path, line in write_special(tmp_path).items() if path.name.isprintable()]
+    with fault('leak'):
+        grown = processes.submit(growth, [*good, *damaged, *special], 10_000).result()
+        assert grown < 8, f'{grown:.1f} MB more'
+
+
+def growth(paths: list[Path], decodes: int) -> float:
+    """MB by which this process grows in all but the first decodes, which see every video."""
+    pipeline = Compose(
+        [
+            PIPELINE[0],
+            dict(type='r21d_plugin.SampleClips', clip_len=4, num_clips=1),
+            PIPELINE[2],
+        ]
+    )
+    for number in range(decodes):
+        if number == 2 * len(paths):
+            before = resident()
+        path = paths[number % len(paths)]
+        with contextlib.suppress(InputError):
+            pipeline(dict(filename=str(path), start_index=0, modality='RGB'))
+    return resident() - before
+
+
+def resident() -> float:
+    pages = int(Path('/proc/self/statm').read_text().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
