@@ -14,16 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 
-import numpy as np
 import torch
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging.history_buffer import HistoryBuffer
-from numpy._core import multiarray
 from torch import Tensor, nn
 from torch.distributed import PrefixStore
 
 import r21d_plugin_startup
 
+from . import stand_ins
 from .writing import written_whole
 
 
@@ -34,6 +33,7 @@ def apply() -> None:
     load_opencv()
     r21d_plugin_startup.install()
     allow_mmengine_checkpoints()
+    keep_small_files_small()
     write_files_whole()
     keep_restarts_apart()
 
@@ -75,20 +75,29 @@ def allow_mmengine_checkpoints() -> None:
     later refuse. What is admitted here only holds data; of ``getattr``, which
     the buffers pickle their methods with, no more than that use.
     """
-    scalars = {type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, bool)}
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
             (statistics_method, 'builtins.getattr'),
-            np.dtype,
-            np.ndarray,
-            (multiarray._reconstruct, 'numpy.core.multiarray._reconstruct'),
-            (multiarray._reconstruct, 'numpy._core.multiarray._reconstruct'),
-            (multiarray.scalar, 'numpy.core.multiarray.scalar'),
-            (multiarray.scalar, 'numpy._core.multiarray.scalar'),
-            *scalars,
+            (stand_ins.DType, 'numpy.dtype'),
+            (stand_ins.Numbers, 'numpy.ndarray'),
+            (stand_ins.reconstruct, 'numpy.core.multiarray._reconstruct'),
+            (stand_ins.reconstruct, 'numpy._core.multiarray._reconstruct'),
+            (stand_ins.scalar, 'numpy.core.multiarray.scalar'),
+            (stand_ins.scalar, 'numpy._core.multiarray.scalar'),
         ]
     )
+
+
+def keep_small_files_small() -> None:
+    """Keep ``torch.load(weights_only=True)`` from filling the memory at a word.
+
+    torch 2.13.0 lets a pickle call ``bytearray(n)``, and codecs that double
+    what they encode: some hundred bytes of file become gigabytes.
+    """
+    allowed = torch._weights_only_unpickler._get_allowed_globals()
+    allowed['builtins.bytearray'] = stand_ins.mutable_bytes
+    allowed['_codecs.encode'] = stand_ins.encode
 
 
 def statistics_method(owner: type, name: str) -> Callable:
