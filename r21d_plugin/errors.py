@@ -17,3 +17,7 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(''.join(c if c.isprintable() else ' ' for c in message))
+
+
+class VideoInputError(InputError):
+    """A video that is missing or does not decode, which a run can do without."""

@@ -10,7 +10,7 @@ val_dataloader = dict(
     batch_size=32,
     num_workers=8,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(type='r21d_plugin.LabelledVideoDataset', test_mode=True),
 )
 test_dataloader = dict(val_dataloader, batch_size=4)

@@ -19,6 +19,7 @@ custom_hooks = [
     dict(type='r21d_plugin.EpochSeedHook'),
     dict(type='r21d_plugin.CheckpointMatchHook'),
     dict(type='r21d_plugin.ClassCountHook'),
+    dict(type='r21d_plugin.SkippedVideosHook'),
 ]
 
 env_cfg = dict(

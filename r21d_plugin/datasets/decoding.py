@@ -1,10 +1,13 @@
 """Decoding the frames of a video's clips, each once."""
 
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
 import decord
 import mmcv
@@ -13,18 +16,22 @@ from mmaction.datasets.transforms import DecordInit
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import FileClient
 
-from ..errors import InputError
+from ..errors import VideoInputError
 from ..registry import TRANSFORMS
+from .watchdog import within
 
-DECODE_ERRORS = (OSError, RuntimeError, decord.DECORDError)
+DECODE_ERRORS = (OSError, RuntimeError, StopIteration, decord.DECORDError)
+
+TIMEOUT = 300.0
+"""Seconds after which a video that neither opens nor decodes is given up."""
 
 VIDEO_SUFFIXES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 """Extensions by which the files in a folder are taken for videos."""
 
-open_video = partial(decord.VideoReader, fault_tol=1)
+open_video = partial(decord.VideoReader, fault_tol=1e-6)
 """decord's reader, which else puts the frame before in place of any that does not decode.
 
-It accepts a single one: decord has no stricter setting.
+Below 1 it is the accepted part of a video's frames; from 1 on their number, hence one at least.
 """
 
 
@@ -33,23 +40,41 @@ def naming_the_video(filename: str) -> Iterator[None]:
     """Turn what goes wrong while reading a video into one line that names it.
 
     Raises:
-        InputError: If the file is missing or does not decode.
+        VideoInputError: If the file is missing or does not decode.
     """
+    name = filename if filename.isprintable() else ascii(filename)
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(
-            f'{filename}: no such video: correct the annotation file or data_prefix'
+        raise VideoInputError(
+            f'{name}: no such video: correct the annotation file or data_prefix'
         ) from error
+    except UnicodeEncodeError as error:
+        raise VideoInputError(f'{name}: its name is not UTF-8: rename it') from error
     except decord.DECORDLimitReachedError as error:
-        raise InputError(
-            f'{filename}: has damaged frames or jumping timestamps: re-encode it or drop it from '
+        raise VideoInputError(
+            f'{name}: has damaged frames or jumping timestamps: re-encode it or drop it from '
             'the annotation file'
         ) from error
-    except DECODE_ERRORS as error:
-        raise InputError(
-            f'{filename}: does not decode: replace the file or drop it from the annotation file'
+    except TimeoutError as error:
+        raise VideoInputError(
+            f'{name}: did not decode in time: drop it from the annotation file, or raise the '
+            'timeout of DecordClipInit and DecordClipDecode'
         ) from error
+    except DECODE_ERRORS as error:
+        raise VideoInputError(
+            f'{name}: does not decode: replace the file or drop it from the annotation file'
+        ) from error
+
+
+def check_file(path: str) -> None:
+    """Check that a path leads to a file, which pipes and devices that block when opened are not.
+
+    Raises:
+        OSError: If it does not.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError('not a file')
 
 
 @TRANSFORMS.register_module()
@@ -65,8 +90,20 @@ class DecordClipInit(DecordInit):
         io_backend (str): Where videos are stored, any of MMEngine's backends.
             Defaults to ``'disk'``.
         num_threads (int): Decoding threads. Defaults to 1.
+        timeout (float): Seconds after which a video that does not open is taken
+            for a broken one. Defaults to 300.
         **kwargs: Arguments of the backend.
     """
+
+    def __init__(
+        self,
+        io_backend: str = 'disk',
+        num_threads: int = 1,
+        timeout: float = TIMEOUT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(io_backend, num_threads, **kwargs)
+        self.timeout = timeout
 
     def _get_video_reader(self, filename: str) -> decord.VideoReader:
         suffix = Path(filename).suffix
@@ -74,9 +111,8 @@ class DecordClipInit(DecordInit):
             suffix = '.mp4'
             filename += suffix
         if self.io_backend in ('disk', 'local'):
-            if not Path(filename).exists():
-                raise FileNotFoundError(filename)
-            return open_video(filename, num_threads=self.num_threads)
+            check_file(filename)
+            return self._open(filename)
         if self.file_client is None:
             self.file_client: FileClient = FileClient(self.io_backend, **self.kwargs)
         content = self.file_client.get(filename)
@@ -85,13 +121,16 @@ class DecordClipInit(DecordInit):
         with NamedTemporaryFile(suffix=suffix) as file:
             file.write(content)
             file.flush()
-            return open_video(file.name, num_threads=self.num_threads)
+            return self._open(file.name)
+
+    def _open(self, path: str) -> decord.VideoReader:
+        return within(self.timeout, partial(open_video, path, num_threads=self.num_threads))
 
     def transform(self, results: dict) -> dict:
         """Open ``filename``; add ``video_reader``, ``total_frames``, ``avg_fps``.
 
         Raises:
-            InputError: If the video is missing, does not open or is empty.
+            VideoInputError: If the video is missing, does not open or is empty.
         """
         with naming_the_video(results['filename']):
             results = super().transform(results)
@@ -122,19 +161,25 @@ class DecordClipDecode(BaseTransform):
             ratio not kept. Defaults to (171, 128), as in Section 4.1.
         interpolation (str): As in ``mmcv.imresize``. Defaults to
             ``'bilinear'``.
+        timeout (float): Seconds after which a video of which the needed frames
+            are not decoded is taken for a broken one. Defaults to 300.
     """
 
     def __init__(
-        self, scale: tuple[int, int] = (171, 128), interpolation: str = 'bilinear'
+        self,
+        scale: tuple[int, int] = (171, 128),
+        interpolation: str = 'bilinear',
+        timeout: float = TIMEOUT,
     ) -> None:
         self.scale = tuple(scale)
         self.interpolation = interpolation
+        self.timeout = timeout
 
     def transform(self, results: dict) -> dict:
         """Decode the frames ``frame_inds`` points to.
 
         Raises:
-            InputError: If a frame does not decode.
+            VideoInputError: If a frame does not decode.
         """
         reader, results['video_reader'] = results['video_reader'], None
         wanted, positions = np.unique(results['frame_inds'], return_inverse=True)
@@ -143,24 +188,35 @@ class DecordClipDecode(BaseTransform):
         decoded = results.get('decoded', {})
         decoded.pop(int(wanted[-1]), None)  # the size of one frame has to be seen
         with naming_the_video(results['filename']):
-            for resized, index in zip(frames, wanted, strict=True):
-                if index in decoded:
-                    resized[:] = decoded[index]
-                    continue
-                frame = reader[int(index)].asnumpy()
-                mmcv.imresize(frame, self.scale, interpolation=self.interpolation, out=resized)
+            decode = partial(self._decode, reader, wanted, decoded, frames)
+            original_height, original_width = within(self.timeout, decode)
         decoded.clear()
         decoded.update(zip(wanted.tolist(), frames, strict=True))
         # Indexing copies: transforms such as Flip work in place, so no two
         # entries may share their memory.
         results['imgs'] = list(frames[positions.ravel()])
-        results['original_shape'] = frame.shape[:2]
+        results['original_shape'] = (original_height, original_width)
         results['img_shape'] = (height, width)
         results['keep_ratio'] = False
         results['scale_factor'] = np.array(
-            [width / frame.shape[1], height / frame.shape[0]], dtype=np.float32
+            [width / original_width, height / original_height], dtype=np.float32
         )
         return results
+
+    def _decode(
+        self,
+        reader: decord.VideoReader,
+        wanted: np.ndarray,
+        decoded: dict[int, np.ndarray],
+        frames: np.ndarray,
+    ) -> tuple[int, int]:
+        for resized, index in zip(frames, wanted, strict=True):
+            if index in decoded:
+                resized[:] = decoded[index]
+                continue
+            frame = reader[int(index)].asnumpy()
+            mmcv.imresize(frame, self.scale, interpolation=self.interpolation, out=resized)
+        return frame.shape[:2]
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(scale={self.scale}, interpolation={self.interpolation})'
@@ -178,10 +234,10 @@ def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[
         ndarray: H x W x 3 uint8, RGB.
 
     Raises:
-        InputError: If the video is missing or does not decode.
+        VideoInputError: If the video is missing or does not decode.
     """
     reader = DecordClipInit().transform(dict(filename=filename))['video_reader']
     for index in range(len(reader)):
         with naming_the_video(filename):
-            frame = reader[index].asnumpy()
+            frame = within(TIMEOUT, partial(reader.__getitem__, index)).asnumpy()
         yield frame if scale is None else mmcv.imresize(frame, scale)

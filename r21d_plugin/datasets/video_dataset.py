@@ -1,11 +1,13 @@
 """Video datasets whose annotation file is checked as it is read."""
 
 import os
+from collections.abc import Sequence
 
 from mmaction.datasets import VideoDataset
+from mmengine.dataset import pseudo_collate
 from mmengine.fileio import exists, list_from_file
 
-from ..errors import InputError
+from ..errors import InputError, VideoInputError
 from ..registry import DATASETS
 from .stored_flow import OpenStoredFlow
 
@@ -23,6 +25,13 @@ class LabelledVideoDataset(VideoDataset):
         num_classes (int): Classes; labels are 0 to num_classes - 1.
         multi_class (bool): Whether videos may have several labels. Defaults to
             False.
+        on_error (str): What becomes of a video that is missing or does not
+            decode. ``'raise'``: the run ends with its name. ``'skip'``: in
+            training another one, drawn at random, takes its place; in a test it
+            is left out. :class:`~r21d_plugin.engine.SkippedVideosHook` counts
+            and lists them. Defaults to ``'raise'``.
+        max_bad_fraction (float): Part of the videos read that may be skipped;
+            more end the run. Defaults to 0.05.
         **kwargs: Further arguments of VideoDataset.
 
     Raises:
@@ -31,9 +40,46 @@ class LabelledVideoDataset(VideoDataset):
     """
 
     def __init__(
-        self, ann_file: str, num_classes: int, multi_class: bool = False, **kwargs
+        self,
+        ann_file: str,
+        num_classes: int,
+        multi_class: bool = False,
+        on_error: str = 'raise',
+        max_bad_fraction: float = 0.05,
+        **kwargs,
     ) -> None:
+        if on_error not in ('raise', 'skip'):
+            raise InputError(f"on_error={on_error!r}: use 'raise' or 'skip'")
+        self.on_error = on_error
+        self.max_bad_fraction = max_bad_fraction
         super().__init__(ann_file, num_classes=num_classes, multi_class=multi_class, **kwargs)
+
+    def __getitem__(self, idx: int) -> dict:
+        """Give what the pipeline makes of a video.
+
+        Returns:
+            dict: With ``on_error='skip'`` also ``skipped``, a line on each video
+            that was to be given and does not decode; in a test it is all there
+            is then. :func:`collate_decoded` understands this.
+
+        Raises:
+            VideoInputError: If the video does not decode.
+            InputError: If training finds none in its place.
+        """
+        if self.on_error == 'raise':
+            return super().__getitem__(idx)
+        skipped: list[str] = []
+        while len(skipped) <= self.max_refetch:
+            try:
+                return dict(self.prepare_data(idx), skipped=skipped)
+            except VideoInputError as error:
+                skipped.append(str(error))
+            if self.test_mode:
+                return dict(skipped=skipped)
+            idx = self._rand_another()
+        raise InputError(
+            f'{self.ann_file}: {len(skipped)} videos in a row do not decode: {skipped[-1]}'
+        )
 
     def get_data_info(self, idx: int) -> dict:
         """Give what is known of a video.
@@ -56,7 +102,10 @@ class LabelledVideoDataset(VideoDataset):
         """
         if not exists(self.ann_file):
             raise InputError(f'{self.ann_file}: no such annotation file: prepare the dataset first')
-        lines = list_from_file(self.ann_file)
+        try:
+            lines = list_from_file(self.ann_file)
+        except UnicodeDecodeError as error:
+            raise InputError(f'{self.ann_file}: not UTF-8: {error}') from error
         videos = [self._parse(line, i) for i, line in enumerate(lines, start=1) if line.strip()]
         for transform in self.pipeline.transforms:
             if isinstance(transform, OpenStoredFlow):
@@ -80,3 +129,20 @@ class LabelledVideoDataset(VideoDataset):
         folder = self.data_prefix.get('video') or ''
         label = labels if self.multi_class else labels[0]
         return dict(filename=os.path.join(folder, filename), label=label)
+
+
+def collate_decoded(items: Sequence[dict]) -> dict:
+    """Put the videos that were not skipped into a batch.
+
+    Args:
+        items (Sequence[dict]): What :class:`LabelledVideoDataset` gives with
+            ``on_error='skip'``, each for this one batch.
+
+    Returns:
+        dict: ``inputs`` and ``data_samples``, lists that may be empty, and
+        ``skipped``, a line on each video that does not decode.
+    """
+    skipped = [line for item in items for line in item.pop('skipped')]
+    decoded = [item for item in items if item]
+    batch = pseudo_collate(decoded) if decoded else dict(inputs=[], data_samples=[])
+    return dict(batch, skipped=skipped)

@@ -6,6 +6,7 @@ from .launch import errors_in_one_line
 from .memory import keep_freed_memory
 from .optim_wrappers import BFloat16OptimWrapper
 from .schedulers import GradualWarmupLR
+from .skipped_videos import SkippedVideosHook
 
 __all__ = [
     'BFloat16OptimWrapper',
@@ -14,6 +15,7 @@ __all__ = [
     'EpochSeedHook',
     'GradualWarmupLR',
     'ResumableCheckpointHook',
+    'SkippedVideosHook',
     'errors_in_one_line',
     'keep_freed_memory',
 ]

@@ -7,6 +7,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from ..errors import InputError
 from ..registry import METRICS
 
 
@@ -59,7 +60,12 @@ class ClipVideoAccuracy(BaseMetric):
 
         Returns:
             dict[str, float]: The accuracies, 0 to 1.
+
+        Raises:
+            InputError: If there are no videos.
         """
+        if not results:
+            raise InputError('no video was tested: none decodes, or the annotation file is empty')
         # MMEngine has made plain tuples of the named ones.
         videos = {name: [Hits(*result[name]) for result in results] for name in results[0]}
         return {

@@ -7,6 +7,7 @@ import torch
 from mmaction.models import Recognizer3D
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.utils import SampleList
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from ..errors import InputError
@@ -37,8 +38,12 @@ class MultiClipTesting(BaseRecognizer):
                 such lists), and ``data_samples``.
 
         Returns:
-            SampleList: The data samples with predictions.
+            SampleList: The data samples with predictions. Of no videos, as all of
+            a batch may have been skipped, it is an element that MMEngine's loops
+            take for the losses of the batch, and drop: they demand a last one.
         """
+        if not data['data_samples']:
+            return [BaseDataElement(loss={})]
         test_cfg = self.test_cfg or {}
         precision = precision_of(self)
         logits = []
