@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from .decoding import VIDEO_SUFFIXES, naming_the_video
+from .lines import read_lines
 
 
 class Extraction(NamedTuple):
@@ -94,11 +95,7 @@ def read_list(path: Path) -> list[Path]:
     Raises:
         InputError: If there is no such file or no video in it.
     """
-    try:
-        lines = path.read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: no readable list of videos in UTF-8: {error}') from error
-    videos = [Path(line.strip()) for line in lines if line.strip()]
+    videos = [Path(line) for line, _ in read_lines(path)]
     if not videos:
         raise InputError(f'{path}: no videos in this list')
     return videos

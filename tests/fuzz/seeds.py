@@ -67,8 +67,22 @@ def main() -> None:
     for name, (value, _) in TORCH_ATTACKS.items():
         write('weight_files', name, b'\1\x80\x02}' + text('a') + value + b's.')
     write('weight_files', 'array', b'\1\x80\x02}' + text('a') + filled(EMPTY) + b's.')
-    tensors = {f'backbone.{key}': torch.arange(4.0) for key in ('stem.0.weight', 'fc.bias')}
-    for name, content in (('bare', tensors), ('checkpoint', dict(state_dict=tensors, meta={}))):
+    tensors = {f'backbone.{key}': torch.arange(16.0) for key in ('stem.0.weight', 'fc.bias')}
+    number = torch.zeros(16)[:1]  # storages as large as those of zipped()
+    whole = {
+        key: number.as_strided(value.shape, [0] * value.dim())
+        for key, value in create_model('r2plus1d_18', num_classes=2, base_channels=2)
+        .state_dict()
+        .items()
+    }
+    torchvisions = {key.removeprefix('backbone.'): value for key, value in whole.items()}
+    contents = dict(
+        bare=tensors,
+        checkpoint=dict(state_dict=tensors, meta={}),
+        whole=whole,
+        torchvision=torchvisions,
+    )
+    for name, content in contents.items():
         torch.save(content, scratch, _use_new_zipfile_serialization=False)
         write('weight_files', f'{name}_legacy', b'\0' + scratch.read_bytes())
         torch.save(content, scratch)
