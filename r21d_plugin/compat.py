@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from mmengine.fileio import LocalBackend, register_backend
@@ -141,7 +142,7 @@ def keep_restarts_apart() -> None:
     Agents of several nodes count restarts differently; they need a store for
     each start (``TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1``).
     """
-    rendezvous = importlib.import_module('torch.distributed.rendezvous')
+    rendezvous: Any = importlib.import_module('torch.distributed.rendezvous')
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
     if attempt != '0' and os.environ.get('GROUP_WORLD_SIZE') == '1':
         create = rendezvous._create_c10d_store

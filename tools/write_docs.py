@@ -53,8 +53,8 @@ A config that ends in `_from_...` begins with the last checkpoint of that pretra
 checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or trained jointly.
 
 - **Accuracies are the paper's**, in per cent: published, not ours. On these four benchmarks nothing
-  has been run here, so the column of what was reproduced here is empty. What was run is in the
-  README.
+  has been run here, so the column of what was reproduced here is empty. The comparisons of Tables
+  2 and 3 and Figures 3 to 5 were run on synthetic videos: [study/report.md](study/report.md).
 - **Cost** is that of training, in 10^18 multiply-adds: the clips of the recipe times three times
   those of a forward pass.
 - **GPU-hours** are what that would take on the GPUs of the paper, at the throughput that it

@@ -17,6 +17,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='r21d_plugin.EpochSeedHook'),
+    dict(type='r21d_plugin.TrainingAccuracyHook'),
     dict(type='r21d_plugin.CheckpointMatchHook'),
     dict(type='r21d_plugin.ClassCountHook'),
     dict(type='r21d_plugin.SkippedVideosHook'),

@@ -6,10 +6,10 @@ classes, and all are rendered by the same warp, so a network that sees frames
 one by one, or as a bag, cannot do better than chance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -53,6 +53,20 @@ SCALES = (0.6, 1.8)
 """Smallest and largest size of the texture; zooming videos go from one to the other."""
 
 
+class VideoSet(NamedTuple):
+    """Videos that can be made.
+
+    Attributes:
+        classes (Mapping): What each class is by its name; its label is its
+            position.
+        render (Callable): Function from what a class is and a source of random
+            numbers to a video, T x H x W x 3 uint8, BGR.
+    """
+
+    classes: Mapping[str, Any]
+    render: Callable[[Any, np.random.Generator], np.ndarray]
+
+
 def render(motion: Motion, rng: np.random.Generator) -> np.ndarray:
     """Render one video.
 
@@ -76,33 +90,43 @@ def render(motion: Motion, rng: np.random.Generator) -> np.ndarray:
             place = t / (FRAMES - 1) if motion.zoom > 0 else 1 - t / (FRAMES - 1)
         scale = np.exp(low + (high - low) * place)
         shift = np.array(motion.shift) * speed * (t - FRAMES / 2)
-        frames.append(view(canvas, centre, angle + motion.turn * speed * t, scale, shift))
+        frames.append(view(canvas, SIZE, centre, angle + motion.turn * speed * t, scale, shift))
     return np.stack(frames)
 
 
+MOTION = VideoSet(MOTIONS, render)
+"""The motion dataset."""
+
+
 def view(
-    canvas: np.ndarray, centre: np.ndarray, angle: float, scale: float, shift: np.ndarray
+    canvas: np.ndarray,
+    size: int,
+    centre: np.ndarray,
+    angle: float,
+    scale: float,
+    shift: np.ndarray,
 ) -> np.ndarray:
     """Look at the canvas, which repeats without end, through a square window.
 
     Args:
         canvas (ndarray): H x W x 3.
+        size (int): Height and width of the window, in pixels.
         centre (ndarray): Point of the canvas in the middle of the window, x and y.
         angle (float): Clockwise rotation of the image, in degrees.
         scale (float): Size of the image relative to the canvas.
         shift (ndarray): Movement of the image, right and down, in pixels.
 
     Returns:
-        ndarray: 64 x 64 x 3.
+        ndarray: size x size x 3.
     """
     radians = np.deg2rad(angle)
     cos, sin = np.cos(radians) / scale, np.sin(radians) / scale
     to_canvas = np.array([[cos, sin], [-sin, cos]])
-    offset = centre - to_canvas @ (shift + SIZE / 2)
+    offset = centre - to_canvas @ (shift + size / 2)
     return cv2.warpAffine(
         canvas,
         np.column_stack([to_canvas, offset]),
-        (SIZE, SIZE),
+        (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_WRAP,
     )
@@ -133,23 +157,28 @@ def write_video(path: Path, frames: np.ndarray) -> None:
     partial.rename(path)
 
 
-def make_video(folder: Path, split: str, index: int, seed: int) -> str:
+def make_video(videos: VideoSet, folder: Path, split: str, index: int, seed: int) -> str:
     """Render and write one video.
 
     Returns:
         str: Its line of the annotation file.
     """
-    label = index % len(MOTIONS)
+    label = index % len(videos.classes)
     name = f'{index:05d}.mp4'
     rng = np.random.default_rng([seed, split == 'val', index])
-    write_video(folder / name, render(list(MOTIONS.values())[label], rng))
+    write_video(folder / name, videos.render(list(videos.classes.values())[label], rng))
     return f'{name} {label}\n'
 
 
 def make_dataset(
-    out: Path, train: int = 1000, val: int = 200, seed: int = 0, workers: int = 1
+    out: Path,
+    train: int = 1000,
+    val: int = 200,
+    seed: int = 0,
+    workers: int = 1,
+    videos: VideoSet = MOTION,
 ) -> Iterator[str]:
-    """Write the dataset in MMAction2's folder layout, a video at a time.
+    """Write a dataset in MMAction2's folder layout, a video at a time.
 
     ``videos_train/``, ``videos_val/`` and, after all videos,
     ``motion_train_list_videos.txt``, ``motion_val_list_videos.txt`` and
@@ -162,6 +191,7 @@ def make_dataset(
         val (int): Validation videos. Defaults to 200.
         seed (int): Seed. Defaults to 0.
         workers (int): Processes. Defaults to 1.
+        videos (VideoSet): What to make. Defaults to the motion dataset.
 
     Yields:
         str: The annotation of each video when it has been written.
@@ -177,12 +207,12 @@ def make_dataset(
             for split, count in (('train', train), ('val', val)):
                 folder = out / f'videos_{split}'
                 folder.mkdir(parents=True, exist_ok=True)
-                tasks = repeat(folder, count), repeat(split), range(count), repeat(seed)
+                tasks = repeat(videos), repeat(folder), repeat(split), range(count), repeat(seed)
                 for line in pool.map(make_video, *tasks, chunksize=8):
                     lists[split].append(line)
                     yield line
         for split, lines in lists.items():
             (out / f'motion_{split}_list_videos.txt').write_text(''.join(lines))
-        (out / 'label_map_motion.txt').write_text('\n'.join(MOTIONS) + '\n')
+        (out / 'label_map_motion.txt').write_text('\n'.join(videos.classes) + '\n')
     except OSError as error:
         raise InputError(f'{out}: cannot write the dataset there: {error.strerror}') from error

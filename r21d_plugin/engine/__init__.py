@@ -1,7 +1,7 @@
 """Training and testing: processes, devices, hooks and schedules."""
 
 from .checkpoints import ResumableCheckpointHook
-from .hooks import CheckpointMatchHook, ClassCountHook, EpochSeedHook
+from .hooks import CheckpointMatchHook, ClassCountHook, EpochSeedHook, TrainingAccuracyHook
 from .launch import errors_in_one_line
 from .memory import keep_freed_memory
 from .optim_wrappers import BFloat16OptimWrapper
@@ -16,6 +16,7 @@ __all__ = [
     'GradualWarmupLR',
     'ResumableCheckpointHook',
     'SkippedVideosHook',
+    'TrainingAccuracyHook',
     'errors_in_one_line',
     'keep_freed_memory',
 ]

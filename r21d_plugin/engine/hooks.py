@@ -1,11 +1,12 @@
-"""Hooks of the default runtime: seeds, and checks of what the user gave."""
+"""Hooks of the default runtime: seeds, training accuracy, and checks of what the user gave."""
 
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
+import torch
 from mmengine.dataset import worker_init_fn
-from mmengine.dist import get_rank
+from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import BaseOptimWrapper
@@ -41,6 +42,30 @@ class EpochSeedHook(Hook):
             )
         loader.worker_init_fn = partial(
             worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed
+        )
+
+
+@HOOKS.register_module()
+class TrainingAccuracyHook(Hook):
+    """Log the training accuracy of every finished epoch.
+
+    It is the mean over all batches of all processes, where MMEngine's own log
+    has ``top1_acc`` of one batch in twenty. The name is ``train/clip@1``, as
+    training sees single clips, and the step is the epoch, as that of the
+    validation's metrics. Nothing is logged for a head without ``top1_acc``, such
+    as that of two streams with a loss each.
+    """
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Average over the epoch."""
+        if (history := runner.message_hub.log_scalars.get('train/top1_acc')) is None:
+            return
+        accuracy = torch.tensor(history.mean(len(runner.train_dataloader)))
+        all_reduce(accuracy, op='mean')
+        runner.visualizer.add_scalars(
+            {'train/clip@1': accuracy.item()},
+            step=runner.epoch + 1,
+            file_path=f'{runner.timestamp}.json',
         )
 
 

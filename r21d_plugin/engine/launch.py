@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -60,14 +61,16 @@ def load_config(path: str, options: dict | None = None) -> Config:
     Three keys that the config or an option may have change its pipelines: with
     ``flow_root`` they read the flow stored in that folder, with ``storage``
     videos from one of MMEngine's backends, and with ``test_clips`` a test
-    takes so many clips of a video.
+    takes so many clips of a video. With a fourth, ``tensorboard=True``, a run
+    writes its log for TensorBoard too.
 
     Args:
         path (str): The file.
         options (dict, optional): Values to override, by dotted key.
 
     Raises:
-        InputError: If there is no such file or it cannot be read.
+        InputError: If there is no such file or it cannot be read, or TensorBoard
+            is asked for and not installed.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -83,6 +86,11 @@ def load_config(path: str, options: dict | None = None) -> Config:
         change_pipelines(cfg, partial(with_storage, **storage))
     if (flow_root := cfg.pop('flow_root', None)) is not None:
         change_pipelines(cfg, partial(with_stored_flow, root=flow_root))
+    if cfg.pop('tensorboard', False):
+        if find_spec('tensorboard') is None:
+            raise InputError("tensorboard=True: pip install 'r21d_plugin[tensorboard]'")
+        # Options of MMEngine's can replace an item of a list, not add one.
+        cfg.visualizer.vis_backends.append(dict(type='TensorboardVisBackend'))
     return cfg
 
 

@@ -84,7 +84,7 @@ class Watch:
         """Wait until all others are done, or stop this process when one is gone."""
         remaining = set(self.names)
         while remaining:
-            for connection in wait(list(remaining)):
+            for connection in remaining.intersection(wait(list(remaining))):
                 remaining.remove(connection)
                 try:
                     news = connection.recv_bytes()

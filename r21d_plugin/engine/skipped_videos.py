@@ -100,7 +100,7 @@ def list_of(runner: Runner, mode: str) -> Path:
 def lines_before(runner: Runner, mode: str) -> set[str]:
     """What a training that is resumed has skipped before."""
     path = list_of(runner, mode)
-    if mode != 'train' or not runner.cfg.get('resume') or not path.exists():
+    if mode != 'train' or not runner._resume or not path.exists():
         return set()
     return set(path.read_text(encoding='utf-8').splitlines())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ..errors import InputError
+from .figures import save_figure
 
 
 def plot_curve(curve: Mapping[Any, Mapping[str, float]], path: Path, varied: str) -> None:
@@ -33,7 +33,4 @@ def plot_curve(curve: Mapping[Any, Mapping[str, float]], path: Path, varied: str
     axes.set_ylabel('accuracy (%)')
     axes.grid(alpha=0.3)
     axes.legend()
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise InputError(f'{path}: cannot write a picture there: {error}') from error
+    save_figure(figure, path)

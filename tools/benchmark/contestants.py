@@ -19,7 +19,7 @@ class Measure(NamedTuple):
 
     Attributes:
         name (str): Its name.
-        kind (str): ``'forward'``, ``'training'``, ``'decoding'`` or ``'test'``.
+        kind (str): ``'forward'``, ``'equal work'``, ``'training'``, ``'decoding'`` or ``'test'``.
         network (str): Network.
         clips (int): Clips.
         frames (int): Frames of a clip.
@@ -40,6 +40,8 @@ MEASURES = [
     Measure('R3D-18, 1 clip x 8', 'forward', 'r3d_18', 1, 8),
     Measure('MC3-18, 10 clips x 8', 'forward', 'mc3_18', 10, 8),
     Measure('R(2+1)D-34, 1 clip x 32', 'forward', 'r2plus1d_34', 1, 32),
+    Measure('R(2+1)D-34, 1 clip x 8, per GFLOP', 'equal work', 'r2plus1d_34', 1, 8),
+    Measure('R(2+1)D-34, 10 clips x 8, per GFLOP', 'equal work', 'r2plus1d_34', 10, 8),
     Measure('R(2+1)D-18, training, 4 clips x 8', 'training', 'r2plus1d_18', 4, 8),
     Measure('R3D-18, training, 4 clips x 8', 'training', 'r3d_18', 4, 8),
     Measure('decode and resize, 10 clips x 32', 'decoding', 'r2plus1d_18', 10, 32),
@@ -73,8 +75,10 @@ def run(measure: Measure, kept: bool, threads: int, repeats: int, video: str) ->
 
     Returns:
         dict: ``seconds`` and ``difference`` by contestant, the largest from
-        the first peer relative to the largest number of it; ``gflop`` of the
-        measure, 0 where it is not arithmetic; ``ceiling`` of the machine.
+        the first peer relative to the largest number of it, empty where they
+        are different networks, whose ``seconds`` are then those of our work at
+        their rate; ``gflop`` of the measure, 0 where it is not arithmetic;
+        ``ceiling`` of the machine.
     """
     if kept:
         from r21d_plugin.engine.memory import keep_freed_memory
@@ -95,17 +99,38 @@ def run(measure: Measure, kept: bool, threads: int, repeats: int, video: str) ->
             results[name] = task()
             if turn > 0:  # the first one warms up
                 seconds[name].append(time.perf_counter() - start)
+    difference = {}
+    if measure.kind == 'equal work':
+        for name, task in tasks.items():
+            if not name.startswith('ours'):
+                scale = gflop(measure) / flops_of(task)
+                seconds[name] = [value * scale for value in seconds[name]]
+    else:
+        difference = differences(results)
+    return dict(seconds=seconds, difference=difference, gflop=gflop(measure), ceiling=ceiling())
+
+
+def differences(results: dict[str, Any]) -> dict[str, float]:
+    """Largest difference of each result from the first, relative to the largest number of it."""
     expected = next(iter(results.values()))
     scale = expected.abs().max().item()
-    difference = {k: (v - expected).abs().max().item() / scale for k, v in results.items()}
-    return dict(seconds=seconds, difference=difference, gflop=gflop(measure), ceiling=ceiling())
+    return {name: (x - expected).abs().max().item() / scale for name, x in results.items()}
+
+
+def flops_of(task: Task) -> float:
+    """Multiplications and additions of a task, in 10^9."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        task()
+    return counter.get_total_flops() / 1e9
 
 
 def gflop(measure: Measure) -> float:
     """Multiplications and additions of a measure, in 10^9; a backward pass is two forward ones."""
     from r21d_plugin.evaluation.complexity import measure as complexity
 
-    passes = dict(forward=1, training=3).get(measure.kind, 0)
+    passes = {'forward': 1, 'equal work': 1, 'training': 3}.get(measure.kind, 0)
     if not passes:
         return 0.0
     return 2 * passes * measure.clips * complexity(measure.network, measure.frames).gflops
@@ -169,18 +194,49 @@ def networks(measure: Measure) -> dict[str, Any]:
     return {'torchvision': theirs, 'ours': ours}
 
 
-def contestants(measure: Measure, use: Callable[[str, Any, Any], Any]) -> dict[str, Task]:
+def other_networks(measure: Measure) -> dict[str, Any]:
+    """What others call R(2+1)D, in their own configuration, and ours."""
+    from mmaction.models import ResNet2Plus1d
+    from torch.nn import Sequential
+
+    from r21d_plugin import create_model
+
+    models: dict[str, Any] = {
+        'MMAction2 ResNet2Plus1d-34': ResNet2Plus1d(
+            depth=34,
+            pretrained=None,
+            pretrained2d=False,
+            norm_eval=False,
+            conv_cfg=dict(type='Conv2plus1d'),
+            norm_cfg=dict(type='BN3d', eps=1e-3),
+            conv1_kernel=(3, 7, 7),
+            conv1_stride_t=1,
+            pool1_stride_t=1,
+            inflate=(1, 1, 1, 1),
+            spatial_strides=(1, 2, 2, 2),
+            temporal_strides=(1, 2, 2, 2),
+        )
+    }
+    with suppress(ImportError, AttributeError, RuntimeError):
+        from pytorchvideo.models.r2plus1d import create_r2plus1d
+
+        # Without its head, whose pooling is for larger clips.
+        models['PyTorchVideo r2plus1d-50'] = Sequential(*create_r2plus1d().blocks[:-1])
+    return models | {'ours': create_model(measure.network, clip_len=measure.frames)}
+
+
+def contestants(models: dict[str, Any], use: Callable[[str, Any, Any], Any]) -> dict[str, Task]:
     """A task for each contestant.
 
     Args:
-        measure (Measure): The measure.
+        models (dict): Networks by the names of the contestants.
         use (Callable): Function of a contestant's name, its network and the
             context to compute in.
     """
     import torch
 
     tasks: dict[str, Task] = {}
-    for name, model in networks(measure).items():
+    for name, model in models.items():
         if name != 'ours':
             context = plainly if name == PLAIN else nullcontext
             tasks[name] = partial(use, name, model, context)
@@ -209,7 +265,8 @@ def forward(measure: Measure, video: str) -> dict[str, Task]:
                 feature = model.backbone(clips)
             return model.classify(feature.float())
 
-    return contestants(measure, logits)
+    models = other_networks(measure) if measure.kind == 'equal work' else networks(measure)
+    return contestants(models, logits)
 
 
 def training(measure: Measure, video: str) -> dict[str, Task]:
@@ -233,7 +290,7 @@ def training(measure: Measure, video: str) -> dict[str, Task]:
         optimizer.step()
         return loss.detach()
 
-    return contestants(measure, step)
+    return contestants(networks(measure), step)
 
 
 RESIZE: list[dict] = [
@@ -304,6 +361,10 @@ def test(measure: Measure, video: str) -> dict[str, Task]:
     return tasks
 
 
-KINDS: dict[str, Callable[[Measure, str], dict[str, Task]]] = dict(
-    forward=forward, training=training, decoding=decoding, test=test
-)
+KINDS: dict[str, Callable[[Measure, str], dict[str, Task]]] = {
+    'forward': forward,
+    'equal work': forward,
+    'training': training,
+    'decoding': decoding,
+    'test': test,
+}

@@ -4,7 +4,8 @@ All contestants of a measure run in turn, again and again, in one process, once 
 C library gives it and once with freed memory kept (r21d_plugin.engine.keep_freed_memory), which
 our scripts choose. Ratios are those of medians; what they compute is compared in the same run.
 Peers: torchvision, where it can be imported; the same network by PyTorch's own 3D convolutions;
-MMAction2's pipeline and recognizer.
+MMAction2's pipeline and recognizer; and, as if their work were equal, the other networks that
+MMAction2 and PyTorchVideo call R(2+1)D.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -42,13 +44,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_worker(measure: Measure, kept: bool, args: argparse.Namespace, video: Path) -> dict:
-    """Run a measure in a process of its own and return what it found."""
-    task = json.dumps([measure, kept, args.threads, args.repeats, str(video)])
+def run_worker(
+    measures: list[Measure], kept: bool, args: argparse.Namespace, video: Path
+) -> list[dict]:
+    """Run measures in a process of their own and return what it found."""
+    task = json.dumps([measures, kept, args.threads, args.repeats, str(video)])
     command = [sys.executable, '-W', 'ignore', __file__, '--worker', task]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if result.returncode:
-        sys.exit(f'error: {measure.name}: see above')
+        sys.exit(f'error: {measures[0].name}: see above')
     return json.loads(result.stdout.splitlines()[-1])
 
 
@@ -56,8 +60,8 @@ def work(task: str) -> None:
     """Be the process that measures."""
     from contestants import run
 
-    measure, *rest = json.loads(task)
-    print(json.dumps(run(Measure(*measure), *rest)))
+    measures, *rest = json.loads(task)
+    print(json.dumps([run(Measure(*measure), *rest) for measure in measures]))
 
 
 def rows_of(measure: Measure, given: dict, kept: dict) -> list[list[str]]:
@@ -69,7 +73,8 @@ def rows_of(measure: Measure, given: dict, kept: dict) -> list[list[str]]:
         for peer in (peer for peer in ours if not peer.startswith('ours')):
             pairs = zip(given['seconds'][peer], kept['seconds'][name], strict=True)
             ratios = [a / b for a, b in pairs]
-            share = measure_share(measure, name, kept, ours[name])
+            share = measure_share(name, kept, ours[name])
+            difference = kept['difference'].get(name)
             rows.append(
                 [
                     measure.name,
@@ -82,13 +87,13 @@ def rows_of(measure: Measure, given: dict, kept: dict) -> list[list[str]]:
                     f'{as_given[peer] / as_given[name]:.2f}',
                     f'{ours[peer] / ours[name]:.2f}',
                     share,
-                    f'{kept["difference"][name]:.0e}',
+                    '' if difference is None else f'{difference:.0e}',
                 ]
             )
     return rows
 
 
-def measure_share(measure: Measure, name: str, kept: dict, seconds: float) -> str:
+def measure_share(name: str, kept: dict, seconds: float) -> str:
     """Part of the machine's rate that is reached, where it is arithmetic that is measured."""
     if not kept['gflop']:
         return ''
@@ -162,11 +167,13 @@ def main() -> None:
     table: list[list[str]] = []
     with tempfile.TemporaryDirectory() as folder:
         video = args.video or make_video(Path(folder))
-        for measure in measures:
-            print(measure.name, file=sys.stderr)
-            given, kept = (run_worker(measure, kept, args, video) for kept in (False, True))
-            found[measure.name] = dict(as_given=given, kept=kept)
-            table += rows_of(measure, given, kept)
+        for _, group in groupby(measures, lambda m: m.network if args.family else m.name):
+            together = list(group)
+            print(together[0].name, file=sys.stderr)
+            runs = (run_worker(together, kept, args, video) for kept in (False, True))
+            for measure, given, kept in zip(together, *runs, strict=True):
+                found[measure.name] = dict(as_given=given, kept=kept)
+                table += rows_of(measure, given, kept)
     form = 'github' if args.markdown else 'simple'
     print(tabulate(table, HEADER, tablefmt=form, disable_numparse=True))
     ceilings = {name: result['kept']['ceiling'] for name, result in found.items()}

@@ -11,6 +11,9 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out', nargs='?', type=Path, default=Path('data/motion'), help='folder')
+    parser.add_argument(
+        '--hard', action='store_true', help='make the harder dataset, that of tools/study.py'
+    )
     parser.add_argument('--train', type=int, default=1000, help='training videos (1000)')
     parser.add_argument('--val', type=int, default=200, help='validation videos (200)')
     parser.add_argument('--seed', type=int, default=0, help='seed (0)')
@@ -21,12 +24,14 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Generate the dataset."""
     args = parse_args()
-    from r21d_plugin.datasets.motion import make_dataset
+    from r21d_plugin.datasets.hard_motion import HARD_MOTION
+    from r21d_plugin.datasets.motion import MOTION, make_dataset
     from r21d_plugin.engine import errors_in_one_line
 
     with errors_in_one_line():
-        videos = make_dataset(args.out, args.train, args.val, args.seed, args.workers)
-        for _ in tqdm(videos, total=args.train + args.val, unit='video', desc=str(args.out)):
+        kind = HARD_MOTION if args.hard else MOTION
+        lines = make_dataset(args.out, args.train, args.val, args.seed, args.workers, kind)
+        for _ in tqdm(lines, total=args.train + args.val, unit='video', desc=str(args.out)):
             pass
 
 

@@ -1,0 +1,137 @@
+"""Training and validation error by epoch, from the logs of runs (Figure 3)."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tabulate import tabulate
+
+from ..errors import InputError
+
+
+class Curves(NamedTuple):
+    """Errors of a run, 1 - clip@1, by epoch in ascending order.
+
+    Attributes:
+        training (dict[int, float]): Mean over all batches of the epoch, 0 to 1,
+            while the network was learning from them.
+        validation (dict[int, float]): Of the validation after it, 0 to 1.
+    """
+
+    training: dict[int, float]
+    validation: dict[int, float]
+
+
+def read_curves(work_dir: Path) -> Curves:
+    """Read the errors of a run that may have been stopped and resumed.
+
+    A start goes on from where an earlier one was, or anew: from its first
+    finished epoch on, its epochs take the place of earlier ones. Epochs that
+    were not finished do not count. Either curve is empty where the log has
+    none: validation with ``--no-validate``, training without
+    :class:`~r21d_plugin.engine.TrainingAccuracyHook`.
+
+    Args:
+        work_dir (Path): Work dir of the run.
+
+    Returns:
+        Curves: Its errors.
+
+    Raises:
+        InputError: If it has no log of a finished epoch, or one is damaged.
+    """
+    curves = Curves({}, {})
+    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        start = curves_of(read_log(path))
+        first = min([*start.training, *start.validation], default=inf)
+        curves = Curves(
+            before(curves.training, first) | start.training,
+            before(curves.validation, first) | start.validation,
+        )
+    if not any(curves):
+        raise InputError(
+            f'{work_dir}: no finished epoch in */vis_data/scalars.json there: '
+            'name the work dir of a run of mim train'
+        )
+    return curves
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Read a log of MMEngine's, an object a line; a kill may have cut off the last.
+
+    Raises:
+        InputError: If another line is broken.
+    """
+    lines = path.read_text('utf-8', 'replace').splitlines()
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise InputError(
+                    f'{path}, line {number}: not JSON: remove the line, or restore the file'
+                ) from error
+    return records
+
+
+def curves_of(records: Iterable[Mapping[str, Any]]) -> Curves:
+    """Take the errors out of the log of one start.
+
+    Records with an error have the epoch as their step, 0 where a validation
+    was run without training.
+    """
+    curves = Curves({}, {})
+    for record in records:
+        for curve, metric in zip(curves, ('train/clip@1', 'clip@1'), strict=True):
+            if metric in record and record['step'] > 0:
+                curve[record['step']] = 1 - record[metric]
+    return curves
+
+
+def before(curve: Mapping[int, float], end: float) -> dict[int, float]:
+    """The part of a curve before an epoch."""
+    return {epoch: error for epoch, error in curve.items() if epoch < end}
+
+
+def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
+    """Read the errors of several runs.
+
+    Args:
+        work_dirs (Sequence[Path]): Their work dirs.
+
+    Returns:
+        dict[str, Curves]: By name: the path below the folder that all are in.
+
+    Raises:
+        InputError: If one has no log of a finished epoch, or a damaged one.
+    """
+    paths = [path.resolve() for path in work_dirs]
+    folder = os.path.commonpath([path.parent for path in paths])
+    return {
+        os.path.relpath(path, folder): read_curves(given)
+        for path, given in zip(paths, work_dirs, strict=True)
+    }
+
+
+def last_errors(runs: Mapping[str, Curves]) -> str:
+    """Lay out the last errors of runs as a table of percentages.
+
+    Args:
+        runs (Mapping[str, Curves]): Errors by name of the run.
+    """
+    rows = [
+        [name, max([*curves.training, *curves.validation]), *map(last_in_words, curves)]
+        for name, curves in runs.items()
+    ]
+    header = ['run', 'epochs', 'training error', 'validation error']
+    align = ('left', 'right', 'right', 'right')
+    return tabulate(rows, header, colalign=align, disable_numparse=True)
+
+
+def last_in_words(curve: Mapping[int, float]) -> str:
+    """The last error of a curve in percent, ``-`` if it has none."""
+    return f'{curve[max(curve)]:.1%}' if curve else '-'

@@ -1,0 +1,210 @@
+"""What the study trains, and at which scale."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ..datasets.hard_motion import ACTIONS
+from ..models.zoo import backbone_cfg, list_models
+
+LENGTHS = (8, 16, 32)
+"""Frames of a clip (Table 3 and Figure 5a)."""
+
+DATA = 'data'
+"""Folder of the videos in that of the study."""
+
+CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
+
+
+class Scale(NamedTuple):
+    """Size of the study.
+
+    Attributes:
+        width (int): Filters of conv1, 64 in the paper.
+        train (int): Training videos.
+        val (int): Validation videos.
+        epochs (int): Epochs of each run.
+        finetuning (int): Epochs of finetuning.
+        epoch_size (int): Clips of an epoch.
+        batch_size (int): Clips of a step.
+        workers (int): Dataloader workers of a run.
+        seeds (int): Runs of everything, from different seeds.
+    """
+
+    width: int
+    train: int
+    val: int
+    epochs: int
+    finetuning: int
+    epoch_size: int
+    batch_size: int
+    workers: int
+    seeds: int
+
+
+SCALES = {
+    'small': Scale(8, 2000, 240, 10, 3, 768, 16, 1, 2),
+    'full': Scale(32, 8000, 960, 15, 4, 6400, 64, 4, 3),
+}
+"""An hour of two CPU cores; sized for half an hour of one modern GPU, which has not been run."""
+
+
+class Run(NamedTuple):
+    """A network that is trained and tested.
+
+    Attributes:
+        network (str): Network, as ``create_model`` names it.
+        frames (int): Frames of a clip.
+        seed (int): Seed.
+        source (int, optional): Frames of the clips that it was trained on
+            before. Defaults to None: it is trained from scratch.
+    """
+
+    network: str
+    frames: int
+    seed: int
+    source: int | None = None
+
+    @property
+    def setting(self) -> str:
+        """Name without the seed."""
+        finetuned = '' if self.source is None else f'_from_{self.source}f'
+        return f'{self.network}_{self.frames}f{finetuned}'
+
+    @property
+    def name(self) -> str:
+        """Name of the run and of its folder."""
+        return f'{self.setting}_seed{self.seed}'
+
+    @property
+    def pretraining(self) -> 'Run | None':
+        """The run whose weights it begins with."""
+        if self.source is None:
+            return None
+        return self._replace(frames=self.source, source=None)
+
+
+def runs(seeds: int) -> list[Run]:
+    """All runs of the study, those that others begin with before these."""
+    planned = []
+    for seed in range(seeds):
+        planned += [Run(name, 8, seed) for name in list_models() if name.endswith('_18')]
+        planned += [Run(name, 8, seed) for name in ('r3d_34', 'r2plus1d_34')]
+        planned += [Run('r2plus1d_18', frames, seed) for frames in LENGTHS[1:]]
+        planned.append(Run('r2plus1d_18', 32, seed, source=8))
+    return planned
+
+
+CONFIG = """\
+# {name}: one run of the study.
+_base_ = ['{configs}/_base_/recognizer.py', '{configs}/_base_/hard_motion.py']
+from r21d_plugin.datasets import pipelines
+
+model = dict(
+    backbone={backbone},
+    cls_head=dict(num_classes={classes}, in_channels={channels}),
+)
+train_pipeline, val_pipeline, test_pipeline = pipelines.variants(_base_, clip_len={frames})
+train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
+    train_pipeline, val_pipeline, test_pipeline
+)
+train_dataloader.update(
+    batch_size={batch_size}, num_workers={workers}, sampler=dict(epoch_size={epoch_size})
+)
+train_dataloader['dataset'].update(
+    ann_file='{data}/motion_train_list_videos.txt', data_prefix=dict(video='{data}/videos_train')
+)
+val_dataloader.update(num_workers={workers})
+val_dataloader['dataset'].update(
+    ann_file='{data}/motion_val_list_videos.txt', data_prefix=dict(video='{data}/videos_val')
+)
+test_dataloader.update(num_workers={workers})
+test_dataloader['dataset'].update(val_dataloader['dataset'], pipeline=test_pipeline)
+
+optim_wrapper = dict(optimizer=dict(lr={lr}))
+auto_scale_lr = dict(base_batch_size={batch_size})
+train_cfg = dict(max_epochs={epochs}, val_interval=1)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True),
+    dict(type='MultiStepLR', milestones={milestones}, gamma=0.1),
+]
+randomness = dict(seed={seed})
+load_from = {load_from!r}
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=1, save_best=None))
+"""
+
+
+class Test(NamedTuple):
+    """A test of a run.
+
+    Attributes:
+        run (Run): The run.
+        frames (int): Frames of a clip.
+        clips (int): Clips of a video. Defaults to 10.
+        videos (int): The first so many videos. Defaults to -1: all.
+    """
+
+    run: Run
+    frames: int
+    clips: int = 10
+    videos: int = -1
+
+    @property
+    def scores(self) -> str:
+        """Path of its scores below the folder of the study."""
+        return f'{self.run.name}/scores_{self.frames}f_{self.clips}clips.pkl'
+
+
+MANY_CLIPS = 100
+"""Test clips up to which Figure 5b goes."""
+
+
+def tests_of(run: Run) -> list[Test]:
+    """Tests of a run: Tables 2 and 3, and for Figure 5b one with many clips."""
+    tests = [Test(run, run.frames)]
+    if run.network == 'r2plus1d_18' and run.source is None:
+        if run.frames == LENGTHS[0]:
+            tests.append(Test(run, LENGTHS[-1]))
+        if run.frames == LENGTHS[-1]:
+            tests.append(Test(run, run.frames, MANY_CLIPS, 5 * len(ACTIONS)))
+    return tests
+
+
+def epochs_of(run: Run, scale: Scale) -> int:
+    """Epochs of a run."""
+    return scale.epochs if run.source is None else scale.finetuning
+
+
+def checkpoint(run: Run, scale: Scale, out: Path) -> Path:
+    """Last checkpoint of a run."""
+    return out / run.name / f'epoch_{epochs_of(run, scale)}.pth'
+
+
+def config(run: Run, scale: Scale, out: Path) -> str:
+    """Config of a run, which trains it by itself too.
+
+    Args:
+        run (Run): The run.
+        scale (Scale): Its scale.
+        out (Path): Folder of the study.
+    """
+    epochs = epochs_of(run, scale)
+    load_from = None
+    if run.pretraining is not None:
+        load_from = str(checkpoint(run.pretraining, scale, out))
+    return CONFIG.format(
+        name=run.name,
+        configs=CONFIGS,
+        backbone=dict(backbone_cfg(run.network, run.frames), base_channels=scale.width),
+        classes=len(ACTIONS),
+        channels=8 * scale.width,
+        frames=run.frames,
+        data=out / DATA,
+        batch_size=scale.batch_size,
+        workers=scale.workers,
+        epoch_size=scale.epoch_size,
+        lr=0.05 if run.source is None else 0.01,
+        epochs=epochs,
+        milestones=[max(1, round(epochs * part)) for part in (0.7, 0.9)],
+        seed=run.seed,
+        load_from=load_from,
+    )

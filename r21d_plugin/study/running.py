@@ -1,0 +1,140 @@
+"""Training and testing all runs of the study, some at a time."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from ..errors import InputError
+from ..writing import written_whole
+from .plan import Run, Scale, Test, checkpoint, config, tests_of
+
+TOOLS = Path(__file__).parents[1] / '.mim' / 'tools'
+
+Progress = Callable[[Run, int], None]
+"""Told of a run how many of its epochs are over; called by several threads."""
+
+
+def run_all(
+    planned: list[Run], scale: Scale, out: Path, device: str, jobs: int, progress: Progress
+) -> None:
+    """Train and test runs; what an earlier call has finished is not done again.
+
+    Args:
+        planned (list[Run]): The runs; what one begins with comes before it.
+        scale (Scale): Their scale.
+        out (Path): Folder of the study.
+        device (str): ``'cpu'`` or ``'cuda'``.
+        jobs (int): Runs at a time.
+        progress (Callable): Told of every epoch that is over.
+
+    Raises:
+        InputError: If a run fails, or the folder is that of another study.
+    """
+    futures: dict[Run, Future] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        for run in planned:
+            job = Job(run, scale, out, device, jobs)
+            futures[run] = pool.submit(job.run, progress, futures.get(run.pretraining or run))
+        finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+        pool.shutdown(cancel_futures=True)
+    for future in finished:
+        future.result()
+
+
+class Job:
+    """A run and its tests, each by the command that a user would give.
+
+    Args:
+        run (Run): The run.
+        scale (Scale): Its scale.
+        out (Path): Folder of the study.
+        device (str): ``'cpu'`` or ``'cuda'``.
+        jobs (int): Runs at a time, which share the cores.
+    """
+
+    def __init__(self, run: Run, scale: Scale, out: Path, device: str, jobs: int) -> None:
+        self.planned = run
+        self.scale = scale
+        self.out = out
+        self.folder = out / run.name
+        self.device = device
+        self.threads = max(1, (os.cpu_count() or 1) // jobs)
+
+    def run(self, progress: Progress, pretraining: Future | None) -> None:
+        """Train, then test.
+
+        Raises:
+            InputError: If one fails.
+        """
+        if pretraining is not None:
+            pretraining.result()
+        trained = checkpoint(self.planned, self.scale, self.out)
+        path = self.write_config(self.planned, 'config.py')
+        if not trained.exists():
+            arguments = (path, '--resume', '--work-dir', self.folder)
+            self.call('train.py', *arguments, epoch=lambda epoch: progress(self.planned, epoch))
+        for test in tests_of(self.planned):
+            self.test(test, trained)
+        progress(self.planned, int(trained.stem.removeprefix('epoch_')))
+
+    def test(self, test: Test, trained: Path) -> None:
+        """Test, unless its scores are there."""
+        scores = self.out / test.scores
+        if scores.exists():
+            return
+        tested = self.planned._replace(frames=test.frames)
+        path = self.write_config(tested, f'config_{test.frames}f.py')
+        with written_whole(scores) as partial:
+            options = ['--cfg-options', f'test_clips={test.clips}']
+            if test.videos > 0:
+                options.append(f'test_dataloader.dataset.indices={test.videos}')
+            work_dir = ('--work-dir', self.folder / 'tests')
+            self.call('test.py', path, trained, '--dump', partial, *work_dir, *options)
+
+    def write_config(self, run: Run, name: str) -> Path:
+        """Write the config of a run, or see that it is what is there.
+
+        Raises:
+            InputError: If another one is there.
+        """
+        path, content = self.folder / name, config(run, self.scale, self.out)
+        if not path.exists():
+            with written_whole(path, parents=True) as partial:
+                partial.write_text(content)
+        elif path.read_text() != content:
+            raise InputError(
+                f'{path}: differs from the config that this study writes: give it another folder '
+                'with --out, or remove this one'
+            )
+        return path
+
+    def call(
+        self, script: str, *arguments: object, epoch: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Run a script and keep what it prints.
+
+        Raises:
+            InputError: If it fails.
+        """
+        command = [sys.executable, TOOLS / script, *arguments, '--device', self.device]
+        log = self.folder / f'{Path(script).stem}.log'
+        with (
+            log.open('a') as file,
+            subprocess.Popen(
+                [str(word) for word in command],
+                env=os.environ | dict(OMP_NUM_THREADS=str(self.threads)),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+        ):
+            for line in process.stdout or ():
+                file.write(line)
+                _, saved, rest = line.partition('Saving checkpoint at ')
+                if saved:
+                    epoch(int(rest.split()[0]))
+        if process.returncode:
+            raise InputError(f'{log}: {script} failed: {line.strip()}')

@@ -1,0 +1,25 @@
+"""The videos of the study."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..datasets.hard_motion import HARD_MOTION
+from ..datasets.motion import make_dataset
+from .plan import DATA, Scale
+
+
+def make_videos(scale: Scale, out: Path, workers: int) -> Iterator[str]:
+    """Make the videos of a study, unless they are there.
+
+    Args:
+        scale (Scale): Its scale.
+        out (Path): Its folder.
+        workers (int): Processes.
+
+    Yields:
+        str: The annotation of each video that is made.
+    """
+    if not (out / DATA / 'label_map_motion.txt').exists():
+        yield from make_dataset(
+            out / DATA, scale.train, scale.val, workers=workers, videos=HARD_MOTION
+        )
