@@ -16,15 +16,17 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.visualization import LocalVisBackend
 from torch import Tensor, nn
 from torch.distributed import PrefixStore
 
 import r21d_plugin_startup
 
 from . import stand_ins
-from .writing import written_whole
+from .writing import naming_the_file, written_whole
 
 
 def apply() -> None:
@@ -36,6 +38,7 @@ def apply() -> None:
     allow_mmengine_checkpoints()
     keep_small_files_small()
     write_files_whole()
+    name_files_that_cannot_be_written()
     keep_restarts_apart()
 
 
@@ -132,6 +135,26 @@ def write_files_whole() -> None:
     where a run is killed or a disk is full.
     """
     register_backend('local', WholeFileBackend, force=True, prefixes='')
+
+
+def name_files_that_cannot_be_written() -> None:
+    """Have MMEngine say in one line which config or log of scalars a full disk has no room for.
+
+    A config replaces that of an earlier start when it is complete.
+    """
+    dump_config, dump_scalars = Config.dump, LocalVisBackend._dump
+
+    def dump(self: Config, file: str | Path | None = None) -> str | None:
+        if file is None:
+            return dump_config(self)
+        with written_whole(Path(file)) as partial:
+            return dump_config(self, partial)
+
+    def _dump(self: LocalVisBackend, values: dict, file_path: str, file_format: str) -> None:
+        with naming_the_file(file_path):
+            dump_scalars(self, values, file_path, file_format)
+
+    Config.dump, LocalVisBackend._dump = dump, _dump
 
 
 def keep_restarts_apart() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
+from ..writing import written_whole
 from .decoding import VIDEO_SUFFIXES, naming_the_video
 from .lines import read_lines
 
@@ -122,15 +123,15 @@ def write_report(done: Sequence[Extraction], report: Path) -> str:
         str: How many were computed, there already and broken.
 
     Raises:
-        InputError: If all are broken.
+        InputError: If all are broken, or the list cannot be written.
     """
     broken = sorted(extraction.error for extraction in done if extraction.error)
     computed = sum(extraction.computed for extraction in done)
     summary = f'{computed} computed, {len(done) - computed - len(broken)} there already'
     report.unlink(missing_ok=True)
     if broken:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text('\n'.join(broken) + '\n', encoding='utf-8')
+        with written_whole(report, parents=True) as partial:
+            partial.write_text('\n'.join(broken) + '\n', encoding='utf-8')
         summary += f', {len(broken)} broken: see {report}'
     if len(broken) == len(done):
         raise InputError(f'{report}: none of the videos decodes')

@@ -99,7 +99,7 @@ def with_source(checkpoint: Any, source: str) -> dict:
     """
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
+        isinstance(name, str) and is_plain(value) for name, value in weights.items()
     ):
         raise InputError(f'{source}: holds no weights by name: save model.state_dict()')
     state_dict = OrderedDict(weights)
@@ -109,6 +109,15 @@ def with_source(checkpoint: Any, source: str) -> dict:
     metadata[''] = {**metadata.get('', {}), 'source': source}
     state_dict._metadata = metadata  # type: ignore[attr-defined]
     return {**checkpoint, 'state_dict': state_dict} if 'state_dict' in checkpoint else state_dict
+
+
+def is_plain(value: Any) -> bool:
+    """Whether something is a tensor whose numbers are in a file, one after the other."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_nested or value.is_quantized or value.is_meta)
+    )
 
 
 def save_checkpoint(checkpoint: dict, path: Path) -> None:

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+import torch.nested._internal.ops  # which torch imports when it needs it
 from fuzz.pickles import load
 from support import assert_one_line
 from weights.attacks import zipped
@@ -25,10 +26,13 @@ INSTRUMENTED = [
 MODEL = create_model('r2plus1d_18', num_classes=2, base_channels=2)
 
 
-for zip_file in (True, False):  # what torch imports when it first reads a file
+for zip_file in (
+    True,
+    False,
+):  # what torch imports when it first reads a file, or prints what is in it
     file = io.BytesIO()
     torch.save(MODEL.state_dict(), file, _use_new_zipfile_serialization=zip_file)
-    torch.load(io.BytesIO(file.getvalue()), weights_only=True)
+    repr(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
 
 
 def check(data: bytes) -> None:
