@@ -15,17 +15,18 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging.history_buffer import HistoryBuffer
-from numpy._core import multiarray
+from mmengine.visualization import LocalVisBackend
 from torch import Tensor, nn
 from torch.distributed import PrefixStore
 
 import r21d_plugin_startup
 
-from .writing import written_whole
+from . import stand_ins
+from .writing import naming_the_file, written_whole
 
 
 def apply() -> None:
@@ -35,7 +36,9 @@ def apply() -> None:
     load_opencv()
     r21d_plugin_startup.install()
     allow_mmengine_checkpoints()
+    keep_small_files_small()
     write_files_whole()
+    name_files_that_cannot_be_written()
     keep_restarts_apart()
 
 
@@ -76,20 +79,29 @@ def allow_mmengine_checkpoints() -> None:
     later refuse. What is admitted here only holds data; of ``getattr``, which
     the buffers pickle their methods with, no more than that use.
     """
-    scalars = {type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32, bool)}
     torch.serialization.add_safe_globals(
         [
             HistoryBuffer,
             (statistics_method, 'builtins.getattr'),
-            np.dtype,
-            np.ndarray,
-            (multiarray._reconstruct, 'numpy.core.multiarray._reconstruct'),
-            (multiarray._reconstruct, 'numpy._core.multiarray._reconstruct'),
-            (multiarray.scalar, 'numpy.core.multiarray.scalar'),
-            (multiarray.scalar, 'numpy._core.multiarray.scalar'),
-            *scalars,
+            (stand_ins.DType, 'numpy.dtype'),
+            (stand_ins.Numbers, 'numpy.ndarray'),
+            (stand_ins.reconstruct, 'numpy.core.multiarray._reconstruct'),
+            (stand_ins.reconstruct, 'numpy._core.multiarray._reconstruct'),
+            (stand_ins.scalar, 'numpy.core.multiarray.scalar'),
+            (stand_ins.scalar, 'numpy._core.multiarray.scalar'),
         ]
     )
+
+
+def keep_small_files_small() -> None:
+    """Keep ``torch.load(weights_only=True)`` from filling the memory at a word.
+
+    torch 2.13.0 lets a pickle call ``bytearray(n)``, and codecs that double
+    what they encode: some hundred bytes of file become gigabytes.
+    """
+    allowed = torch._weights_only_unpickler._get_allowed_globals()
+    allowed['builtins.bytearray'] = stand_ins.mutable_bytes
+    allowed['_codecs.encode'] = stand_ins.encode
 
 
 def statistics_method(owner: type, name: str) -> Callable:
@@ -123,6 +135,26 @@ def write_files_whole() -> None:
     where a run is killed or a disk is full.
     """
     register_backend('local', WholeFileBackend, force=True, prefixes='')
+
+
+def name_files_that_cannot_be_written() -> None:
+    """Have MMEngine say in one line which config or log of scalars a full disk has no room for.
+
+    A config replaces that of an earlier start when it is complete.
+    """
+    dump_config, dump_scalars = Config.dump, LocalVisBackend._dump
+
+    def dump(self: Config, file: str | Path | None = None) -> str | None:
+        if file is None:
+            return dump_config(self)
+        with written_whole(Path(file)) as partial:
+            return dump_config(self, partial)
+
+    def _dump(self: LocalVisBackend, values: dict, file_path: str, file_format: str) -> None:
+        with naming_the_file(file_path):
+            dump_scalars(self, values, file_path, file_format)
+
+    Config.dump, LocalVisBackend._dump = dump, _dump
 
 
 def keep_restarts_apart() -> None:

@@ -1,12 +1,37 @@
 """Files that appear when they are complete."""
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that is full, or of a quota or limit that is reached."""
+
+
+@contextmanager
+def naming_the_file(path: Path | str) -> Iterator[None]:
+    """Turn what goes wrong while a file is written into one line that names it.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f'{path}: cannot write there: {in_words(error)}') from error
+
+
+def in_words(error: OSError) -> str:
+    """Why something cannot be written."""
+    if error.errno is None:  # NumPy's, of a write that came to an end too early
+        return f'{error} bytes: is the disk full?'
+    return os.strerror(error.errno) + (': make room there' if error.errno in FULL else '')
 
 
 @contextmanager
@@ -28,7 +53,7 @@ def written_whole(path: Path, parents: bool = False) -> Iterator[Path]:
         InputError: If it cannot be written.
     """
     partial = path.with_name(f'.{path.stem}.partial{path.suffix}')
-    try:
+    with naming_the_file(path):
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -37,8 +62,6 @@ def written_whole(path: Path, parents: bool = False) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 partial.unlink()
-    except OSError as error:
-        raise InputError(f'{path}: cannot write there: {error.strerror or error}') from error
 
 
 def write_json(path: Path, content: Any, parents: bool = False, indent: int | None = 2) -> None:

@@ -65,6 +65,12 @@ def shell(*command: object, cwd: Path, **env: str) -> str:
     return result.stdout
 
 
+def assert_one_line(error: Exception) -> None:
+    """Check that a message is a line, which quotes a line or two at most."""
+    assert len(str(error).splitlines()) == 1, error
+    assert len(str(error)) < 20_000, error
+
+
 NAME = re.compile(
     r'(?P<network>\w+?_(?P<depth>\d\d))(_(?P<stream>flow|twostream))?'
     r'_(?P<dataset>kinetics|sports1m|ucf101|hmdb51|motion)(_(?P<frames>\d+)f)?'

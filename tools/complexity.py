@@ -29,14 +29,19 @@ def main() -> None:
             measure(name, args.clip_len, args.size, args.in_channels, args.num_classes)
             for name in args.networks or r21d_plugin.list_models()
         ]
-    header = ['network', 'parameters', 'GFLOPs', 'output C x T x H x W']
-    table = [
-        [row.network, f'{row.parameters:,}', f'{row.gflops:.1f}', ' x '.join(map(str, row.output))]
-        for row in rows
-    ]
-    align = ('left', 'right', 'right', 'right')
-    style = 'github' if args.markdown else 'simple'
-    print(tabulate(table, header, tablefmt=style, colalign=align, disable_numparse=True))
+        header = ['network', 'parameters', 'GFLOPs', 'output C x T x H x W']
+        table = [
+            [
+                row.network,
+                f'{row.parameters:,}',
+                f'{row.gflops:.1f}',
+                ' x '.join(map(str, row.output)),
+            ]
+            for row in rows
+        ]
+        align = ('left', 'right', 'right', 'right')
+        style = 'github' if args.markdown else 'simple'
+        print(tabulate(table, header, tablefmt=style, colalign=align, disable_numparse=True))
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
+from .lines import quoted, read_lines
 
 
 class Video(NamedTuple):
@@ -47,23 +48,6 @@ class Annotations(NamedTuple):
     videos: Callable[[], Iterator[Video]]
 
 
-def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Read a file's lines, with any line ends, and where each is.
-
-    Raises:
-        InputError: If the file is missing or not text.
-    """
-    try:
-        with path.open(encoding='utf-8-sig') as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield line.strip(), f'{path}, line {number}'
-    except OSError as error:
-        raise InputError(f'{path}: cannot read it: {error.strerror}') from error
-    except UnicodeDecodeError as error:
-        raise InputError(f'{path}: not a text file') from error
-
-
 def class_label(classes: dict[str, int], name: str, where: str) -> int:
     """Label of a class by its name.
 
@@ -71,7 +55,7 @@ def class_label(classes: dict[str, int], name: str, where: str) -> int:
         InputError: If there is no such class.
     """
     if name not in classes:
-        raise InputError(f'{where}: no class {name!r} in the label map')
+        raise InputError(f'{where}: no class {quoted(name)} in the label map')
     return classes[name]
 
 
@@ -95,7 +79,7 @@ def kinetics400(files: Sequence[Path]) -> Annotations:
                     subset = dict(train='train', validate='val', val='val')[row['split']]
                 except (KeyError, ValueError) as error:
                     raise InputError(
-                        f'{where}: split {row["split"]!r} or times are not as in Kinetics: '
+                        f'{where}: split {quoted(row["split"])} or times are not as in Kinetics: '
                         'give the CSV files of its training and validation sets'
                     ) from error
                 identity = row['youtube_id']
@@ -118,7 +102,7 @@ def kinetics_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
     needed = {'label', 'youtube_id', 'time_start', 'time_end', 'split'}
     if not needed <= set(columns):
         raise InputError(
-            f'{where}: the columns are {", ".join(columns)}, and Kinetics has '
+            f'{where}: the columns are {", ".join(columns)[:200]}, and Kinetics has '
             'label, youtube_id, time_start, time_end, split'
         )
     for line, where in lines:
@@ -132,14 +116,16 @@ def sports1m(files: Sequence[Path]) -> Annotations:
     """Sports-1M: ``train_partition.txt``, ``test_partition.txt`` and ``labels.txt``."""
     by_name = named(files, ['train_partition.txt', 'test_partition.txt', 'labels.txt'])
     classes = [line for line, _ in read_lines(by_name['labels.txt'])]
-    address = re.compile(r'https?://(?:www\.)?youtube\.com/watch\?v=(\S+) (\d+(?:,\d+)*)')
+    address = re.compile(r'https?://(?:www\.)?youtube\.com/watch\?v=(\S+) (\d{1,9}(?:,\d{1,9})*)')
 
     def videos() -> Iterator[Video]:
         for subset in ('train', 'test'):
             for line, where in read_lines(by_name[f'{subset}_partition.txt']):
                 match = address.fullmatch(line)
                 if match is None:
-                    raise InputError(f'{where}: {line!r} is not a YouTube address and its labels')
+                    raise InputError(
+                        f'{where}: {quoted(line)} is not a YouTube address and its labels'
+                    )
                 labels = tuple(sorted({int(label) for label in match[2].split(',')}))
                 check_range(labels, classes, where)
                 yield Video(subset, (match[1],), labels, where)
@@ -155,7 +141,7 @@ def ucf101(files: Sequence[Path]) -> Annotations:
     for number, (line, where) in enumerate(read_lines(by_name['classInd.txt']), start=1):
         index, _, name = line.partition(' ')
         if index != str(number) or not name:
-            raise InputError(f'{where}: {line!r} is not {number} and the name of a class')
+            raise InputError(f'{where}: {quoted(line)} is not {number} and the name of a class')
         classes.append(name.strip())
     labels = {name: i for i, name in enumerate(classes)}
 
@@ -193,7 +179,7 @@ def hmdb51(files: Sequence[Path]) -> Annotations:
             for line, where in read_lines(path):
                 file, _, code = line.rpartition(' ')
                 if code not in ('0', '1', '2') or not file:
-                    raise InputError(f'{where}: {line!r} is not a video and code 0, 1 or 2')
+                    raise InputError(f'{where}: {quoted(line)} is not a video and code 0, 1 or 2')
                 if code == '0':
                     continue
                 subset = f'{"train" if code == "1" else "val"}_split_{match["split"]}'

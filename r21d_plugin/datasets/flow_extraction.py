@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, VideoInputError
 from .decoding import all_frames
 from .flow import farneback
 from .flow_store import SUFFIX, FlowFile, write_flow
@@ -48,11 +48,8 @@ def extract_all(
         raise InputError(f'{folder}: not a folder: name the one that the video is in')
     task = partial(extract, folder, out, scale)
     with worker_pool(workers) as pool:
-        try:
-            for future in as_completed([pool.submit(task, video) for video in videos]):
-                yield future.result()
-        except OSError as error:
-            raise InputError(f'{out}: cannot write there: {error.strerror}') from error
+        for future in as_completed([pool.submit(task, video) for video in videos]):
+            yield future.result()
 
 
 def extract(folder: Path, out: Path, scale: tuple[int, int], video: Path) -> Extraction:
@@ -61,13 +58,13 @@ def extract(folder: Path, out: Path, scale: tuple[int, int], video: Path) -> Ext
     path = path.with_name(path.name + SUFFIX)
     try:
         video_bytes = bytes_of(video)
-    except InputError as error:
+    except VideoInputError as error:
         return Extraction(video, error=str(error))
     if path.exists() and FlowFile(path, scale).video_bytes == video_bytes:
         return Extraction(video)
     try:
         write_flow(path, flow_of_video(video, scale), video_bytes)
-    except InputError as error:
+    except VideoInputError as error:
         return Extraction(video, error=str(error))
     return Extraction(video, computed=True)
 
@@ -84,7 +81,7 @@ def flow_of_video(video: Path, scale: tuple[int, int] | None = None) -> Iterator
         ndarray: H x W x 2 float32, in pixels.
 
     Raises:
-        InputError: If the video does not decode or has a single frame.
+        VideoInputError: If the video does not decode or has a single frame.
     """
     frames = all_frames(str(video), scale)
     before = cv2.cvtColor(next(frames), cv2.COLOR_RGB2GRAY)
@@ -94,4 +91,4 @@ def flow_of_video(video: Path, scale: tuple[int, int] | None = None) -> Iterator
         yield farneback(before, after)
         before, single = after, False
     if single:
-        raise InputError(f'{video}: 1 frame(s), and flow needs 2')
+        raise VideoInputError(f'{video}: 1 frame(s), and flow needs 2')

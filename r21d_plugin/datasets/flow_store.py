@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
+from ..writing import written_whole
 
 SUFFIX = '.flow.zip'
 """What a video's file of flow has after the name of the video."""
@@ -201,24 +202,24 @@ def write_flow(path: Path, fields: Iterable[np.ndarray], video_bytes: int) -> No
         path (Path): File to write.
         fields (Iterable[ndarray]): Flow from each frame to the next, H x W x 2.
         video_bytes (int): Size of the video's file.
+
+    Raises:
+        InputError: If it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        with zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as archive:
-            for index, field in enumerate(fields):
-                archive.writestr(name_of(index), encode(field))
-            header = dict(
-                frames=index + 2,
-                width=field.shape[1],
-                height=field.shape[0],
-                step=STEP,
-                video_bytes=video_bytes,
-            )
-            archive.writestr(HEADER, json.dumps(header))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        written_whole(path, parents=True) as partial,
+        zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as archive,
+    ):
+        for index, field in enumerate(fields):
+            archive.writestr(name_of(index), encode(field))
+        header = dict(
+            frames=index + 2,
+            width=field.shape[1],
+            height=field.shape[0],
+            step=STEP,
+            video_bytes=video_bytes,
+        )
+        archive.writestr(HEADER, json.dumps(header))
 
 
 def encode(field: np.ndarray) -> bytes:

@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmaction.datasets import VideoDataset
 from mmengine.dataset import pseudo_collate
-from mmengine.fileio import exists, list_from_file
+from mmengine.fileio import exists, get_local_path
 
 from ..errors import InputError, VideoInputError
 from ..registry import DATASETS
+from .lines import quoted, read_lines
 from .stored_flow import OpenStoredFlow
 
 
@@ -36,7 +38,7 @@ class LabelledVideoDataset(VideoDataset):
 
     Raises:
         InputError: If the annotation file is missing or a line of it is not a
-            path and a label in range.
+            path below ``data_prefix['video']`` and a label in range.
     """
 
     def __init__(
@@ -102,33 +104,46 @@ class LabelledVideoDataset(VideoDataset):
         """
         if not exists(self.ann_file):
             raise InputError(f'{self.ann_file}: no such annotation file: prepare the dataset first')
-        try:
-            lines = list_from_file(self.ann_file)
-        except UnicodeDecodeError as error:
-            raise InputError(f'{self.ann_file}: not UTF-8: {error}') from error
-        videos = [self._parse(line, i) for i, line in enumerate(lines, start=1) if line.strip()]
+        with get_local_path(self.ann_file) as path:
+            videos = [self._parse(*line) for line in read_lines(Path(path), self.ann_file)]
+        if not videos:
+            raise InputError(f'{self.ann_file}: no videos in this list')
         for transform in self.pipeline.transforms:
             if isinstance(transform, OpenStoredFlow):
                 transform.check_videos([video['filename'] for video in videos])
         return videos
 
-    def _parse(self, line: str, number: int) -> dict:
-        where = f'{self.ann_file}, line {number}'
-        words = line.strip().split(self.delimiter)
+    def _parse(self, line: str, where: str) -> dict:
+        words = line.split(self.delimiter)
         labels: list[int] = []
-        while len(words) > 1 and words[-1].isdecimal() and (self.multi_class or not labels):
+        while len(words) > 1 and is_number(words[-1]) and (self.multi_class or not labels):
             labels.insert(0, int(words.pop()))
         filename = (self.delimiter or ' ').join(words).rstrip()
         if not labels:
-            raise InputError(f'{where}: {line.strip()!r} is not a path and a label')
+            raise InputError(f'{where}: {quoted(line)} is not a path and a label')
         if max(labels) >= self.num_classes:
             raise InputError(
                 f'{where}: label {max(labels)} is out of range: the config has {self.num_classes} '
                 f'classes, 0 to {self.num_classes - 1}'
             )
         folder = self.data_prefix.get('video') or ''
+        if folder and leaves(filename):
+            raise InputError(
+                f'{where}: {quoted(filename)} is not below {folder}: give paths relative to it, or '
+                "any paths and data_prefix=dict(video='')"
+            )
         label = labels if self.multi_class else labels[0]
         return dict(filename=os.path.join(folder, filename), label=label)
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a number that a label could be."""
+    return word.isdecimal() and len(word) < 10
+
+
+def leaves(path: str) -> bool:
+    """Whether a path leads out of the folder that it is joined to."""
+    return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
 
 
 def collate_decoded(items: Sequence[dict]) -> dict:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import InputError
+from ..writing import written_whole
 from .decoding import VIDEO_SUFFIXES, naming_the_video
+from .lines import read_lines
 
 
 class Extraction(NamedTuple):
@@ -94,11 +96,7 @@ def read_list(path: Path) -> list[Path]:
     Raises:
         InputError: If there is no such file or no video in it.
     """
-    try:
-        lines = path.read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f'{path}: no readable list of videos in UTF-8: {error}') from error
-    videos = [Path(line.strip()) for line in lines if line.strip()]
+    videos = [Path(line) for line, _ in read_lines(path)]
     if not videos:
         raise InputError(f'{path}: no videos in this list')
     return videos
@@ -125,15 +123,15 @@ def write_report(done: Sequence[Extraction], report: Path) -> str:
         str: How many were computed, there already and broken.
 
     Raises:
-        InputError: If all are broken.
+        InputError: If all are broken, or the list cannot be written.
     """
     broken = sorted(extraction.error for extraction in done if extraction.error)
     computed = sum(extraction.computed for extraction in done)
     summary = f'{computed} computed, {len(done) - computed - len(broken)} there already'
     report.unlink(missing_ok=True)
     if broken:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text('\n'.join(broken) + '\n', encoding='utf-8')
+        with written_whole(report, parents=True) as partial:
+            partial.write_text('\n'.join(broken) + '\n', encoding='utf-8')
         summary += f', {len(broken)} broken: see {report}'
     if len(broken) == len(done):
         raise InputError(f'{report}: none of the videos decodes')

@@ -1,8 +1,10 @@
 """Features on disk: a folder of .npy files, or one HDF5 file."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -165,16 +167,33 @@ class FeatureFile:
     def _pack(self) -> None:
         import h5py
 
-        with written_whole(self.path) as partial:
+        # Attributes of more than 64 KiB, as the starts may be, need a format of 2008 or later.
+        open_file = partial(h5py.File, mode='a', libver=('v108', 'latest'))
+        with written_whole(self.path) as path:
             if self.path.exists():
-                shutil.copyfile(self.path, partial)
-            # Attributes of more than 64 KiB, as the starts may be, need a format of 2008 or later.
-            with h5py.File(partial, 'a', libver=('v108', 'latest')) as file:
+                shutil.copyfile(self.path, path)
+            open_file(path).close()
+            reserve(path, self.parts.folder)
+            with open_file(path) as file:
                 file.attrs.update(self.settings)
                 for name, features in self.parts.items():
                     file.pop(name, None)
                     dataset = file.create_dataset(name, data=features.values)
                     dataset.attrs.update(features.known())
+
+
+def reserve(path: Path, parts: Path) -> None:
+    """Have room for parts at the end of a file, which HDF5 then gives back.
+
+    Where a disk is full it would crash the process instead of raising an error.
+
+    Raises:
+        OSError: If there is no room.
+    """
+    sizes = [part.stat().st_size for part in parts.rglob('*') if part.is_file()]
+    most = 2 * sum(sizes) + 4096 * len(sizes)
+    with path.open('rb+') as file:
+        os.posix_fallocate(file.fileno(), path.stat().st_size, most)
 
 
 def open_store(out: Path, settings: Settings) -> FeatureStore:

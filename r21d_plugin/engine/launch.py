@@ -1,5 +1,6 @@
 """Processes and devices: what tools/train.py and tools/test.py share."""
 
+import logging
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ from mmengine.runner import Runner
 
 from ..datasets.pipelines import with_sampling, with_storage, with_stored_flow
 from ..errors import InputError
+from ..writing import FULL, in_words, naming_the_file
 from .checkpoints import latest_checkpoint, saved_checkpoints
 from .memory import keep_freed_memory
 from .ranks import watched_ranks as watched_ranks
@@ -35,12 +37,20 @@ WORKER_DEATH = re.compile(
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Print a user's mistake, or the death of a worker, as one line and exit with status 1."""
+    """Print a user's mistake, a full disk or a worker's death as one line; exit with status 1."""
     try:
-        yield
+        with mock.patch.object(logging.StreamHandler, 'handleError', refuse_to_lose):
+            yield
+        with naming_the_file('standard output'):
+            sys.stdout.flush()
     except InputError as error:
         # From a dataloader worker the message comes inside its whole traceback.
-        message = str(error).rpartition('InputError: ')[-1].strip().splitlines()[0]
+        message = str(error).rpartition('InputError: ')[-1].strip()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = error.filename or 'a file, or standard output'
+        message = f'{where}: cannot write there: {in_words(error)}'
     except RuntimeError as error:
         death = WORKER_DEATH.search(str(error))
         if death is None:
@@ -51,8 +61,24 @@ def errors_in_one_line() -> Iterator[None]:
         )
     else:
         return
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again as it ends, and exit with another status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(f'error: {message}')
+
+
+def refuse_to_lose(handler: logging.Handler, record: logging.LogRecord) -> None:
+    """Handle what went wrong in logging: by default Python prints a traceback and goes on.
+
+    Raises:
+        InputError: If the log cannot be written.
+    """
+    error = sys.exc_info()[1]
+    if isinstance(error, OSError):
+        with naming_the_file(getattr(handler, 'baseFilename', 'standard output')):
+            raise error
+    logging.Handler.handleError(handler, record)
 
 
 def load_config(path: str, options: dict | None = None) -> Config:

@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 from mmengine.runner import CheckpointLoader
+from torch import Tensor
 from torch.serialization import MAGIC_NUMBER
 
 from ..errors import InputError
+from ..stand_ins import RefusalError
 from ..writing import written_whole
 from .download import download
 from .forms import StateDict
-from .pickles import Refusal, read_blobs
+from .pickles import read_blobs
 
 
 @CheckpointLoader.register_scheme(prefixes='', force=True)
@@ -37,11 +39,11 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
         checkpoint = read(path, map_location)
     except Exception as error:  # what a damaged file raises is up to its bytes
         named = re.search(r'GLOBAL (\S+)', str(error))
-        refused = str(error) if isinstance(error, Refusal) else named and named[1]
+        refused = str(error) if isinstance(error, RefusalError) else named and named[1]
         if refused:
             raise InputError(
                 f'{filename}: not loaded, as it holds more than tensors and plain data '
-                f'({refused}) and could run code'
+                f'({refused[:200]}) and could run code'
             ) from error
         raise InputError(
             f'{filename}: not a readable checkpoint, truncated perhaps: '
@@ -80,13 +82,13 @@ def check_zip(path: Path) -> None:
     """Check that a zip file holds no more than its size, as torch's do.
 
     Raises:
-        Refusal: If it is compressed, or its parts overlap.
+        RefusalError: If it is compressed, or its parts overlap.
     """
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or sum(part.file_size for part in parts) > path.stat().st_size:
-        raise Refusal('compressed data')
+        raise RefusalError('compressed data')
 
 
 def with_source(checkpoint: Any, source: str) -> dict:
@@ -96,13 +98,26 @@ def with_source(checkpoint: Any, source: str) -> dict:
         InputError: If it holds no weights by name.
     """
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(weights, dict):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and is_plain(value) for name, value in weights.items()
+    ):
         raise InputError(f'{source}: holds no weights by name: save model.state_dict()')
     state_dict = OrderedDict(weights)
-    metadata = {**getattr(weights, '_metadata', {})}
+    given = getattr(weights, '_metadata', None)
+    entries = given.items() if isinstance(given, dict) else ()
+    metadata = {module: entry for module, entry in entries if isinstance(entry, dict)}
     metadata[''] = {**metadata.get('', {}), 'source': source}
     state_dict._metadata = metadata  # type: ignore[attr-defined]
     return {**checkpoint, 'state_dict': state_dict} if 'state_dict' in checkpoint else state_dict
+
+
+def is_plain(value: Any) -> bool:
+    """Whether something is a tensor whose numbers are in a file, one after the other."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_nested or value.is_quantized or value.is_meta)
+    )
 
 
 def save_checkpoint(checkpoint: dict, path: Path) -> None:

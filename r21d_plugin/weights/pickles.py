@@ -15,13 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
-class Refusal(pickle.UnpicklingError):
-    """A pickle names, or does, something that it may not."""
-
-
-NUMBERS = ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1')
-"""Types of array that a tensor can have."""
+from ..stand_ins import DType, RefusalError
 
 KEYS: dict[bytes, slice] = {
     pickle.SETITEM: slice(-2, -1),
@@ -33,12 +27,29 @@ KEYS: dict[bytes, slice] = {
 """What hashes objects, and which ones on the unpickler's stack."""
 
 
+REFUSED = {
+    pickle.BYTEARRAY8: 'an array of bytes',  # Python makes as much room as it claims to need
+    # Python remembers what these mean, past find_class.
+    **dict.fromkeys((pickle.EXT1, pickle.EXT2, pickle.EXT4), 'an extension'),
+}
+"""What no pickle of weights has in it."""
+
+
+def refusing(what: str) -> Callable[[Any], None]:
+    """Have something refused."""
+
+    def refuse(unpickler: Any) -> None:
+        raise RefusalError(what)
+
+    return refuse
+
+
 def with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
     """Have keys checked before they are hashed, which nested tuples can make last for ever."""
 
     def checked(unpickler: Any) -> None:
         if not all(isinstance(key, str | bytes | int) for key in unpickler.stack[keys]):
-            raise Refusal('keys that are neither strings nor numbers')
+            raise RefusalError('keys that are neither strings nor numbers')
         load(unpickler)
 
     return checked
@@ -68,10 +79,10 @@ class RestrictedUnpickler(pickle._Unpickler):
         """Look up what the pickle names.
 
         Raises:
-            Refusal: If it is not in the table.
+            RefusalError: If it is not in the table.
         """
         if (module, name) not in self.allowed:
-            raise Refusal(f'{module}.{name}')
+            raise RefusalError(f'{module}.{name}')
         return self.allowed[module, name]
 
     def load_build(self) -> None:
@@ -80,42 +91,22 @@ class RestrictedUnpickler(pickle._Unpickler):
         Python would set attributes of anything else, functions included.
 
         Raises:
-            Refusal: If it has none.
+            RefusalError: If it has none.
         """
         target = self.stack[-2]  # type: ignore[attr-defined]
         if isinstance(target, type) or not hasattr(target, '__setstate__'):
-            raise Refusal(f'attributes for a {type(target).__name__}')
+            raise RefusalError(f'attributes for a {type(target).__name__}')
         super().load_build()  # type: ignore[misc]
 
     dispatch: ClassVar[dict] = {
         **pickle._Unpickler.dispatch,
         pickle.BUILD[0]: load_build,
+        **{code[0]: refusing(what) for code, what in REFUSED.items()},
         **{
             code[0]: with_plain_keys(pickle._Unpickler.dispatch[code[0]], keys)
             for code, keys in KEYS.items()
         },
     }
-
-
-class DType:
-    """What a pickle says of the type of an array's elements.
-
-    Args:
-        code (str): Kind and size, such as ``'f4'``.
-        *flags (object): Two flags of NumPy's that do not matter here.
-
-    Raises:
-        Refusal: If it is not the type of a number.
-    """
-
-    def __init__(self, code: str, *flags: object) -> None:
-        if code not in NUMBERS:
-            raise Refusal('an array of something else than numbers')
-        self.numpy = np.dtype(code)
-
-    def __setstate__(self, state: tuple) -> None:
-        if state[1] == '>':
-            self.numpy = self.numpy.newbyteorder('>')
 
 
 class Array:
@@ -132,15 +123,15 @@ class Array:
         """Take version, shape, type, order and content.
 
         Raises:
-            Refusal: If the content is not as large as the shape.
+            RefusalError: If the content is not as large as the shape.
         """
         _, self.shape, dtype, self.fortran, self.content = state
         if not all(type(size) is int and size >= 0 for size in self.shape):
-            raise Refusal('an array without a shape')
+            raise RefusalError('an array without a shape')
         self.dtype = dtype.numpy
         self.nbytes = prod(self.shape) * self.dtype.itemsize
         if self.nbytes != len(self.content):
-            raise Refusal(f'an array of {self.nbytes} bytes with {len(self.content)}')
+            raise RefusalError(f'an array of {self.nbytes} bytes with {len(self.content)}')
 
     def tensor(self) -> Tensor:
         """The array itself."""
@@ -170,7 +161,7 @@ def read_blobs(path: Path) -> dict[str, Tensor]:
         path (Path): The file.
 
     Raises:
-        Refusal: If it holds anything but numbers, strings, containers and
+        RefusalError: If it holds anything but numbers, strings, containers and
             arrays, or arrays of more bytes than the file has.
     """
     with path.open('rb') as file:
@@ -179,9 +170,9 @@ def read_blobs(path: Path) -> dict[str, Tensor]:
     if not blobs or not all(
         isinstance(name, str) and isinstance(blob, Array) for name, blob in blobs.items()
     ):
-        raise Refusal('something else than arrays by name')
+        raise RefusalError('something else than arrays by name')
     arrays = {id(blob): blob for blob in blobs.values()}
     if sum(array.nbytes for array in arrays.values()) > path.stat().st_size:
-        raise Refusal('arrays that are larger than the file')
+        raise RefusalError('arrays that are larger than the file')
     tensors = {key: array.tensor() for key, array in arrays.items()}
     return {name: tensors[id(blob)] for name, blob in blobs.items()}

@@ -245,7 +245,7 @@ def test_a_file_that_cannot_be_packed_stays_as_it_was(videos, network, tool, tmp
     [
         (['nope', '--out', 'out'], 'nope: no such folder of videos, file or pattern'),
         (['{folder}/*.xyz', '--out', 'out'], '.xyz: no such folder of videos'),
-        (['--list', 'nope.txt', '--out', 'out'], 'nope.txt: no readable list of videos in UTF-8'),
+        (['--list', 'nope.txt', '--out', 'out'], 'nope.txt: cannot read it: No such file'),
         (['--list', 'empty.txt', '--out', 'out'], 'empty.txt: no videos in this list'),
         (['{folder}', '--out', 'out', '--stride', 0], 'stride=0: a clip begins at least 1 frame'),
         (['{folder}', '--out', 'out', '--batch-size', 0], 'batch_size=0: at least 1 clip'),

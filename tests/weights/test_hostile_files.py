@@ -1,5 +1,6 @@
 """Weight files that mean harm: code in pickles, and files that unpack to gigabytes."""
 
+import copyreg
 import os
 import pickle
 import struct
@@ -15,69 +16,20 @@ from support import ROOT
 from r21d_plugin import InputError, create_model
 from r21d_plugin.weights import load_from_local
 
+from .attacks import (
+    ATTACKS,
+    CALL,
+    CANARY,
+    EMPTY,
+    TORCH_ATTACKS,
+    Calls,
+    blob,
+    filled,
+    nested_tuples,
+    text,
+    zipped,
+)
 from .published import array, string, write_caffe2
-
-CANARY = 'touch was-here'
-CALL = string(CANARY.encode()) + b'\x85R.'
-
-
-class Calls:
-    """Pickles as a call."""
-
-    def __init__(self, function, *args):
-        self.call = function, args
-
-    def __reduce__(self):
-        return self.call
-
-
-def blob(value: bytes) -> bytes:
-    """A Caffe2 pickle with one blob, itself a piece of pickle."""
-    return b'\x80\x02}' + string(b'blobs') + b'}' + string(b'conv1_w') + value + b'ss.'
-
-
-ATTACKS = {
-    'os.system': (b'cos\nsystem\n' + CALL, 'os.system'),
-    'posix.system': (pickle.dumps(Calls(os.system, CANARY), 2), 'posix.system'),
-    'protocol 4': (pickle.dumps(Calls(os.system, CANARY), 4), 'posix.system'),
-    'builtins.eval': (
-        b'\x80\x04cbuiltins\neval\n' + string(b'open("was-here", "w")') + b'\x85R.',
-        'builtins.eval',
-    ),
-    'Python 2': (b'c__builtin__\nexec\n' + string(b'open("was-here", "w")') + b'\x85R.', 'exec'),
-    'INST': (b'(' + string(CANARY.encode()) + b'ios\nsystem\n.', 'os.system'),
-    'OBJ': (b'(cos\nsystem\n' + string(CANARY.encode()) + b'o.', 'os.system'),
-    'NEWOBJ': (b'\x80\x02csubprocess\nPopen\n' + string(b'ls') + b'\x85\x81.', 'subprocess.Popen'),
-    'inside a blob': (blob(b'cos\nsystem\n' + CALL[:-1]), 'os.system'),
-    'instead of a dtype': (
-        blob(array(np.zeros(3, 'f4')).replace(b'cnumpy\ndtype', b'cnumpy\nload')),
-        'numpy.load',
-    ),
-    'instead of an array': (
-        blob(array(np.zeros(3, 'f4')).replace(b'_reconstruct', b'scalar')),
-        'numpy.core.multiarray.scalar',
-    ),
-    'getattr': (b'cbuiltins\ngetattr\n(' + string(b'a') * 2 + b'tR.', 'builtins.getattr'),
-    'torch.load': (b'ctorch\nload\n' + CALL, 'torch.load'),
-    'attribute of a module': (
-        b'\x80\x04\x8c\x05numpy\x8c\x0bsys.modules\x93.',
-        'numpy.sys.modules',
-    ),
-    'attribute of a function': (
-        b'\x80\x02c_codecs\nencode\n}' + string(b'__code__') + b'Nsb.',
-        'attributes for a function',
-    ),
-    'attribute of a class': (
-        b'\x80\x02cnumpy\ndtype\n}' + string(b'__init__') + b'Nsb.',
-        'attributes for a type',
-    ),
-    'objects in an array': (
-        blob(array(np.zeros(3, 'f4')).replace(b'U\x02f4', b'U\x02O8')),
-        'numbers',
-    ),
-    'persistent id': (b'Pwas-here\n.', None),
-    'extension': (b'\x80\x02\x82\x01.', None),
-}
 
 
 @pytest.mark.parametrize('attack', ATTACKS)
@@ -108,6 +60,39 @@ def test_code_in_a_torch_file(zipped, tmp_path, monkeypatch):
     assert os.listdir() == ['a.pth']
 
 
+@pytest.mark.parametrize('attack', TORCH_ATTACKS)
+def test_what_torch_would_read(attack, tmp_path):
+    value, named = TORCH_ATTACKS[attack]
+    path = tmp_path / 'a.pth'
+    path.write_bytes(zipped(b'\x80\x02}' + text('a') + value + b's.'))
+    with pytest.raises(InputError) as error:
+        load_from_local(str(path))
+    assert f'({named}' in str(error.value) or f'{named})' in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_arrays_in_a_torch_file_are_numbers_whatever_they_claim(tmp_path):
+    """NumPy would keep flags by which these doubles are pointers to objects."""
+    path = tmp_path / 'a.pth'
+    path.write_bytes(zipped(b'\x80\x02}' + text('a') + filled(EMPTY, flags=63) + b's.'))
+    array = load_from_local(str(path))['a']
+    assert array.tobytes() == b'A' * 64
+    assert array.dtype.flags == 0
+
+
+def test_an_extension_that_python_remembers(tmp_path):
+    """Past find_class, once some unpickler has looked it up."""
+    copyreg.add_extension('os', 'system', 1)
+    try:
+        (tmp_path / 'a.pkl').write_bytes(b'\x80\x02\x82\x01' + CALL)
+        pickle.loads(b'\x80\x02\x82\x01.')
+        with pytest.raises(InputError, match='an extension'):
+            load_from_local(str(tmp_path / 'a.pkl'))
+    finally:
+        copyreg.remove_extension('os', 'system', 1)
+        copyreg.clear_extension_cache()
+
+
 def test_an_attack_would_work():
     """The pickles above are no straw men: Python's own unpickler obeys them."""
     out = subprocess.run(
@@ -116,11 +101,6 @@ def test_an_attack_would_work():
         capture_output=True,
     )
     assert out.stdout == b'obeyed\n'
-
-
-def nested_tuples(depth: int) -> bytes:
-    """A tuple of 2^depth parts in a few bytes."""
-    return b')' + b'2\x86' * depth
 
 
 def bombs(folder) -> list:
@@ -141,6 +121,7 @@ def bombs(folder) -> list:
         'nested blob': blob(nested_tuples(60)),
         'nested shape': blob(huge.replace(shape, nested_tuples(60))),
         'truncated': blob(huge)[:-20],
+        'deep': blob(b'(' * 10**6 + b't' * 10**6),
         'ndarray itself': blob(b'cnumpy\nndarray\n(' + shapes['large'] + b'tR'),
         **{f'{name} shape': blob(huge.replace(shape, value)) for name, value in shapes.items()},
     }

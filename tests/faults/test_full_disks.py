@@ -1,0 +1,244 @@
+"""Disks that are full, and files that may not grow: one line, nothing half, and it goes on."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+from mmengine.config import Config
+from mmengine.visualization import LocalVisBackend
+from support import OPTIONS, ROOT, write_video
+from untrained import CONFIGS, untrained
+
+from r21d_plugin import InputError
+
+TRAIN = [ROOT / 'tools/train.py', ROOT / 'configs/r2plus1d_18_kinetics.py', '--device', 'cpu']
+KIB = 1024
+
+
+class FullDisk:
+    """A file system in memory, which needs the rights of root to be mounted."""
+
+    reason = 'No space left on device'
+    room_for_features = 24 * KIB  # a file takes 4 KiB at least
+    room_for_parts = 60 * KIB
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        mount = ['mount', '-t', 'tmpfs', '-o', 'size=32m', 'tmpfs', folder]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip('mounting a file system needs the rights of root')
+
+    def run(self, command, room=None, **options):
+        """Run a command with so many bytes free on the disk, or all of them."""
+        ballast = self.folder / 'ballast'
+        if room is not None:
+            free = shutil.disk_usage(self.folder).free
+            ballast.write_bytes(bytes(free - room))
+        result = run(command, **options)
+        ballast.unlink(missing_ok=True)
+        return result
+
+    def close(self):
+        subprocess.run(['umount', self.folder], check=True)
+
+
+class FileLimit:
+    """A limit to the size of files, which needs no rights and gives errors in the same places."""
+
+    reason = 'File too large'
+    room_for_features = 4 * KIB
+    room_for_parts = 16 * KIB
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, command, room=None, **options):
+        """Run a command whose files have at most so many bytes."""
+        limit = room or resource.RLIM_INFINITY
+        return run(
+            command,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+            **options,
+        )
+
+    def close(self):
+        """Nothing to do."""
+
+
+@pytest.fixture(params=[FullDisk, FileLimit])
+def disk(request, tmp_path):
+    folder = tmp_path / 'disk'
+    folder.mkdir()
+    disk = request.param(folder)
+    yield disk
+    disk.close()
+
+
+def run(command, **options):
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', *map(str, command)],
+        env=os.environ | dict(OMP_NUM_THREADS='1'),
+        stdout=options.pop('stdout', subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+def last_line(result) -> str:
+    """The error of a command that failed as it should."""
+    assert result.returncode == 1, result.stderr[-3000:]
+    assert 'Traceback' not in result.stderr
+    assert 'Exception ignored' not in result.stderr
+    return result.stderr.splitlines()[-1]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Files of a folder, by path below it, but for configs, which each start writes anew."""
+    files = (path for path in folder.rglob('*.*') if path.is_file() and path.suffix != '.py')
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope='module')
+def trained(kinetics, tmp_path_factory) -> Path:
+    """Work dir of an epoch of training."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    options = ['--work-dir', work_dir, *OPTIONS, 'train_cfg.max_epochs=1']
+    result = run([*TRAIN, *options], cwd=kinetics)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return work_dir
+
+
+@pytest.fixture
+def resume(disk, trained) -> list:
+    """Command that goes on with training for an epoch more, on the disk."""
+    work_dir = shutil.copytree(trained, disk.folder / 'work_dir')
+    (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
+    return [*TRAIN, '--work-dir', work_dir, '--resume', *OPTIONS]
+
+
+def test_training_without_room_for_a_checkpoint(disk, resume, kinetics, fault):
+    with fault('full disk in a checkpoint'):
+        work_dir = disk.folder / 'work_dir'
+        before = contents(work_dir)
+        result = disk.run(resume, room=400 * KIB, cwd=kinetics)
+        assert last_line(result) == (
+            f'error: {work_dir}/epoch_2.pth: cannot write there: {disk.reason}: make room there'
+        )
+        after = contents(work_dir)
+        assert {name: after[name] for name in before} == before
+        assert 'epoch_2.pth' not in after
+        assert not any('partial' in name for name in after)
+
+        result = disk.run(resume, cwd=kinetics)
+        assert result.returncode == 0, result.stderr[-3000:]
+        assert {'epoch_1.pth', 'epoch_2.pth'} <= set(contents(work_dir))
+
+
+def test_training_without_room_for_its_log(disk, resume, kinetics, fault):
+    """Python's logging would print a traceback for each line, and train on."""
+    with fault('full disk in a log'):
+        work_dir = disk.folder / 'work_dir'
+        before = contents(work_dir)
+        line = last_line(disk.run(resume, room=4 * KIB, cwd=kinetics))
+        assert line.startswith(f'error: {work_dir}/20')
+        assert line.endswith(f'.log: cannot write there: {disk.reason}: make room there')
+        after = contents(work_dir)
+        assert {name: after[name] for name in before} == before
+
+
+def test_files_that_mmengine_writes(tmp_path, fault):
+    with fault('full disk in a config or log of scalars'):
+        Config(dict(a=1)).dump(tmp_path / 'a.py')
+        backend = LocalVisBackend(str(tmp_path))
+        backend.add_scalars(dict(loss=1.0))
+        before = contents(tmp_path)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30, hard))
+        try:
+            with pytest.raises(InputError, match=r'a\.py: cannot write there: File too large'):
+                Config(dict(a='b' * 100)).dump(tmp_path / 'a.py')
+            with pytest.raises(InputError, match=r'scalars\.json: cannot write there: File too'):
+                backend.add_scalars(dict(loss=2.0))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert Config.fromfile(tmp_path / 'a.py').a == 1
+        assert contents(tmp_path)['scalars.json'].startswith(before['scalars.json'])
+
+
+def test_standard_output(fault):
+    with fault('full disk under standard output'), open('/dev/full', 'w') as full:
+        line = last_line(run([ROOT / 'tools/complexity.py', 'r2d_18'], stdout=full))
+        assert 'standard output' in line
+        assert line.endswith(': cannot write there: No space left on device: make room there')
+
+
+@pytest.fixture
+def videos(tmp_path) -> Path:
+    """Three videos, of which the last is long."""
+    folder = tmp_path / 'videos'
+    folder.mkdir()
+    for name, frames in (('a', 8), ('b', 8), ('c', 60)):
+        write_video(folder / f'{name}.mp4', frames)
+    return folder
+
+
+def test_flow_extraction(disk, videos, fault):
+    with fault('full disk in flow extraction'):
+        out = disk.folder / 'flow'
+        command = [ROOT / 'tools/data/extract_flow.py', videos, out, '--workers', 1]
+        result = disk.run(command, room=1000 * KIB)
+        assert last_line(result) == (
+            f'error: {out}/c.mp4.flow.zip: cannot write there: {disk.reason}: make room there'
+        )
+        before = contents(out)
+        assert sorted(before) == ['a.mp4.flow.zip', 'b.mp4.flow.zip']
+        assert '1 computed, 2 there already' in disk.run(command).stdout
+        after = contents(out)
+        assert {name: after[name] for name in before} == before
+
+
+@pytest.fixture(scope='module')
+def network(tmp_path_factory) -> list:
+    """Arguments that name a network whose clips move by a frame."""
+    checkpoint = untrained(tmp_path_factory.mktemp('network'))
+    arguments = ['--config', CONFIGS['rgb'], '--checkpoint', checkpoint, '--stride', 1]
+    return [*arguments, '--device', 'cpu', '--workers', 0]
+
+
+def test_feature_extraction(disk, videos, network, fault):
+    with fault('full disk in feature extraction'):
+        out = disk.folder / 'features'
+        command = [ROOT / 'tools/extract_features.py', videos, '--out', out, *network]
+        line = last_line(disk.run(command, room=disk.room_for_features))
+        assert line.startswith(f'error: {out}/c.mp4.npy: cannot write there: ')
+        assert line.endswith(
+            (f'{disk.reason}: make room there', 'written bytes: is the disk full?')
+        )
+        before = contents(out)
+        assert {'a.mp4.npy', 'a.mp4.json', 'b.mp4.npy', 'b.mp4.json'} < set(before)
+        assert not any('partial' in name or name.startswith('c') for name in before)
+        assert '1 computed, 2 there already' in disk.run(command).stdout
+        after = contents(out)
+        assert {name: after[name] for name in before} == before
+
+
+def test_features_in_hdf5(disk, videos, network, fault):
+    """Their parts have room, and the file that they are packed into has not."""
+    with fault('full disk in feature extraction'):
+        out = disk.folder / 'features.h5'
+        command = [ROOT / 'tools/extract_features.py', videos, '--out', out, *network]
+        line = last_line(disk.run(command, room=disk.room_for_parts))
+        assert line == f'error: {out}: cannot write there: {disk.reason}: make room there'
+        assert not out.exists()
+        assert len(list(disk.folder.glob('features.h5.parts/*.npy'))) == 3
+        assert '0 computed, 3 there already' in disk.run(command).stdout
+        with h5py.File(out) as file:
+            assert [len(file[name]) for name in ('a.mp4', 'b.mp4', 'c.mp4')] == [1, 1, 53]
+        assert list(contents(disk.folder)) == ['features.h5']
