@@ -2,7 +2,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-faults lint clean
+.PHONY: demo test test-faults fuzz lint clean
 
 # R(2+1)D against f-R2D on videos that only motion tells apart: about four minutes on two cores.
 demo: $(VENV)/demo.installed
@@ -17,6 +17,12 @@ test: $(VENV)/test.installed $(VENV)-extras/extras.installed
 test-faults: $(VENV)/test.installed
 	$(BIN)/python -m pytest -n 2 tests/faults
 
+# Each reader of strangers' files under a coverage-guided fuzzer, a minute each.
+fuzz: $(VENV)/fuzz.installed
+	for target in annotations pickles weight_files; do \
+		$(BIN)/python tests/fuzz/run.py $$target --seconds 60 || exit 1; \
+	done
+
 lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,6 +30,7 @@ lint: $(VENV)/dev.installed
 
 $(VENV)/demo.installed: EXTRAS := lite
 $(VENV)/test.installed: EXTRAS := test
+$(VENV)/fuzz.installed: EXTRAS := fuzz
 $(VENV)/dev.installed: EXTRAS := dev
 $(VENV)-extras/extras.installed: EXTRAS := lite,test,pytorchvideo
 %.installed: pyproject.toml

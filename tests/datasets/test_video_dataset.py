@@ -50,6 +50,26 @@ def test_names_the_line_that_is_wrong(tmp_path, text, message):
     assert str(error.value) == f'{tmp_path}/list.txt, {message}'
 
 
+@pytest.mark.parametrize('path', ['../a.mp4', '/etc/a.mp4', 'b/../../a.mp4'])
+def test_paths_stay_below_the_data_root(tmp_path, path):
+    with pytest.raises(InputError, match=r"line 1: '.*a\.mp4' is not below videos"):
+        dataset(tmp_path, f'{path} 0\n')
+    listed = str(tmp_path / 'list.txt')
+    without_root = LabelledVideoDataset(listed, 3, data_prefix=dict(video=''), pipeline=[])
+    assert without_root.get_data_info(0)['filename'] == path
+
+
+def test_files_that_are_too_large_to_be_lists(tmp_path):
+    """A line of ten million characters, and a file of a gigabyte, which is not read."""
+    with pytest.raises(InputError, match=r'line 1: longer than 8192 characters'):
+        dataset(tmp_path, 'a' * 10_000_000)
+    path = tmp_path / 'large.txt'
+    with path.open('wb') as file:
+        file.truncate(2**30)
+    with pytest.raises(InputError, match=r'large\.txt: 1,073,741,824 bytes, and lists'):
+        LabelledVideoDataset(str(path), 3, pipeline=[])
+
+
 def test_missing_annotation_file():
     with pytest.raises(InputError, match=r'nope\.txt: no such annotation file'):
         LabelledVideoDataset('nope.txt', 3, pipeline=[])
