@@ -18,7 +18,10 @@ NAMES = dict(
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],
     METRICS=['ClipVideoAccuracy'],
-    HOOKS=['EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook', 'SkippedVideosHook'],
+    HOOKS=[
+        *('EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'),
+        *('ResumableCheckpointHook', 'SkippedVideosHook', 'TrainingAccuracyHook'),
+    ],
     WEIGHT_INITIALIZERS=['PretrainedRGB'],
     OPTIM_WRAPPERS=['BFloat16OptimWrapper'],
     PARAM_SCHEDULERS=['GradualWarmupLR'],

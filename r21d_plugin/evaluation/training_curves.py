@@ -46,7 +46,8 @@ def read_curves(work_dir: Path) -> Curves:
     curves = Curves({}, {})
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         start = curves_of(read_log(path))
-        first = min([*start.training, *start.validation], default=inf)
+        # A resumed run repeats the validation of its checkpoint.
+        first = min(start.training or start.validation, default=inf)
         curves = Curves(
             before(curves.training, first) | start.training,
             before(curves.validation, first) | start.validation,

@@ -72,7 +72,7 @@ class Job:
         if pretraining is not None:
             pretraining.result()
         trained = checkpoint(self.planned, self.scale, self.out)
-        path = self.write_config(self.planned, 'config.py')
+        path = self.write_config(self.planned)
         if not trained.exists():
             arguments = (path, '--resume', '--work-dir', self.folder)
             self.call('train.py', *arguments, epoch=lambda epoch: progress(self.planned, epoch))
@@ -86,7 +86,7 @@ class Job:
         if scores.exists():
             return
         tested = self.planned._replace(frames=test.frames)
-        path = self.write_config(tested, f'config_{test.frames}f.py')
+        path = self.write_config(tested)
         with written_whole(scores) as partial:
             options = ['--cfg-options', f'test_clips={test.clips}']
             if test.videos > 0:
@@ -94,13 +94,18 @@ class Job:
             work_dir = ('--work-dir', self.folder / 'tests')
             self.call('test.py', path, trained, '--dump', partial, *work_dir, *options)
 
-    def write_config(self, run: Run, name: str) -> Path:
+    def write_config(self, run: Run) -> Path:
         """Write the config of a run, or see that it is what is there.
+
+        It stands apart from the work dir, where MMEngine writes one of its name.
 
         Raises:
             InputError: If another one is there.
         """
-        path, content = self.folder / name, config(run, self.scale, self.out)
+        name = self.planned.name
+        if run != self.planned:
+            name += f'_on_{run.frames}f'
+        path, content = self.out / 'configs' / f'{name}.py', config(run, self.scale, self.out)
         if not path.exists():
             with written_whole(path, parents=True) as partial:
                 partial.write_text(content)
@@ -121,6 +126,7 @@ class Job:
         """
         command = [sys.executable, TOOLS / script, *arguments, '--device', self.device]
         log = self.folder / f'{Path(script).stem}.log'
+        self.folder.mkdir(exist_ok=True)
         with (
             log.open('a') as file,
             subprocess.Popen(

@@ -72,10 +72,12 @@ def test_a_resumed_run_is_one_curve(run, in_kinetics, tool):
         metric: {line['step']: 1 - line[metric] for line in records(logs(run)[1]) if metric in line}
         for metric in ('train/clip@1', 'clip@1')
     }
-    assert list(later['clip@1']) == [2, 3]
+    assert list(later['train/clip@1']) == [2, 3]
+    assert list(later['clip@1']) == [1, 2, 3]  # that of the checkpoint again
     curves = read_curves(run)
     assert curves.training == {1: before.training[1], **later['train/clip@1']}
-    assert curves.validation == {1: before.validation[1], **later['clip@1']}
+    assert curves.validation == later['clip@1']
+    assert curves.validation[1] == before.validation[1]
 
 
 def test_picture_of_several_runs(run, in_kinetics, tool, tmp_path, capsys):
