@@ -5,7 +5,6 @@
 
 import argparse
 import json
-import platform
 import sys
 import time
 from functools import cache
@@ -169,6 +168,7 @@ def measure_speed(names: list[str]) -> None:
     import torch
 
     from r21d_plugin import create_model
+    from r21d_plugin.processor import processor_name
 
     torch.set_num_threads(1)
     models = {name: create_model(name, clip_len=8).eval() for name in names}
@@ -181,16 +181,8 @@ def measure_speed(names: list[str]) -> None:
                 model(clip)
                 seconds[name].append(time.perf_counter() - start)
     speed = {name: round(median(values[1:]), 3) for name, values in seconds.items()}
-    content = dict(machine=processor(), torch=torch.__version__, seconds=speed)
+    content = dict(machine=processor_name(), torch=torch.__version__, seconds=speed)
     (CARDS / 'speed.json').write_text(json.dumps(content, indent=1) + '\n')
-
-
-def processor() -> str:
-    """Name of this machine's processor."""
-    for line in Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.processor()
 
 
 def card_names() -> dict[tuple[str, str], list[tuple['Table', 'Row']]]:

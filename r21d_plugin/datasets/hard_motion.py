@@ -13,9 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .motion import Motion, VideoSet, texture, view
+from .motion import SIZE, Motion, VideoSet, texture, view
 
-SIZE = 64
 FRAMES = 64
 REST = 12
 """Frames of rest between two motions."""
@@ -83,7 +82,7 @@ def render(action: Action, rng: np.random.Generator) -> np.ndarray:
     camera = path(rng.normal(0, 0.1, 2) + rng.normal(0, 0.05, (FRAMES, 2)))
     speeds = schedule(motions, rng) * rng.uniform(0.8, 1.2)
     shifts, angles = path(speeds[:, :2]) + camera, path(speeds[:, 2])
-    scene = moved(texture(rng), rng, camera)
+    scene = moved(texture(rng), rng, camera, np.zeros(FRAMES))
     inside = moved(PATTERNS[action.pattern](rng), rng, shifts, angles)
     mask = window(rng)
     frames = scene * (1 - mask) + inside * mask
@@ -117,7 +116,7 @@ def moved(
     canvas: np.ndarray,
     rng: np.random.Generator,
     shifts: np.ndarray,
-    angles: np.ndarray | None = None,
+    angles: np.ndarray,
 ) -> np.ndarray:
     """Move a canvas from a random place and angle.
 
@@ -125,15 +124,15 @@ def moved(
         canvas (ndarray): H x W x 3.
         rng (Generator): Source of the place, the angle and the scale.
         shifts (ndarray): 64 x 2, pixels to the right and down.
-        angles (ndarray, optional): 64 degrees. Defaults to None: all 0.
+        angles (ndarray): 64 degrees, clockwise.
 
     Returns:
         ndarray: 64 x 64 x 64 x 3 float32.
     """
     centre, angle = rng.uniform(0, len(canvas), 2), rng.uniform(0, 360)
     scale = rng.uniform(0.8, 1.3)
-    turned = angle + (np.zeros(FRAMES) if angles is None else angles)
-    views = [view(canvas, SIZE, centre, a, scale, s) for a, s in zip(turned, shifts, strict=True)]
+    turned = zip(angle + angles, shifts, strict=True)
+    views = [view(canvas, centre, a, scale, s) for a, s in turned]
     return np.stack(views).astype(np.float32)
 
 

@@ -90,7 +90,7 @@ def render(motion: Motion, rng: np.random.Generator) -> np.ndarray:
             place = t / (FRAMES - 1) if motion.zoom > 0 else 1 - t / (FRAMES - 1)
         scale = np.exp(low + (high - low) * place)
         shift = np.array(motion.shift) * speed * (t - FRAMES / 2)
-        frames.append(view(canvas, SIZE, centre, angle + motion.turn * speed * t, scale, shift))
+        frames.append(view(canvas, centre, angle + motion.turn * speed * t, scale, shift))
     return np.stack(frames)
 
 
@@ -99,34 +99,28 @@ MOTION = VideoSet(MOTIONS, render)
 
 
 def view(
-    canvas: np.ndarray,
-    size: int,
-    centre: np.ndarray,
-    angle: float,
-    scale: float,
-    shift: np.ndarray,
+    canvas: np.ndarray, centre: np.ndarray, angle: float, scale: float, shift: np.ndarray
 ) -> np.ndarray:
     """Look at the canvas, which repeats without end, through a square window.
 
     Args:
         canvas (ndarray): H x W x 3.
-        size (int): Height and width of the window, in pixels.
         centre (ndarray): Point of the canvas in the middle of the window, x and y.
         angle (float): Clockwise rotation of the image, in degrees.
         scale (float): Size of the image relative to the canvas.
         shift (ndarray): Movement of the image, right and down, in pixels.
 
     Returns:
-        ndarray: size x size x 3.
+        ndarray: 64 x 64 x 3.
     """
     radians = np.deg2rad(angle)
     cos, sin = np.cos(radians) / scale, np.sin(radians) / scale
     to_canvas = np.array([[cos, sin], [-sin, cos]])
-    offset = centre - to_canvas @ (shift + size / 2)
+    offset = centre - to_canvas @ (shift + SIZE / 2)
     return cv2.warpAffine(
         canvas,
         np.column_stack([to_canvas, offset]),
-        (size, size),
+        (SIZE, SIZE),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_WRAP,
     )

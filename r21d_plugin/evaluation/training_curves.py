@@ -44,7 +44,7 @@ def read_curves(work_dir: Path) -> Curves:
         InputError: If it has no log of a finished epoch, or one is damaged.
     """
     curves = Curves({}, {})
-    for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
+    for path in logs_of(work_dir):
         start = curves_of(read_log(path))
         # A resumed run repeats the validation of its checkpoint.
         first = min(start.training or start.validation, default=inf)
@@ -58,6 +58,11 @@ def read_curves(work_dir: Path) -> Curves:
             'name the work dir of a run of mim train'
         )
     return curves
+
+
+def logs_of(work_dir: Path) -> list[Path]:
+    """Logs of the starts of a run, in their order."""
+    return sorted(work_dir.glob('*/vis_data/scalars.json'))
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -6,9 +6,11 @@ from statistics import fmean
 from typing import NamedTuple
 
 from ..paper import TABLES
-from .results import Results, Values
+from .plan import LENGTHS
+from .results import METRICS, Results, Values
 
-TABLE_2 = TABLES[0]
+TABLE_2 = [row for row in TABLES[0].rows if row.frames == LENGTHS[0]]
+"""Table 2 as trained and tested on 8 frames."""
 SHORT, SHORT_ON_LONG, LONG, TUNED = ((r.clip1 or 0.0, r.video1 or 0.0) for r in TABLES[1].rows)
 """clip@1 and video@1 of the rows of Table 3."""
 PAPER_HOURS = (11.8, 11.8, 59.8, 20.5)
@@ -92,9 +94,8 @@ def claims(results: Mapping[str, Results]) -> list[Claim]:
 
 def forms_of_convolution(results: Mapping[str, Results]) -> Claim:
     """2D < mixed < 3D < (2+1)D."""
-    spread = pooled(accuracy(results, setting) for setting in results)
-
-    published = {row.network: row.video1 or 0.0 for row in TABLE_2.rows if row.frames == 8}
+    spread = spread_of_accuracy(results)
+    published = {row.network: row.video1 or 0.0 for row in TABLE_2}
     others = [*PLAIN, *MIXED, 'r3d_18']
     best = max(others, key=lambda name: accuracy(results, f'{name}_8f').mean)
 
@@ -143,7 +144,7 @@ def longer_clips(results: Mapping[str, Results]) -> Claim:
     clip = gain(results, 'clip@1')
     difference = LONG[0] - SHORT[0] - (LONG[1] - SHORT[1])
     video = gain(results, 'video@1')
-    spread = pooled(accuracy(results, setting) for setting in results)
+    spread = spread_of_accuracy(results)
     return Claim(
         'Longer clips raise the accuracy of clips, and less that of videos.',
         'Table 3, Figure 5a; R(2+1)D-18, 8 to 32 frames',
@@ -163,7 +164,7 @@ def gain(results: Mapping[str, Results], metric: str) -> Values:
 
 def longer_tests(results: Mapping[str, Results]) -> Claim:
     """The gain is not had by testing on longer clips."""
-    spread = pooled(accuracy(results, setting) for setting in results)
+    spread = spread_of_accuracy(results)
     short, long = (results['r2plus1d_18_8f'].tests[frames] for frames in (8, 32))
     falls = [on_8 - on_32 for on_8, on_32 in zip(SHORT, SHORT_ON_LONG, strict=True)]
     return Claim(
@@ -171,14 +172,14 @@ def longer_tests(results: Mapping[str, Results]) -> Claim:
         'Table 3; R(2+1)D-18',
         [
             Comparison(f'{metric} on 8 above that on 32', short[metric] - long[metric], spread, by)
-            for metric, by in zip(('clip@1', 'video@1'), falls, strict=True)
+            for metric, by in zip(METRICS, falls, strict=True)
         ],
     )
 
 
 def finetuning(results: Mapping[str, Results]) -> Claim:
     """Short to long finetuning is the best trade."""
-    spread = pooled(accuracy(results, setting) for setting in results)
+    spread = spread_of_accuracy(results)
     short, long = (accuracy(results, f'r2plus1d_18_{frames}f') for frames in (8, 32))
     tuned = accuracy(results, 'r2plus1d_18_32f_from_8f')
     times = {s: results[f'r2plus1d_18_{s}'].seconds.mean for s in ('8f', '32f', '32f_from_8f')}
@@ -201,7 +202,7 @@ def finetuning(results: Mapping[str, Results]) -> Claim:
 def test_clips(results: Mapping[str, Results]) -> Claim:
     """A few tens of clips of a video are enough."""
     by_clips = results['r2plus1d_18_32f'].by_clips
-    spread = pooled(accuracy(results, setting) for setting in results)
+    spread = spread_of_accuracy(results)
     return Claim(
         'Twenty clips of a video are nearly as good as a hundred.',
         'Figure 5b; R(2+1)D-18, 32 frames, video@1',
@@ -220,6 +221,11 @@ def accuracy(results: Mapping[str, Results], setting: str, metric: str = 'video@
 def mean_of(settings: Sequence[Values]) -> Values:
     """Mean of settings, seed by seed."""
     return Values(tuple(fmean(seed) for seed in zip(*(v.each for v in settings), strict=True)))
+
+
+def spread_of_accuracy(results: Mapping[str, Results]) -> float:
+    """Standard deviation of video@1 between seeds, of all settings together."""
+    return pooled(accuracy(results, setting) for setting in results)
 
 
 def pooled(settings: Iterable[Values]) -> float:

@@ -1,7 +1,7 @@
 """The report of the study: Markdown, and one page of HTML that holds its pictures."""
 
 import base64
-import platform
+import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -14,18 +14,18 @@ from ..datasets.hard_motion import ACTIONS
 from ..errors import InputError
 from ..evaluation.complexity import measure
 from ..paper import TABLES
+from ..processor import processor_name
 from ..visualization.study import plot_clips, plot_cost, plot_errors, plot_lengths
 from ..writing import written_whole
 from .claims import PAPER_HOURS, TABLE_2, Claim, accuracy, claims
 from .plan import LENGTHS, Run, Scale
-from .results import REQUIREMENTS, Results, Values, read_results
+from .results import METRICS, REQUIREMENTS, Results, Values, read_results
 
 try:
     from markdown import markdown
 except ModuleNotFoundError as error:
     raise InputError(f"{error}: pip install 'r21d_plugin[study]'") from error
 
-METRICS = ('clip@1', 'video@1')
 PACKAGES = ('r21d_plugin', 'torch', 'mmengine', 'mmaction2', 'decord')
 
 PAGE = """\
@@ -79,13 +79,9 @@ def write_report(
 
 def page(text: str, out: Path) -> str:
     """Turn Markdown into a page of HTML with its pictures inside."""
-    body = re.sub(r'src="([^"]+)"', lambda m: f'src="{embedded(out / m[1])}"', to_html(text))
+    html = markdown(text, extensions=['tables'])
+    body = re.sub(r'src="([^"]+)"', lambda m: f'src="{embedded(out / m[1])}"', html)
     return PAGE.format(title=text.partition('\n')[0].lstrip('# '), body=body)
-
-
-def to_html(text: str) -> str:
-    """Turn Markdown with tables into HTML."""
-    return markdown(text, extensions=['tables'])
 
 
 def embedded(picture: Path) -> str:
@@ -147,10 +143,7 @@ def machine(device: str) -> str:
     """Name of what computed."""
     if device == 'cuda':
         return torch.cuda.get_device_name()
-    cpuinfo = Path('/proc/cpuinfo')
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return f'{len(names)} cores of {names[0]}' if names else platform.processor()
+    return f'{os.cpu_count()} cores of {processor_name()}'
 
 
 def claims_in_short(found: Sequence[Claim]) -> str:
@@ -175,11 +168,10 @@ def paragraph(claim: Claim) -> str:
 def table_2(results: Mapping[str, Results]) -> str:
     """Accuracies of the twelve networks beside the paper's."""
     rows = []
-    for row in TABLE_2.rows:
-        if row.frames == LENGTHS[0]:
-            found = results[f'{row.network}_8f'].tests[8]
-            figures = [in_words(found[name]) for name in (*METRICS, *REQUIREMENTS)]
-            rows.append([row.name, row.clip1, row.video1, *figures])
+    for row in TABLE_2:
+        found = results[f'{row.network}_8f'].tests[8]
+        figures = [in_words(found[name]) for name in (*METRICS, *REQUIREMENTS)]
+        rows.append([row.name, row.clip1, row.video1, *figures])
     return github(rows, ['network', 'paper clip@1', 'paper video@1', *METRICS, *REQUIREMENTS])
 
 
@@ -206,12 +198,13 @@ def table_5b(results: Mapping[str, Results]) -> str:
 
 def costs(results: Mapping[str, Results]) -> dict[str, tuple[float, Values]]:
     """GFLOPs of the paper's networks on 8 frames, and video@1 here."""
-    points = {}
-    for row in TABLE_2.rows:
-        if row.frames == LENGTHS[0]:
-            gflops = measure(row.network, LENGTHS[0]).gflops
-            points[row.name] = (gflops, accuracy(results, f'{row.network}_8f'))
-    return points
+    return {
+        row.name: (
+            measure(row.network, LENGTHS[0]).gflops,
+            accuracy(results, f'{row.network}_8f'),
+        )
+        for row in TABLE_2
+    }
 
 
 def lengths(results: Mapping[str, Results]) -> dict[str, dict[int, Values]]:

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from ..datasets.hard_motion import ACTIONS
 from ..evaluation.dumps import Scores, accuracy, accuracy_by_clips, read_scores
-from ..evaluation.training_curves import Curves, read_curves, read_log
+from ..evaluation.training_curves import Curves, logs_of, read_curves, read_log
 from .plan import MANY_CLIPS, Run, Scale, Test, epochs_of, tests_of
 
 COUNTS = (1, 2, 5, 10, 20, 50, MANY_CLIPS)
 """Test clips of Figure 5b."""
+
+METRICS = ('clip@1', 'video@1')
 
 REQUIREMENTS = tuple(dict.fromkeys(action.requires for action in ACTIONS.values()))
 """What classes require."""
@@ -102,7 +104,7 @@ def results_of(seeds: list[Run], scale: Scale, out: Path) -> Results:
 def accuracies(scores: Mapping[str, Scores]) -> dict[str, float]:
     """clip@1 and video@1 of a test, and video@1 by what classes require."""
     whole = accuracy(scores)
-    found = {metric: whole[metric] for metric in ('clip@1', 'video@1')}
+    found = {metric: whole[metric] for metric in METRICS}
     requirements = [action.requires for action in ACTIONS.values()]
     for requirement in REQUIREMENTS:
         part = {
@@ -122,6 +124,6 @@ def together(runs: list[dict[str, float]]) -> dict[str, Values]:
 def training_seconds(run: Run, scale: Scale, out: Path) -> float:
     """Time of a run's training steps: their mean in the logs, times their number."""
     steps = epochs_of(run, scale) * (scale.epoch_size // scale.batch_size)
-    logs = (out / run.name).glob('*/vis_data/scalars.json')
+    logs = logs_of(out / run.name)
     times = [record['time'] for log in logs for record in read_log(log) if 'loss' in record]
     return fmean(times) * steps

@@ -150,7 +150,7 @@ def test_views_have_one_distribution_in_all_classes(monkeypatch):
         for _ in range(400):
             views.clear()
             render(m, rng)
-            canvas, _, centre, angle, scale, shift = views[rng.integers(FRAMES)]
+            canvas, centre, angle, scale, shift = views[rng.integers(FRAMES)]
             radians = np.deg2rad(angle)
             back = np.array(
                 [[np.cos(radians), np.sin(radians)], [-np.sin(radians), np.cos(radians)]]

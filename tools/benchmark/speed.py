@@ -10,6 +10,7 @@ MMAction2 and PyTorchVideo call R(2+1)D.
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -125,13 +126,14 @@ def machine() -> dict[str, Any]:
     """What this machine and its software are."""
     import torch
 
+    from r21d_plugin.processor import processor_name
+
     lines = Path('/proc/cpuinfo').read_text().splitlines()
-    models = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
     flags = next((line for line in lines if line.startswith('flags')), '').split()
     return dict(
-        processor=models[0] if models else platform.processor(),
+        processor=processor_name(),
         bfloat16=[flag for flag in ('avx512_bf16', 'amx_bf16') if flag in flags],
-        cores=len(models),
+        cores=os.cpu_count(),
         python=platform.python_version(),
         torch=torch.__version__,
     )
