@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -122,9 +123,11 @@ def test_killed_at_random_moments(server, unbroken, tmp_path, fault):
     kills, runs = 0, 1
     while kills < 20:
         work_dir = tmp_path / str(runs)
-        pid = server.start(work_dir)
+        process = os.pidfd_open(server.start(work_dir))  # never that of another, as an id may be
         time.sleep(rng.uniform(0.2, 3))
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGKILL)
+        os.close(process)
         if server.wait() == 0:  # it was faster: the kills go on in another run
             assert_same_run(work_dir, unbroken)
             runs += 1
