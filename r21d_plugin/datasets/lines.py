@@ -12,6 +12,9 @@ LONGEST = 8192
 LARGEST = 2**28
 """Bytes that an annotation file may have, some millions of lines."""
 
+MOST = 10_000_000
+"""Lines that it may have: a dataset takes half a KiB of memory for each."""
+
 
 def read_lines(path: Path, name: str | None = None) -> Iterator[tuple[str, str]]:
     """Read a file's lines, with any line ends, and where each is.
@@ -40,15 +43,19 @@ def read_lines(path: Path, name: str | None = None) -> Iterator[tuple[str, str]]
         with path.open(encoding='utf-8-sig') as file:
             for number in count(1):
                 line = file.readline(LONGEST + 1)
+                if not line:
+                    return
                 where = f'{name}, line {number}'
+                if number > MOST:
+                    raise InputError(
+                        f'{where}: lists of videos have at most {MOST:,} lines: split it'
+                    )
                 if len(line) > LONGEST:
                     raise InputError(
                         f'{where}: longer than {LONGEST} characters: is it a list of videos?'
                     )
                 if line.strip():
                     yield line.strip(), where
-                elif not line:
-                    return
     except OSError as error:
         raise InputError(f'{name}: cannot read it: {error.strerror}') from error
     except UnicodeDecodeError as error:

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from ..errors import InputError
+from ..writing import naming_the_file
 from .annotations import Annotations, Video
 from .decoding import VIDEO_SUFFIXES, all_frames
 from .workers import map_in_order
@@ -144,22 +146,26 @@ class Lists:
         path = self.out / name
         if path not in self.files:
             self.files[path] = path.with_name(f'.{name}.partial').open('w', encoding='utf-8')
-        self.files[path].write(line + '\n')
+        with naming_the_file(path):
+            self.files[path].write(line + '\n')
 
     def finish(self, classes: list[str]) -> None:
         """Write the label map and put all files in place."""
-        for name in ('missing', 'broken', 'duplicate'):
-            (self.out / f'{name}_videos.txt').unlink(missing_ok=True)
         for class_name in classes:
             self._write(f'label_map_{self.dataset}.txt', class_name)
         for path, file in self.files.items():
-            file.close()
+            with naming_the_file(path):
+                file.close()
+        for name in ('missing', 'broken', 'duplicate'):
+            (self.out / f'{name}_videos.txt').unlink(missing_ok=True)
+        for path, file in self.files.items():
             Path(file.name).replace(path)
 
     def discard(self) -> None:
         """Remove what is not complete."""
         for file in self.files.values():
-            file.close()
+            with suppress(OSError):  # of a full disk, which has been told
+                file.close()
             Path(file.name).unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -93,7 +94,7 @@ class FeatureFolder:
     def write(self, name: str, features: Features) -> None:
         """Keep the features of a video."""
         with written_whole(self.folder / f'{name}.npy', parents=True) as partial:
-            np.save(partial, features.values)
+            partial.write_bytes(as_npy(features.values))
         write_json(self.folder / f'{name}.json', features.known(), indent=None)
 
     def items(self) -> Iterator[tuple[str, Features]]:
@@ -228,6 +229,16 @@ def check_settings(out: Path, there: dict[str, Any], settings: Settings) -> None
             f'{out}: holds features of {there.get("config")} and {there.get("checkpoint")}, whose '
             'network, weights or pipeline are others: write these elsewhere'
         )
+
+
+def as_npy(values: np.ndarray) -> memoryview:
+    """The bytes of a .npy file.
+
+    ``np.save`` into a file on a full disk may lose the end of it without an error.
+    """
+    buffer = BytesIO()
+    np.save(buffer, values)
+    return buffer.getbuffer()
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from ..processor import warn_without_bfloat16
 from ..registry import OPTIM_WRAPPERS
 
 
@@ -20,6 +22,10 @@ class BFloat16OptimWrapper(OptimWrapper):
     Args:
         **kwargs: Arguments of MMEngine's OptimWrapper.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        warn_without_bfloat16()
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

@@ -11,6 +11,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from ..errors import InputError
+from ..processor import warn_without_bfloat16
 from ..registry import MODELS
 from ..weights import understand
 
@@ -83,6 +84,8 @@ def precision_of(recognizer: BaseRecognizer) -> torch.autocast:
     if dtype not in ('float32', 'bfloat16', 'float16'):
         raise InputError(f'test_cfg.dtype={dtype!r}: use float32, bfloat16 or float16')
     device = torch.device(recognizer.data_preprocessor.device)
+    if device.type == 'cpu' and dtype == 'bfloat16':
+        warn_without_bfloat16()
     return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != 'float32')
 
 

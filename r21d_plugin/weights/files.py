@@ -98,10 +98,8 @@ def with_source(checkpoint: Any, source: str) -> dict:
         InputError: If it holds no weights by name.
     """
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and is_plain(value) for name, value in weights.items()
-    ):
-        raise InputError(f'{source}: holds no weights by name: save model.state_dict()')
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise no_weights(source)
     state_dict = OrderedDict(weights)
     given = getattr(weights, '_metadata', None)
     entries = given.items() if isinstance(given, dict) else ()
@@ -109,6 +107,23 @@ def with_source(checkpoint: Any, source: str) -> dict:
     metadata[''] = {**metadata.get('', {}), 'source': source}
     state_dict._metadata = metadata  # type: ignore[attr-defined]
     return {**checkpoint, 'state_dict': state_dict} if 'state_dict' in checkpoint else state_dict
+
+
+def check_plain(state_dict: StateDict, source: str) -> None:
+    """Check that weights are plain tensors.
+
+    That is for networks of ours: those of others may have quantised tensors, or extra state.
+
+    Raises:
+        InputError: If they are not.
+    """
+    if not all(map(is_plain, state_dict.values())):
+        raise no_weights(source)
+
+
+def no_weights(source: str) -> InputError:
+    """The error that something holds no weights."""
+    return InputError(f'{source}: holds no weights by name: save model.state_dict()')
 
 
 def is_plain(value: Any) -> bool:
@@ -136,4 +151,6 @@ def save_checkpoint(checkpoint: dict, path: Path) -> None:
 def load_state_dict_of(path: str) -> StateDict:
     """The weights in a checkpoint, file or URL, as they are named there."""
     checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
-    return checkpoint.get('state_dict', checkpoint)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    check_plain(state_dict, path)
+    return state_dict

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from .architecture import describe, differing, in_words
+from .files import check_plain
 from .forms import StateDict, recognise, translated
 
 STREAMS = ('rgb', 'flow')
@@ -53,6 +54,8 @@ def understand(
     if prefix:
         return
     source = metadata.get('source', 'state dict')  # see files.with_source
+    if 'source' in metadata:
+        check_plain(state_dict, source)
     renamed, form = translated(state_dict, model, source)
     if form:
         renamed = dict(renamed)

@@ -9,7 +9,7 @@ from support import assert_one_line
 from torch import Tensor
 
 from r21d_plugin import InputError
-from r21d_plugin.weights import load_from_local
+from r21d_plugin.weights import load_state_dict_of
 
 INSTRUMENTED = ['pickle', 'r21d_plugin.weights.pickles', 'r21d_plugin.weights.files']
 
@@ -37,7 +37,7 @@ def load(path: Path) -> dict | None:
     global watching
     watching = True
     try:
-        return load_from_local(str(path))
+        return load_state_dict_of(str(path))
     except InputError as error:
         if 'SystemError' in repr(error.__cause__):
             raise error.__cause__ from None
@@ -54,7 +54,7 @@ def check(data: bytes) -> None:
         path.write_bytes(data)
         weights = load(path)
     if weights is not None:
-        arrays = weights.get('state_dict', weights).values()
+        arrays = weights.values()
         assert all(isinstance(array, Tensor) for array in arrays)
         # Names may share an array.
         stored = {a.untyped_storage().data_ptr(): a.untyped_storage().nbytes() for a in arrays}

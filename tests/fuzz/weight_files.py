@@ -44,9 +44,8 @@ def check(data: bytes) -> None:
         weights = load(path)
         if weights is None:
             return
-        state_dict = weights.get('state_dict', weights)
         try:
             with torch.no_grad():
-                load_matching(MODEL, state_dict, str(path))
+                load_matching(MODEL, weights, str(path))
         except InputError as error:
             assert_one_line(error)

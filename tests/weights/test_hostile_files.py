@@ -7,14 +7,16 @@ import struct
 import subprocess
 import sys
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 from support import ROOT
 
 from r21d_plugin import InputError, create_model
-from r21d_plugin.weights import load_from_local
+from r21d_plugin.weights import load_from_local, load_state_dict_of
 
 from .attacks import (
     ATTACKS,
@@ -76,7 +78,22 @@ def test_arrays_in_a_torch_file_are_no_weights(tmp_path):
     path = tmp_path / 'a.pth'
     path.write_bytes(zipped(b'\x80\x02}' + text('a') + filled(EMPTY, flags=63) + b's.'))
     with pytest.raises(InputError, match='holds no weights by name'):
-        load_from_local(str(path))
+        load_state_dict_of(str(path))
+
+
+def test_what_other_networks_store(tmp_path):
+    """Extra state and quantised tensors are of no network of ours, and may be read for others."""
+    quantised = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+    state_dict = {'fc.weight': quantised, 'fc._extra_state': dict(bits=8)}
+    path = str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict=state_dict), path)
+    loaded = load_from_local(path)['state_dict']
+    assert torch.equal(loaded['fc.weight'].dequantize(), torch.ones(3))
+    assert loaded['fc._extra_state'] == dict(bits=8)
+    model = create_model('r3d_18', base_channels=4)
+    for load in (load_state_dict_of, partial(load_checkpoint, model)):
+        with pytest.raises(InputError, match=r'a\.pth: holds no weights by name'):
+            load(path)
 
 
 def test_an_extension_that_python_remembers(tmp_path):

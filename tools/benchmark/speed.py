@@ -178,10 +178,11 @@ def main() -> None:
                 table += rows_of(measure, given, kept)
     form = 'github' if args.markdown else 'simple'
     print(tabulate(table, HEADER, tablefmt=form, disable_numparse=True))
-    ceilings = {name: result['kept']['ceiling'] for name, result in found.items()}
-    kinds = ('float32', 'bfloat16', 'copy')
-    rates = [round(median(ceiling[kind] for ceiling in ceilings.values())) for kind in kinds]
-    print('\nceiling: {} GFLOP/s in float32, {} in bfloat16, copy {} GB/s'.format(*rates))
+    ceilings = [result['kept']['ceiling'] for result in found.values()]
+    *dtypes, copy = next(iter(ceilings))
+    rates = {kind: round(median(ceiling[kind] for ceiling in ceilings)) for kind in (*dtypes, copy)}
+    arithmetic = ', '.join(f'{rates[dtype]} GFLOP/s in {dtype}' for dtype in dtypes)
+    print(f'\nceiling: {arithmetic}, copy {rates[copy]} GB/s')
     print(', '.join(f'{key} {value}' for key, value in machine().items()))
     if args.json:
         args.json.write_text(json.dumps(dict(machine=machine(), measures=found), indent=1) + '\n')

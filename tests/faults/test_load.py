@@ -1,0 +1,153 @@
+"""Load: memory of what is large, in processes of their own, beside the same of what is small.
+
+Each test prints what it measures (``pytest -s``); the bounds are what docs/faults.md states.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from support import ROOT, TINY, write_video
+
+from r21d_plugin import create_model
+
+CONFIG = ROOT / 'configs/r2plus1d_18_kinetics_32f.py'
+
+
+def run(command, folder: Path) -> tuple[float, str]:
+    """Run a command; return its peak memory in MiB, and what it prints."""
+    out = folder / 'out.txt'
+    with out.open('w') as file:
+        process = subprocess.Popen(
+            [sys.executable, '-W', 'ignore', *map(str, command)],
+            cwd=folder,
+            env=os.environ | dict(OMP_NUM_THREADS='1'),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    printed = out.read_text()
+    assert status == 0, printed[-3000:]
+    return usage.ru_maxrss / 1024, printed
+
+
+@pytest.fixture(scope='module')
+def long_video(tmp_path_factory) -> Path:
+    """Folder with the data of Kinetics: a video of two minutes, 340 x 256 pixels."""
+    folder = tmp_path_factory.mktemp('long')
+    data = folder / 'data/kinetics400'
+    (data / 'videos_val').mkdir(parents=True)
+    write_video(data / 'videos_val/a.mp4', 3000, (340, 256))
+    (data / 'kinetics400_val_list_videos.txt').write_text('a.mp4 0\n')
+    return folder
+
+
+def test_a_hundred_clips_of_a_long_video(long_video, fault):
+    with fault('load: 100 clips x 32 frames'):
+        options = TINY | {
+            'test_dataloader.batch_size': 1,
+            'test_dataloader.num_workers': 0,
+            'test_dataloader.persistent_workers': False,
+        }
+        torch.save(create_model('r2plus1d_18', base_channels=4).state_dict(), long_video / 'a.pth')
+        command = [ROOT / 'tools/test.py', CONFIG, 'a.pth', '--device', 'cpu', '--cfg-options']
+        command += [f'{key}={value}' for key, value in options.items()]
+        peaks = {
+            clips: run([*command, f'test_clips={clips}'], long_video)[0] for clips in (10, 100)
+        }
+        print(f'10 clips: {peaks[10]:.0f} MiB, 100 clips: {peaks[100]:.0f} MiB')
+        # Of 90 clips more, 180 MiB of resized frames, and for a moment the 103 MiB cropped from them.
+        assert peaks[100] - peaks[10] < 400
+
+
+READ = """
+import sys
+from r21d_plugin import InputError
+from r21d_plugin.datasets import LabelledVideoDataset
+try:
+    videos = LabelledVideoDataset(sys.argv[1], 400, pipeline=[])
+except InputError as error:
+    print(error)
+else:
+    print(len(videos), videos.get_data_info(len(videos) - 1)['filename'])
+"""
+
+
+def read(path: Path) -> tuple[float, str]:
+    """Read an annotation file; return the peak of memory, and what comes of it."""
+    return run(['-c', READ, path], path.parent)
+
+
+def write_list(path: Path, lines: int) -> Path:
+    """Write an annotation file."""
+    path.write_text(''.join(f'class {i % 400}/{i:07}.mp4 {i % 400}\n' for i in range(lines)))
+    return path
+
+
+def test_a_million_annotation_lines(tmp_path, fault):
+    with fault('load: a million annotation lines'):
+        few, _ = read(write_list(tmp_path / 'few.txt', 1000))
+        many, printed = read(write_list(tmp_path / 'many.txt', 1_000_000))
+        assert printed == '1000000 class 399/0999999.mp4\n'
+        print(f'1,000 lines: {few:.0f} MiB, 1,000,000 lines: {many:.0f} MiB')
+        assert many - few < 600
+
+
+def test_annotation_files_of_absurd_size(tmp_path, fault):
+    few, _ = read(write_list(tmp_path / 'few.txt', 1000))
+    gibibyte = tmp_path / 'gibibyte.txt'
+    with gibibyte.open('wb') as file:
+        file.truncate(2**30)
+    line = tmp_path / 'line.txt'
+    line.write_text('a' * 10_000_000 + ' 0\n')
+    for path, message in ((gibibyte, '1,073,741,824 bytes'), (line, 'longer than 8192')):
+        with fault('load: annotation files of absurd size'):
+            peak, printed = read(path)
+            assert message in printed
+            print(f'{path.stem}: {peak - few:.1f} MiB more than 1,000 lines')
+            assert peak - few < 8
+
+
+WORKERS = """
+import sys
+from pathlib import Path
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from r21d_plugin.engine.launch import load_config
+
+def memory(pid, kinds):
+    text = Path(f'/proc/{pid}/smaps_rollup').read_text()
+    sizes = (line.split() for line in text.splitlines()[1:])
+    return sum(int(size) for kind, size, _ in sizes if kind.startswith(kinds)) / 1024
+
+if __name__ == '__main__':
+    init_default_scope('mmaction')
+    cfg = load_config(sys.argv[1]).train_dataloader
+    cfg.update(num_workers=64, batch_size=2, persistent_workers=True)
+    cfg.sampler.epoch_size = 512
+    loader = Runner.build_dataloader(cfg, seed=0)
+    private, all_of_it, clips = 0, 0, 0
+    for i, batch in enumerate(loader):
+        clips += len(batch['inputs'])
+        if i % 32 == 31:
+            pids = [worker.pid for worker in loader._iterator._workers]
+            assert len(pids) == 64
+            private = max(private, *(memory(pid, 'Private') for pid in pids))
+            all_of_it = max(all_of_it, sum(memory(pid, 'Pss:') for pid in [*pids, 'self']))
+    print(clips, f'{private:.0f} {all_of_it:.0f}')
+"""
+
+
+def test_sixty_four_workers(kinetics, fault):
+    """They share what was there when they were forked; each decodes clips of 32 frames."""
+    with fault('load: 64 workers'):
+        _, printed = run(['-c', WORKERS, CONFIG], kinetics)
+        clips, private, all_of_it = map(int, re.findall(r'\d+', printed.splitlines()[-1]))
+        assert clips == 512
+        print(f'private: {private} MiB a worker at most, all of it: {all_of_it} MiB')
+        assert private < 64
+        assert all_of_it < 4096
