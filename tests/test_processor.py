@@ -1,12 +1,11 @@
 import pytest
-import torch
 
 from r21d_plugin import processor
 
 
 @pytest.mark.parametrize(('capability', 'slow'), [('AVX2', True), ('AVX512', False)])
 def test_warning_of_slow_bfloat16(capability, slow, monkeypatch):
-    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    monkeypatch.setattr(processor, 'cpu_capability', lambda: capability)
     told = []
     monkeypatch.setattr(processor, 'print_log', lambda message, *_: told.append(message))
     processor.warn_without_bfloat16.cache_clear()

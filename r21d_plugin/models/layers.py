@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..compat import bf16_weight_gradient_is_wrong
 from ..errors import InputError
+from ..processor import cpu_capability
 
 Size = tuple[int, int, int]
 """Temporal extent, height and width."""
@@ -210,10 +211,12 @@ def fast(x: Tensor) -> bool:
     """Whether to compute by 2D convolutions, without a copy, as fits the CPU.
 
     PyTorch's 2D convolutions of channels-last memory come close to what a CPU
-    can do, its 3D ones do not. Exporters and compilers see the 3D convolutions.
+    can do, its 3D ones do not; but the weight gradients of these 2D ones are slow
+    where there is no AVX-512. Exporters and compilers see the 3D convolutions.
     """
     traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
-    return x.device.type == 'cpu' and not traced
+    slow_gradients = torch.is_grad_enabled() and cpu_capability() == 'AVX2'
+    return x.device.type == 'cpu' and not traced and not slow_gradients
 
 
 def over_time(

@@ -1,6 +1,7 @@
 """Disks that are full, and files that may not grow: one line, nothing half, and it goes on."""
 
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.visualization import LocalVisBackend
@@ -15,6 +17,7 @@ from support import OPTIONS, ROOT, write_video
 from untrained import CONFIGS, untrained
 
 from r21d_plugin import InputError
+from r21d_plugin.engine.feature_store import FeatureFolder, Features
 
 TRAIN = [ROOT / 'tools/train.py', ROOT / 'configs/r2plus1d_18_kinetics.py', '--device', 'cpu']
 KIB = 1024
@@ -227,6 +230,51 @@ def test_feature_extraction(disk, videos, network, fault):
         assert '1 computed, 2 there already' in disk.run(command).stdout
         after = contents(out)
         assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize('missing', [1, 64, 1000, 4000])
+def test_the_end_of_an_array(missing, tmp_path, fault):
+    """It is buffered where NumPy writes to a file itself, and lost without an error."""
+    with fault('full disk in feature extraction'):
+        settings = dict(clip_len=8, stride=1, fingerprint='')
+        store = FeatureFolder(tmp_path, settings)
+        values = np.ones((2, 512), np.float32)
+        size = values.nbytes + 128
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size - missing, hard))
+        try:
+            with pytest.raises(InputError, match=r'a\.npy: cannot write there: File too large'):
+                store.write('a', Features(values, [0, 1], 9, 30.0, 100))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert list(contents(tmp_path)) == ['settings.json']
+        store.write('a', Features(values, [0, 1], 9, 30.0, 100))
+        assert (tmp_path / 'a.npy').stat().st_size == size
+
+
+def test_lists_of_videos(disk, tmp_path, fault):
+    """The list of training videos has room, and the other files have not."""
+    with fault('full disk in lists of videos'):
+        (tmp_path / 'videos').mkdir()
+        write_video(tmp_path / 'videos/a_000000_000010.mp4', 4)
+        out = disk.folder / 'lists'
+        head = 'label,youtube_id,time_start,time_end,split\n'
+        names = [f'class {i:03} ' + 'a' * 100 for i in range(400)]
+        lists = [tmp_path / 'train.csv', tmp_path / 'validate.csv']
+        for path in lists:
+            rows = (f'{name},{path.stem[0]}{i},0,10,{path.stem}' for i, name in enumerate(names))
+            path.write_text(head + '\n'.join([*rows, f'{names[0]},a,0,10,{path.stem}\n']))
+        command = [ROOT / 'tools/data/prepare.py', 'kinetics400', '--videos', tmp_path / 'videos']
+        command += ['--out', out, '--workers', 1, '--annotations', *lists]
+        assert disk.run(command).returncode == 0
+        before = contents(out)
+        lists[0].write_text(lists[0].read_text() + f'{names[0]},z,0,10,train\n')
+        line = last_line(disk.run(command, room=32 * KIB))
+        assert re.search(r'/lists/\w+\.txt: cannot write there: ', line)
+        assert line.endswith(f'{disk.reason}: make room there')
+        assert contents(out) == before
+        assert disk.run(command).returncode == 0
+        assert contents(out) != before
 
 
 def test_features_in_hdf5(disk, videos, network, fault):
