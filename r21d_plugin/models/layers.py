@@ -214,9 +214,9 @@ def fast(x: Tensor) -> bool:
     can do, its 3D ones do not; but the weight gradients of these 2D ones are slow
     where there is no AVX-512. Exporters and compilers see the 3D convolutions.
     """
-    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()
-    slow_gradients = torch.is_grad_enabled() and cpu_capability() == 'AVX2'
-    return x.device.type == 'cpu' and not traced and not slow_gradients
+    if torch.jit.is_tracing() or torch.compiler.is_compiling() or x.device.type != 'cpu':
+        return False
+    return not (torch.is_grad_enabled() and cpu_capability() == 'AVX2')
 
 
 def over_time(
