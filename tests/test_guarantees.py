@@ -1,7 +1,6 @@
 """What the documentation promises names the test that holds it, and that test exists."""
 
 import re
-from pathlib import Path
 
 import pytest
 from support import ROOT
@@ -28,7 +27,7 @@ def functions() -> set[str]:
 @pytest.mark.parametrize('page', PAGES)
 def test_every_test_that_is_named_exists(page, functions):
     for name in named_tests((ROOT / page).read_text()):
-        assert name in functions or Path(ROOT, name).is_file(), name
+        assert name in functions or (ROOT / name).is_file(), name
 
 
 def rows(page: str) -> list[str]:

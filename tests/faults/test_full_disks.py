@@ -6,6 +6,8 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -94,6 +96,17 @@ def run(command, **options):
     )
 
 
+@contextmanager
+def files_limited(size: int) -> Iterator[None]:
+    """Have the files of this process take no more than so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def last_line(result) -> str:
     """The error of a command that failed as it should."""
     assert result.returncode == 1, result.stderr[-3000:]
@@ -162,15 +175,11 @@ def test_files_that_mmengine_writes(tmp_path, fault):
         backend = LocalVisBackend(str(tmp_path))
         backend.add_scalars(dict(loss=1.0))
         before = contents(tmp_path)
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30, hard))
-        try:
+        with files_limited(30):
             with pytest.raises(InputError, match=r'a\.py: cannot write there: File too large'):
                 Config(dict(a='b' * 100)).dump(tmp_path / 'a.py')
             with pytest.raises(InputError, match=r'scalars\.json: cannot write there: File too'):
                 backend.add_scalars(dict(loss=2.0))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert Config.fromfile(tmp_path / 'a.py').a == 1
         assert contents(tmp_path)['scalars.json'].startswith(before['scalars.json'])
 
@@ -240,15 +249,12 @@ def test_the_end_of_an_array(missing, tmp_path, fault):
         store = FeatureFolder(tmp_path, settings)
         values = np.ones((2, 512), np.float32)
         size = values.nbytes + 128
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size - missing, hard))
-        try:
-            with pytest.raises(InputError, match=r'a\.npy: cannot write there: File too large'):
-                store.write('a', Features(values, [0, 1], 9, 30.0, 100))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        features = Features(values, [0, 1], 9, 30.0, 100)
+        too_large = pytest.raises(InputError, match=r'a\.npy: cannot write there: File too large')
+        with files_limited(size - missing), too_large:
+            store.write('a', features)
         assert list(contents(tmp_path)) == ['settings.json']
-        store.write('a', Features(values, [0, 1], 9, 30.0, 100))
+        store.write('a', features)
         assert (tmp_path / 'a.npy').stat().st_size == size
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import ROOT, TINY, write_video
+from support import OPTIONS, ROOT, write_video
 
 from r21d_plugin import create_model
 
@@ -48,14 +48,10 @@ def long_video(tmp_path_factory) -> Path:
 
 def test_a_hundred_clips_of_a_long_video(long_video, fault):
     with fault('load: 100 clips x 32 frames'):
-        options = TINY | {
-            'test_dataloader.batch_size': 1,
-            'test_dataloader.num_workers': 0,
-            'test_dataloader.persistent_workers': False,
-        }
         torch.save(create_model('r2plus1d_18', base_channels=4).state_dict(), long_video / 'a.pth')
-        command = [ROOT / 'tools/test.py', CONFIG, 'a.pth', '--device', 'cpu', '--cfg-options']
-        command += [f'{key}={value}' for key, value in options.items()]
+        command = [ROOT / 'tools/test.py', CONFIG, 'a.pth', '--device', 'cpu', *OPTIONS]
+        alone = dict(batch_size=1, num_workers=0, persistent_workers=False)
+        command += [f'test_dataloader.{key}={value}' for key, value in alone.items()]
         peaks = {
             clips: run([*command, f'test_clips={clips}'], long_video)[0] for clips in (10, 100)
         }

@@ -136,18 +136,11 @@ def gflop(measure: Measure) -> float:
     return 2 * passes * measure.clips * complexity(measure.network, measure.frames).gflops
 
 
-def dtypes() -> list[Any]:
-    """Types that this machine is fast in."""
-    import torch
-
+def dtypes() -> list[str]:
+    """Names of the types that this machine is fast in."""
     from r21d_plugin.processor import has_bfloat16
 
-    return [torch.float32, torch.bfloat16] if has_bfloat16() else [torch.float32]
-
-
-def in_words(dtype: Any) -> str:
-    """Name of a type."""
-    return str(dtype).removeprefix('torch.')
+    return ['float32', 'bfloat16'] if has_bfloat16() else ['float32']
 
 
 def ceiling() -> dict[str, float]:
@@ -156,10 +149,11 @@ def ceiling() -> dict[str, float]:
 
     rates = {}
     for dtype in dtypes():
-        x = torch.randn(32, 128, 56, 56).to(dtype).contiguous(memory_format=torch.channels_last)
-        weight = torch.randn(128, 128, 3, 3).to(dtype)
+        kind = getattr(torch, dtype)
+        x = torch.randn(32, 128, 56, 56).to(kind).contiguous(memory_format=torch.channels_last)
+        weight = torch.randn(128, 128, 3, 3).to(kind)
         seconds = fastest(lambda x=x, weight=weight: torch.conv2d(x, weight, padding=1))  # type: ignore[misc]
-        rates[in_words(dtype)] = 2 * 9 * 128 * x.numel() / seconds / 1e9
+        rates[dtype] = 2 * 9 * 128 * x.numel() / seconds / 1e9
     source = torch.zeros(2**26)
     target = torch.zeros_like(source)
     rates['copy'] = 2 * source.nbytes / fastest(lambda: target.copy_(source)) / 1e9
@@ -256,8 +250,8 @@ def contestants(models: dict[str, Any], use: Callable[[str, Any, Any], Any]) -> 
             tasks[name] = partial(use, name, model, context)
             continue
         for dtype in dtypes():
-            enabled = dtype != torch.float32
-            label = f'ours, {in_words(dtype)}'
+            enabled = dtype != 'float32'
+            label = f'ours, {dtype}'
             precision = partial(torch.autocast, 'cpu', torch.bfloat16, enabled=enabled)
             tasks[label] = partial(use, label, model, precision)
     return tasks
@@ -367,7 +361,7 @@ def test(measure: Measure, video: str) -> dict[str, Task]:
 
     composed = {name: Compose([*p, *finish]) for name, p in pipelines(measure).items()}
     tasks: dict[str, Task] = {'MMAction2': partial(scores, theirs, composed['MMAction2'], plainly)}
-    for dtype in map(in_words, dtypes()):
+    for dtype in dtypes():
         test_cfg = dict(max_testing_views=measure.clips, dtype=dtype)
         ours = MODELS.build(dict(model, type='r21d_plugin.MultiClipRecognizer', test_cfg=test_cfg))
         ours.load_state_dict(theirs.state_dict())

@@ -179,10 +179,10 @@ def main() -> None:
     form = 'github' if args.markdown else 'simple'
     print(tabulate(table, HEADER, tablefmt=form, disable_numparse=True))
     ceilings = [result['kept']['ceiling'] for result in found.values()]
-    *dtypes, copy = next(iter(ceilings))
-    rates = {kind: round(median(ceiling[kind] for ceiling in ceilings)) for kind in (*dtypes, copy)}
-    arithmetic = ', '.join(f'{rates[dtype]} GFLOP/s in {dtype}' for dtype in dtypes)
-    print(f'\nceiling: {arithmetic}, copy {rates[copy]} GB/s')
+    rates = {kind: round(median(ceiling[kind] for ceiling in ceilings)) for kind in ceilings[0]}
+    copy = rates.pop('copy')
+    arithmetic = ', '.join(f'{rate} GFLOP/s in {dtype}' for dtype, rate in rates.items())
+    print(f'\nceiling: {arithmetic}, copy {copy} GB/s')
     print(', '.join(f'{key} {value}' for key, value in machine().items()))
     if args.json:
         args.json.write_text(json.dumps(dict(machine=machine(), measures=found), indent=1) + '\n')
