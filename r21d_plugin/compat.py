@@ -9,11 +9,14 @@ lacks is in ``r21d_plugin_startup``, which has to work without this package.
 import importlib
 import importlib.util
 import os
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
+from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 import torch
 from mmengine.config import Config
@@ -21,7 +24,7 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.visualization import LocalVisBackend
 from torch import Tensor, nn
-from torch.distributed import PrefixStore
+from torch.distributed import PrefixStore, Store
 
 import r21d_plugin_startup
 
@@ -162,16 +165,49 @@ def keep_restarts_apart() -> None:
 
     torch 2.13.0 gives them the store of those that died, where gloo finds their
     addresses: more often than not the new processes then fail or wait for ever.
-    Agents of several nodes count restarts differently; they need a store for
-    each start (``TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1``).
     """
     rendezvous: Any = importlib.import_module('torch.distributed.rendezvous')
-    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')
-    if attempt != '0' and os.environ.get('GROUP_WORLD_SIZE') == '1':
+    may_restart = os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0') != '0'
+    if may_restart and os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
         create = rendezvous._create_c10d_store
-        rendezvous._create_c10d_store = lambda *args, **kwargs: PrefixStore(
-            f'attempt_{attempt}', create(*args, **kwargs)
+        rendezvous._create_c10d_store = lambda *args, **kwargs: store_of_this_start(
+            lambda: create(*args, **kwargs), rank=args[2], world_size=args[3]
         )
+
+
+def store_of_this_start(connect: Callable[[], Any], rank: int, world_size: int) -> Store:
+    """Part of a store that no earlier processes have used.
+
+    Nothing that processes know of themselves names a start: each torchrun counts
+    the restarts that its own processes caused. So the first process makes up a
+    name, and tells it to whoever asks, each by a word of its own: questions of
+    dead processes are answered in vain, and answers to them read by no one.
+
+    Args:
+        connect (Callable): Connects to the store, once more each time.
+        rank (int): Rank of this process.
+        world_size (int): Number of processes.
+    """
+    store, word = connect(), uuid4().hex
+    if rank == 0:
+        answers = Thread(target=answer, args=(connect(), word, world_size - 1), daemon=True)
+        answers.start()
+        return PrefixStore(word, store)
+    store.append('questions', word)
+    name = store.get(word).decode()
+    store.add(f'{name} told', 1)
+    return PrefixStore(name, store)
+
+
+def answer(store: Any, name: str, others: int) -> None:
+    """Tell a name to all processes that ask for it, until so many have been told."""
+    answered = 0
+    while store.add(f'{name} told', 0) < others:
+        asked = store.get('questions').decode()
+        for start in range(answered, len(asked), len(name)):
+            store.set(asked[start : start + len(name)], name)
+        answered = len(asked)
+        time.sleep(0.05)
 
 
 def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:

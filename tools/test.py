@@ -54,8 +54,7 @@ def main() -> None:
         launch.check_checkpoint(cfg)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
             runner = launch.build_runner(cfg, args.config)
-            with launch.watched_ranks():
-                runner.test()
+            runner.test()
 
 
 if __name__ == '__main__':

@@ -65,8 +65,7 @@ def main() -> None:
             launch.choose_mixed_precision(cfg)
             runner = launch.build_runner(cfg, args.config)
             launch.resume(runner, args.resume)
-            with launch.watched_ranks():
-                runner.train()
+            runner.train()
 
 
 if __name__ == '__main__':

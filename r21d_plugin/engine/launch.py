@@ -16,15 +16,16 @@ import mmengine.device.utils
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import init_dist
+from mmengine.dist import all_gather_object, init_dist
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 
 from ..datasets.pipelines import with_sampling, with_storage, with_stored_flow
 from ..errors import InputError
 from ..writing import FULL, in_words, naming_the_file
 from .checkpoints import latest_checkpoint, saved_checkpoints
 from .memory import keep_freed_memory
-from .ranks import watched_ranks as watched_ranks
+from .ranks import watched_ranks
 
 PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 """Environment variable that holds a launcher's number of processes."""
@@ -166,7 +167,8 @@ def resume(runner: Runner, checkpoint: str | None = None) -> None:
         InputError: If a restart would mistake checkpoints that are there
             already for those of this run, or none of those is whole.
     """
-    restarts = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0))
+    # Each torchrun of several nodes counts the restarts that its own processes caused.
+    restarts = max(all_gather_object(int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0))))
     may_restart = int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)) > 0
     begins = checkpoint is None and restarts == 0
     if begins and may_restart and saved_checkpoints(runner.work_dir):
@@ -222,14 +224,15 @@ def processes(
         # MMEngine takes a GPU wherever it saw one when it was imported.
         mmengine.device.utils.DEVICE = 'cpu'
         keep_freed_memory()
-        if not alone:
-            join_on_cpu(cfg)
     else:
         wanted = (gpus or 1) if alone else processes_here()
         check_gpus(wanted)
         if alone and wanted > 1:
             sys.exit(run_on_gpus(wanted))
-    yield
+    if not alone:
+        join(cfg, device)
+    with watched_ranks():
+        yield
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -294,12 +297,24 @@ def check_gpus(wanted: int) -> None:
         )
 
 
+def join(cfg: Config, device: str | None) -> None:
+    """Join the processes of a job.
+
+    MMEngine's runner would do it later, which lets alone what it finds done.
+    """
+    env_cfg = cfg.get('env_cfg', {})
+    set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
+    if device == 'cpu':
+        join_on_cpu(cfg)
+    else:
+        init_dist(cfg.launcher, **env_cfg.get('dist_cfg', {}))
+
+
 def join_on_cpu(cfg: Config) -> None:
     """Join the processes of a job that runs on CPUs, through gloo.
 
     MMEngine 0.10.7 chooses a CUDA device in every launcher, whatever the
-    backend, and wraps the model with that device; a group that is already
-    initialised it leaves alone.
+    backend, and wraps the model with that device.
     """
     timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
     options = {} if timeout is None else dict(timeout=timeout)

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support import OPTIONS, ROOT
+from support import OPTIONS, ROOT, shell
 
 from r21d_plugin import InputError
 from r21d_plugin.engine import launch
@@ -21,7 +21,7 @@ from r21d_plugin.engine import launch
 BIN = Path(sys.executable).parent
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 ENDLESS = 'train_cfg.max_epochs=10000'
-TORCHRUN = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run', '--standalone']
+TORCHRUN = [sys.executable, '-W', 'ignore', '-m', 'torch.distributed.run']
 SOON_S = 60
 """Time for what takes seconds on a machine that is not overloaded."""
 
@@ -104,16 +104,21 @@ def training(work_dir, *options):
     return [ROOT / 'tools/train.py', *arguments, 'train_dataloader.batch_size=2', *options]
 
 
-def launched(start, work_dir, world_size):
-    """One job a rank, as mpirun starts them."""
+def free_port() -> int:
+    """A port that nothing listens to."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    env = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+        return free.getsockname()[1]
+
+
+def launched(start, work_dir, world_size, config=CONFIG):
+    """One job a rank, as mpirun starts them."""
+    env = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
     for rank in range(world_size):
         numbers = dict(SIZE=world_size, RANK=rank, LOCAL_SIZE=world_size, LOCAL_RANK=rank)
         mpi = {f'OMPI_COMM_WORLD_{key}': str(value) for key, value in numbers.items()}
-        script, *arguments = training(work_dir, ENDLESS)
+        script, _, *arguments = training(work_dir, ENDLESS)
+        arguments = [config, *arguments]
         yield start(sys.executable, script, '--launcher', 'mpi', *arguments, **env, **mpi)
 
 
@@ -125,14 +130,35 @@ def test_a_killed_process_ends_the_job_and_is_named(start, tmp_path, fault, worl
     with fault('kill -9 of one process of a job'):
         killed = jobs.pop(rank)
         os.kill(killed.process.pid, signal.SIGKILL)
-        assert [job.wait() for job in jobs] == [1] * len(jobs), jobs[0].out()[-3000:]
-        told = [line for job in jobs for line in job.out().splitlines() if 'error: ' in line]
-        assert told == [
-            f'error: rank {rank} (process {killed.process.pid} on {socket.gethostname()}) died or '
-            'was killed, perhaps for lack of memory: the others stop; training goes on with '
-            '--resume'
-        ]
-        assert not any('Traceback' in job.out() for job in jobs)
+        assert_named(killed, rank, jobs)
+
+
+def assert_named(killed: Job, rank: int, others: list[Job]) -> None:
+    assert [job.wait() for job in others] == [1] * len(others), others[0].out()[-3000:]
+    told = [line for job in others for line in job.out().splitlines() if 'error: ' in line]
+    assert told == [
+        f'error: rank {rank} (process {killed.process.pid} on {socket.gethostname()}) died or '
+        'was killed, perhaps for lack of memory: the others stop; training goes on with --resume'
+    ]
+    assert not any('Traceback' in job.out() for job in others)
+
+
+DYING = f"""
+import os, signal
+from mmengine.runner import Runner
+
+_base_ = ['{CONFIG}']
+if os.environ['OMPI_COMM_WORLD_RANK'] == '1':
+    Runner.build_model = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_dies_before_it_trains_is_named(start, tmp_path, fault):
+    config = tmp_path / 'dying.py'
+    config.write_text(DYING)
+    with fault('kill -9 of one process of a job'):
+        survivor, killed = launched(start, tmp_path / 'run', 2, config)
+        assert_named(killed, 1, [survivor])
 
 
 def test_an_error_of_one_process_is_told_once(start, tmp_path, fault):
@@ -152,7 +178,8 @@ def mim(processes):
 
 def torchrun(processes):
     script = ROOT / 'tools/train.py'
-    return [*TORCHRUN, f'--nproc-per-node={processes}', script], ['--launcher', 'pytorch']
+    command = [*TORCHRUN, '--standalone', f'--nproc-per-node={processes}', script]
+    return command, ['--launcher', 'pytorch']
 
 
 @pytest.mark.parametrize(('launcher', 'processes'), [(mim, 2), (torchrun, 4)])
@@ -167,24 +194,58 @@ def test_torchrun_names_a_killed_process(start, tmp_path, fault, launcher, proce
         assert 'exitcode: -9) local_rank: 1' in job.out()
 
 
-def test_torchrun_restarts_from_the_last_checkpoint(start, tmp_path, fault):
-    """And ends with the weights of the run that nothing happened to."""
+SIX_EPOCHS = 'train_cfg.max_epochs=6'
+
+
+@pytest.fixture(scope='module')
+def unbroken(kinetics, tmp_path_factory) -> dict:
+    """Weights of a run by two processes that nothing happens to."""
+    folder = tmp_path_factory.mktemp('unbroken')
     command, options = torchrun(2)
-    command.insert(-1, '--max-restarts=1')
-    ends = []
-    for name in ('unbroken', 'killed'):
-        work_dir = tmp_path / name
-        _, config, *arguments = training(work_dir, 'train_cfg.max_epochs=6')
-        job = start(*command, config, *options, *arguments)
-        if name == 'killed':
-            job.wait_for(work_dir / 'epoch_2.pth')
-            os.kill(job.pid(1), signal.SIGKILL)
-        with fault('kill -9 under torchrun') if name == 'killed' else contextlib.nullcontext():
+    _, config, *arguments = training(folder, SIX_EPOCHS)
+    shell(*command, config, *options, *arguments, cwd=kinetics)
+    return torch.load(folder / 'epoch_6.pth', weights_only=True)['state_dict']
+
+
+def one_node(port):
+    return [['--standalone', '--nproc-per-node=2']]
+
+
+def two_nodes(port):
+    nodes = ['--nnodes=2', '--nproc-per-node=1']
+    by_address = ['--master-addr=127.0.0.1', f'--master-port={port}']
+    return [[*nodes, f'--node-rank={rank}', *by_address] for rank in range(2)]
+
+
+def two_nodes_by_rendezvous(port):
+    place = ['--rdzv-backend=c10d', f'--rdzv-endpoint=127.0.0.1:{port}', '--rdzv-id=job']
+    return [['--nnodes=2', '--nproc-per-node=1', *place]] * 2
+
+
+@pytest.mark.parametrize('nodes', [one_node, two_nodes, two_nodes_by_rendezvous])
+def test_torchrun_restarts_from_the_last_checkpoint(start, tmp_path, unbroken, fault, nodes):
+    """And ends with the weights of the run that nothing happened to."""
+    work_dir = tmp_path / 'run'
+    script, config, *arguments = training(work_dir, SIX_EPOCHS)
+    command = [script, config, '--launcher', 'pytorch', *arguments]
+    jobs = [start(*TORCHRUN, *node, '--max-restarts=1', *command) for node in nodes(free_port())]
+    jobs[0].wait_for(work_dir / 'epoch_2.pth')
+    with fault('kill -9 under torchrun'):
+        os.kill(find(jobs, rank=1), signal.SIGKILL)
+        for job in jobs:
             assert job.process.wait(2 * SOON_S) == 0, job.out()[-3000:]
-            assert ('resumed epoch: ' in job.out()) == (name == 'killed')
-            ends.append(torch.load(work_dir / 'epoch_6.pth', weights_only=True)['state_dict'])
-            for key, value in ends[-1].items():
-                assert torch.equal(value, ends[0][key]), key
+        assert any('resumed epoch: ' in job.out() for job in jobs)
+        weights = torch.load(work_dir / 'epoch_6.pth', weights_only=True)['state_dict']
+        for key, value in unbroken.items():
+            assert torch.equal(weights[key], value), key
+
+
+def find(jobs: list[Job], rank: int) -> int:
+    """Process id of a rank that one of several agents has started."""
+    for job in jobs:
+        with contextlib.suppress(LookupError):
+            return job.pid(rank)
+    raise LookupError(rank)
 
 
 def test_restarts_do_not_take_another_runs_checkpoints(tmp_path, monkeypatch):
