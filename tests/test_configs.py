@@ -7,6 +7,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from support import CLASSES, ROOT, parse_config_name, write_video
 
 from r21d_plugin import PublicWeights, list_models
+from r21d_plugin.engine.launch import load_config
 from r21d_plugin.models.zoo import NETWORKS
 from r21d_plugin.weights import STREAMS
 
@@ -157,3 +158,38 @@ def test_splits(monkeypatch, split):
     for loader, part in (('train', 'train'), ('val', 'val'), ('test', 'val')):
         ann_file = cfg[f'{loader}_dataloader'].dataset.ann_file
         assert ann_file == f'data/hmdb51/hmdb51_{part}_split_{split}_videos.txt'
+
+
+PUBLISHED = [weights.value for weights in PublicWeights if weights.value.config]
+
+
+@pytest.mark.parametrize('weights', PUBLISHED, ids=lambda weights: weights.config)
+def test_public_weights_fit_their_config(weights):
+    """Of which other tests say that it builds what its name says."""
+    network, stream, dataset, frames, _ = parse_config_name(weights.config)
+    assert (network, frames, CLASSES[dataset]) == (
+        weights.network,
+        weights.clip_len,
+        weights.classes,
+    )
+    assert (stream == 'flow') == (weights.in_channels == 2)
+    cfg = Config.fromfile(ROOT / f'configs/{weights.config}.py')
+    assert cfg.model.backbone.get('midplanes', 'layer') == weights.midplanes
+    preprocessor = cfg.model.data_preprocessor
+    assert (tuple(preprocessor.mean), tuple(preprocessor.std)) == (weights.mean, weights.std)
+    assert 30 / cfg.test_pipeline[1].get('frame_interval', 1) == weights.fps
+
+
+WITH_FLOW = [p for p, (_, stream, *_) in PARSED.items() if stream]
+
+
+@pytest.mark.parametrize('path', WITH_FLOW, ids=lambda p: p.stem)
+def test_stored_flow_is_an_option_of_every_config_with_flow(path):
+    cfg = load_config(str(path), dict(flow_root='somewhere'))
+    for split in ('train', 'val', 'test'):
+        transforms = {t.type: t for t in cfg[f'{split}_dataloader'].dataset.pipeline}
+        assert transforms['r21d_plugin.StoredFlow']
+        assert transforms['r21d_plugin.OpenStoredFlow'].root == 'somewhere'
+        assert 'r21d_plugin.FarnebackFlow' not in transforms
+        decodes = 'r21d_plugin.DecordClipDecode' in transforms
+        assert decodes == (PARSED[path][1] == 'twostream')

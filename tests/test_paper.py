@@ -1,6 +1,7 @@
 """The page of the paper's results, against the configs."""
 
 import pytest
+from evaluation.test_complexity import PUBLISHED
 from support import CLASSES, ROOT, parse_config_name
 
 from r21d_plugin.paper import TABLES
@@ -25,3 +26,14 @@ def test_every_config_of_a_benchmark_is_a_row():
     others = {name for name in configs if name.endswith(('_motion', '_torchvision', '_from_ig65m'))}
     assert configs - rows == others
     assert set(CLASSES) == {*DATASETS, 'motion'}
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_cost_and_hours_by_hand(name):
+    """45 epochs of a million clips, thrice the multiply-adds that the authors publish."""
+    page = (ROOT / 'docs/paper.md').read_text().splitlines()
+    row = next(line for line in page if f'[{name}_18_kinetics](' in line)
+    cost, hours = (row.split('|')[column].strip() for column in (9, 10))
+    expected = 45e6 * 3 * PUBLISHED[name][0] / 1e9
+    assert float(cost) == pytest.approx(expected, abs=0.06)
+    assert float(hours.replace(',', '')) == pytest.approx(expected * 305, rel=0.1)

@@ -20,11 +20,13 @@ def parse_args() -> argparse.Namespace:
         '--scale',
         choices=['small', 'full'],
         default='small',
-        help='small: an hour on 2 CPU cores; full: meant for half an hour on a GPU (small)',
+        help='small: for 2 CPU cores; full: for a GPU with 16 cores (small)',
     )
     parser.add_argument('--out', type=Path, help='folder of the study (work_dirs/study_SCALE)')
     parser.add_argument('--seeds', type=int, help="seeds of every run; default: the scale's")
-    parser.add_argument('--jobs', type=int, default=2, help='runs at a time (2)')
+    parser.add_argument(
+        '--jobs', type=int, default=os.cpu_count(), help='runs at a time; default: one a core'
+    )
     parser.add_argument('--device', choices=['cpu', 'cuda'], help='default: cuda if there is a GPU')
     return parser.parse_args()
 

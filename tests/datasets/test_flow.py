@@ -3,6 +3,7 @@
 import math
 
 import cv2
+import decord
 import numpy as np
 import pytest
 from mmaction.datasets.transforms import Flip
@@ -97,6 +98,17 @@ def test_two_streams_keep_the_frames_of_rgb_alone(path):
     fields = pipeline(FLOW, num_clips=10)(video(path))['imgs']
     np.testing.assert_array_equal(both['flow'], fields)
     assert both['clip_len'] == 8
+
+
+def test_two_streams_decode_each_frame_once(path, monkeypatch):
+    decoded = []
+    next_frame = decord.VideoReader.next
+    monkeypatch.setattr(
+        decord.VideoReader, 'next', lambda self: decoded.append(1) or next_frame(self)
+    )
+    both = pipeline(dict(FLOW, key='flow'), num_clips=10)(video(path))
+    assert (len(both['imgs']), len(both['flow'])) == (80, 80)
+    assert len(decoded) == 30
 
 
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical'])

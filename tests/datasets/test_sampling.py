@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mmaction.datasets.transforms import SampleFrames
 
 from r21d_plugin.datasets import SampleClips
 
@@ -64,3 +65,13 @@ def test_in_training_both_streams_begin_at_the_same_frame():
     results = sample.transform(dict(total_frames=30, start_index=0))
     assert len(results['frame_inds']) == 9
     assert results['rgb_offsets'].tolist() == [0]
+
+
+@pytest.mark.parametrize('frames', [1, 3, 7])
+def test_short_videos_loop_as_mmactions_do(frames):
+    options = dict(clip_len=8, num_clips=4, test_mode=True)
+    video = dict(total_frames=frames, start_index=0)
+    ours, theirs = (
+        s.transform(dict(video)) for s in (SampleClips(**options), SampleFrames(**options))
+    )
+    np.testing.assert_array_equal(ours['frame_inds'], theirs['frame_inds'])

@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -8,7 +10,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from r21d_plugin import InputError
-from r21d_plugin.engine import launch
+from r21d_plugin.engine import inference, launch
 
 
 @pytest.fixture
@@ -136,3 +138,25 @@ def test_load_config(tmp_path):
     bad.write_text('model = dict(')
     with pytest.raises(InputError, match=r'bad\.py: SyntaxError'):
         launch.load_config(str(bad))
+
+
+def test_freed_memory_is_kept_by_our_scripts_alone(no_launcher, monkeypatch):
+    kept = []
+    for module in (launch, inference):
+        monkeypatch.setattr(module, 'keep_freed_memory', lambda: kept.append(1))
+    with launch.processes(Config(), 'none', 'cpu'):
+        assert len(kept) == 1
+    inference.use_device('cpu')
+    assert len(kept) == 2
+    code = """
+import ctypes
+calls = []
+library = ctypes.CDLL
+ctypes.CDLL = lambda name, *args, **kwargs: calls.append(name) or library(name, *args, **kwargs)
+import r21d_plugin.engine, r21d_plugin.models, torch
+r21d_plugin.create_model('r2d_18', base_channels=4)(torch.randn(1, 3, 8, 32, 32))
+assert None not in calls, 'no function of the C library is called'
+r21d_plugin.engine.keep_freed_memory()
+assert None in calls
+"""
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)

@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import Counter
 
 import decord
@@ -129,3 +130,19 @@ def test_a_pipeline_without_our_sampling():
     pipeline = [dict(type='SampleFrames', clip_len=8), dict(type='PackActionInputs')]
     with pytest.raises(InputError, match='no SampleClips: it has SampleFrames, PackActionInputs'):
         SlidingWindow(pipeline)
+
+
+@pytest.mark.parametrize('stream', ['rgb', 'twostream'])
+def test_memory_does_not_grow_with_the_video(tmp_path, stream):
+    def peak(frames):
+        video = write_video(tmp_path / f'{frames}.mp4', frames)
+        tracemalloc.start()
+        clips = sum(len(some.starts) for some in window(stream, 2, 4).clips(video))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return clips, most
+
+    peak(30)  # what is imported and cached
+    (few, small), (many, large) = peak(60), peak(600)
+    assert many > 10 * few
+    assert large < 1.2 * small

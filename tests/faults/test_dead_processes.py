@@ -144,12 +144,12 @@ def assert_named(killed: Job, rank: int, others: list[Job]) -> None:
 
 
 DYING = f"""
-import os, signal
-from mmengine.runner import Runner
-
 _base_ = ['{CONFIG}']
+import os, signal
+import mmengine.runner
+
 if os.environ['OMPI_COMM_WORLD_RANK'] == '1':
-    Runner.build_model = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    mmengine.runner.Runner.build_model = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 

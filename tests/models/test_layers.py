@@ -161,3 +161,54 @@ for name in ('r2plus1d_18', 'mc4_18'):
     env = os.environ | {'MALLOC_CHECK_': '3', 'PYTHONWARNINGS': 'ignore'}
     result = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_exporters_see_3d_convolutions():
+    model = create_model('r2plus1d_18', base_channels=4).eval()
+    clips = torch.randn(1, 3, 8, 32, 32)
+    with torch.no_grad():
+        program = torch.export.export(model, (clips,))
+        traced = torch.jit.trace(model, clips)
+    called = [str(node.target) for node in program.graph.nodes if node.op == 'call_function']
+    convolutions = sum(isinstance(module, nn.Conv3d) for module in model.modules())
+    assert sum('conv3d' in name for name in called) == convolutions
+    assert not any('conv2d' in name for name in called)
+    kinds = {node.kind() for node in traced.inlined_graph.nodes()}
+    assert 'aten::conv2d' not in kinds
+
+
+@pytest.mark.parametrize(('capability', 'training'), [('AVX2', False), ('AVX512', True)])
+def test_training_without_avx512_does_without_the_2d_form(capability, training, monkeypatch):
+    monkeypatch.setattr(layers, 'cpu_capability', lambda: capability)
+    called = []
+    conv2d = F.conv2d
+    monkeypatch.setattr(F, 'conv2d', lambda *args: called.append(1) or conv2d(*args))
+    model = create_model('r2plus1d_18', base_channels=4)
+    clips = torch.randn(1, 3, 8, 32, 32)
+    model(clips).sum().backward()
+    assert bool(called) == training
+    called.clear()
+    with torch.no_grad():
+        model.eval()(clips)
+    assert called
+
+
+def test_norms_are_folded_where_that_pays(monkeypatch):
+    """In evaluation, where a convolution has fewer weights than its input numbers."""
+    model = create_model('r3d_18', base_channels=8)
+    clips = torch.randn(2, 3, 8, 56, 56)
+    model(clips)
+    computed = set()
+    forward = nn.BatchNorm3d.forward
+    monkeypatch.setattr(
+        nn.BatchNorm3d, 'forward', lambda self, x: computed.add(self) or forward(self, x)
+    )
+    norms = {module for module in model.modules() if isinstance(module, nn.BatchNorm3d)}
+    model(clips)
+    assert computed == norms
+    computed.clear()
+    with torch.no_grad():
+        model.eval()(clips)
+    assert computed.isdisjoint(model.backbone.layer1.modules())
+    assert computed <= set(model.backbone.layer4.modules()) | set(model.backbone.layer3.modules())
+    assert computed

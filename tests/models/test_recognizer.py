@@ -5,6 +5,8 @@ import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
+from r21d_plugin.engine import BFloat16OptimWrapper
+
 CFG = dict(
     type='r21d_plugin.MultiClipRecognizer',
     backbone=dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4),
@@ -67,3 +69,29 @@ def test_extract_feat(recognizer):
     clips = torch.randn(2, 1, 3, 8, 32, 32)
     assert recognizer(clips, mode='tensor', stage='backbone').shape == (2, 32, 1, 2, 2)
     assert recognizer(clips, mode='tensor', stage='head').shape == (2, 5)
+
+
+@torch.no_grad()
+def test_bfloat16_ends_at_the_classifier(recognizer):
+    recognizer.test_cfg = dict(dtype='bfloat16')
+    types = {}
+    for name, module in (('backbone', recognizer.backbone), ('head', recognizer.cls_head.fc_cls)):
+        module.register_forward_hook(
+            lambda m, args, out, name=name: types.update({name: out.dtype})
+        )
+    sample = recognizer.test_step(batch(videos=1))[0]
+    assert types == dict(backbone=torch.bfloat16, head=torch.float32)
+    assert sample.clip_scores.dtype == sample.pred_score.dtype == torch.float32
+
+
+def test_losses_of_bfloat16_are_float32(recognizer):
+    wrapper = BFloat16OptimWrapper(optimizer=torch.optim.SGD(recognizer.parameters(), lr=0.1))
+    data = batch(videos=2, views=1)
+    for sample in data['data_samples']:
+        sample.set_gt_label(1)
+    features = []
+    recognizer.backbone.register_forward_hook(lambda m, args, out: features.append(out.dtype))
+    with wrapper.optim_context(recognizer):
+        losses = recognizer(**recognizer.train().data_preprocessor(data, True), mode='loss')
+    assert features == [torch.bfloat16]
+    assert losses['loss_cls'].dtype == torch.float32

@@ -3,6 +3,8 @@ import sys
 import pytest
 import torch
 from mmaction.registry import MODELS
+from mmengine.config import Config
+from mmengine.utils import get_installed_path
 from support import ROOT, shell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,6 +16,8 @@ from r21d_plugin.models.zoo import backbone_cfg
 TIME_OUT = dict(r2d=1, fr2d=8, r3d=1, r2plus1d=1, mc2=8, mc3=8, mc4=4, mc5=2)
 TIME_OUT |= dict(rmc2=1, rmc3=1, rmc4=2, rmc5=4)
 """Time steps of the last feature map of an 8-frame clip (the authors' table)."""
+
+THEIR_CONFIG = '/.mim/configs/recognition/r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb.py'
 
 EIGHTEEN = [name for name in list_models() if name.endswith('18')]
 
@@ -258,3 +262,14 @@ def test_amp_on_a_gpu(name):
         out = net(clips)
     out.float().mean().backward()
     assert all(torch.isfinite(p.grad).all() for p in net.parameters())
+
+
+def test_mmactions_network_is_another():
+    """As its own config builds it: wider in the middle of conv1, a max-pool, other shortcuts."""
+    theirs = Config.fromfile(get_installed_path('mmaction') + THEIR_CONFIG).model
+    theirs.backbone.pretrained = None
+    model = MODELS.build(theirs)
+    assert sum(p.numel() for p in model.parameters()) == 63_759_281
+    assert model.backbone.conv1.conv.conv_s.out_channels == 83
+    assert isinstance(model.backbone.maxpool, nn.MaxPool3d)
+    assert len(list(model.backbone.layer2[0].downsample.conv.children())) > 1

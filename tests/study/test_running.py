@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from r21d_plugin import InputError
+from r21d_plugin import InputError, list_models
 from r21d_plugin.study import Run, Scale, make_videos, run_all
 from r21d_plugin.study.plan import runs
 from r21d_plugin.study.results import read_results
@@ -61,4 +61,8 @@ def test_a_run_that_fails(tmp_path):
 def test_what_is_planned():
     names = [run.name for run in runs(2)]
     assert len(set(names)) == len(names) == 34
+    alone = {f'{name}_8f' for name in list_models() if '18' in name}
+    alone |= {'r3d_34_8f', 'r2plus1d_34_8f', 'r2plus1d_18_16f', 'r2plus1d_18_32f'}
+    expected = alone | {'r2plus1d_18_32f_from_8f'}
+    assert set(names) == {f'{name}_seed{seed}' for name in expected for seed in (0, 1)}
     assert names.index('r2plus1d_18_8f_seed1') < names.index('r2plus1d_18_32f_from_8f_seed1')

@@ -266,3 +266,15 @@ def test_without_h5py(videos, network, fails, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'h5py', None)  # what find_spec takes for not installed
     message = fails(TOOL, videos, '--out', tmp_path / 'out.h5', *network)
     assert "out.h5: needs h5py: pip install 'r21d_plugin[features]'" in message
+
+
+def test_bfloat16(videos, network, tool, fails, tmp_path):
+    arguments = [TOOL, videos / 'a b.mp4', *network, '--out']
+    tool(*arguments, tmp_path / 'exact')
+    option = ['--cfg-options', 'model.test_cfg.dtype=bfloat16']
+    tool(*arguments, tmp_path / 'rounded', *option)
+    exact, rounded = (np.load(tmp_path / f'{n}/a b.mp4.npy') for n in ('exact', 'rounded'))
+    assert rounded.dtype == np.float32
+    assert (exact != rounded).any()
+    np.testing.assert_allclose(rounded, exact, rtol=0.1, atol=0.02 * exact.max())
+    assert 'exact: holds features' in fails(*arguments, tmp_path / 'exact', *option)

@@ -3,12 +3,17 @@
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from support import write_video
+from support import ROOT, write_video
 from untrained import CONFIGS, untrained, write_videos
+
+from r21d_plugin.engine.launch import load_config
+from r21d_plugin.engine.prediction import class_names
+from r21d_plugin.weights.public import kinetics_400
 
 CPU = ['--device', 'cpu']
 
@@ -168,3 +173,33 @@ def test_drawn_copies(root, checkpoint, tool, tmp_path):
         assert change[: height // 20, : width // 3].mean() > 40, 'the bars'
         assert change[-3:].mean() > 40, 'the timeline'
         assert change[height * 2 // 3 : -height // 6].mean() < 12, 'the picture'
+
+
+def scores_in(dtype, root, checkpoint, tool, out):
+    options = network(root, checkpoint, 'rgb', f'model.test_cfg.dtype={dtype}')
+    tool('predict.py', root / 'videos', '--json', out, '--top', 10, *options)
+    found = [entry['classes'] for entry in json.loads(out.read_text())]
+    return np.array(
+        [[c['score'] for c in sorted(classes, key=lambda c: c['number'])] for classes in found]
+    )
+
+
+def test_bfloat16(root, checkpoint, tool, tmp_path):
+    exact, rounded = (
+        scores_in(dtype, root, checkpoint, tool, tmp_path / f'{dtype}.json')
+        for dtype in ('float32', 'bfloat16')
+    )
+    assert (exact != rounded).any()
+    np.testing.assert_allclose(rounded, exact, atol=0.02)
+
+
+def test_where_names_of_classes_come_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = load_config(str(ROOT / 'configs/r2plus1d_18_kinetics.py'))
+    assert class_names(cfg) == kinetics_400()
+    prepared = Path('data/kinetics400/label_map_kinetics400.txt')
+    prepared.parent.mkdir(parents=True)
+    prepared.write_text('prepared\n' * 400)
+    assert class_names(cfg) == ['prepared'] * 400
+    Path('given.txt').write_text('given\n' * 400)
+    assert class_names(cfg, Path('given.txt')) == ['given'] * 400

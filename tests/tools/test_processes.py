@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from support import OPTIONS, ROOT, shell
 
 from r21d_plugin import PublicWeights
+from r21d_plugin.datasets.motion import make_dataset
 from r21d_plugin.evaluation.report import last_test
 
 BIN = Path(sys.executable).parent
@@ -225,7 +227,7 @@ SRUN = """#!{python}
 import os, subprocess, sys
 
 args = sys.argv[1:]
-command = args[args.index('python'):]
+command = args[next(i for i, a in enumerate(args) if os.path.basename(a).startswith('python')):]
 tasks = int(next(a for a in args if a.startswith('--ntasks=')).split('=')[1])
 jobs = []
 for i in range(tasks):
@@ -236,7 +238,17 @@ sys.exit(max(job.wait() for job in jobs))
 """
 
 
-def test_slurm(kinetics, config, alone, tmp_path):
+SLURM = {
+    'script': ['bash', ROOT / 'tools/slurm_train.sh', 'partition', 'job'],
+    'mim': [
+        *(BIN / 'mim', 'train', 'r21d_plugin', '--launcher', 'slurm', '--partition', 'partition'),
+        *('--gpus', 2, '--gpus-per-node', 2, '--srun-args', '--job-name=job'),
+    ],
+}
+
+
+@pytest.mark.parametrize('command', SLURM.values(), ids=SLURM)
+def test_slurm(kinetics, config, alone, tmp_path, command):
     """Through stand-ins for srun and scontrol, which set the variables that Slurm sets."""
     programs = tmp_path / 'bin'
     programs.mkdir()
@@ -245,6 +257,45 @@ def test_slurm(kinetics, config, alone, tmp_path):
     for program in programs.iterdir():
         program.chmod(0o755)
     env = dict(PATH=f'{programs}:{BIN}:{os.environ["PATH"]}', GPUS='2', MASTER_PORT='29613')
-    script = ['bash', ROOT / 'tools/slurm_train.sh', 'partition', 'job', config]
-    train(kinetics, tmp_path, script, batch_size=2, **env)
+    train(kinetics, tmp_path, [*command, config], batch_size=2, **env)
     assert_same_training(alone, tmp_path)
+
+
+def test_two_nodes_equal_one(kinetics, config, alone, tmp_path):
+    """As dist_train.sh starts them, both on this machine."""
+    script = ['bash', ROOT / 'tools/dist_train.sh', config, 1]
+    env = dict(PATH=f'{BIN}:{os.environ["PATH"]}', PORT='29615', NNODES='2')
+    env['MASTER_ADDR'] = '127.0.0.1'
+    with ThreadPoolExecutor() as pool:
+        nodes = [
+            pool.submit(train, kinetics, tmp_path, script, 2, NODE_RANK=str(rank), **env)
+            for rank in (0, 1)
+        ]
+    assert [node.result() for node in nodes] == [None, None]
+    assert_same_training(alone, tmp_path)
+
+
+SHORT = """
+_base_ = {base!r}
+train_dataloader = dict(num_workers=1, sampler=dict(epoch_size=16))
+train_cfg = dict(max_epochs=1)
+param_scheduler = []
+"""
+
+
+def test_demo(tmp_path):
+    """Its commands and its table, on few videos and for an epoch."""
+    (tmp_path / 'tools').symlink_to(ROOT / 'tools')
+    (tmp_path / 'configs').mkdir()
+    networks = ['r2plus1d_18', 'fr2d_18']
+    for name in (f'{network}_motion.py' for network in networks):
+        (tmp_path / 'configs' / name).write_text(SHORT.format(base=str(ROOT / 'configs' / name)))
+    for _ in make_dataset(tmp_path / 'data/motion', 20, 10):
+        pass
+    path = f'{BIN}:{os.environ["PATH"]}'
+    out = shell('bash', tmp_path / 'tools/demo.sh', cwd=tmp_path, PATH=path)
+    table = [line.split() for line in out.partition('so chance is 10%.')[2].splitlines() if line]
+    assert table[0] == ['run', 'clip@1', 'video@1', 'video@5']
+    assert [row[0] for row in table[2:]] == networks
+    assert all(cell.endswith('%') for row in table[2:] for cell in row[1:])
+    assert (tmp_path / 'work_dirs/demo/fr2d_18/epoch_1.pth').exists()

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -11,9 +12,10 @@ from pathlib import Path
 import lmdb
 import pytest
 import torch
+from mmengine.utils import get_installed_path
 from support import OPTIONS, ROOT, TINY, write_video
 
-from r21d_plugin.evaluation.dumps import read_scores
+from r21d_plugin.evaluation.dumps import accuracy, read_scores
 from r21d_plugin.evaluation.report import last_test
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
@@ -57,6 +59,7 @@ def test_ten_clip_test_of_a_checkpoint(in_kinetics, trained, tool, tmp_path):
     assert len(samples) == 6
     assert all(sample['clip_scores'].shape == (10, 400) for sample in samples)
     assert samples[0]['filename'].endswith('videos_val/video 0.mp4')
+    assert accuracy(read_scores(dump)) == pytest.approx(last_test(tmp_path))
 
 
 def test_videos_in_lmdb(in_kinetics, trained, tool, tmp_path):
@@ -223,3 +226,13 @@ runpy.run_path({str(ROOT / 'tools/train.py')!r}, run_name='__main__')
     assert result.returncode == 1
     assert "error: mmcv is missing: pip install 'r21d_plugin[lite]'" in result.stderr
     assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize('script', ['train.py', 'test.py'])
+def test_mmactions_arguments_are_taken(script, tool, capsys):
+    theirs = Path(get_installed_path('mmaction'), '.mim/tools', script).read_text()
+    options = set(re.findall(r"'(--[a-z-]+)'", theirs)) - {'--local-rank'}
+    assert len(options) >= 8
+    with pytest.raises(SystemExit):
+        tool(script, '--help')
+    assert options <= set(re.findall(r'--[a-z-]+', capsys.readouterr().out))
