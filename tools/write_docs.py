@@ -58,9 +58,9 @@ checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or 
   those of a forward pass.
 - **GPU-hours** are what that would take on the GPUs of the paper, at the throughput that it
   publishes: 64 of them trained R(2+1)D-18 in 11.8 hours with 8 frames and in 59.8 with 32 (Table
-  3), 270 and 340 GPU-hours per unit of cost, the mean of which is taken. No GPU was available here:
-  for the hours of yours, `python tools/benchmark/training.py configs/CONFIG.py` measures its clips
-  per second.
+  3), 270 and 340 GPU-hours per unit of cost, the mean of which is taken. No such training was run
+  here: for the hours of your GPUs, `python tools/benchmark/training.py configs/CONFIG.py` measures
+  their clips per second.
 """
 
 WEIGHTS_INTRODUCTION = """\

@@ -219,6 +219,16 @@ def fast(x: Tensor) -> bool:
     return not (torch.is_grad_enabled() and cpu_capability() == 'AVX2')
 
 
+def channels_last(x: Tensor) -> bool:
+    """Whether activations are in channels-last memory, as the 2D form and GPUs want them.
+
+    On a GPU it makes training half as fast again (docs/performance.md).
+    """
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return False
+    return x.is_cuda or fast(x)
+
+
 def over_time(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size
 ) -> Tensor:

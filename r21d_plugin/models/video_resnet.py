@@ -42,6 +42,7 @@ from .layers import (
     ConvOverClip,
     ConvSpec,
     Size,
+    channels_last,
     factorized_channels,
     fast,
 )
@@ -76,7 +77,9 @@ class Stem(Convolutions):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map N x C x T x H x W, from here on in channels-last memory where that is fast."""
-        return super().forward(x.contiguous(memory_format=torch.channels_last_3d) if fast(x) else x)
+        if channels_last(x):
+            x = x.contiguous(memory_format=torch.channels_last_3d)
+        return super().forward(x)
 
 
 class BasicBlock(nn.Module):

@@ -35,11 +35,13 @@ def run_all(
     """
     futures: dict[Run, Future] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        for run in planned:
-            job = Job(run, scale, out, device, jobs)
-            futures[run] = pool.submit(job.run, progress, futures.get(run.pretraining or run))
-        finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-        pool.shutdown(cancel_futures=True)
+        try:
+            for run in planned:
+                job = Job(run, scale, out, device, jobs)
+                futures[run] = pool.submit(job.run, progress, futures.get(run.pretraining or run))
+            finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+        finally:  # also where it is interrupted
+            pool.shutdown(cancel_futures=True)
     for future in finished:
         future.result()
 

@@ -57,6 +57,24 @@ def test_growth(tmp_path):
     assert picture.stat().st_size > 1000
 
 
+def test_gpu_where_there_is_none(fails, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert 'needs a CUDA device' in fails('benchmark/gpu.py')
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
+def test_gpu(tool, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+    figures = tmp_path / 'gpu.json'
+    size = ['--depths', 18, '--batch', 2, '--repeats', 1, '--steps', 1]
+    tool('benchmark/gpu.py', *size, '--modes', 'inference', '--dtypes', 'TF32', '--json', figures)
+    assert capsys.readouterr().out.count('| inference') == 4
+    found = json.loads(figures.read_text())['R(2+1)D-18 inference TF32']
+    assert all(found[name]['difference'] < 1e-2 for name in found if 'ours' in name)
+
+
 @pytest.mark.parametrize('name', ['r2plus1d_18', 'fr2d_18'])
 def test_contestants_agree(name, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))

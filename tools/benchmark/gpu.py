@@ -1,0 +1,246 @@
+"""Time training steps and inference on a GPU beside the peers, side by side.
+
+Contestants of a group take the same batch of random clips, run in turn, again and again, in one
+process, and with the same settings of cuDNN, which tries its algorithms first. Ours compute in each
+form: PyTorch's 3D convolutions of the usual and of channels-last memory, and the 2D form.
+The rate that is reached is compared with that of a large product of matrices in the same type.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from contestants import Measure as Equal
+from contestants import flops_of, other_networks
+from mmengine.registry import init_default_scope
+from tabulate import tabulate
+from torch.nn.functional import cross_entropy
+
+from r21d_plugin import create_model
+from r21d_plugin.models import layers, video_resnet
+
+DTYPES = {'TF32': torch.float32, 'bfloat16': torch.bfloat16}
+
+
+class Contestant(NamedTuple):
+    """One that takes part.
+
+    Attributes:
+        name (str): Its name.
+        model (nn.Module): Its network.
+        form (str): ``'3D'``, ``'3D channels last'`` or ``'2D'``.
+        compiled (bool): Whether ``torch.compile`` compiles it.
+    """
+
+    name: str
+    model: Any
+    form: str
+    compiled: bool
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--depths', type=int, nargs='+', default=[18, 34], help='layers (18 34)')
+    parser.add_argument('--modes', nargs='+', default=['training', 'inference'])
+    parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=list(DTYPES))
+    parser.add_argument('--batch', type=int, default=32, help='clips of a step (32)')
+    parser.add_argument('--frames', type=int, default=8, help='frames of a clip (8)')
+    parser.add_argument('--repeats', type=int, default=5, help='measurements of each (5)')
+    parser.add_argument('--steps', type=int, default=5, help='steps of a measurement (5)')
+    parser.add_argument('--compile', action='store_true', help='with torch.compile too')
+    parser.add_argument('--no-tuning', action='store_true', help='without trying algorithms')
+    parser.add_argument('--json', type=Path, help='file to write all figures to')
+    return parser.parse_args()
+
+
+def precision(dtype: torch.dtype) -> torch.autocast:
+    """The context to compute in."""
+    return torch.autocast('cuda', dtype, enabled=dtype != torch.float32)
+
+
+@contextmanager
+def in_form(form: str) -> Iterator[None]:
+    """Have our networks compute in a form, whatever they choose for the device."""
+
+    def in_2d(x: Any) -> bool:
+        return form == '2D'
+
+    def channels_last(x: Any) -> bool:
+        return form != '3D'
+
+    # Functions, as a compiler sees through them.
+    with mock.patch.object(layers, 'fast', in_2d):  # noqa: SIM117
+        with mock.patch.object(video_resnet, 'channels_last', channels_last):
+            yield
+
+
+def theirs(depth: int) -> Any:
+    """Network of torchvision."""
+    from torchvision.models.video import resnet
+
+    blocks = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3]}[depth]
+    convs = [resnet.Conv2Plus1D] * 4
+    return resnet.VideoResNet(resnet.BasicBlock, convs, blocks, resnet.R2Plus1dStem)
+
+
+def contestants(depth: int, args: argparse.Namespace) -> Iterator[Contestant]:
+    """All that take part, peers first."""
+    kinds = [False, True] if args.compile else [False]
+    for compiled in kinds:
+        suffix = ', compiled' if compiled else ''
+        yield Contestant(f'torchvision{suffix}', theirs(depth), '3D', compiled)
+    if depth == 34:
+        equal = Equal('', 'equal work', 'r2plus1d_34', args.batch, args.frames)
+        name, model = next(iter(other_networks(equal).items()))
+        yield Contestant(name, model, '3D', False)
+    for form in ('3D', '3D channels last', '2D'):
+        # The compiler of torch 2.11 fails at the weight gradients of the 2D form.
+        for compiled in kinds if form != '2D' else [False]:
+            name = f'ours, {form}' + (', compiled' if compiled else '')
+            model = create_model(f'r2plus1d_{depth}', midplanes='block')
+            yield Contestant(name, model, form, compiled)
+
+
+def steps(contestant: Contestant, mode: str, dtype: torch.dtype, clips: Any, n: int) -> Callable:
+    """A function that takes ``n`` steps."""
+    model = contestant.model
+    model.train(mode == 'training')
+    function = torch.compile(model) if contestant.compiled else model
+    optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
+    labels = torch.arange(len(clips), device='cuda')
+
+    def train() -> None:
+        with precision(dtype):
+            features = function(clips)
+        loss = features.float().mean() if features.ndim > 2 else cross_entropy(features, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def infer() -> None:
+        with torch.inference_mode(), precision(dtype):
+            function(clips)
+
+    def run() -> None:
+        context = in_form(contestant.form) if contestant.name.startswith('ours') else nullcontext()
+        with context:
+            for _ in range(n):
+                (train if mode == 'training' else infer)()
+
+    return run
+
+
+def seconds_of(task: Callable) -> float:
+    """Time of a task on the GPU."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    task()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1e3
+
+
+def relative(result: Any, expected: Any) -> float:
+    """Largest difference, relative to the largest number."""
+    return ((result - expected).abs().max() / expected.abs().max()).item()
+
+
+def measure(depth: int, mode: str, dtype: torch.dtype, args: argparse.Namespace) -> dict[str, dict]:
+    """Clips per second, work of a clip and peak memory of each contestant."""
+    clips = torch.randn(args.batch, 3, args.frames, 112, 112, device='cuda')
+    tasks: dict[str, Callable] = {}
+    found: dict[str, Any] = {}
+    weights, expected = None, torch.zeros(())
+    for contestant in contestants(depth, args):
+        model = contestant.model.cuda()
+        model.eval()  # which returns None in MMAction2
+        difference = None
+        with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False):
+            gflop = flops_of(partial(model, clips[:1])) * (3 if mode == 'training' else 1)
+            if weights is None:
+                weights = {key: value.clone() for key, value in model.state_dict().items()}
+                expected = model(clips[:4])
+            elif contestant.name.startswith('ours'):
+                model.load_state_dict(weights)
+                with in_form(contestant.form), precision(dtype):
+                    difference = relative(model(clips[:4]).float(), expected)
+        task = steps(contestant, mode, dtype, clips, args.steps)
+        task()
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        task()
+        peak = torch.cuda.max_memory_allocated() - before
+        tasks[contestant.name] = task
+        found[contestant.name] = dict(
+            gflop=gflop, gib=peak / 2**30, difference=difference, rates=[]
+        )
+    for _ in range(args.repeats):
+        for name, task in tasks.items():
+            found[name]['rates'].append(args.batch * args.steps / seconds_of(task))
+    return found
+
+
+def matrix_rate(dtype: torch.dtype) -> float:
+    """TFLOP/s of a product of matrices of 8192 rows and columns, the best of ten."""
+    a, b = (torch.randn(8192, 8192, device='cuda', dtype=dtype) for _ in range(2))
+    a @ b
+    return 2 * 8192**3 / min(seconds_of(lambda: a @ b) for _ in range(10)) / 1e12
+
+
+HEADER = ['network', 'mode', 'type', 'contestant', 'clips/s', 'spread', 'ratio', 'of matrices']
+HEADER += ['GiB', 'difference']
+
+
+def rows_of(group: list[str], found: dict[str, dict], ceiling: float) -> list[list[str]]:
+    """Rows of the table; the ratio is that to torchvision's network, not compiled."""
+    peer = median(found['torchvision']['rates'])
+    rows = []
+    for name, each in found.items():
+        rate = median(each['rates'])
+        spread = f'{min(each["rates"]):.0f}-{max(each["rates"]):.0f}'
+        share = f'{rate * each["gflop"] / 1e3 / ceiling:.0%}'
+        row = [name, f'{rate:.0f}', spread, f'{rate / peer:.2f}', share, f'{each["gib"]:.1f}']
+        row.append('' if each['difference'] is None else f'{each["difference"]:.0e}')
+        rows.append([*group, *row])
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    args = parse_args()
+    if not torch.cuda.is_available():
+        sys.exit('error: needs a CUDA device: tools/benchmark/speed.py measures CPUs')
+    init_default_scope('mmaction')
+    torch.backends.cudnn.benchmark = not args.no_tuning
+    torch.backends.cuda.matmul.allow_tf32 = True
+    ceilings = {name: matrix_rate(DTYPES[name]) for name in args.dtypes}
+    device = f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
+    table, everything = [], dict(machine=device, ceilings=ceilings)
+    for depth in args.depths:
+        for mode in args.modes:
+            for name in args.dtypes:
+                group = [f'R(2+1)D-{depth}', mode, name]
+                print(*group, file=sys.stderr, flush=True)
+                found = measure(depth, mode, DTYPES[name], args)
+                everything[' '.join(group)] = found
+                table += rows_of(group, found, ceilings[name])
+                if args.json:  # after each group, as a loan of a GPU may end
+                    args.json.write_text(json.dumps(everything, indent=1) + '\n')
+                torch.compiler.reset()
+    print(tabulate(table, HEADER, tablefmt='github', disable_numparse=True))
+    rates = ', '.join(f'{rate:.0f} TFLOP/s in {name}' for name, rate in ceilings.items())
+    print(f'\n{device}; matrices: {rates}; {args.batch} clips of {args.frames} frames a step')
+
+
+if __name__ == '__main__':
+    main()
