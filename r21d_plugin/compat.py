@@ -12,24 +12,28 @@ import os
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import wraps
 from pathlib import Path
 from pickle import UnpicklingError
 from threading import Thread
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
+import cv2
 import torch
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging.history_buffer import HistoryBuffer
-from mmengine.visualization import LocalVisBackend
+from mmengine.visualization import LocalVisBackend, TensorboardVisBackend
 from torch import Tensor, nn
 from torch.distributed import PrefixStore, Store
 
 import r21d_plugin_startup
 
 from . import stand_ins
-from .writing import naming_the_file, written_whole
+from .writing import naming_the_file, write_picture, written_whole
 
 
 def apply() -> None:
@@ -141,11 +145,13 @@ def write_files_whole() -> None:
 
 
 def name_files_that_cannot_be_written() -> None:
-    """Have MMEngine say in one line which config or log of scalars a full disk has no room for.
+    """Have MMEngine and MMAction2 say in one line which file a full disk has no room for.
 
-    A config replaces that of an earlier start when it is complete.
+    A config replaces that of an earlier start when it is complete, and so do
+    pictures: OpenCV may lose the end of one and say that all is well, and the
+    backends would not listen if it said otherwise.
     """
-    dump_config, dump_scalars = Config.dump, LocalVisBackend._dump
+    dump_config = Config.dump
 
     def dump(self: Config, file: str | Path | None = None) -> str | None:
         if file is None:
@@ -153,11 +159,41 @@ def name_files_that_cannot_be_written() -> None:
         with written_whole(Path(file)) as partial:
             return dump_config(self, partial)
 
-    def _dump(self: LocalVisBackend, values: dict, file_path: str, file_format: str) -> None:
-        with naming_the_file(file_path):
-            dump_scalars(self, values, file_path, file_format)
+    Config.dump = dump
+    run_within(LocalVisBackend, '_dump', lambda backend, values, path, *_: naming_the_file(path))
+    for method in ('add_config', 'add_image', 'add_scalar', 'close'):
+        run_within(TensorboardVisBackend, method, naming_the_events)
+    run_within(LocalVisBackend, 'add_image', writing_whole_pictures)
+    theirs = importlib.import_module('mmaction.visualization')  # needs mmcv
+    run_within(theirs.LocalVisBackend, 'add_video', writing_whole_pictures)
 
-    Config.dump, LocalVisBackend._dump = dump, _dump
+
+def run_within(owner: type, method: str, context: Callable[..., Any]) -> None:
+    """Have a method run within a context.
+
+    Args:
+        owner (type): Class of the method.
+        method (str): Its name.
+        context (Callable): Makes the context from the method's positional arguments.
+    """
+    run = getattr(owner, method)
+
+    @wraps(run)
+    def run_inside(*args: Any, **kwargs: Any) -> Any:
+        with context(*args):
+            return run(*args, **kwargs)
+
+    setattr(owner, method, run_inside)
+
+
+def naming_the_events(backend: TensorboardVisBackend, *_: Any) -> AbstractContextManager:
+    """Name the file for TensorBoard, which alone knows the rest of its name, if it cannot grow."""
+    return naming_the_file(Path(backend._save_dir, 'events.out.tfevents.*'))
+
+
+def writing_whole_pictures(*_: Any) -> AbstractContextManager:
+    """Have OpenCV write whole pictures or raise an error."""
+    return mock.patch.object(cv2, 'imwrite', write_picture)
 
 
 def keep_restarts_apart() -> None:

@@ -20,7 +20,8 @@ NAMES = dict(
     METRICS=['ClipVideoAccuracy'],
     HOOKS=[
         *('EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'),
-        *('ResumableCheckpointHook', 'SkippedVideosHook', 'TrainingAccuracyHook'),
+        *('PredictionPicturesHook', 'ResumableCheckpointHook', 'SkippedVideosHook'),
+        'TrainingAccuracyHook',
     ],
     WEIGHT_INITIALIZERS=['PretrainedRGB'],
     OPTIM_WRAPPERS=['BFloat16OptimWrapper'],

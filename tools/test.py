@@ -35,8 +35,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
         cfg.test_evaluator = [*evaluators, dict(type='DumpResults', out_file_path=args.dump)]
     if args.show or args.show_dir:
         cfg.default_hooks.visualization = dict(
-            type='VisualizationHook',
-            enable=True,
+            type='r21d_plugin.PredictionPicturesHook',
             show=args.show,
             wait_time=args.wait_time,
             out_dir=args.show_dir,

@@ -5,6 +5,7 @@ from .hooks import CheckpointMatchHook, ClassCountHook, EpochSeedHook, TrainingA
 from .launch import errors_in_one_line
 from .memory import keep_freed_memory
 from .optim_wrappers import BFloat16OptimWrapper
+from .pictures import PredictionPicturesHook
 from .schedulers import GradualWarmupLR
 from .skipped_videos import SkippedVideosHook
 
@@ -14,6 +15,7 @@ __all__ = [
     'ClassCountHook',
     'EpochSeedHook',
     'GradualWarmupLR',
+    'PredictionPicturesHook',
     'ResumableCheckpointHook',
     'SkippedVideosHook',
     'TrainingAccuracyHook',

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -40,7 +41,10 @@ WORKER_DEATH = re.compile(
 def errors_in_one_line() -> Iterator[None]:
     """Print a user's mistake, a full disk or a worker's death as one line; exit with status 1."""
     try:
-        with mock.patch.object(logging.StreamHandler, 'handleError', refuse_to_lose):
+        with (
+            mock.patch.object(logging.StreamHandler, 'handleError', refuse_to_lose),
+            full_disks_of_threads(),
+        ):
             yield
         with naming_the_file('standard output'):
             sys.stdout.flush()
@@ -80,6 +84,27 @@ def refuse_to_lose(handler: logging.Handler, record: logging.LogRecord) -> None:
         with naming_the_file(getattr(handler, 'baseFilename', 'standard output')):
             raise error
     logging.Handler.handleError(handler, record)
+
+
+@contextmanager
+def full_disks_of_threads() -> Iterator[None]:
+    """Raise at the end of the block what a thread could not write, in place of a traceback.
+
+    TensorBoard's thread also raises it wherever something is written next, but
+    may be too late for that with the last of a run.
+    """
+    default, errors = threading.excepthook, []
+
+    def keep(args: threading.ExceptHookArgs) -> None:
+        if isinstance(args.exc_value, OSError) and args.exc_value.errno in FULL:
+            errors.append(args.exc_value)
+        else:
+            default(args)
+
+    with mock.patch.object(threading, 'excepthook', keep):
+        yield
+    for error in errors:
+        raise error
 
 
 def load_config(path: str, options: dict | None = None) -> Config:

@@ -12,6 +12,7 @@ from mmcv.visualization import flow2rgb
 from ..datasets.decoding import all_frames
 from ..datasets.flow import farneback
 from ..errors import InputError
+from ..writing import write_picture
 from .film import film
 
 SPACING = 12
@@ -163,13 +164,7 @@ def write_strip(shown: Iterable[FrameFlow], path: Path, count: int, zoom: int) -
     chosen = list(islice(shown, count))
     longest = longest_displacement(chosen)
     columns = [np.concatenate(panels(moment, longest, zoom)) for moment in chosen]
-    strip = cv2.cvtColor(np.concatenate(columns, axis=1), cv2.COLOR_RGB2BGR)
-    try:
-        written = cv2.imwrite(str(path), strip)
-    except cv2.error:
-        written = False
-    if not written:
-        raise InputError(f'{path}: cannot write a picture there')
+    write_picture(path, cv2.cvtColor(np.concatenate(columns, axis=1), cv2.COLOR_RGB2BGR))
 
 
 def write_film(

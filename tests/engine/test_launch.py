@@ -1,5 +1,8 @@
+import errno
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -97,6 +100,30 @@ def test_errors_in_one_line(capsys):
         with pytest.raises(SystemExit) as stop, launch.errors_in_one_line():
             raise InputError(message)
         assert stop.value.code == 'error: a.mp4: does not decode'
+
+
+@pytest.mark.parametrize(('number', 'tracebacks'), [(errno.ENOSPC, 0), (errno.EPIPE, 1)])
+def test_a_full_disk_in_a_thread(number, tracebacks, monkeypatch):
+    """It is told where nobody else raises it; other errors are Python's to print."""
+    printed = []
+    monkeypatch.setattr(threading, 'excepthook', printed.append)
+
+    def fail():
+        raise OSError(number, os.strerror(number))
+
+    def block():
+        with launch.errors_in_one_line():
+            thread = threading.Thread(target=fail)
+            thread.start()
+            thread.join()
+
+    if tracebacks:
+        block()
+    else:
+        with pytest.raises(SystemExit, match='cannot write there: No space left on device: make'):
+            block()
+    assert len(printed) == tracebacks
+    assert threading.excepthook == printed.append
 
 
 def test_defects_keep_their_traceback():

@@ -54,6 +54,6 @@ def test_bad_input(video, tmp_path, fails):
     message = fails(TOOL, video, tmp_path / 'a.png', '--start', 11)
     assert 'a.mp4: 12 frame(s), and flow from frame 11 needs one more' in message
     assert 'cannot write a picture' in fails(TOOL, video, tmp_path / 'a.xyz')
-    assert 'cannot write a picture' in fails(TOOL, video, tmp_path / 'nope/a.png')
+    assert 'a.png: cannot write there: No such' in fails(TOOL, video, tmp_path / 'nope/a.png')
     assert 'cannot write a video' in fails(TOOL, video, tmp_path / 'nope/a.mp4')
     assert '--zoom has to be at least 1' in fails(TOOL, video, tmp_path / 'a.png', '--zoom', 0)
