@@ -13,6 +13,9 @@ from torch import Tensor
 from ..errors import InputError
 from ..registry import HOOKS
 
+SHORT_SIDE = 448
+"""Pixels of a picture, in which the words that are drawn on it can be read."""
+
 
 @HOOKS.register_module()
 class PredictionPicturesHook(Hook):
@@ -78,6 +81,7 @@ class PredictionPicturesHook(Hook):
             name,
             clips.permute(0, 2, 3, 4, 1).flatten(0, 1).numpy(),
             labelled(sample),
+            rescale_factor=SHORT_SIDE / min(clips.shape[-2:]),
             out_path=self.out_dir and str(Path(self.out_dir, name)),
             **self.shown,
         )

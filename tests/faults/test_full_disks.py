@@ -33,7 +33,7 @@ class FullDisk:
     reason = 'No space left on device'
     room_for_features = 24 * KIB  # a file takes 4 KiB at least
     room_for_parts = 60 * KIB
-    room_for_pictures = 100 * KIB  # one has 20
+    room_for_pictures = 600 * KIB  # one has 180
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

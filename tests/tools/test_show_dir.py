@@ -37,7 +37,7 @@ def test_what_was_seen_and_predicted_is_drawn(stream, arguments, tool, tmp_path,
     assert sorted(path.name for path in (tmp_path / 'show').iterdir()) == ['a b.mp4', 'short.mp4']
     pictures = list((tmp_path / 'show/a b.mp4/frames_0').iterdir())
     assert sorted(int(path.stem) for path in pictures) == list(range(2 * 8))
-    assert all(cv2.imread(str(path)).shape == (48, 48, 3) for path in pictures)
+    assert all(cv2.imread(str(path)).shape == (448, 448, 3) for path in pictures)
     frame, truth, prediction = texts[15].splitlines()
     assert frame == 'Frame 15 of total 16 frames'
     assert truth.split() == ['Ground', 'truth:', '7']
