@@ -42,6 +42,7 @@ def apply() -> None:
     silence_mmcv_lite()
     load_opencv()
     r21d_plugin_startup.install()
+    do_without_transformers()
     allow_mmengine_checkpoints()
     keep_small_files_small()
     write_files_whole()
@@ -76,6 +77,20 @@ def load_opencv() -> None:
     OpenCV finds if decord comes first: OpenCV cannot read PNG files after that.
     """
     importlib.import_module('cv2')
+
+
+def do_without_transformers() -> None:
+    """Have ``mmaction.models`` import beside a transformers that its multimodal models cannot use.
+
+    Beside any transformers from 4.28 on mmaction2 1.2.0 imports those models, hence timm, which it
+    does not demand, and what transformers 5 no longer has. Its placeholders take their place, as
+    where transformers is missing.
+    """
+    try:
+        importlib.import_module('mmaction.models')
+    except ImportError:
+        importlib.import_module('mmaction.utils.dependency').WITH_MULTIMODAL = False
+        importlib.import_module('mmaction.models')
 
 
 def allow_mmengine_checkpoints() -> None:

@@ -38,6 +38,28 @@ assert DRN == 'the real one'
     subprocess.run([sys.executable, '-S', '-c', code], check=True, env={'PYTHONPATH': path})
 
 
+def test_a_transformers_that_mmaction2_cannot_use(tmp_path):
+    (tmp_path / 'transformers').mkdir()
+    (tmp_path / 'transformers/__init__.py').touch()
+    (tmp_path / 'transformers-5.0.dist-info').mkdir()
+    (tmp_path / 'transformers-5.0.dist-info/METADATA').write_text(
+        'Metadata-Version: 2.1\nName: transformers\nVersion: 5.0\n'
+    )
+    code = """
+import r21d_plugin
+from mmaction.registry import MODELS
+assert MODELS.get('r21d_plugin.R2Plus1D')
+try:
+    MODELS.build(dict(type='mmaction.VindLUVQA'))
+except ImportError as error:
+    assert 'multi-modal' in str(error)
+else:
+    raise AssertionError
+"""
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    subprocess.run([sys.executable, '-c', code], check=True, env={**os.environ, 'PYTHONPATH': path})
+
+
 def test_nothing_but_the_missing_folder_is_found():
     assert r21d_plugin_startup.DRNFinder.find_spec('mmaction.models.localizers.bmn') is None
 
