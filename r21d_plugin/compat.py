@@ -89,7 +89,8 @@ def do_without_transformers() -> None:
     try:
         importlib.import_module('mmaction.models')
     except ImportError:
-        importlib.import_module('mmaction.utils.dependency').WITH_MULTIMODAL = False
+        dependency: Any = importlib.import_module('mmaction.utils.dependency')
+        dependency.WITH_MULTIMODAL = False
         importlib.import_module('mmaction.models')
 
 
