@@ -88,7 +88,7 @@ class Conv3D(nn.Conv3d):
         stride, padding = cast(Size, self.stride), cast(Size, self.padding)
         if fast(x) and t == 1:
             return over_frames(x, weight, bias, stride, padding)
-        if fast(x) and d == [1, 1] and stride[1:] == (1, 1):
+        if eager_on_cpu(x) and d == [1, 1] and stride[1:] == (1, 1):
             return over_time(x, weight, bias, stride, padding)
         # What PyTorch does with a single clip is slow.
         if (fast(x) and len(x) == 1) or bf16_weight_gradient_is_wrong(x, self):
@@ -207,16 +207,24 @@ class ConvOverClip(Conv3D):
         return y.unsqueeze(2)
 
 
-def fast(x: Tensor) -> bool:
-    """Whether to compute by 2D convolutions, without a copy, as fits the CPU.
+def exported() -> bool:
+    """Whether an exporter or a compiler looks on, which shall see the 3D convolutions."""
+    return torch.jit.is_tracing() or torch.compiler.is_compiling()
 
-    PyTorch's 2D convolutions of channels-last memory come close to what a CPU
-    can do, its 3D ones do not; but the weight gradients of these 2D ones are slow
-    where there is no AVX-512. Exporters and compilers see the 3D convolutions.
+
+def eager_on_cpu(x: Tensor) -> bool:
+    """Whether a CPU computes this at once."""
+    return x.device.type == 'cpu' and not exported()
+
+
+def fast(x: Tensor) -> bool:
+    """Whether to compute by 2D convolutions of channels-last memory, as fits the CPU.
+
+    They come close to what a CPU can do, PyTorch's 3D ones do not; but their
+    weight gradients are slow where there is no AVX-512. Those over time alone are
+    2D ones without a copy in either memory, and everywhere on a CPU.
     """
-    if torch.jit.is_tracing() or torch.compiler.is_compiling() or x.device.type != 'cpu':
-        return False
-    return not (torch.is_grad_enabled() and cpu_capability() == 'AVX2')
+    return eager_on_cpu(x) and not (torch.is_grad_enabled() and cpu_capability() == 'AVX2')
 
 
 def channels_last(x: Tensor) -> bool:
@@ -224,9 +232,7 @@ def channels_last(x: Tensor) -> bool:
 
     On a GPU it makes training half as fast again (docs/performance.md).
     """
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
-        return False
-    return x.is_cuda or fast(x)
+    return fast(x) or (x.is_cuda and not exported())
 
 
 def over_time(
@@ -234,7 +240,7 @@ def over_time(
 ) -> Tensor:
     """Convolve over time, t x 1 x 1, as in 2D over N images of T rows of H W pixels.
 
-    With ``channels_last_3d`` memory, N x T x H x W x C, these are the same memory.
+    These are the same memory, be it N x C x T x H x W or N x T x H x W x C.
     """
     pixels = x.permute(0, 2, 3, 4, 1)
     images = pixels.flatten(2, 3).permute(0, 3, 1, 2)
@@ -245,7 +251,10 @@ def over_time(
 def over_frames(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size
 ) -> Tensor:
-    """Convolve over space, 1 x d x d, as in 2D over N T frames, likewise."""
+    """Convolve over space, 1 x d x d, as in 2D over N T frames.
+
+    These are the same memory as N x T x H x W x C.
+    """
     x = x[:, :, :: stride[0]]
     step = stride[1:]
     if weight.shape[3:] == (1, 1):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from r21d_plugin import create_model, list_models
-from r21d_plugin.models import layers, video_resnet
+from r21d_plugin.models import layers
 
 KERNELS = {
     'frames': ((1, 3, 3), (0, 1, 1)),
@@ -34,8 +34,7 @@ def plainly(monkeypatch):
 
     def run(function, *args):
         with monkeypatch.context() as patch:
-            for module in (layers, video_resnet):
-                patch.setattr(module, 'fast', lambda x: False)
+            patch.setattr(layers, 'eager_on_cpu', lambda x: False)
             return function(*args)
 
     return run
@@ -50,12 +49,12 @@ def conv(kernel, stride):
 @pytest.mark.parametrize('stride', [(1, 1, 1), (1, 2, 2), (2, 2, 2)])
 @pytest.mark.parametrize('frames', [1, 2, 3, 8])
 @pytest.mark.parametrize('clips', [1, 3])
-def test_convolutions(kernel, stride, frames, clips):
+@pytest.mark.parametrize('memory', [torch.contiguous_format, torch.channels_last_3d])
+def test_convolutions(kernel, stride, frames, clips, memory):
     torch.manual_seed(0)
     module = conv(kernel, stride)
     x = torch.randn(clips, 5, frames, 9, 10, dtype=torch.double, requires_grad=True)
-    channels_last = x.contiguous(memory_format=torch.channels_last_3d)
-    y = module(channels_last)
+    y = module(x.contiguous(memory_format=memory))
     expected = F.conv3d(x, module.weight, None, stride, KERNELS[kernel][1])
     torch.testing.assert_close(y, expected)
     gradient = torch.randn_like(y)
@@ -64,14 +63,16 @@ def test_convolutions(kernel, stride, frames, clips):
     torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize('capability', ['AVX2', 'AVX512'])
 @pytest.mark.parametrize('clips', [1, 2])
 @pytest.mark.parametrize('name', [*(n for n in list_models() if '18' in n), 'r2plus1d_34'])
-def test_networks(name, clips, plainly):
+def test_networks(name, clips, capability, plainly, monkeypatch):
     """Their outputs, with norms folded, and their gradients.
 
     In evaluation: batch norm's own gradients of small batches are differences
     of large numbers.
     """
+    monkeypatch.setattr(layers, 'cpu_capability', lambda: capability)
     torch.manual_seed(0)
     model = create_model(name, 7, clip_len=8, base_channels=8)
     model(torch.randn(4, 3, 8, 56, 56))  # gives the norms statistics
@@ -177,8 +178,9 @@ def test_exporters_see_3d_convolutions():
     assert 'aten::conv2d' not in kinds
 
 
-@pytest.mark.parametrize(('capability', 'training'), [('AVX2', False), ('AVX512', True)])
-def test_training_without_avx512_does_without_the_2d_form(capability, training, monkeypatch):
+@pytest.mark.parametrize(('capability', 'in_training'), [('AVX2', 17), ('AVX512', 17 + 17 + 3)])
+def test_training_without_avx512_is_in_2d_over_time_alone(capability, in_training, monkeypatch):
+    """The temporal halves, and with AVX-512 the spatial halves and shortcuts too."""
     monkeypatch.setattr(layers, 'cpu_capability', lambda: capability)
     called = []
     conv2d = F.conv2d
@@ -186,11 +188,11 @@ def test_training_without_avx512_does_without_the_2d_form(capability, training, 
     model = create_model('r2plus1d_18', base_channels=4)
     clips = torch.randn(1, 3, 8, 32, 32)
     model(clips).sum().backward()
-    assert bool(called) == training
+    assert len(called) == in_training
     called.clear()
     with torch.no_grad():
         model.eval()(clips)
-    assert called
+    assert len(called) == 17 + 17 + 3
 
 
 def test_norms_are_folded_where_that_pays(monkeypatch):

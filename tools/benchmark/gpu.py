@@ -78,9 +78,11 @@ def in_form(form: str) -> Iterator[None]:
         return form != '3D'
 
     # Functions, as a compiler sees through them.
-    with mock.patch.object(layers, 'fast', in_2d):  # noqa: SIM117
-        with mock.patch.object(video_resnet, 'channels_last', channels_last):
-            yield
+    with (
+        mock.patch.multiple(layers, fast=in_2d, eager_on_cpu=in_2d),
+        mock.patch.object(video_resnet, 'channels_last', channels_last),
+    ):
+        yield
 
 
 def theirs(depth: int) -> Any:
