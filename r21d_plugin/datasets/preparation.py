@@ -144,9 +144,9 @@ class Lists:
 
     def _write(self, name: str, line: str) -> None:
         path = self.out / name
-        if path not in self.files:
-            self.files[path] = path.with_name(f'.{name}.partial').open('w', encoding='utf-8')
         with naming_the_file(path):
+            if path not in self.files:
+                self.files[path] = path.with_name(f'.{name}.partial').open('w', encoding='utf-8')
             self.files[path].write(line + '\n')
 
     def finish(self, classes: list[str]) -> None:
