@@ -235,6 +235,19 @@ def channels_last(x: Tensor) -> bool:
     return fast(x) or (x.is_cuda and not exported())
 
 
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any) -> Tensor:
+    """Convolve in 2D, in the memory format of the input.
+
+    For channels-last input PyTorch copies the weights to that format at each call; where they
+    are more than the activations, those are copied to the usual memory and back instead.
+    """
+    heavy = weight.is_contiguous() and weight.numel() > x.numel()
+    if heavy and not x.is_contiguous():
+        y = F.conv2d(x.contiguous(), weight, bias, stride, padding)
+        return y.contiguous(memory_format=torch.channels_last)
+    return F.conv2d(x, weight, bias, stride, padding)
+
+
 def over_time(
     x: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size
 ) -> Tensor:
@@ -244,7 +257,7 @@ def over_time(
     """
     pixels = x.permute(0, 2, 3, 4, 1)
     images = pixels.flatten(2, 3).permute(0, 3, 1, 2)
-    y = F.conv2d(images, weight.squeeze(4), bias, (stride[0], 1), (padding[0], 0))
+    y = conv2d(images, weight.squeeze(4), bias, (stride[0], 1), (padding[0], 0))
     return y.unflatten(3, x.shape[3:])
 
 
@@ -263,7 +276,7 @@ def over_frames(
         x, step = x[..., :: step[0], :: step[1]], (1, 1)
     pixels = x.permute(0, 2, 3, 4, 1)
     frames = pixels.flatten(0, 1).permute(0, 3, 1, 2)
-    y = F.conv2d(frames, weight.squeeze(2), bias, step, padding[1:])
+    y = conv2d(frames, weight.squeeze(2), bias, step, padding[1:])
     return y.unflatten(0, pixels.shape[:2]).transpose(1, 2)
 
 

@@ -51,9 +51,22 @@ def conv(kernel, stride):
 @pytest.mark.parametrize('clips', [1, 3])
 @pytest.mark.parametrize('memory', [torch.contiguous_format, torch.channels_last_3d])
 def test_convolutions(kernel, stride, frames, clips, memory):
+    agrees(kernel, stride, (clips, 5, frames, 9, 10), memory)
+
+
+@pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('frames', [1, 2])
+def test_more_weights_than_activations(kernel, frames):
+    """Which are copied to the usual memory, and back."""
+    y = agrees(kernel, (1, 1, 1), (1, 5, frames, 2, 2), torch.channels_last_3d)
+    assert y.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def agrees(kernel, stride, shape, memory):
+    """See that a convolution and its gradients are PyTorch's, and return its output."""
     torch.manual_seed(0)
     module = conv(kernel, stride)
-    x = torch.randn(clips, 5, frames, 9, 10, dtype=torch.double, requires_grad=True)
+    x = torch.randn(shape, dtype=torch.double, requires_grad=True)
     y = module(x.contiguous(memory_format=memory))
     expected = F.conv3d(x, module.weight, None, stride, KERNELS[kernel][1])
     torch.testing.assert_close(y, expected)
@@ -61,6 +74,7 @@ def test_convolutions(kernel, stride, frames, clips, memory):
     ours = torch.autograd.grad(y, (x, module.weight), gradient)
     theirs = torch.autograd.grad(expected, (x, module.weight), gradient)
     torch.testing.assert_close(ours, theirs)
+    return y
 
 
 @pytest.mark.parametrize('capability', ['AVX2', 'AVX512'])
@@ -92,8 +106,8 @@ def gradients(model, run, x):
     return {key: value.grad.flatten().clone() for key, value in model.named_parameters()}
 
 
-def test_no_copy_of_the_activations():
-    """A network's activations stay in channels-last memory from the first to the last layer."""
+def test_channels_last_from_end_to_end():
+    """A network has its activations in channels-last memory from the first to the last layer."""
     model = create_model('r2plus1d_18', base_channels=8).eval()
     seen = []
     for module in model.modules():
