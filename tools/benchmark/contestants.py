@@ -179,7 +179,8 @@ def plainly() -> Iterator[None]:
     """Have our networks compute as they do where the 2D form is not used."""
     from r21d_plugin.models import layers
 
-    with mock.patch.object(layers, 'eager_on_cpu', lambda x: False):  # a Mock would keep every x
+    # A Mock would keep all that it was called with, every activation, and slow what is measured.
+    with mock.patch.object(layers, 'eager_on_cpu', lambda x: False):  # noqa: PT008
         yield
 
 
