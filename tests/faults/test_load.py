@@ -54,8 +54,9 @@ def test_a_hundred_clips_of_a_long_video(long_video, fault):
             clips: run([*command, f'test_clips={clips}'], long_video)[0] for clips in (10, 100)
         }
         print(f'10 clips: {peaks[10]:.0f} MiB, 100 clips: {peaks[100]:.0f} MiB')
-        # Of 90 clips more, 180 MiB of frames, and for a moment the 103 MiB cropped from them.
-        assert peaks[100] - peaks[10] < 400
+        # Of 90 clips more, 180 MiB of frames, and for a moment the 103 MiB cropped from them and
+        # copies of those. As floating-point numbers all at once they would be 413 MiB more.
+        assert peaks[100] - peaks[10] < 600
 
 
 READ = """
