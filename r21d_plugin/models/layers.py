@@ -235,14 +235,19 @@ def channels_last(x: Tensor) -> bool:
     return fast(x) or (x.is_cuda and not exported())
 
 
-def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any) -> Tensor:
+def conv2d(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> Tensor:
     """Convolve in 2D, in the memory format of the input.
 
     For channels-last input PyTorch copies the weights to that format at each call; where they
     are more than the activations, those are copied to the usual memory and back instead.
     """
-    heavy = weight.is_contiguous() and weight.numel() > x.numel()
-    if heavy and not x.is_contiguous():
+    if weight.numel() > x.numel() and weight.is_contiguous() and not x.is_contiguous():
         y = F.conv2d(x.contiguous(), weight, bias, stride, padding)
         return y.contiguous(memory_format=torch.channels_last)
     return F.conv2d(x, weight, bias, stride, padding)
