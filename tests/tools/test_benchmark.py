@@ -89,3 +89,14 @@ def test_contestants_agree(name, monkeypatch):
         if has_bfloat16():
             assert 0 < found['difference']['ours, bfloat16'] < 0.05
         assert found['gflop'] > 0
+
+
+def test_compiled_contestants_agree(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+    contestants = import_module('contestants')
+    monkeypatch.setattr(contestants, 'ceiling', dict)
+    monkeypatch.setattr(torch._inductor.config, 'freezing', False)  # which it sets
+    measure = contestants.Measure('small', 'compiled', 'r2d_18', 1, 8)
+    found = contestants.run(measure, False, torch.get_num_threads(), 1, '')
+    assert list(found['difference'])[:2] == ['PyTorch 3D, compiled', 'ours, float32']
+    assert found['difference']['ours, float32'] < 1e-5

@@ -19,7 +19,8 @@ class Measure(NamedTuple):
 
     Attributes:
         name (str): Its name.
-        kind (str): ``'forward'``, ``'equal work'``, ``'training'``, ``'decoding'`` or ``'test'``.
+        kind (str): ``'forward'``, ``'compiled'``, ``'equal work'``, ``'training'``, ``'decoding'``
+            or ``'test'``.
         network (str): Network.
         clips (int): Clips.
         frames (int): Frames of a clip.
@@ -36,6 +37,7 @@ MEASURES = [
     Measure('R(2+1)D-18, 10 clips x 8', 'forward', 'r2plus1d_18', 10, 8),
     Measure('R(2+1)D-18, 10 clips x 16', 'forward', 'r2plus1d_18', 10, 16),
     Measure('R(2+1)D-18, 1 clip x 8', 'forward', 'r2plus1d_18', 1, 8),
+    Measure('R(2+1)D-18, 1 clip x 8, compiled', 'compiled', 'r2plus1d_18', 1, 8),
     Measure('R3D-18, 10 clips x 8', 'forward', 'r3d_18', 10, 8),
     Measure('R3D-18, 1 clip x 8', 'forward', 'r3d_18', 1, 8),
     Measure('MC3-18, 10 clips x 8', 'forward', 'mc3_18', 10, 8),
@@ -131,7 +133,7 @@ def gflop(measure: Measure) -> float:
     """Multiplications and additions of a measure, in 10^9; a backward pass is two forward ones."""
     from r21d_plugin.evaluation.complexity import measure as complexity
 
-    passes = {'forward': 1, 'equal work': 1, 'training': 3}.get(measure.kind, 0)
+    passes = {'decoding': 0, 'test': 0, 'training': 3}.get(measure.kind, 1)
     if not passes:
         return 0.0
     return 2 * passes * measure.clips * complexity(measure.network, measure.frames).gflops
@@ -233,6 +235,25 @@ def other_networks(measure: Measure) -> dict[str, Any]:
     return models | {'ours': create_model(measure.network, clip_len=measure.frames)}
 
 
+def compiled_networks(measure: Measure) -> dict[str, Any]:
+    """The same network by PyTorch's compiler, to which weights are constants."""
+    import torch
+
+    torch._inductor.config.freezing = True
+    [(peer, theirs), (_, ours)] = networks(measure).items()
+    ours = deepcopy(ours)
+    ours.backbone.compile()
+    return {f'{peer}, compiled': torch.compile(theirs), 'ours': ours}
+
+
+FORWARD = {
+    'forward': networks,
+    'compiled': compiled_networks,
+    'equal work': other_networks,
+}
+"""Networks of the measures that are one forward pass."""
+
+
 def contestants(models: dict[str, Any], use: Callable[[str, Any, Any], Any]) -> dict[str, Task]:
     """A task for each contestant.
 
@@ -273,8 +294,7 @@ def forward(measure: Measure, video: str) -> dict[str, Task]:
                 feature = model.backbone(clips)
             return model.classify(feature.float())
 
-    models = other_networks(measure) if measure.kind == 'equal work' else networks(measure)
-    return contestants(models, logits)
+    return contestants(FORWARD[measure.kind](measure), logits)
 
 
 def training(measure: Measure, video: str) -> dict[str, Task]:
@@ -370,8 +390,7 @@ def test(measure: Measure, video: str) -> dict[str, Task]:
 
 
 KINDS: dict[str, Callable[[Measure, str], dict[str, Task]]] = {
-    'forward': forward,
-    'equal work': forward,
+    **dict.fromkeys(FORWARD, forward),
     'training': training,
     'decoding': decoding,
     'test': test,
