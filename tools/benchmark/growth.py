@@ -183,19 +183,22 @@ def main() -> None:
 def plot(curves: list[Curve], found: dict[str, list[dict[str, float]]], path: Path) -> None:
     """Draw seconds and memory against what was varied."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(3 * len(curves), 5), layout='constrained')
     grid = figure.subplots(2, len(curves), squeeze=False)
-    for column, curve in enumerate(curves):
-        for axes, key, label in zip(
-            grid[:, column], ('seconds', 'mebibytes'), ('seconds', 'peak MiB'), strict=True
-        ):
-            axes.plot(curve.values, [point[key] for point in found[curve.name]], 'o-')
-            axes.set(xlabel=curve.name, ylabel=label, xscale='log', ylim=(0, None))
+    for (seconds, memory), curve in zip(grid.T, curves, strict=True):
+        points = found[curve.name]
+        seconds.plot(curve.values, [point['seconds'] for point in points], 'o-')
+        seconds.set(ylabel='seconds', yscale='log')
+        seconds.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        seconds.yaxis.set_major_formatter('{x:g}')
+        memory.plot(curve.values, [point['mebibytes'] for point in points], 'o-', clip_on=False)
+        memory.set(ylabel='peak MiB', ylim=(0, None))
+        for axes in (seconds, memory):
+            axes.set(xlabel=curve.name, xscale='log')
             axes.set_xticks(curve.values, [f'{value:g}' for value in curve.values])
             axes.minorticks_off()
-            if key == 'seconds':
-                axes.set(yscale='log', ylim=None)
     figure.savefig(path, dpi=100)
 
 

@@ -115,7 +115,7 @@ def plot(table: list[list[str]], path: Path) -> None:
     names = [f'{row[0]}, {row[2]}, against {row[1]}' for row in table]
     axes.barh(names, [float(row[5]) for row in table], color='tab:blue')
     axes.bar_label(axes.containers[0], [f'{float(row[5]):.2f}' for row in table], padding=3)  # type: ignore[arg-type]
-    axes.margins(x=0.25)
+    axes.margins(x=0.25, y=0.01)
     axes.axvline(1, color='black', linewidth=1)
     axes.invert_yaxis()
     axes.set_xlabel('times as fast as the peer')
