@@ -76,11 +76,17 @@ def test_gpu(tool, tmp_path, monkeypatch, capsys):
     assert all(found[name]['difference'] < 1e-2 for name in found if 'ours' in name)
 
 
-@pytest.mark.parametrize('name', ['r2plus1d_18', 'fr2d_18'])
-def test_contestants_agree(name, monkeypatch):
+@pytest.fixture
+def contestants(monkeypatch):
+    """The benchmark's contestants, without the ceiling, which takes long."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
-    contestants = import_module('contestants')
-    monkeypatch.setattr(contestants, 'ceiling', dict)
+    module = import_module('contestants')
+    monkeypatch.setattr(module, 'ceiling', dict)
+    return module
+
+
+@pytest.mark.parametrize('name', ['r2plus1d_18', 'fr2d_18'])
+def test_contestants_agree(name, contestants):
     threads = torch.get_num_threads()
     for kind, tolerance in (('forward', 1e-5), ('training', 1e-3)):
         measure = contestants.Measure('small', kind, name, 2, 8)
@@ -91,10 +97,7 @@ def test_contestants_agree(name, monkeypatch):
         assert found['gflop'] > 0
 
 
-def test_compiled_contestants_agree(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
-    contestants = import_module('contestants')
-    monkeypatch.setattr(contestants, 'ceiling', dict)
+def test_compiled_contestants_agree(contestants, monkeypatch):
     monkeypatch.setattr(torch._inductor.config, 'freezing', False)  # which it sets
     measure = contestants.Measure('small', 'compiled', 'r2d_18', 1, 8)
     found = contestants.run(measure, False, torch.get_num_threads(), 1, '')

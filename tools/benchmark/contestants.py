@@ -133,7 +133,7 @@ def gflop(measure: Measure) -> float:
     """Multiplications and additions of a measure, in 10^9; a backward pass is two forward ones."""
     from r21d_plugin.evaluation.complexity import measure as complexity
 
-    passes = {'decoding': 0, 'test': 0, 'training': 3}.get(measure.kind, 1)
+    passes = 3 if measure.kind == 'training' else int(measure.kind in FORWARD)
     if not passes:
         return 0.0
     return 2 * passes * measure.clips * complexity(measure.network, measure.frames).gflops
@@ -182,7 +182,7 @@ def plainly() -> Iterator[None]:
     from r21d_plugin.models import layers
 
     # A Mock would keep all that it was called with, every activation, and slow what is measured.
-    with mock.patch.object(layers, 'eager_on_cpu', lambda x: False):  # noqa: PT008
+    with mock.patch.multiple(layers, eager_on_cpu=lambda x: False):
         yield
 
 
