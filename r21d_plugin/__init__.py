@@ -9,7 +9,7 @@ from . import compat
 compat.apply()
 
 from . import datasets, engine, evaluation, models, registry  # noqa: E402
-from .errors import InputError  # noqa: E402
+from ._errors import InputError  # noqa: E402
 from .models.zoo import create_model, list_models  # noqa: E402
 from .version import __version__  # noqa: E402
 from .weights import PublicWeights  # noqa: E402

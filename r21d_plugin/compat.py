@@ -33,7 +33,7 @@ from torch.distributed import PrefixStore, Store
 import r21d_plugin_startup
 
 from . import stand_ins
-from .writing import naming_the_file, write_picture, written_whole
+from ._atomic import naming_the_file, write_picture, written_whole
 
 
 def apply() -> None:

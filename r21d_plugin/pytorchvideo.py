@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .errors import InputError
+from ._errors import InputError
 from .models.zoo import create_model
 from .weights.net_names import NET_NAMES, from_net, to_net
 

@@ -37,8 +37,8 @@ def main() -> None:
     """Export."""
     args = parse_args()
     from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.engine.export import export_recognizer
     from r21d_plugin.engine.launch import load_config
+    from r21d_plugin.inference.export import export_recognizer
 
     with errors_in_one_line():
         cfg = load_config(args.config, args.cfg_options)

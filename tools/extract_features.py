@@ -47,12 +47,12 @@ def main() -> None:
     args = parse_args()
     from r21d_plugin.datasets.video_files import by_name, find_videos, read_list, write_report
     from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.engine.feature_extraction import extract_all, settings_of
-    from r21d_plugin.engine.feature_store import open_store
-    from r21d_plugin.engine.inference import load_recognizer, use_device
     from r21d_plugin.engine.launch import load_config
-    from r21d_plugin.engine.sliding import SlidingWindow
-    from r21d_plugin.engine.video_inputs import pipeline_of
+    from r21d_plugin.inference.feature_store import open_store
+    from r21d_plugin.inference.features import extract_all, settings_of
+    from r21d_plugin.inference.recognizer import load_recognizer, use_device
+    from r21d_plugin.inference.sliding_window import SlidingWindow
+    from r21d_plugin.inference.video_inputs import pipeline_of
 
     with errors_in_one_line():
         cfg = load_config(args.config, args.cfg_options)

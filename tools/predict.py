@@ -56,14 +56,14 @@ def main() -> None:
     """Predict."""
     args = parse_args()
     from r21d_plugin import InputError
+    from r21d_plugin._atomic import write_json
     from r21d_plugin.datasets.video_files import by_name, find_videos
     from r21d_plugin.engine import errors_in_one_line, prediction
-    from r21d_plugin.engine.inference import load_recognizer, use_device
     from r21d_plugin.engine.launch import load_config
-    from r21d_plugin.engine.sliding import SlidingWindow
-    from r21d_plugin.engine.video_inputs import pipeline_of
-    from r21d_plugin.visualization.prediction import copies_in, draw_all
-    from r21d_plugin.writing import write_json
+    from r21d_plugin.inference.draw import copies_in, draw_all
+    from r21d_plugin.inference.recognizer import load_recognizer, use_device
+    from r21d_plugin.inference.sliding_window import SlidingWindow
+    from r21d_plugin.inference.video_inputs import pipeline_of
 
     with errors_in_one_line():
         if args.top < 1:

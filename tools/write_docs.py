@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from tabulate import tabulate
 
 if TYPE_CHECKING:
+    from experiments.study.paper import Row, Table
     from r21d_plugin.evaluation.complexity import Complexity
-    from r21d_plugin.paper import Row, Table
     from r21d_plugin.weights import Published
 
 ROOT = Path(__file__).parents[1]
@@ -121,7 +121,7 @@ def hours(multiply_adds: float) -> float:
     Args:
         multiply_adds (float): Cost of training, in 10^18.
     """
-    from r21d_plugin.paper import GPU_HOURS
+    from experiments.study.paper import GPU_HOURS
 
     rates = [spent / cost(row) for row, spent in GPU_HOURS]
     return float(f'{multiply_adds * mean(rates):.2g}')
@@ -139,7 +139,7 @@ def as_table(rows: list[list], header: list[str]) -> str:
 
 def paper_page() -> str:
     """The page of the paper's results."""
-    from r21d_plugin.paper import TABLES
+    from experiments.study.paper import TABLES
 
     parts = [INTRODUCTION]
     header = ['row', 'config', 'network', 'frames', 'input', 'clip@1', 'video@1', 'video@5']
@@ -187,7 +187,7 @@ def measure_speed(names: list[str]) -> None:
 
 def card_names() -> dict[tuple[str, str], list[tuple['Table', 'Row']]]:
     """Results by network and benchmark, each of which has a card."""
-    from r21d_plugin.paper import TABLES
+    from experiments.study.paper import TABLES
 
     cards: dict[tuple[str, str], list[tuple[Table, Row]]] = {}
     for table in TABLES:
@@ -198,7 +198,7 @@ def card_names() -> dict[tuple[str, str], list[tuple['Table', 'Row']]]:
 
 def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> str:
     """The model card of a network on a benchmark."""
-    from r21d_plugin.paper import BENCHMARKS
+    from experiments.study.paper import BENCHMARKS
 
     benchmark = BENCHMARKS[dataset]
     costs = []

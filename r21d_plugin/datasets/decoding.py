@@ -16,7 +16,7 @@ from mmaction.datasets.transforms import DecordInit
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import FileClient
 
-from ..errors import VideoInputError
+from .._errors import VideoInputError
 from ..registry import TRANSFORMS
 from .watchdog import within
 

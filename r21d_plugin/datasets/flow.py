@@ -17,7 +17,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import TRANSFORMS
 
 farneback = partial(

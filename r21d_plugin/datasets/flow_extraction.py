@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError, VideoInputError
+from .._errors import InputError, VideoInputError
 from .decoding import all_frames
 from .flow import farneback
 from .flow_store import SUFFIX, FlowFile, write_flow

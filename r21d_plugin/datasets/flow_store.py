@@ -10,8 +10,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from ..errors import InputError
-from ..writing import written_whole
+from .._atomic import written_whole
+from .._errors import InputError
 
 SUFFIX = '.flow.zip'
 """What a video's file of flow has after the name of the video."""

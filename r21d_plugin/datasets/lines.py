@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from ..errors import InputError
+from .._errors import InputError
 
 LONGEST = 8192
 """Characters that a line may have: a path of the longest kind (4096), and labels."""

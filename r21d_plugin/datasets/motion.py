@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from ..errors import InputError
+from .._errors import InputError
 from .workers import worker_pool
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from copy import deepcopy
 
-from ..errors import InputError
+from .._errors import InputError
 
 Pipeline = list[dict]
 STORABLE = re.compile(

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from ..errors import InputError
-from ..writing import naming_the_file
+from .._atomic import naming_the_file
+from .._errors import InputError
 from .annotations import Annotations, Video
 from .decoding import VIDEO_SUFFIXES, all_frames
 from .workers import map_in_order

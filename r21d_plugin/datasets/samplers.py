@@ -7,7 +7,7 @@ import torch
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import DATA_SAMPLERS
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import TRANSFORMS
 from .flow import ClipFlow, mirror
 from .flow_store import FlowReader, find_flow, open_flow

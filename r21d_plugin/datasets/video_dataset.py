@@ -8,7 +8,7 @@ from mmaction.datasets import VideoDataset
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import exists, get_local_path
 
-from ..errors import InputError, VideoInputError
+from .._errors import InputError, VideoInputError
 from ..registry import DATASETS
 from .lines import quoted, read_lines
 from .stored_flow import OpenStoredFlow

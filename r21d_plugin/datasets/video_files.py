@@ -6,8 +6,8 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import InputError
-from ..writing import written_whole
+from .._atomic import written_whole
+from .._errors import InputError
 from .decoding import VIDEO_SUFFIXES, naming_the_video
 from .lines import read_lines
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import cv2
 
-from ..errors import InputError
+from .._errors import InputError
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')

@@ -8,9 +8,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ..errors import InputError
+from .._atomic import written_whole
+from .._errors import InputError
 from ..registry import HOOKS
-from ..writing import written_whole
 
 NOTE = 'last_checkpoint'
 """File of the work dir in which MMEngine notes the path of the last checkpoint."""

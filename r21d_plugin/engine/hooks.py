@@ -14,7 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import HOOKS
 from ..weights import check_match, loaded_in_words, translated
 

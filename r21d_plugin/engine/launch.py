@@ -21,9 +21,9 @@ from mmengine.dist import all_gather_object, init_dist
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
+from .._atomic import FULL, in_words, naming_the_file
+from .._errors import InputError
 from ..datasets.pipelines import with_sampling, with_storage, with_stored_flow
-from ..errors import InputError
-from ..writing import FULL, in_words, naming_the_file
 from .checkpoints import latest_checkpoint, saved_checkpoints
 from .memory import keep_freed_memory
 from .ranks import watched_ranks

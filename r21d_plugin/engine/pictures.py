@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmengine.structures import LabelData
 from torch import Tensor
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import HOOKS
 
 SHORT_SIDE = 448

@@ -8,10 +8,10 @@ from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from .._atomic import written_whole
+from .._errors import InputError
 from ..datasets.video_dataset import collate_decoded
-from ..errors import InputError
 from ..registry import HOOKS
-from ..writing import written_whole
 
 ENOUGH = 1000
 """Videos read after which a run may end for those that were skipped, if the dataset has more."""

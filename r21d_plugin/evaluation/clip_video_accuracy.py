@@ -7,7 +7,7 @@ import torch
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import METRICS
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy._core import multiarray
 from torch import Tensor
 
-from ..errors import InputError
+from .._errors import InputError
 from ..weights.pickles import RestrictedUnpickler
 from .clip_video_accuracy import accuracies, clip_probabilities, hits, labels_of
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import InputError
+from .._errors import InputError
 from .dumps import Scores, accuracy
 
 

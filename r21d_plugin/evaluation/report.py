@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from ..errors import InputError
+from .._errors import InputError
 
 METRICS = ('clip@1', 'video@1', 'video@5')
 

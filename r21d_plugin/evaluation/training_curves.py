@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
-from ..errors import InputError
+from .._errors import InputError
 
 
 class Curves(NamedTuple):

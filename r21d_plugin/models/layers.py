@@ -20,8 +20,8 @@ from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .._errors import InputError
 from ..compat import bf16_weight_gradient_is_wrong
-from ..errors import InputError
 from ..processor import cpu_capability
 
 Size = tuple[int, int, int]

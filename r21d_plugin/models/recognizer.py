@@ -10,7 +10,7 @@ from mmaction.utils import SampleList
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from ..errors import InputError
+from .._errors import InputError
 from ..processor import warn_without_bfloat16
 from ..registry import MODELS
 from ..weights import understand

@@ -14,7 +14,7 @@ from mmaction.utils import SampleList
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import MODELS
 from ..weights import STREAMS, fuse_checkpoints, load_matching
 from .head import ClipHead, by_video

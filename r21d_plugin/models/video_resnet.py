@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import MODELS
 from ..weights import understand
 from .frames import UniqueFrames

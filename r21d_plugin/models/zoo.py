@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.model import initialize
 from torch import Tensor, nn
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import MODELS
 from ..weights import (
     PublicWeights,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ..errors import InputError
-from ..writing import written_whole
+from .._atomic import written_whole
+from .._errors import InputError
 
 
 def save_figure(figure: Figure, path: Path) -> None:

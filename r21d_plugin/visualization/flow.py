@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from mmcv.visualization import flow2rgb
 
+from .._atomic import write_picture
+from .._errors import InputError
 from ..datasets.decoding import all_frames
 from ..datasets.flow import farneback
-from ..errors import InputError
-from ..writing import write_picture
-from .film import film
+from ..inference.video_writer import film
 
 SPACING = 12
 """Pixels of the flow from one arrow to the next."""

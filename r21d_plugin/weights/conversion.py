@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from .._errors import InputError
 from .architecture import in_words
 from .files import load_state_dict_of, save_checkpoint
 from .forms import EPS, Weights, published_eps, recognise, with_eps

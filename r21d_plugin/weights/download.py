@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlparse
 import torch
 from mmengine.dist import barrier, is_main_process
 
-from ..errors import InputError
+from .._errors import InputError
 from .public import PublicWeights
 
 

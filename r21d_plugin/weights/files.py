@@ -11,9 +11,9 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 from torch.serialization import MAGIC_NUMBER
 
-from ..errors import InputError
+from .._atomic import written_whole
+from .._errors import InputError
 from ..stand_ins import RefusalError
-from ..writing import written_whole
 from .download import download
 from .forms import StateDict
 from .pickles import read_blobs

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..errors import InputError
+from .._errors import InputError
 from . import caffe2
 from .net_names import from_net
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from ..errors import InputError
+from .._errors import InputError
 from .files import load_state_dict_of
 from .forms import EPS, recognise, with_eps
 

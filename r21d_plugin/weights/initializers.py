@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ..errors import InputError
+from .._errors import InputError
 from ..registry import WEIGHT_INITIALIZERS
 from .files import load_state_dict_of
 from .forms import named_as_in, recognise

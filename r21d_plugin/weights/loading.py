@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..errors import InputError
+from .._errors import InputError
 from .architecture import describe, differing, in_words
 from .files import check_plain
 from .forms import StateDict, recognise, translated

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import InputError
+from .._errors import InputError
 
 RGB = (110.201, 100.64, 95.9966), (58.1489, 56.4701, 55.3324)
 FLOW = (0.0046635, 0.0046261), (0.972347, 0.755146)

@@ -94,7 +94,7 @@ def test_a_wrapper_of_the_config_stays_on_the_cpu(monkeypatch):
 def test_errors_in_one_line(capsys):
     inside_a_worker = (
         'Caught InputError in DataLoader worker process 0.\nOriginal Traceback (most recent call '
-        'last):\n  File "x.py", line 1\nr21d_plugin.errors.InputError: a.mp4: does not decode\n'
+        'last):\n  File "x.py", line 1\nr21d_plugin._errors.InputError: a.mp4: does not decode\n'
     )
     for message in ('a.mp4: does not decode', inside_a_worker):
         with pytest.raises(SystemExit) as stop, launch.errors_in_one_line():

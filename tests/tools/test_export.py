@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from r21d_plugin.engine import export
-from r21d_plugin.engine.inference import load_recognizer
 from r21d_plugin.engine.launch import load_config
+from r21d_plugin.inference.recognizer import load_recognizer
 
 TOOL = 'export.py'
 RGB, FLOW, BOTH = (f'r2plus1d_18_{kind}motion' for kind in ('', 'flow_', 'twostream_'))

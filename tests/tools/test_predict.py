@@ -12,7 +12,7 @@ from support import ROOT, write_video
 from untrained import CONFIGS, untrained, write_videos
 
 from r21d_plugin.engine.launch import load_config
-from r21d_plugin.engine.prediction import class_names
+from r21d_plugin.inference.predict import class_names
 from r21d_plugin.weights.public import kinetics_400
 
 CPU = ['--device', 'cpu']

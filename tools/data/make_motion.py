@@ -12,7 +12,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out', nargs='?', type=Path, default=Path('data/motion'), help='folder')
     parser.add_argument(
-        '--hard', action='store_true', help='make the harder dataset, that of tools/study.py'
+        '--hard', action='store_true', help='make the harder dataset, that of experiments/study'
     )
     parser.add_argument('--train', type=int, default=1000, help='training videos (1000)')
     parser.add_argument('--val', type=int, default=200, help='validation videos (200)')
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Generate the dataset."""
     args = parse_args()
-    from r21d_plugin.datasets.hard_motion import HARD_MOTION
+    from experiments.study.hard_motion import HARD_MOTION
     from r21d_plugin.datasets.motion import MOTION, make_dataset
     from r21d_plugin.engine import errors_in_one_line
 

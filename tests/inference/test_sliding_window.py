@@ -10,8 +10,8 @@ from untrained import CONFIGS
 
 from r21d_plugin import InputError
 from r21d_plugin.engine.launch import load_config
-from r21d_plugin.engine.sliding import ClipsOfVideos, OverTime, SlidingWindow, over_time
-from r21d_plugin.engine.video_inputs import Failure, in_background, pipeline_of
+from r21d_plugin.inference.sliding_window import ClipsOfVideos, OverTime, SlidingWindow, over_time
+from r21d_plugin.inference.video_inputs import Failure, in_background, pipeline_of
 
 
 def window(stream='rgb', *args):

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from ..datasets.hard_motion import ACTIONS
-from ..models.zoo import backbone_cfg, list_models
+from r21d_plugin.models.zoo import backbone_cfg, list_models
+
+from .hard_motion import ACTIONS
 
 LENGTHS = (8, 16, 32)
 """Frames of a clip (Table 3 and Figure 5a)."""

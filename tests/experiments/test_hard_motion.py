@@ -3,8 +3,8 @@ import pytest
 from mmengine.config import Config
 from support import ROOT
 
-from r21d_plugin.datasets import hard_motion
-from r21d_plugin.datasets.hard_motion import (
+from experiments.study import hard_motion
+from experiments.study.hard_motion import (
     ACTIONS,
     APPEARANCE,
     FRAMES,

@@ -4,7 +4,7 @@ import pytest
 from evaluation.test_complexity import PUBLISHED
 from support import CLASSES, ROOT, parse_config_name
 
-from r21d_plugin.paper import TABLES
+from experiments.study.paper import TABLES
 
 ROWS = [(table, row) for table in TABLES for row in table.rows]
 STREAMS = {None: 'RGB', 'flow': 'flow', 'twostream': 'two-stream'}

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from ..errors import InputError
-from ..writing import written_whole
+from r21d_plugin._atomic import written_whole
+from r21d_plugin._errors import InputError
+
 from .plan import Run, Scale, Test, checkpoint, config, tests_of
 
 TOOLS = Path(__file__).parents[1] / '.mim' / 'tools'

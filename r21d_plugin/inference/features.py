@@ -13,12 +13,12 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
+from .._errors import InputError
 from ..datasets.pipelines import with_sampling
 from ..datasets.video_files import Extraction, bytes_of
-from ..errors import InputError
 from ..models import precision_of
 from .feature_store import Features, FeatureStore, Settings
-from .sliding import ClipsOfVideos, SlidingClips, SlidingWindow, over_time
+from .sliding_window import ClipsOfVideos, SlidingClips, SlidingWindow, over_time
 from .video_inputs import Failure, in_background, pipeline_of
 
 

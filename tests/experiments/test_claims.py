@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-
-from r21d_plugin.study import SCALES, claims, plan, report
-from r21d_plugin.study.results import Values
 from study.invented import results
+
+from experiments.study import SCALES, claims, plan, report
+from experiments.study.results import Values
 
 AS_CLAIMED = {
     'r2d_18_8f': 0.3,

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..datasets.hard_motion import HARD_MOTION
-from ..datasets.motion import make_dataset
+from r21d_plugin.datasets.motion import make_dataset
+
+from .hard_motion import HARD_MOTION
 from .plan import DATA, Scale
 
 

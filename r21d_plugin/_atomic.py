@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .errors import InputError
+from ._errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk that is full, or of a quota or limit that is reached."""

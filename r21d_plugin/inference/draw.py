@@ -9,11 +9,11 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .._errors import InputError
 from ..datasets.decoding import DecordClipInit, all_frames
-from ..engine.prediction import Prediction
-from ..engine.sliding import OverTime
-from ..errors import InputError
-from .film import film
+from .predict import Prediction
+from .sliding_window import OverTime
+from .video_writer import film
 
 COLOURS = 255 * matplotlib.colormaps['tab10'](range(10))[:, :3]
 """Colours, RGB, of the classes with the highest mean scores, in turn."""

@@ -5,7 +5,7 @@ from math import sqrt
 from statistics import fmean
 from typing import NamedTuple
 
-from ..paper import TABLES
+from .paper import TABLES
 from .plan import LENGTHS
 from .results import METRICS, Results, Values
 

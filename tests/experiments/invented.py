@@ -1,8 +1,8 @@
 """Invented results of a study."""
 
+from experiments.study.plan import runs, tests_of
+from experiments.study.results import COUNTS, REQUIREMENTS, Results, Values
 from r21d_plugin.evaluation.training_curves import Curves
-from r21d_plugin.study.plan import runs, tests_of
-from r21d_plugin.study.results import COUNTS, REQUIREMENTS, Results, Values
 
 
 def values(mean):

@@ -5,9 +5,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from ..datasets.hard_motion import ACTIONS
-from ..evaluation.dumps import Scores, accuracy, accuracy_by_clips, read_scores
-from ..evaluation.training_curves import Curves, logs_of, read_curves, read_log
+from r21d_plugin.evaluation.dumps import Scores, accuracy, accuracy_by_clips, read_scores
+from r21d_plugin.evaluation.training_curves import Curves, logs_of, read_curves, read_log
+
+from .hard_motion import ACTIONS
 from .plan import MANY_CLIPS, Run, Scale, Test, epochs_of, tests_of
 
 COUNTS = (1, 2, 5, 10, 20, 50, MANY_CLIPS)

@@ -9,10 +9,10 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from torch.utils.data import DataLoader, Dataset
 
+from .._errors import InputError
 from ..datasets.pipelines import Pipeline, changed
 from ..datasets.workers import obey_parent
-from ..errors import InputError
-from .launch import first_line
+from ..engine.launch import first_line
 
 
 class Failure(NamedTuple):

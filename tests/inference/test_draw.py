@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from r21d_plugin.engine.sliding import OverTime
-from r21d_plugin.visualization.prediction import COLOURS, Overlay
+from r21d_plugin.inference.draw import COLOURS, Overlay
+from r21d_plugin.inference.sliding_window import OverTime
 
 SIZES = [(64, 64), (320, 240), (240, 320), (1920, 1080)]
 LABELS = ['first', 'second', 'ж' * 300, '切蔬菜', '']

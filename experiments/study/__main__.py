@@ -41,7 +41,7 @@ def main() -> None:
     from r21d_plugin.evaluation.complexity import measure
 
     with errors_in_one_line():
-        from r21d_plugin.study import SCALES, epochs_of, make_videos, run_all, runs, write_report
+        from experiments.study import SCALES, epochs_of, make_videos, run_all, runs, write_report
 
         scale = SCALES[args.scale]
         seeds = scale.seeds if args.seeds is None else args.seeds
@@ -65,7 +65,7 @@ def main() -> None:
                 bar.set_postfix_str(f'{run.name} epoch {epochs}')
 
             run_all(planned, scale, out, device, args.jobs, progress)
-        command = shlex.join(['python', 'tools/study.py', *sys.argv[1:]])
+        command = shlex.join(['python', '-m', 'experiments.study', *sys.argv[1:]])
         for path in write_report(planned, scale, out, device, command):
             print(path)
 

@@ -6,10 +6,10 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..errors import InputError
+from .._errors import InputError
+from ..engine.launch import first_line
+from ..engine.memory import keep_freed_memory
 from ..weights import load_matching, load_state_dict_of
-from .launch import first_line
-from .memory import keep_freed_memory
 
 
 def use_device(device: str | None) -> torch.device:

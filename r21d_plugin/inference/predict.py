@@ -14,10 +14,10 @@ from mmengine.dataset import pseudo_collate
 from tabulate import tabulate
 from torch import Tensor
 
+from .._errors import InputError
 from ..datasets.pipelines import Pipeline
-from ..errors import InputError
 from ..weights.public import kinetics_400
-from .sliding import OverTime, SlidingWindow, over_time
+from .sliding_window import OverTime, SlidingWindow, over_time
 from .video_inputs import Failure, WholeVideos, in_background
 
 
@@ -47,7 +47,7 @@ def predict(
 
     Args:
         model (BaseRecognizer): The network, as
-            :func:`~r21d_plugin.engine.inference.load_recognizer` gives it.
+            :func:`~r21d_plugin.inference.recognizer.load_recognizer` gives it.
         pipeline (list[dict]): Its test pipeline.
         videos (Sequence[Path]): The videos.
         workers (int): Processes that decode. Defaults to 0: this one.

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError
-from ..writing import written_whole
+from .._atomic import written_whole
+from .._errors import InputError
 
 
 @contextmanager

@@ -2,10 +2,10 @@ import os
 
 import pytest
 
+from experiments.study import Run, Scale, make_videos, run_all
+from experiments.study.plan import runs
+from experiments.study.results import read_results
 from r21d_plugin import InputError, list_models
-from r21d_plugin.study import Run, Scale, make_videos, run_all
-from r21d_plugin.study.plan import runs
-from r21d_plugin.study.results import read_results
 
 TINY = Scale(4, 32, 16, 2, 1, 8, 4, 1, 1)
 

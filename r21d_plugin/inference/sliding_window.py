@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from .._errors import InputError
 from ..datasets.pipelines import Pipeline
 from ..datasets.sampling import SampleClips
-from ..errors import InputError
 from .video_inputs import Failure, compose, video_info
 
 

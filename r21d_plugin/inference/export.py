@@ -25,12 +25,12 @@ from mmengine.dataset import Compose, pseudo_collate
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from .._atomic import written_whole
+from .._errors import InputError
 from ..datasets.pipelines import changed, with_sampling
-from ..errors import InputError
 from ..models import TwoStreamHead
 from ..version import __version__
-from ..writing import written_whole
-from .inference import load_recognizer
+from .recognizer import load_recognizer
 
 TOLERANCE = 1e-4
 """How far a score may be from the recognizer's, as a share of the largest score.

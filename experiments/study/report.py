@@ -10,14 +10,15 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
-from ..datasets.hard_motion import ACTIONS
-from ..errors import InputError
-from ..evaluation.complexity import measure
-from ..paper import TABLES
-from ..processor import processor_name
-from ..visualization.study import plot_clips, plot_cost, plot_errors, plot_lengths
-from ..writing import written_whole
+from r21d_plugin._atomic import written_whole
+from r21d_plugin._errors import InputError
+from r21d_plugin.evaluation.complexity import measure
+from r21d_plugin.processor import processor_name
+
 from .claims import PAPER_HOURS, TABLE_2, Claim, accuracy, claims
+from .figures import plot_clips, plot_cost, plot_errors, plot_lengths
+from .hard_motion import ACTIONS
+from .paper import TABLES
 from .plan import LENGTHS, Run, Scale
 from .results import METRICS, REQUIREMENTS, Results, Values, read_results
 

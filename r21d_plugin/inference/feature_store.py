@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..errors import InputError
-from ..writing import write_json, written_whole
+from .._atomic import write_json, written_whole
+from .._errors import InputError
 
 HDF5 = ('.h5', '.hdf5')
 """Extensions of an HDF5 file."""

@@ -6,8 +6,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..study.results import Results, Values
-from .figures import save_figure
+from r21d_plugin.visualization.figures import save_figure
+
+from .results import Results, Values
 
 
 def plot_errors(results: Mapping[str, Results], path: Path) -> None:

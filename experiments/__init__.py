@@ -1,0 +1,1 @@
+"""Experiments with the networks; not installed with the package."""

@@ -1,0 +1,1 @@
+"""Predictions, features and exported files from a config and a checkpoint."""
