@@ -1,12 +1,10 @@
-"""Build backend: setuptools, plus two things that it cannot express.
+"""Build backend: setuptools, plus what it cannot express.
 
 ``mim`` looks for a package at ``<folder of its metadata>/<name>`` and then at
 ``<folder of its metadata>/<first line of top_level.txt>``. An editable install
 keeps the metadata in site-packages and the package elsewhere, so that mim
 finds neither. Writing the absolute path of the package into ``top_level.txt``
 sends it to the checkout itself: nothing is copied, nothing goes stale.
-
-Every wheel also carries ``r21d_plugin_startup.pth`` (see that module).
 """
 
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 from setuptools import build_meta
 from setuptools.build_meta import (
     build_sdist,
+    build_wheel,
     get_requires_for_build_editable,
     get_requires_for_build_sdist,
     get_requires_for_build_wheel,
@@ -34,18 +33,6 @@ __all__ = [
 ]
 
 PACKAGE = Path(__file__).resolve().parent / 'r21d_plugin'
-STARTUP = {'r21d_plugin_startup.pth': b'import r21d_plugin_startup\n'}
-
-
-def build_wheel(
-    wheel_directory: str,
-    config_settings: dict | None = None,
-    metadata_directory: str | None = None,
-) -> str:
-    """Build a wheel (PEP 517)."""
-    name = build_meta.build_wheel(wheel_directory, config_settings, metadata_directory)
-    rewrite(Path(wheel_directory, name), STARTUP)
-    return name
 
 
 def build_editable(
@@ -57,7 +44,7 @@ def build_editable(
     name = build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
     path = Path(wheel_directory, name)
     top_level = f'{WheelFile(path).dist_info_path}/top_level.txt'
-    rewrite(path, {**STARTUP, top_level: f'{PACKAGE}\n'.encode()})
+    rewrite(path, {top_level: f'{PACKAGE}\n'.encode()})
     return name
 
 

@@ -7,7 +7,7 @@ from functools import partial, update_wrapper
 
 from r21d_plugin import create_model, list_models
 
-dependencies = ['torch', 'mmengine', 'mmcv', 'mmaction', 'decord']
+dependencies = ['torch']
 
 for _name in list_models():
     globals()[_name] = update_wrapper(partial(create_model, _name), create_model)

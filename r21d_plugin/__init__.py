@@ -1,30 +1,31 @@
-"""R(2+1)D and its family for MMAction2.
+"""R(2+1)D and its family, as a PyTorch library and a plugin for MMAction2.
 
 Tran et al., *A Closer Look at Spatiotemporal Convolutions for Action
 Recognition*, CVPR 2018 (https://arxiv.org/abs/1711.11248).
+
+Importing this needs PyTorch alone. Where a config has MMAction2 import it
+(``custom_imports``), :mod:`r21d_plugin.registry` is imported too.
 """
 
-from . import compat
+import sys
 
-compat.apply()
+from ._errors import InputError
+from .models.accelerate import accelerate
+from .models.factory import create_model, list_models
+from .version import __version__
+from .weights import PublicWeights, load_weights
+from .weights.public import list_weights
 
-from . import datasets, engine, evaluation, models, registry  # noqa: E402
-from ._errors import InputError  # noqa: E402
-from .models.zoo import create_model, list_models  # noqa: E402
-from .version import __version__  # noqa: E402
-from .weights import PublicWeights  # noqa: E402
-
-registry.share_with_mmaction()
+if 'mmaction.registry' in sys.modules:
+    from . import registry  # noqa: F401
 
 __all__ = [
     'InputError',
     'PublicWeights',
     '__version__',
+    'accelerate',
     'create_model',
-    'datasets',
-    'engine',
-    'evaluation',
     'list_models',
-    'models',
-    'registry',
+    'list_weights',
+    'load_weights',
 ]

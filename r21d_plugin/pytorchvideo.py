@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ._errors import InputError
-from .models.zoo import create_model
+from .models.factory import create_model
 from .weights.net_names import NET_NAMES, from_net, to_net
 
 try:
@@ -78,7 +78,7 @@ def create_net(
     )
     head.proj = model.fc
     net = Net(blocks=nn.ModuleList())  # made of blocks, it would draw their weights anew
-    net.blocks.extend([*model.backbone.groups, head])
+    net.blocks.extend([*model.groups, head])
     return net
 
 
@@ -158,8 +158,8 @@ def state_dict_to_net(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         InputError: If a tensor is not one of such a model.
     """
-    check_names(state_dict, map(model_name, NET_NAMES), 'a model of create_model')
-    return {to_net(key.removeprefix('backbone.')): value for key, value in state_dict.items()}
+    check_names(state_dict, NET_NAMES, 'a model of create_model')
+    return {to_net(key): value for key, value in state_dict.items()}
 
 
 def state_dict_from_net(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -179,12 +179,7 @@ def state_dict_from_net(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
             another head are not.
     """
     check_names(state_dict, NET_NAMES.values(), 'a Net of r21d_plugin')
-    return {model_name(from_net(key)): value for key, value in state_dict.items()}
-
-
-def model_name(key: str) -> str:
-    """Name in a model of ``create_model`` of a tensor by torchvision's name."""
-    return key if key.startswith('fc.') else f'backbone.{key}'
+    return {from_net(key): value for key, value in state_dict.items()}
 
 
 def check_names(state_dict: Mapping[str, Tensor], known: Iterable[str], form: str) -> None:

@@ -1,39 +1,61 @@
-"""The registries of scope ``r21d_plugin``.
+"""The registries of scope ``r21d_plugin``, and all that is registered there.
 
 MMEngine imports this module by itself when it meets ``type='r21d_plugin.X'``,
-so a scoped name works in any config without ``custom_imports``. The same
-objects are entered into MMAction2's registries under their bare names (see
-:func:`share_with_mmaction`), for configs that do import the package.
+so a scoped name works in any config without ``custom_imports``.
 """
 
-import mmengine.registry
-from mmengine.registry import Registry
+from ._registries import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+    WEIGHT_INITIALIZERS,
+)
+from .datasets import (  # noqa: F401
+    decoding,
+    flow,
+    samplers,
+    sampling,
+    stored_flow,
+    video_dataset,
+)
+from .engine import (  # noqa: F401
+    checkpoints,
+    hooks,
+    optim_wrappers,
+    pictures,
+    schedulers,
+    skipped_videos,
+)
+from .evaluation import clip_video_accuracy  # noqa: F401
+from .models import (  # noqa: F401
+    FR2D,
+    R2D,
+    R3D,
+    MCx,
+    R2Plus1D,
+    RMCx,
+    head,
+    recognizer,
+    two_stream,
+)
+from .weights import initializers  # noqa: F401
 
-SCOPE = 'r21d_plugin'
+for _backbone in (R2D, FR2D, R3D, MCx, RMCx, R2Plus1D):
+    MODELS.register_module(module=_backbone)
 
-
-def _child(name: str, location: str) -> Registry:
-    parent = getattr(mmengine.registry, name)
-    return Registry(parent.name, parent=parent, scope=SCOPE, locations=[f'{SCOPE}.{location}'])
-
-
-MODELS = _child('MODELS', 'models')
-DATASETS = _child('DATASETS', 'datasets')
-TRANSFORMS = _child('TRANSFORMS', 'datasets')
-DATA_SAMPLERS = _child('DATA_SAMPLERS', 'datasets')
-METRICS = _child('METRICS', 'evaluation')
-HOOKS = _child('HOOKS', 'engine')
-WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS', 'weights')
-OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
-PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS', 'engine')
-
-
-def share_with_mmaction() -> None:
-    """Enter everything registered here into MMAction2's registries too."""
-    import mmaction.registry
-
-    ours = {name: value for name, value in globals().items() if isinstance(value, Registry)}
-    for name, registry in ours.items():
-        theirs = getattr(mmaction.registry, name)
-        for type_name, cls in registry.module_dict.items():
-            theirs.register_module(name=type_name, module=cls)
+__all__ = [
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'HOOKS',
+    'METRICS',
+    'MODELS',
+    'OPTIM_WRAPPERS',
+    'PARAM_SCHEDULERS',
+    'TRANSFORMS',
+    'WEIGHT_INITIALIZERS',
+]

@@ -4,6 +4,8 @@ NumPy's own take any state that a pickle gives them: types of elements that
 claim to be objects, or arrays that are filled anew while others look at them.
 """
 
+import sys
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -74,25 +76,45 @@ def scalar(dtype: DType, content: bytes) -> np.generic:
     return value
 
 
-def encode(content: str, encoding: str) -> bytes:
-    """Bytes, as the protocols of Python 2 have them.
+class Statistics:
+    """What stands for MMEngine's HistoryBuffer where MMEngine is not loaded."""
 
-    Python's own knows encodings that double what they are given.
+    def __setstate__(self, state: dict) -> None:
+        """Take the state, which nothing here reads."""
+
+    min = max = mean = current = None
+
+
+def history_buffer() -> type:
+    """MMEngine's HistoryBuffer, which it keeps in every checkpoint."""
+    loaded = sys.modules.get('mmengine.logging.history_buffer')
+    return loaded.HistoryBuffer if loaded else Statistics
+
+
+def statistics_method(owner: type, name: str) -> Any:
+    """Look up a statistic of a HistoryBuffer, and nothing else.
 
     Raises:
-        RefusalError: If the encoding is another than that of pickled bytes.
+        UnpicklingError: If something else is asked for.
     """
-    if encoding not in ('latin1', 'latin-1'):
-        raise RefusalError(f'text in {encoding!r}')
-    return content.encode('latin-1')
+    if owner is not history_buffer() or name not in ('min', 'max', 'mean', 'current'):
+        raise UnpicklingError(f'getattr({owner!r}, {name!r}) in a checkpoint')
+    return getattr(owner, name)
 
 
-def mutable_bytes(*content: Any) -> bytearray:
-    """An array of bytes from its content; Python's own also makes one of any number of zeros.
+def mmengine_globals() -> list:
+    """What a checkpoint of MMEngine may name besides tensors, for ``torch.load``.
 
-    Raises:
-        RefusalError: If there is no content.
+    MMEngine 0.10.7 pickles its message hub, with NumPy scalars inside, into every checkpoint.
+    What is admitted only holds data; of ``getattr`` no more than the buffers' use of it.
     """
-    if content and not isinstance(content[0], str | bytes):
-        raise RefusalError('an array of bytes without content')
-    return bytearray(*content)
+    return [
+        (history_buffer(), 'mmengine.logging.history_buffer.HistoryBuffer'),
+        (statistics_method, 'builtins.getattr'),
+        (DType, 'numpy.dtype'),
+        (Numbers, 'numpy.ndarray'),
+        (reconstruct, 'numpy.core.multiarray._reconstruct'),
+        (reconstruct, 'numpy._core.multiarray._reconstruct'),
+        (scalar, 'numpy.core.multiarray.scalar'),
+        (scalar, 'numpy._core.multiarray.scalar'),
+    ]

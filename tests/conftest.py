@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import DefaultScope, init_default_scope
 from support import write_video
 
-import r21d_plugin  # noqa: F401
+import r21d_plugin.registry  # noqa: F401
 
 torch.set_num_threads(1)  # the networks are tiny, and two workers share two cores
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from r21d_plugin.models.zoo import CLIP_LEN
+from r21d_plugin.models.factory import CLIP_LEN
 
 ROOT = Path(__file__).parents[1]
 

@@ -8,7 +8,7 @@ from support import CLASSES, ROOT, parse_config_name, write_video
 
 from r21d_plugin import PublicWeights, list_models
 from r21d_plugin.engine.launch import load_config
-from r21d_plugin.models.zoo import NETWORKS
+from r21d_plugin.models.factory import NETWORKS
 from r21d_plugin.weights import STREAMS
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -60,8 +60,8 @@ def test_config_builds_what_its_name_says(path):
         assert type(backbone).__name__ == expected.pop('type')
         assert {key: arguments[key] for key in expected} == expected
         assert backbone.in_channels == CHANNELS[stream][inputs]
-        assert model.cls_head.in_channels == backbone.feat_dim
-        assert getattr(backbone, 'clip_len', frames) == frames
+        assert model.cls_head.in_channels == backbone.num_features
+        assert (backbone.clip_len or frames) == frames
 
     for split, clips in (('train', 1), ('val', 1), ('test', clips_of_a_test(path))):
         data = cfg[f'{split}_dataloader'].dataset

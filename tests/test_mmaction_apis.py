@@ -11,6 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from support import ROOT
 
+import r21d_plugin.registry  # noqa: F401
+from r21d_plugin.weights import load_checkpoint
+
 BACKBONES = [
     dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4),
     dict(type='r21d_plugin.MCx', depth=18, x=3, base_channels=4),
@@ -129,7 +132,7 @@ def test_training_with_ema_and_gradient_accumulation(videos, tmp_path, accumulat
     assert not torch.equal(
         before['backbone.layer2.0.conv1.0.0.weight'], after['backbone.layer2.0.conv1.0.0.weight']
     )
-    checkpoint = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    checkpoint = load_checkpoint(str(tmp_path / 'epoch_1.pth'))
     assert 'ema_state_dict' in checkpoint
 
 

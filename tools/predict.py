@@ -58,8 +58,9 @@ def main() -> None:
     from r21d_plugin import InputError
     from r21d_plugin._atomic import write_json
     from r21d_plugin.datasets.video_files import by_name, find_videos
-    from r21d_plugin.engine import errors_in_one_line, prediction
+    from r21d_plugin.engine import errors_in_one_line
     from r21d_plugin.engine.launch import load_config
+    from r21d_plugin.inference import predict as prediction
     from r21d_plugin.inference.draw import copies_in, draw_all
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
     from r21d_plugin.inference.sliding_window import SlidingWindow

@@ -272,7 +272,7 @@ def weights_table(public: dict[str, 'Published']) -> str:
 
 def weights_page() -> str:
     """The page of public weights."""
-    from r21d_plugin.models.zoo import NETWORKS
+    from r21d_plugin.models.factory import NETWORKS
     from r21d_plugin.weights.public import public_names
 
     parts = [WEIGHTS_INTRODUCTION]

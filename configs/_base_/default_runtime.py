@@ -14,6 +14,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
+    accelerate=dict(type='r21d_plugin.AccelerateHook'),
 )
 custom_hooks = [
     dict(type='r21d_plugin.EpochSeedHook'),

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from r21d_plugin.models.zoo import backbone_cfg, list_models
+from r21d_plugin.models.factory import backbone_cfg, list_models
 
 from .hard_motion import ACTIONS
 
@@ -13,7 +13,7 @@ LENGTHS = (8, 16, 32)
 DATA = 'data'
 """Folder of the videos in that of the study."""
 
-CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
+CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
 class Scale(NamedTuple):

@@ -12,7 +12,7 @@ from r21d_plugin._errors import InputError
 
 from .plan import Run, Scale, Test, checkpoint, config, tests_of
 
-TOOLS = Path(__file__).parents[1] / '.mim' / 'tools'
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 Progress = Callable[[Run, int], None]
 """Told of a run how many of its epochs are over; called by several threads."""

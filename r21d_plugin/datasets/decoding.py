@@ -17,7 +17,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.fileio import FileClient
 
 from .._errors import VideoInputError
-from ..registry import TRANSFORMS
+from .._registries import TRANSFORMS
 from .watchdog import within
 
 DECODE_ERRORS = (OSError, RuntimeError, StopIteration, decord.DECORDError)

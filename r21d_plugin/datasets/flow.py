@@ -18,7 +18,7 @@ from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
 from .._errors import InputError
-from ..registry import TRANSFORMS
+from .._registries import TRANSFORMS
 
 farneback = partial(
     cv2.calcOpticalFlowFarneback,

@@ -8,7 +8,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from .._errors import InputError
-from ..registry import DATA_SAMPLERS
+from .._registries import DATA_SAMPLERS
 
 
 @DATA_SAMPLERS.register_module()

@@ -3,7 +3,7 @@
 import numpy as np
 from mmaction.datasets.transforms import SampleFrames
 
-from ..registry import TRANSFORMS
+from .._registries import TRANSFORMS
 
 
 @TRANSFORMS.register_module()

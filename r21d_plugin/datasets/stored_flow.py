@@ -8,7 +8,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from .._errors import InputError
-from ..registry import TRANSFORMS
+from .._registries import TRANSFORMS
 from .flow import ClipFlow, mirror
 from .flow_store import FlowReader, find_flow, open_flow
 

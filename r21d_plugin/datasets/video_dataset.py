@@ -9,7 +9,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.fileio import exists, get_local_path
 
 from .._errors import InputError, VideoInputError
-from ..registry import DATASETS
+from .._registries import DATASETS
 from .lines import quoted, read_lines
 from .stored_flow import OpenStoredFlow
 

@@ -10,7 +10,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from .._atomic import written_whole
 from .._errors import InputError
-from ..registry import HOOKS
+from .._registries import HOOKS
 
 NOTE = 'last_checkpoint'
 """File of the work dir in which MMEngine notes the path of the last checkpoint."""
@@ -22,7 +22,7 @@ class ResumableCheckpointHook(CheckpointHook):
 
     A checkpoint is complete before the one it replaces goes, and so is the note
     of which is the last. (That no file is ever half written is up to
-    ``compat.write_files_whole``.) A resumed run validates its checkpoint first,
+    ``_mm_fixes.write_files_whole``.) A resumed run validates its checkpoint first,
     as the kill may have come before that: the best checkpoint is that of the
     unbroken run too. The arguments are those of MMEngine's hook.
     """

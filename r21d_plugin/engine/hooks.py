@@ -1,5 +1,6 @@
 """Hooks of the default runtime: seeds, training accuracy, and checks of what the user gave."""
 
+from collections import OrderedDict
 from functools import partial
 from typing import Any, cast
 
@@ -15,8 +16,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from .._errors import InputError
-from ..registry import HOOKS
-from ..weights import check_match, loaded_in_words, translated
+from .._registries import HOOKS
+from ..models.accelerate import accelerate
+from ..weights import check_match, loaded_in_words, set_eps, translated
 
 
 @HOOKS.register_module()
@@ -88,18 +90,31 @@ class CheckpointMatchHook(Hook):
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
         finetuning = training and not runner._resume
-        given = {
-            k.removeprefix('module.'): v
-            for k, v in checkpoint.get('state_dict', checkpoint).items()
-        }
-        state_dict, form = translated(given, model, source)
+        held = checkpoint.get('state_dict', checkpoint)
+        given = OrderedDict((k.removeprefix('module.'), v) for k, v in held.items())
+        given._metadata = getattr(held, '_metadata', {})  # type: ignore[attr-defined]
+        state_dict, weights = translated(given, model, source)
         check_match(model, state_dict, source, ignore='cls_head.' if finetuning else None)
-        if form:
+        eps = set_eps(model, state_dict, weights)
+        if weights:
             if 'state_dict' not in checkpoint:
                 checkpoint.clear()
             checkpoint['state_dict'] = state_dict
-        if finetuning or form:
-            runner.logger.info(loaded_in_words(model, state_dict, source, form))
+        if finetuning or weights:
+            form = weights.form if weights else ''
+            runner.logger.info(loaded_in_words(model, state_dict, source, form) + eps)
+
+
+@HOOKS.register_module()
+class AccelerateHook(Hook):
+    """Have the network of a run compute faster, see :func:`r21d_plugin.accelerate`.
+
+    ``default_hooks.accelerate=None`` leaves it out.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Accelerate the model, before it trains, validates or is tested."""
+        accelerate(unwrapped(runner.model))
 
 
 @HOOKS.register_module()

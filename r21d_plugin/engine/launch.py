@@ -21,12 +21,12 @@ from mmengine.dist import all_gather_object, init_dist
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 
+from .. import _mm_fixes
 from .._atomic import FULL, in_words, naming_the_file
 from .._errors import InputError
 from ..datasets.pipelines import with_sampling, with_storage, with_stored_flow
 from .checkpoints import latest_checkpoint, saved_checkpoints
 from .memory import keep_freed_memory
-from .ranks import watched_ranks
 
 PROCESS_COUNT = {'pytorch': 'WORLD_SIZE', 'slurm': 'SLURM_NTASKS', 'mpi': 'OMPI_COMM_WORLD_SIZE'}
 """Environment variable that holds a launcher's number of processes."""
@@ -40,6 +40,7 @@ WORKER_DEATH = re.compile(
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
     """Print a user's mistake, a full disk or a worker's death as one line; exit with status 1."""
+    _mm_fixes.apply()
     try:
         with (
             mock.patch.object(logging.StreamHandler, 'handleError', refuse_to_lose),
@@ -256,8 +257,7 @@ def processes(
             sys.exit(run_on_gpus(wanted))
     if not alone:
         join(cfg, device)
-    with watched_ranks():
-        yield
+    yield
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

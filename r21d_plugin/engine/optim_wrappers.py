@@ -8,8 +8,10 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from .._errors import InputError
+from .._registries import OPTIM_WRAPPERS
+from ..models import VideoResNet
 from ..processor import warn_without_bfloat16
-from ..registry import OPTIM_WRAPPERS
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -30,5 +32,16 @@ class BFloat16OptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Compute in bfloat16 inside the block."""
+        plain = (
+            type(conv) is nn.Conv3d
+            for m in model.modules()
+            if isinstance(m, VideoResNet)
+            for conv in m.modules()
+        )
+        if any(plain):
+            raise InputError(
+                'bfloat16 on the CPU without default_hooks.accelerate: conv3d of PyTorch has wrong '
+                'gradients there: leave that hook as it is, or call r21d_plugin.accelerate'
+            )
         with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
             yield

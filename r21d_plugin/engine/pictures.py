@@ -11,7 +11,7 @@ from mmengine.structures import LabelData
 from torch import Tensor
 
 from .._errors import InputError
-from ..registry import HOOKS
+from .._registries import HOOKS
 
 SHORT_SIDE = 448
 """Pixels of a picture, in which the words that are drawn on it can be read."""

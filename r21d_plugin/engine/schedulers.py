@@ -3,7 +3,7 @@
 from mmengine.dist import get_world_size
 from mmengine.optim import LinearLR
 
-from ..registry import PARAM_SCHEDULERS
+from .._registries import PARAM_SCHEDULERS
 
 
 @PARAM_SCHEDULERS.register_module()

@@ -10,8 +10,8 @@ from mmengine.runner import Runner
 
 from .._atomic import written_whole
 from .._errors import InputError
+from .._registries import HOOKS
 from ..datasets.video_dataset import collate_decoded
-from ..registry import HOOKS
 
 ENOUGH = 1000
 """Videos read after which a run may end for those that were skipped, if the dataset has more."""

@@ -8,7 +8,7 @@ from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from .._errors import InputError
-from ..registry import METRICS
+from .._registries import METRICS
 
 
 @METRICS.register_module()

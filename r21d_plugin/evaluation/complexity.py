@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..models.zoo import create_model
+from ..models.factory import create_model
 
 
 class Complexity(NamedTuple):
@@ -43,8 +43,8 @@ def measure(
     # On the meta device nothing is stored or computed but shapes.
     with torch.device('meta'), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model = create_model(name, num_classes, in_channels, clip_len).eval()
-        feature = model.backbone(torch.empty(1, in_channels, clip_len, size, size))
-        model.classify(feature)
+        feature = model.forward_features(torch.empty(1, in_channels, clip_len, size, size))
+        model.forward_head(feature)
     return Complexity(
         name,
         sum(parameter.numel() for parameter in model.parameters()),

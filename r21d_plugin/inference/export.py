@@ -28,7 +28,7 @@ from torch.export import ExportedProgram
 from .._atomic import written_whole
 from .._errors import InputError
 from ..datasets.pipelines import changed, with_sampling
-from ..models import TwoStreamHead
+from ..models.two_stream import TwoStreamHead
 from ..version import __version__
 from .recognizer import load_recognizer
 

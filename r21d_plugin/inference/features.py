@@ -16,7 +16,7 @@ from torch import Tensor
 from .._errors import InputError
 from ..datasets.pipelines import with_sampling
 from ..datasets.video_files import Extraction, bytes_of
-from ..models import precision_of
+from ..models.recognizer import precision_of
 from .feature_store import Features, FeatureStore, Settings
 from .sliding_window import ClipsOfVideos, SlidingClips, SlidingWindow, over_time
 from .video_inputs import Failure, in_background, pipeline_of

@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from .._errors import InputError
 from ..engine.launch import first_line
 from ..engine.memory import keep_freed_memory
+from ..models.accelerate import accelerate
 from ..weights import load_matching, load_state_dict_of
 
 
@@ -54,4 +55,6 @@ def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseR
         load_matching(model, load_state_dict_of(checkpoint), checkpoint)
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
+    if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:
+        accelerate(model)
     return model.to(device).eval()

@@ -1,28 +1,18 @@
-"""Backbones, heads and recognizers."""
+"""The networks, which need PyTorch alone; heads and recognizers are MMAction2's."""
 
-from .head import ClipHead
-from .layers import Conv2D, Conv2Plus1D, Conv3D, ConvOverClip, factorized_channels
-from .recognizer import MultiClipRecognizer, precision_of
-from .two_stream import TwoStreamBackbone, TwoStreamHead, TwoStreamRecognizer
-from .video_resnet import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, VideoResNet
+from .accelerate import accelerate
+from .layers import factorized_channels
+from .networks import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx
+from .video_resnet import VideoResNet
 
 __all__ = [
     'FR2D',
     'R2D',
     'R3D',
-    'ClipHead',
-    'Conv2D',
-    'Conv2Plus1D',
-    'Conv3D',
-    'ConvOverClip',
     'MCx',
-    'MultiClipRecognizer',
     'R2Plus1D',
     'RMCx',
-    'TwoStreamBackbone',
-    'TwoStreamHead',
-    'TwoStreamRecognizer',
     'VideoResNet',
+    'accelerate',
     'factorized_channels',
-    'precision_of',
 ]

@@ -8,7 +8,7 @@ from mmaction.models import I3DHead
 from mmaction.utils import SampleList
 from torch import Tensor
 
-from ..registry import MODELS
+from .._registries import MODELS
 
 
 @MODELS.register_module()

@@ -1,7 +1,6 @@
 """Testing with many clips of a video in bounded memory."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from mmaction.models import Recognizer3D
@@ -11,9 +10,8 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from .._errors import InputError
+from .._registries import MODELS
 from ..processor import warn_without_bfloat16
-from ..registry import MODELS
-from ..weights import understand
 
 Inputs = list[Tensor] | dict[str, list[Tensor]]
 
@@ -62,16 +60,9 @@ class MultiClipTesting(BaseRecognizer):
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
     """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does.
 
-    Whatever loads a checkpoint into it, MMAction2's ``init_recognizer`` for one,
-    can be given weights of any public form.
-
     Args:
         **kwargs: Arguments of MMAction2's Recognizer3D.
     """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.register_load_state_dict_pre_hook(understand)
 
 
 def precision_of(recognizer: BaseRecognizer) -> torch.autocast:

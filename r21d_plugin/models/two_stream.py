@@ -15,7 +15,7 @@ from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
 
 from .._errors import InputError
-from ..registry import MODELS
+from .._registries import MODELS
 from ..weights import STREAMS, fuse_checkpoints, load_matching
 from .head import ClipHead, by_video
 from .recognizer import MultiClipTesting

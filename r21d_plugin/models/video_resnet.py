@@ -1,4 +1,4 @@
-"""The paper's family of video ResNets as MMAction2 backbones.
+"""The paper's family of video ResNets, as ordinary modules of PyTorch.
 
 Every network is a depth and the form of each of its five groups of
 convolutions (Figure 1, Table 1)::
@@ -18,33 +18,21 @@ networks) follows the authors' release, https://github.com/facebookresearch/VMZ.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from itertools import takewhile
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
-from mmcv.cnn import build_norm_layer
-from mmengine.model import BaseModule
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor, fx, nn
 from torch.utils.checkpoint import checkpoint
 
 from .._errors import InputError
-from ..registry import MODELS
-from ..weights import understand
-from .frames import UniqueFrames
 from .layers import (
+    FORMS,
     STEM_MID_CHANNELS,
-    Conv2D,
-    Conv2Plus1D,
-    Conv3D,
-    ConvForm,
-    Convolutions,
-    ConvOverClip,
     ConvSpec,
+    NormLayer,
     Size,
-    channels_last,
+    conv_over_clip,
     factorized_channels,
-    fast,
 )
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -53,33 +41,34 @@ DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 NORM_CFG = dict(type='BN3d', eps=1e-3)
 """Batch norm as the authors trained it (momentum 0.1 in PyTorch's terms)."""
 
-INIT_CFG = [
-    dict(type='Kaiming', layer=['Conv3d', 'Conv3D'], mode='fan_out', nonlinearity='relu'),
-    dict(type='Constant', layer='_BatchNorm', val=1, bias=0),
-]
-"""MSRA initialisation, `He et al. <https://arxiv.org/abs/1502.01852>`_."""
+BATCH_NORMS = (nn.BatchNorm3d, nn.SyncBatchNorm)
 
 Midplanes = Literal['layer', 'block']
 
 
-class Stem(Convolutions):
+def norm_layer(norm_cfg: dict) -> NormLayer:
+    """What builds the normalisation layers of a config.
+
+    ``BN3d`` is PyTorch's; every other type is MMCV's to build.
+    """
+    arguments = dict(norm_cfg)
+    if arguments.pop('type') == 'BN3d' and 'requires_grad' not in arguments:
+        return partial(nn.BatchNorm3d, **arguments)
+    from mmcv.cnn import build_norm_layer
+
+    return lambda channels: build_norm_layer(norm_cfg, channels)[1]
+
+
+def make_stem(
+    form: str, in_channels: int, channels: int, norm: NormLayer, clip_len: int | None
+) -> nn.Sequential:
     """conv1: ``x -> 3x7x7 convolution, stride 1x2x2 -> norm -> ReLU``."""
-
-    def __init__(self, form: ConvForm, in_channels: int, channels: int, norm_cfg: dict) -> None:
-        mid_channels = max(1, STEM_MID_CHANNELS * channels // 64)
-        conv = form(
-            ConvSpec(in_channels, channels, mid_channels, norm_cfg, (3, 7, 7), stride=(1, 2, 2))
-        )
-        norm = build_norm_layer(norm_cfg, channels)[1]
-        # A (2+1)D convolution spreads over the stem, as in torchvision's keys.
-        layers = conv if isinstance(conv, nn.Sequential) else [conv]
-        super().__init__(*layers, norm, nn.ReLU(inplace=True))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map N x C x T x H x W, from here on in channels-last memory where that is fast."""
-        if channels_last(x):
-            x = x.contiguous(memory_format=torch.channels_last_3d)
-        return super().forward(x)
+    mid_channels = max(1, STEM_MID_CHANNELS * channels // 64)
+    spec = ConvSpec(in_channels, channels, mid_channels, norm, (3, 7, 7), (1, 2, 2))
+    conv = conv_over_clip(spec, clip_len) if clip_len else FORMS[form](spec)
+    # A (2+1)D convolution spreads over the stem, as in torchvision's keys.
+    convs = conv if isinstance(conv, nn.Sequential) else [conv]
+    return nn.Sequential(*convs, norm(channels), nn.ReLU(inplace=True))
 
 
 class BasicBlock(nn.Module):
@@ -90,61 +79,60 @@ class BasicBlock(nn.Module):
     convolution and norm.
 
     Args:
-        form (ConvForm): Form of both convolutions.
+        form (str): Form of both convolutions, a key of :data:`.layers.FORMS`.
         in_channels (int): Channels of the input.
         channels (int): Channels of the output.
-        stride (Size): Stride asked of the first convolution.
+        stride (Size): Stride of the first convolution.
         midplanes (str): Where a (2+1)D convolution's mid channels are computed
             from: its own channels (``'layer'``) or the block's (``'block'``).
-        norm_cfg (dict): Normalisation layer.
+        norm (NormLayer): Builds the normalisation layers.
         with_cp (bool): Recompute activations in the backward pass.
     """
 
     def __init__(
         self,
-        form: ConvForm,
+        form: str,
         in_channels: int,
         channels: int,
         stride: Size,
         midplanes: Midplanes,
-        norm_cfg: dict,
+        norm: NormLayer,
         with_cp: bool,
     ) -> None:
         super().__init__()
-        block_mid = factorized_channels(in_channels, channels)
-        second_mid = factorized_channels(channels, channels) if midplanes == 'layer' else block_mid
-        conv1 = form(ConvSpec(in_channels, channels, block_mid, norm_cfg, stride=stride))
-        conv2 = form(ConvSpec(channels, channels, second_mid, norm_cfg))
-        self.conv1 = Convolutions(
-            conv1, build_norm_layer(norm_cfg, channels)[1], nn.ReLU(inplace=True)
-        )
-        self.conv2 = Convolutions(conv2, build_norm_layer(norm_cfg, channels)[1])
+        build = FORMS[form]
+        first_mid = factorized_channels(in_channels, channels)
+        second_mid = factorized_channels(channels, channels) if midplanes == 'layer' else first_mid
+        first = ConvSpec(in_channels, channels, first_mid, norm, stride=stride)
+        second = ConvSpec(channels, channels, second_mid, norm)
+        self.conv1 = nn.Sequential(build(first), norm(channels), nn.ReLU(inplace=True))
+        self.conv2 = nn.Sequential(build(second), norm(channels))
         self.downsample: nn.Module = nn.Identity()
         if in_channels != channels or stride != (1, 1, 1):
-            stride = cast(Size, conv1.stride)
-            self.downsample = Convolutions(
-                Conv3D(ConvSpec(in_channels, channels, 0, norm_cfg, (1, 1, 1), stride)),
-                build_norm_layer(norm_cfg, channels)[1],
-            )
+            shortcut = ConvSpec(in_channels, channels, 0, norm, (1, 1, 1), stride)
+            self.downsample = nn.Sequential(FORMS['3D'](shortcut), norm(channels))
         self.relu = nn.ReLU(inplace=True)
         self.with_cp = with_cp
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, T, H, W) to (N, C_out, T', H', W')."""
-        if self.with_cp and torch.is_grad_enabled():
-            x = checkpoint(
-                self.residual,
-                x,
-                use_reentrant=False,
-                context_fn=lambda: (nullcontext(), running_stats_kept(self)),
-            )
-        else:
-            x = self.residual(x)
-        return self.relu(x)
+        if not torch.jit.is_scripting() and self.with_cp:
+            return self.relu(self.recomputed(x))
+        return self.relu(self.residual(x))
 
     def residual(self, x: Tensor) -> Tensor:
         """z_{i-1} + F(z_{i-1}) of Equation 1."""
         return self.conv2(self.conv1(x)).add_(self.downsample(x))
+
+    @torch.jit.unused
+    def recomputed(self, x: Tensor) -> Tensor:
+        """The residual sum, whose activations the backward pass computes again."""
+        if not torch.is_grad_enabled():
+            return self.residual(x)
+        if torch.compiler.is_compiling():  # a compiled graph updates running statistics once
+            return checkpoint(self.residual, x, use_reentrant=False)
+        contexts = lambda: (nullcontext(), running_stats_kept(self))  # noqa: E731
+        return checkpoint(self.residual, x, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
@@ -153,7 +141,7 @@ def running_stats_kept(module: nn.Module) -> Iterator[None]:
 
     Recomputing activations would otherwise count every batch twice.
     """
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
+    norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.training]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
@@ -166,12 +154,13 @@ def running_stats_kept(module: nn.Module) -> Iterator[None]:
                 norm.num_batches_tracked.sub_(1)
 
 
-class VideoResNet(BaseModule):
+class VideoResNet(nn.Module):
     """A video ResNet whose five groups of convolutions each have a form.
 
     Args:
         depth (int): Layers, 18 or 34.
-        forms (Sequence[ConvForm]): Forms of conv1 and conv2_x to conv5_x.
+        forms (Sequence[str]): Forms of conv1 and conv2_x to conv5_x, keys of
+            :data:`.layers.FORMS`.
         in_channels (int): Channels of the input: 3 for RGB, 2 for optical
             flow. Defaults to 3.
         base_channels (int): Filters of conv1 and conv2_x, doubled by each
@@ -182,70 +171,102 @@ class VideoResNet(BaseModule):
             for none, 0 for conv1, n for conv1 to conv{n+1}_x. Defaults to -1.
         norm_eval (bool): Whether batch norm uses its running statistics in
             training too. Defaults to False.
-        norm_cfg (dict): Normalisation layer. Defaults to
+        norm_cfg (dict, optional): Normalisation layer. Defaults to
             ``dict(type='BN3d', eps=1e-3)``, as the authors trained.
         with_cp (bool): Whether to trade compute for memory by recomputing
             activations in the backward pass. Defaults to False.
         midplanes (str): See :class:`R2Plus1D`. Defaults to ``'layer'``.
-        init_cfg (dict or list[dict], optional): Initialisation. Defaults to
-            MSRA for convolutions, as in the paper. ``dict(type='Pretrained',
-            checkpoint=...)`` takes a file or URL of any public form.
+        clip_len (int, optional): Frames that conv1 spans, in R2D. Defaults to
+            None: conv1 spans 3 frames or one.
+        init_cfg (dict or list[dict], optional): Initialisation by MMEngine.
+            ``dict(type='r21d_plugin.Pretrained', checkpoint=...)`` takes
+            weights of any public form. Defaults to None: MSRA, `He et al.
+            <https://arxiv.org/abs/1502.01852>`_, as in the paper.
 
     Raises:
-        InputError: If the depth is not one of the paper's.
+        InputError: If the depth is not one of the paper's, or another argument
+            makes no sense.
     """
 
     def __init__(
         self,
         depth: int,
-        forms: Sequence[ConvForm],
+        forms: Sequence[str],
         in_channels: int = 3,
         base_channels: int = 64,
         out_indices: Sequence[int] = (3,),
         frozen_stages: int = -1,
         norm_eval: bool = False,
-        norm_cfg: dict = NORM_CFG,
+        norm_cfg: dict | None = None,
         with_cp: bool = False,
         midplanes: Midplanes = 'layer',
+        clip_len: int | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
+        super().__init__()
         if depth not in DEPTHS:
             raise InputError(f'depth={depth!r} is not in the paper: use one of {list(DEPTHS)}')
         if not set(out_indices) <= set(range(4)) or not out_indices:
             raise InputError(f'out_indices={out_indices!r}: choose from 0 (conv2_x) to 3 (conv5_x)')
         if frozen_stages not in range(-1, 5):
             raise InputError(f'frozen_stages={frozen_stages!r}: use -1 (none) to 4 (conv5_x)')
-        super().__init__(init_cfg or INIT_CFG)
+        if midplanes not in ('layer', 'block'):
+            raise InputError(f"midplanes={midplanes!r}: use 'layer' (the paper) or 'block'")
+        for name, value in (('in_channels', in_channels), ('base_channels', base_channels)):
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f'{name}={value!r}: use a whole number from 1 on')
         self.depth = depth
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.clip_len = clip_len
+        self.init_cfg = init_cfg
+        self.norm_eps_is_given = norm_cfg is not None and 'eps' in norm_cfg
 
-        # Groups from conv1 on that see one frame at a time.
-        self.frame_wise = len(list(takewhile(lambda form: form is Conv2D, forms)))
-        self.stem = Stem(forms[0], in_channels, base_channels, norm_cfg)
+        norm = norm_layer(NORM_CFG if norm_cfg is None else norm_cfg)
+        self.stem = make_stem(forms[0], in_channels, base_channels, norm, clip_len)
         channels = base_channels
         for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth], strict=True)):
             layer = nn.Sequential()
             for i in range(blocks):
                 out_channels = base_channels * 2**group
-                stride = (2, 2, 2) if group > 0 and i == 0 else (1, 1, 1)
+                step = 2 if group > 0 and i == 0 else 1
+                stride = (1 if form == '2D' else step, step, step)
                 layer.append(
-                    BasicBlock(form, channels, out_channels, stride, midplanes, norm_cfg, with_cp)
+                    BasicBlock(form, channels, out_channels, stride, midplanes, norm, with_cp)
                 )
                 channels = out_channels
             self.add_module(f'layer{group + 1}', layer)
-        self.feat_dim = channels
+        self.num_features = channels
+        initialize(self)
         self._freeze_stages()
-        self.register_load_state_dict_pre_hook(understand)
+        self.register_state_dict_post_hook(note_norm_eps)
 
+    @torch.jit.unused
     @property
     def groups(self) -> list[nn.Module]:
         """conv1, conv2_x, ..., conv5_x."""
-        return [self.stem, *(self.get_submodule(f'layer{i}') for i in range(1, 5))]
+        return [self.stem, self.layer1, self.layer2, self.layer3, self.layer4]
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Compute the feature map of conv5_x.
+
+        Args:
+            x (Tensor): Normalised clips, N x C x T x H x W.
+
+        Returns:
+            Tensor: N x num_features x T' x H' x W'.
+        """
+        if not torch.jit.is_scripting():
+            self.check_clips(x)
+        x = self.stem(x)
+        x = self.layer1(x)
+        x = self.layer2(x)
+        x = self.layer3(x)
+        return self.layer4(x)
+
+    def forward(self, x: Tensor) -> Tensor:
         """Compute feature maps.
 
         Args:
@@ -254,26 +275,60 @@ class VideoResNet(BaseModule):
         Returns:
             Tensor or tuple[Tensor]: The feature map of the group in
             ``out_indices``, N x C' x T' x H' x W'; a tuple if there are
-            several.
+            several. A scripted network gives that of conv5_x alone.
         """
-        unique = self._unique_frames(x)
-        if unique:
-            x = unique.frames
+        if torch.jit.is_scripting():
+            assert len(self.out_indices) == 1, 'a scripted network gives one feature map'
+            assert self.out_indices[0] == 3, 'a scripted network gives that of conv5_x'
+            return self.forward_features(x)
+        return self.feature_maps(x)
+
+    @torch.jit.unused
+    def feature_maps(self, x: Tensor) -> Any:
+        """The feature maps of the groups in ``out_indices``."""
+        self.check_clips(x)
         features = []
-        for i, group in enumerate(self.groups):
-            if unique and i == self.frame_wise:
-                x, unique = unique.clips(x), None
-            x = group(x)
-            if i - 1 in self.out_indices:
-                features.append(unique.clips(x) if unique else x)
+        x = self.stem(x)
+        for index, layer in enumerate(self.groups[1 : max(self.out_indices) + 2]):
+            x = layer(x)
+            if index in self.out_indices:
+                features.append(x)
         return features[0] if len(features) == 1 else tuple(features)
 
-    def _unique_frames(self, x: Tensor) -> UniqueFrames | None:
-        """The frames for groups of 2D convolutions, where they would see one twice."""
-        if not self.frame_wise or self.training or torch.is_grad_enabled() or not fast(x):
-            return None
-        unique = UniqueFrames(x)
-        return unique if len(unique.frames) < x.shape[0] * x.shape[2] else None
+    @torch.jit.unused
+    def check_clips(self, x: Tensor) -> None:
+        """Check the length of clips, which R2D's conv1 spans.
+
+        Raises:
+            InputError: If it is another.
+        """
+        if self.clip_len is None or isinstance(x, fx.Proxy) or x.shape[2] == self.clip_len:
+            return
+        raise InputError(
+            f'R2D was built for clips of {self.clip_len} frames and got {x.shape[2]}: '
+            'make its clip_len equal to that of the pipeline'
+        )
+
+    def set_norm_eps(self, eps: float) -> bool:
+        """Set the epsilon of batch norm, unless ``norm_cfg`` has named one.
+
+        Returns:
+            bool: Whether the network computes with this epsilon now.
+        """
+        if not self.norm_eps_is_given:
+            for module in self.modules():
+                if isinstance(module, BATCH_NORMS):
+                    module.eps = eps
+        return norm_eps(self) == eps
+
+    def init_weights(self) -> None:
+        """Initialise by ``init_cfg``, or as in the paper: MMEngine's runner calls this."""
+        if self.init_cfg is None:
+            initialize(self)
+            return
+        from mmengine.model import initialize as initialize_by_cfg
+
+        initialize_by_cfg(self, self.init_cfg)
 
     def train(self, mode: bool = True) -> 'VideoResNet':
         """Set the mode, leaving frozen groups and norms as they are."""
@@ -281,7 +336,7 @@ class VideoResNet(BaseModule):
         self._freeze_stages()
         if mode and self.norm_eval:
             for module in self.modules():
-                if isinstance(module, _BatchNorm):
+                if isinstance(module, BATCH_NORMS):
                     module.eval()
         return self
 
@@ -291,108 +346,20 @@ class VideoResNet(BaseModule):
             group.requires_grad_(False)
 
 
-@MODELS.register_module()
-class FR2D(VideoResNet):
-    """f-R2D: 2D convolutions over frames (Section 3.2).
-
-    Args:
-        depth (int): Layers, 18 or 34.
-        **kwargs: Arguments of :class:`VideoResNet`.
-    """
-
-    def __init__(self, depth: int, **kwargs: Any) -> None:
-        super().__init__(depth, [Conv2D] * 5, **kwargs)
+def initialize(network: nn.Module) -> None:
+    """MSRA initialisation of convolutions; norms begin as the identity."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+        elif isinstance(module, BATCH_NORMS):
+            module.reset_parameters()
 
 
-@MODELS.register_module()
-class R2D(VideoResNet):
-    """R2D: 2D convolutions over the entire clip (Section 3.1).
-
-    conv1 spans all frames, so the network fits one clip length only and its
-    feature maps have a single time step.
-
-    Args:
-        depth (int): Layers, 18 or 34.
-        clip_len (int): Frames of a clip.
-        **kwargs: Arguments of :class:`VideoResNet`.
-    """
-
-    def __init__(self, depth: int, clip_len: int, **kwargs: Any) -> None:
-        super().__init__(depth, [partial(ConvOverClip, clip_len)] + [Conv2D] * 4, **kwargs)
-        self.clip_len = clip_len
+def norm_eps(network: nn.Module) -> float | None:
+    """Epsilon of a network's batch norm; None if it has none."""
+    return next((m.eps for m in network.modules() if isinstance(m, BATCH_NORMS)), None)
 
 
-@MODELS.register_module()
-class R3D(VideoResNet):
-    """R3D: 3D convolutions (Section 3.3, Table 1).
-
-    Args:
-        depth (int): Layers, 18 or 34.
-        **kwargs: Arguments of :class:`VideoResNet`.
-    """
-
-    def __init__(self, depth: int, **kwargs: Any) -> None:
-        super().__init__(depth, [Conv3D] * 5, **kwargs)
-
-
-@MODELS.register_module()
-class MCx(VideoResNet):
-    """MCx: 3D convolutions below group x, 2D from there on (Section 3.4).
-
-    Args:
-        depth (int): Layers, 18 or 34.
-        x (int): First group of 2D convolutions, 2 to 5.
-        **kwargs: Arguments of :class:`VideoResNet`.
-
-    Raises:
-        InputError: If x is not 2 to 5.
-    """
-
-    def __init__(self, depth: int, x: int, **kwargs: Any) -> None:
-        super().__init__(depth, mixed(Conv3D, Conv2D, x), **kwargs)
-
-
-@MODELS.register_module()
-class RMCx(VideoResNet):
-    """rMCx: 2D convolutions below group x, 3D from there on (Section 3.4).
-
-    Args:
-        depth (int): Layers, 18 or 34.
-        x (int): First group of 3D convolutions, 2 to 5.
-        **kwargs: Arguments of :class:`VideoResNet`.
-
-    Raises:
-        InputError: If x is not 2 to 5.
-    """
-
-    def __init__(self, depth: int, x: int, **kwargs: Any) -> None:
-        super().__init__(depth, mixed(Conv2D, Conv3D, x), **kwargs)
-
-
-@MODELS.register_module()
-class R2Plus1D(VideoResNet):
-    """R(2+1)D: (2+1)D convolutions (Section 3.5).
-
-    Args:
-        depth (int): Layers, 18 or 34.
-        midplanes (str): Where the mid channels M_i are computed from.
-            ``'layer'``: each convolution's own channels, the paper's formula.
-            ``'block'``: those of its residual block, as torchvision does,
-            whose public weights need it. Defaults to ``'layer'``.
-        **kwargs: Arguments of :class:`VideoResNet`.
-
-    Raises:
-        InputError: If midplanes is neither.
-    """
-
-    def __init__(self, depth: int, midplanes: Midplanes = 'layer', **kwargs: Any) -> None:
-        if midplanes not in ('layer', 'block'):
-            raise InputError(f"midplanes={midplanes!r}: use 'layer' (the paper) or 'block'")
-        super().__init__(depth, [Conv2Plus1D] * 5, midplanes=midplanes, **kwargs)
-
-
-def mixed(below: ConvForm, from_x: ConvForm, x: int) -> list[ConvForm]:
-    """Forms of the five groups that change at group x (Section 3.4)."""
-    if x not in range(2, 6):
-        raise InputError(f'x={x!r}: mixed networks change at group 2, 3, 4 or 5')
-    return [below] * (x - 1) + [from_x] * (6 - x)
+def note_norm_eps(network: nn.Module, state_dict: dict, prefix: str, metadata: dict) -> None:
+    """Write the epsilon of batch norm into a state dict's metadata, which saving keeps."""
+    metadata['norm_eps'] = norm_eps(network)

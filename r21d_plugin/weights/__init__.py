@@ -1,33 +1,33 @@
-"""Checkpoints in and out."""
+"""Weights in and out: public ones by name, and files of any public form."""
 
 from .download import download
-from .files import load_from_local, load_state_dict_of, save_checkpoint
+from .files import load_checkpoint, load_state_dict_of, save_checkpoint
 from .forms import translated
 from .fusing import fuse_checkpoints
-from .initializers import PretrainedRGB
 from .loading import (
     STREAMS,
     check_match,
     load_matching,
+    load_weights,
     loaded_in_words,
-    understand,
+    set_eps,
 )
 from .public import PublicWeights, Published, find_weights
 
 __all__ = [
     'STREAMS',
-    'PretrainedRGB',
     'PublicWeights',
     'Published',
     'check_match',
     'download',
     'find_weights',
     'fuse_checkpoints',
-    'load_from_local',
+    'load_checkpoint',
     'load_matching',
     'load_state_dict_of',
+    'load_weights',
     'loaded_in_words',
     'save_checkpoint',
+    'set_eps',
     'translated',
-    'understand',
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 from .._errors import InputError
 from .architecture import in_words
 from .files import load_state_dict_of, save_checkpoint
-from .forms import EPS, Weights, published_eps, recognise, with_eps
+from .forms import EPS, Weights, published_eps, recognise
 from .loading import network_of
 
 
@@ -92,6 +92,19 @@ def convert(source: str, path: Path, form: str) -> Conversion:
         given_eps - eps,
         max(largest_difference(back[key], value) for key, value in weights.tensors.items()),
     )
+
+
+def with_eps(weights: Weights, eps: float) -> dict[str, Tensor]:
+    """Tensors for batch norm of another epsilon, with which the network computes the same.
+
+    A running variance can become negative, but never the sum of it and the epsilon.
+    """
+    if weights.eps in (None, eps):
+        return weights.tensors
+    return {
+        key: value + (weights.eps - eps) if key.endswith('running_var') else value
+        for key, value in weights.tensors.items()
+    }
 
 
 def largest_difference(a: Tensor, b: Tensor) -> float:

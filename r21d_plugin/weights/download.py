@@ -7,7 +7,7 @@ from urllib.error import URLError
 from urllib.parse import unquote, urlparse
 
 import torch
-from mmengine.dist import barrier, is_main_process
+from torch import distributed
 
 from .._errors import InputError
 from .public import PublicWeights
@@ -30,10 +30,12 @@ def download(url: str) -> Path:
     path = Path(torch.hub.get_dir(), 'checkpoints', Path(unquote(urlparse(url).path)).name)
     known = (weights.value for weights in PublicWeights)
     sha256 = next((weights.sha256 for weights in known if weights.url == url), None)
-    if is_main_process():
-        fetch(url, path, sha256)
-    barrier()
-    fetch(url, path, sha256)  # on the other machines of a cluster
+    several = distributed.is_available() and distributed.is_initialized()
+    if several and distributed.get_rank() > 0:
+        distributed.barrier()
+    fetch(url, path, sha256)  # the first process, then those on other machines of a cluster
+    if several and distributed.get_rank() == 0:
+        distributed.barrier()
     return path
 
 

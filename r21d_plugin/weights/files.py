@@ -2,15 +2,14 @@
 
 import re
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.runner import CheckpointLoader
 from torch import Tensor
 from torch.serialization import MAGIC_NUMBER
 
+from .. import stand_ins
 from .._atomic import written_whole
 from .._errors import InputError
 from ..stand_ins import RefusalError
@@ -19,12 +18,11 @@ from .forms import StateDict
 from .pickles import read_blobs
 
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local(filename: str, map_location: Any = None) -> dict:
-    """Load a checkpoint file, as MMEngine does, with errors of one line.
+def load_checkpoint(filename: str, map_location: Any = None) -> dict:
+    """Load a checkpoint, with errors of one line.
 
     Args:
-        filename (str): Path of the file: one that torch wrote, or a Caffe2
+        filename (str): File or address of one that torch wrote, or a Caffe2
             pickle of the authors' release.
         map_location (Any): As :func:`torch.load` takes it. Defaults to None.
 
@@ -32,7 +30,8 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
         InputError: If the file is missing, truncated, or holds anything else
             than tensors and plain Python data.
     """
-    path = Path(filename).expanduser()
+    web = filename.startswith(('http://', 'https://'))
+    path = download(filename) if web else Path(filename).expanduser()
     if not path.is_file():
         raise InputError(f'{filename}: no such checkpoint file')
     try:
@@ -49,22 +48,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
             f'{filename}: not a readable checkpoint, truncated perhaps: '
             'copy it again or use an earlier one'
         ) from error
-    return with_source(checkpoint, filename)
-
-
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
-def load_from_http(url: str, map_location: Any = None) -> dict:
-    """Load a checkpoint from the web through torch.hub's cache.
-
-    Args:
-        url (str): Its address.
-        map_location (Any): As :func:`torch.load` takes it. Defaults to None.
-
-    Raises:
-        InputError: As :func:`load_from_local` does, or if it cannot be
-            downloaded.
-    """
-    return load_from_local(str(download(url)), map_location)
+    return with_weights(checkpoint, filename)
 
 
 def read(path: Path, map_location: Any) -> Any:
@@ -75,7 +59,8 @@ def read(path: Path, map_location: Any) -> Any:
         check_zip(path)
     elif MAGIC_NUMBER.to_bytes(10, 'little') not in head:
         return dict(state_dict=read_blobs(path))
-    return torch.load(path, map_location=map_location, weights_only=True)
+    with torch.serialization.safe_globals(stand_ins.mmengine_globals()):
+        return torch.load(path, map_location=map_location, weights_only=True)
 
 
 def check_zip(path: Path) -> None:
@@ -91,8 +76,8 @@ def check_zip(path: Path) -> None:
         raise RefusalError('compressed data')
 
 
-def with_source(checkpoint: Any, source: str) -> dict:
-    """Note in a checkpoint where its weights come from, for :func:`understand`.
+def with_weights(checkpoint: Any, source: str) -> dict:
+    """Check that a checkpoint holds weights by name.
 
     Raises:
         InputError: If it holds no weights by name.
@@ -100,13 +85,7 @@ def with_source(checkpoint: Any, source: str) -> dict:
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
         raise no_weights(source)
-    state_dict = OrderedDict(weights)
-    given = getattr(weights, '_metadata', None)
-    entries = given.items() if isinstance(given, dict) else ()
-    metadata = {module: entry for module, entry in entries if isinstance(entry, dict)}
-    metadata[''] = {**metadata.get('', {}), 'source': source}
-    state_dict._metadata = metadata  # type: ignore[attr-defined]
-    return {**checkpoint, 'state_dict': state_dict} if 'state_dict' in checkpoint else state_dict
+    return checkpoint
 
 
 def check_plain(state_dict: StateDict, source: str) -> None:
@@ -150,7 +129,7 @@ def save_checkpoint(checkpoint: dict, path: Path) -> None:
 
 def load_state_dict_of(path: str) -> StateDict:
     """The weights in a checkpoint, file or URL, as they are named there."""
-    checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', logger='silent')
+    checkpoint = load_checkpoint(path, 'cpu')
     state_dict = checkpoint.get('state_dict', checkpoint)
     check_plain(state_dict, path)
     return state_dict

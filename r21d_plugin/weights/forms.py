@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from .._errors import InputError
 from . import caffe2
@@ -71,12 +70,10 @@ def recognise(state_dict: StateDict, source: str) -> Weights | None:
     return None
 
 
-def translated(state_dict: StateDict, model: nn.Module, source: str) -> tuple[StateDict, str]:
+def translated(
+    state_dict: StateDict, model: nn.Module, source: str
+) -> tuple[StateDict, Weights | None]:
     """Weights by the names that their tensors have in a network.
-
-    Where the network's batch norm has another epsilon than the one they were
-    trained with, the difference goes into the running variances, so that the
-    network computes the same.
 
     Args:
         state_dict (Mapping[str, Tensor]): Weights of any form.
@@ -84,22 +81,22 @@ def translated(state_dict: StateDict, model: nn.Module, source: str) -> tuple[St
         source (str): Where they come from, for the message.
 
     Returns:
-        tuple[Mapping[str, Tensor], str]: The weights, and the form they came
-        in. They are unchanged, and the form is empty, if it is not known or
-        the network not of this family.
+        tuple[Mapping[str, Tensor], Weights or None]: The weights, and what
+        they are. They are unchanged, and None comes with them, if their form
+        is not known or the network not of this family.
 
     Raises:
         InputError: See :func:`recognise`.
     """
     own = model.state_dict().keys()
-    if own == state_dict.keys() or not own & {'stem.0.weight', 'backbone.stem.0.weight'}:
-        return state_dict, ''
+    if not own & {'stem.0.weight', 'backbone.stem.0.weight'}:
+        return state_dict, None
     weights = recognise(state_dict, source)
-    return (named_as_in(model, weights), weights.form) if weights else (state_dict, '')
+    return (named_as_in(model, weights), weights) if weights else (state_dict, None)
 
 
 def named_as_in(model: nn.Module, weights: Weights) -> dict[str, Tensor]:
-    """Weights by the names, and for the epsilon, of a network; without a classifier if it has none.
+    """Weights by the names of a network; without a classifier if it has none.
 
     Args:
         model (nn.Module): A backbone, or a network with its classifier.
@@ -109,36 +106,12 @@ def named_as_in(model: nn.Module, weights: Weights) -> dict[str, Tensor]:
     backbone = 'backbone.' if 'backbone.stem.0.weight' in own else ''
     classifier = next((p for p in ('cls_head.fc_cls.', 'fc.') if f'{p}weight' in own), None)
     renamed = {}
-    for key, value in with_eps(weights, norm_eps(model)).items():
+    for key, value in weights.tensors.items():
         if not key.startswith('fc.'):
             renamed[backbone + key] = value
         elif classifier is not None:
             renamed[classifier + key.removeprefix('fc.')] = value
     return renamed
-
-
-def norm_eps(model: nn.Module) -> float:
-    """Epsilon of a network's batch norm."""
-    return next((m.eps for m in model.modules() if isinstance(m, _BatchNorm)), EPS)
-
-
-def with_eps(weights: Weights, eps: float) -> dict[str, Tensor]:
-    """Tensors for batch norm of another epsilon, with which the network computes the same.
-
-    Args:
-        weights (Weights): The weights.
-        eps (float): The epsilon.
-
-    Returns:
-        dict[str, Tensor]: The tensors. A running variance can become negative,
-        but never the sum of it and the epsilon.
-    """
-    if weights.eps in (None, eps):
-        return weights.tensors
-    return {
-        key: value + (weights.eps - eps) if key.endswith('running_var') else value
-        for key, value in weights.tensors.items()
-    }
 
 
 def read_recognizer(state_dict: StateDict) -> Weights:
@@ -147,16 +120,24 @@ def read_recognizer(state_dict: StateDict) -> Weights:
         key.removeprefix('backbone.').replace('cls_head.fc_cls.', 'fc.'): value
         for key, value in state_dict.items()
     }
-    return Weights('a checkpoint of r21d_plugin', tensors)
+    return Weights('a checkpoint of r21d_plugin', tensors, noted_eps(state_dict))
 
 
 def read_torchvision(state_dict: StateDict) -> Weights:
     """Read weights of torchvision or ig65m-pytorch, or those of a backbone alone."""
     tensors = dict(state_dict)
+    if (noted := noted_eps(state_dict)) is not None:
+        return Weights('a state dict of r21d_plugin', tensors, noted)
     if 'fc.weight' not in tensors:
         return Weights('weights of a backbone', tensors)
     eps = published_eps(tensors)
     return Weights(f'weights of {"ig65m-pytorch" if eps == EPS else "torchvision"}', tensors, eps)
+
+
+def noted_eps(state_dict: StateDict) -> float | None:
+    """Epsilon of batch norm that a state dict of ours names in its metadata."""
+    entries = (getattr(state_dict, '_metadata', None) or {}).values()
+    return next((entry['norm_eps'] for entry in entries if 'norm_eps' in entry), None)
 
 
 def published_eps(state_dict: StateDict) -> float:
@@ -167,7 +148,7 @@ def published_eps(state_dict: StateDict) -> float:
 def read_net(state_dict: StateDict) -> Weights:
     """Read weights of a PyTorchVideo ``Net`` of :mod:`r21d_plugin.pytorchvideo`."""
     tensors = {from_net(key): value for key, value in state_dict.items()}
-    return Weights('weights of a PyTorchVideo Net', tensors)
+    return Weights('weights of a PyTorchVideo Net', tensors, noted_eps(state_dict))
 
 
 def read_caffe2(state_dict: StateDict) -> Weights:

@@ -1,12 +1,14 @@
 """One checkpoint of a two-stream network out of those of its streams."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor
 
 from .._errors import InputError
 from .files import load_state_dict_of
-from .forms import EPS, recognise, with_eps
+from .forms import EPS, Weights, recognise
 
 CLASSIFIER = 'fc.weight'
 
@@ -27,25 +29,29 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
             of RGB, or their numbers of classes differ.
     """
     streams = dict(rgb=read_stream(rgb), flow=read_stream(flow))
-    channels = streams['rgb']['stem.0.weight'].shape[1]
+    channels = streams['rgb'].tensors['stem.0.weight'].shape[1]
     if channels != 3:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')
-    classes = {stream: len(tensors[CLASSIFIER]) for stream, tensors in streams.items()}
+    classes = {stream: len(weights.tensors[CLASSIFIER]) for stream, weights in streams.items()}
     if classes['rgb'] != classes['flow']:
         raise InputError(
             f'{rgb} has {classes["rgb"]} classes and {flow} {classes["flow"]}: '
             'both streams need the same'
         )
-    fused = {
-        fused_key: value
-        for stream, tensors in streams.items()
-        for fused_key, value in renamed(tensors, stream)
+    fused: Any = OrderedDict(
+        (fused_key, value)
+        for stream, weights in streams.items()
+        for fused_key, value in renamed(weights.tensors, stream)
+    )
+    fused._metadata = {
+        f'backbone.{stream}': dict(norm_eps=EPS if weights.eps is None else weights.eps)
+        for stream, weights in streams.items()
     }
     return dict(state_dict=fused, meta=dict(rgb=rgb, flow=flow))
 
 
-def read_stream(path: str) -> dict[str, Tensor]:
-    """Weights of one stream, by torchvision's names.
+def read_stream(path: str) -> Weights:
+    """Weights of one stream.
 
     Raises:
         InputError: If they are anything else.
@@ -55,7 +61,7 @@ def read_stream(path: str) -> dict[str, Tensor]:
         raise InputError(
             f'{path}: not the weights of one stream with its classifier: name those of a test of it'
         )
-    return with_eps(weights, EPS)
+    return weights
 
 
 def renamed(tensors: dict[str, Tensor], stream: str) -> Iterator[tuple[str, Tensor]]:

@@ -1,12 +1,33 @@
-"""Initialisation from weights of another input."""
+"""Initialisation of backbones from weights, by MMEngine's ``init_cfg``."""
 
 from torch import nn
 
 from .._errors import InputError
-from ..registry import WEIGHT_INITIALIZERS
+from .._registries import WEIGHT_INITIALIZERS
 from .files import load_state_dict_of
-from .forms import named_as_in, recognise
-from .loading import load_matching
+from .forms import EPS, named_as_in, recognise
+from .loading import load_matching, load_weights
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class Pretrained:
+    """Initialise a network with weights of any public form, in anybody's config.
+
+    Args:
+        checkpoint (str): File or address of the weights. A classifier in them
+            is left out.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the weights.
+
+        Raises:
+            InputError: If they are those of another network.
+        """
+        load_weights(module, self.checkpoint)
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -39,4 +60,5 @@ class PretrainedRGB:
         channels = module.state_dict()[first].shape[1]
         averaged = colours.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1, -1)
         tensors = weights._replace(tensors={**weights.tensors, first: averaged})
+        module.set_norm_eps(EPS if weights.eps is None else weights.eps)
         load_matching(module, named_as_in(module, tensors), self.checkpoint)

@@ -1,70 +1,82 @@
 """Loading weights that fit a network, and saying why others do not."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import nn
 
 from .._errors import InputError
 from .architecture import describe, differing, in_words
-from .files import check_plain
-from .forms import StateDict, recognise, translated
+from .files import load_state_dict_of
+from .forms import StateDict, Weights, recognise, translated
+
+logger = logging.getLogger('r21d_plugin')
 
 STREAMS = ('rgb', 'flow')
 """Streams of the two-stream network, in the order of its scores."""
+
+
+def load_weights(model: nn.Module, source: str) -> None:
+    """Load weights of any public form into a network of this package.
+
+    Args:
+        model (nn.Module): A network of :func:`r21d_plugin.create_model`, a
+            backbone or a recognizer. Its batch norm gets the epsilon that the
+            weights were trained with, unless ``norm_cfg`` has named one.
+        source (str): File or address of the weights.
+
+    Raises:
+        InputError: If there are none, or they are another network's.
+    """
+    load_matching(model, load_state_dict_of(source), source)
 
 
 def load_matching(
     model: nn.Module, state_dict: StateDict, source: str, ignore: str | None = None
 ) -> None:
     """Load weights of any public form that :func:`check_match` finds to be the network's."""
-    state_dict, form = translated(state_dict, model, source)
+    state_dict, weights = translated(state_dict, model, source)
+    load_translated(model, state_dict, weights, source, ignore)
+
+
+def load_translated(
+    model: nn.Module,
+    state_dict: StateDict,
+    weights: Weights | None,
+    source: str,
+    ignore: str | None = None,
+) -> None:
+    """Load weights by the names that a network has, after :func:`check_match`.
+
+    The log says what they are, where that is known.
+    """
     check_match(model, state_dict, source, ignore)
     model.load_state_dict(state_dict, strict=False)
-    if form:
-        print_log(loaded_in_words(model, state_dict, source, form), 'current')
+    eps = set_eps(model, state_dict, weights)
+    if weights:
+        logger.info('%s%s', loaded_in_words(model, state_dict, source, weights.form), eps)
 
 
-def understand(
-    model: nn.Module,
-    state_dict: dict[str, Tensor],
-    prefix: str,
-    metadata: dict,
-    *_: object,
-) -> None:
-    """Let a network load weights of any public form: torch calls it before it loads a state dict.
-
-    MMEngine's ``init_cfg=dict(type='Pretrained')`` and ``load_checkpoint`` come
-    here too. They would only log what does not match, so weights from a file
-    are checked.
+def set_eps(model: nn.Module, state_dict: StateDict, weights: Weights | None) -> str:
+    """Give a network the epsilon of batch norm that its weights were trained with.
 
     Args:
         model (nn.Module): The network.
-        state_dict (dict[str, Tensor]): The weights, which are renamed.
-        prefix (str): Path of the network, empty where it is all that is
-            loaded; nothing is done elsewhere.
-        metadata (dict): What the state dict says of itself.
-        *_ (object): What torch collects keys and messages in.
+        state_dict (Mapping[str, Tensor]): The weights, whose metadata may name it.
+        weights (Weights, optional): What they are, where that is known.
 
-    Raises:
-        InputError: If a file has weights of another network. A classifier of
-            MMAction2's may differ, to be trained anew.
+    Returns:
+        str: What the log says of it, empty where nothing is known.
     """
-    if prefix:
-        return
-    source = metadata.get('source', 'state dict')  # see files.with_source
-    if 'source' in metadata:
-        check_plain(state_dict, source)
-    renamed, form = translated(state_dict, model, source)
-    if form:
-        renamed = dict(renamed)
-        state_dict.clear()
-        state_dict.update(renamed)
-    if 'source' in metadata:
-        check_match(model, state_dict, source, ignore='cls_head.')
-    if form:
-        print_log(loaded_in_words(model, state_dict, source, form), 'current')
+    noted = getattr(state_dict, '_metadata', None) or {}
+    changed = []
+    for name, module in model.named_modules():
+        eps = noted.get(name, {}).get('norm_eps', weights.eps if weights else None)
+        if eps is not None and hasattr(module, 'set_norm_eps'):
+            kept = '' if module.set_norm_eps(eps) else ' not used, as norm_cfg names another'
+            changed.append(f'; epsilon of batch norm {eps:g}{kept}')
+    return ''.join(dict.fromkeys(changed))
 
 
 def loaded_in_words(model: nn.Module, state_dict: StateDict, source: str, form: str) -> str:

@@ -257,3 +257,16 @@ def public_names(network: str) -> dict[str, Published]:
         for weights in PublicWeights
         if weights.value.network == network
     }
+
+
+def list_weights(network: str | None = None) -> list[str]:
+    """Names of public weights.
+
+    Args:
+        network (str, optional): Network whose weights are meant: names as
+            :func:`~r21d_plugin.create_model` takes them. Defaults to None:
+            those of all networks, ``<network>_<name>``.
+    """
+    if network is not None:
+        return list(public_names(network))
+    return [weights.name.lower() for weights in PublicWeights]

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from r21d_plugin import InputError
-from r21d_plugin.engine import inference, launch
+from r21d_plugin.engine import launch
+from r21d_plugin.inference import recognizer as inference
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from study.invented import results
+from invented_results import results
 
 from experiments.study import SCALES, claims, plan, report
 from experiments.study.results import Values

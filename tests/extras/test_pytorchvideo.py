@@ -24,7 +24,7 @@ from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
 from pytorchvideo.models.net import Net
 
 from r21d_plugin import InputError, create_model
-from r21d_plugin.models.zoo import VideoClassifier
+from r21d_plugin.models.factory import VideoClassifier
 from r21d_plugin.pytorchvideo import (
     create_fr2d,
     create_mcx,

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_flatten
 
 from r21d_plugin import InputError
 from r21d_plugin.engine.checkpoints import is_whole, latest_checkpoint
+from r21d_plugin.weights import load_checkpoint
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 EPOCHS = 12  # the warm-up ends at 10, where the first step of the learning rate is
@@ -90,7 +91,7 @@ def files(work_dir):
 
 
 def contents(path):
-    checkpoint = torch.load(path, weights_only=True)
+    checkpoint = load_checkpoint(str(path))
     parts = ('state_dict', 'optimizer', 'param_schedulers')
     position = [checkpoint['meta'][key] for key in ('epoch', 'iter', 'seed')]
     return tree_flatten([position, *(checkpoint.get(part) for part in parts)])
@@ -112,7 +113,7 @@ def assert_nothing_half(work_dir):
     for name in files(work_dir):
         if name.endswith('.pth') and not name.startswith('.'):
             assert is_whole(work_dir / name), name
-            torch.load(work_dir / name, weights_only=True)
+            load_checkpoint(str(work_dir / name))
     note = work_dir / 'last_checkpoint'
     if note.exists():
         assert is_whole(Path(note.read_text()))

@@ -7,7 +7,7 @@ from mmaction.structures import ActionDataSample
 from torch.nn.functional import cross_entropy, nll_loss
 
 from r21d_plugin import InputError
-from r21d_plugin.models import TwoStreamHead
+from r21d_plugin.models.two_stream import TwoStreamHead
 from r21d_plugin.weights import fuse_checkpoints, save_checkpoint
 
 CLASSES = 5

@@ -9,9 +9,9 @@ from support import ROOT, shell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from r21d_plugin import InputError, create_model, list_models
+from r21d_plugin import InputError, accelerate, create_model, list_models
 from r21d_plugin.models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, factorized_channels
-from r21d_plugin.models.zoo import backbone_cfg
+from r21d_plugin.models.factory import backbone_cfg
 
 TIME_OUT = dict(r2d=1, fr2d=8, r3d=1, r2plus1d=1, mc2=8, mc3=8, mc4=4, mc5=2)
 TIME_OUT |= dict(rmc2=1, rmc3=1, rmc4=2, rmc5=4)
@@ -232,7 +232,7 @@ def test_bf16_gradients_on_the_cpu(name, compiled):
         w.grad  # inf, nan or any number, another at each run; of 3 time steps it is right
     """
     torch.manual_seed(0)
-    net = build(name, base_channels=8, norm_eval=True).train()
+    net = accelerate(build(name, base_channels=8, norm_eval=True)).train()
     forward = torch.compile(net, backend='aot_eager') if compiled else net
     clips = torch.randn(2, 3, 8, 32, 32)
     gradients = []

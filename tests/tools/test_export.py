@@ -12,8 +12,8 @@ from support import ROOT, TINY, shell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from r21d_plugin.engine import export
 from r21d_plugin.engine.launch import load_config
+from r21d_plugin.inference import export
 from r21d_plugin.inference.recognizer import load_recognizer
 
 TOOL = 'export.py'

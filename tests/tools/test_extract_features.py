@@ -20,6 +20,7 @@ from untrained import CONFIGS, untrained, write_videos
 
 from r21d_plugin.datasets.flow import farneback
 from r21d_plugin.engine.launch import load_config
+from r21d_plugin.weights import load_state_dict_of
 
 TOOL = 'extract_features.py'
 CPU = ['--device', 'cpu', '--workers', 0]
@@ -56,7 +57,7 @@ def by_hand(path, stream, checkpoint, starts, clip_len=8):
     clips = [[frames[(start + t) % len(frames)] for t in range(taken)] for start in starts]
     cfg = load_config(str(CONFIGS[stream]))
     backbone = MODELS.build(cfg.model.backbone).eval()
-    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    state = load_state_dict_of(str(checkpoint))
     own = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
     backbone.load_state_dict(own)
     rgb = np.float32([clip[:clip_len] for clip in clips])

@@ -17,6 +17,7 @@ from support import OPTIONS, ROOT, shell
 from r21d_plugin import PublicWeights
 from r21d_plugin.datasets.motion import make_dataset
 from r21d_plugin.evaluation.report import last_test
+from r21d_plugin.weights import load_state_dict_of
 
 BIN = Path(sys.executable).parent
 COMPARABLE = f"""
@@ -48,13 +49,7 @@ def wheel_bin(tmp_path_factory) -> Path:
     source = root / 'source'
     for name in ('r21d_plugin', 'configs', 'tools'):
         shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=BYTECODE)
-    for name in (
-        'pyproject.toml',
-        'build_backend.py',
-        'r21d_plugin_startup.py',
-        'README.md',
-        'LICENSE',
-    ):
+    for name in ('pyproject.toml', 'build_backend.py', 'README.md', 'LICENSE'):
         shutil.copy(ROOT / name, source)
     wheel = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet']
     subprocess.run([*wheel, '--wheel-dir', root, source], check=True)
@@ -178,7 +173,7 @@ def evaluate(kinetics, work_dir, command, **env):
 
 
 def assert_same_training(a, b):
-    a, b = (torch.load(x / 'epoch_2.pth', weights_only=True)['state_dict'] for x in (a, b))
+    a, b = (load_state_dict_of(str(x / 'epoch_2.pth')) for x in (a, b))
     for key in a:
         torch.testing.assert_close(a[key], b[key], rtol=1e-4, atol=1e-6, msg=key)
 

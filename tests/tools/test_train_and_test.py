@@ -17,6 +17,7 @@ from support import OPTIONS, ROOT, TINY, write_video
 
 from r21d_plugin.evaluation.dumps import accuracy, read_scores
 from r21d_plugin.evaluation.report import last_test
+from r21d_plugin.weights import load_state_dict_of
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 CPU = ['--device', 'cpu']
@@ -39,7 +40,7 @@ def trained(kinetics, tmp_path_factory):
 
 
 def state(path):
-    return torch.load(path, weights_only=True)['state_dict']
+    return load_state_dict_of(str(path))
 
 
 def losses(work_dir):

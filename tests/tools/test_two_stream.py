@@ -13,6 +13,7 @@ from r21d_plugin.datasets.flow_extraction import flow_of_video
 from r21d_plugin.datasets.motion import make_dataset
 from r21d_plugin.engine.launch import load_config
 from r21d_plugin.evaluation.report import by_stream, last_test
+from r21d_plugin.weights import load_state_dict_of
 
 CPU = ['--device', 'cpu']
 FLOW = ROOT / 'configs/r2plus1d_18_flow_motion.py'
@@ -153,9 +154,9 @@ def test_the_two_stream_network_of_the_paper(in_kinetics, tool, tmp_path):
 def test_joint_training_from_two_checkpoints(in_motion, streams, tool, tmp_path, fusion):
     options = [*STANDSTILL, f'model.cls_head.fusion={fusion}', *named(streams)]
     tool('train.py', BOTH, *CPU, '--no-validate', '--work-dir', tmp_path, *options)
-    trained = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
+    trained = load_state_dict_of(str(tmp_path / 'epoch_1.pth'))
     for stream, path in zip(('rgb', 'flow'), streams, strict=True):
-        own = torch.load(path, weights_only=True)['state_dict']
+        own = load_state_dict_of(str(path))
         key = 'backbone.layer4.1.conv2.0.0.weight'
         torch.testing.assert_close(
             trained[key.replace('.', f'.{stream}.', 1)], own[key], rtol=0, atol=1e-6
@@ -169,8 +170,8 @@ def test_flow_network_from_an_rgb_checkpoint(in_motion, streams, tool, tmp_path)
         f'model.backbone.init_cfg.checkpoint={streams[0]}',
     ]
     tool('train.py', FLOW, *CPU, '--no-validate', '--work-dir', tmp_path, *options)
-    flow = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)['state_dict']
-    rgb = torch.load(streams[0], weights_only=True)['state_dict']
+    flow = load_state_dict_of(str(tmp_path / 'epoch_1.pth'))
+    rgb = load_state_dict_of(str(streams[0]))
     key = 'backbone.stem.0.weight'
     mean = rgb[key].mean(dim=1, keepdim=True).expand_as(flow[key])
     torch.testing.assert_close(flow[key], mean, rtol=0, atol=1e-6)
@@ -181,7 +182,7 @@ def test_bad_checkpoints(in_motion, streams, fails, tmp_path):
     work_dir = ('--work-dir', tmp_path)
     message = fails(*both, streams[0], *CPU, *work_dir, *OPTIONS)
     assert f'{streams[0]}: no weights of the rgb stream: join the checkpoints of both' in message
-    one = torch.load(streams[0], weights_only=True)['state_dict']
+    one = load_state_dict_of(str(streams[0]))
     half = {k.replace('backbone.', 'backbone.rgb.'): v for k, v in one.items()}
     torch.save(dict(state_dict=half), tmp_path / 'half.pth')
     message = fails(*both, tmp_path / 'half.pth', *CPU, *work_dir, *OPTIONS)

@@ -32,7 +32,7 @@ def caffe2_blobs(model: nn.Module) -> dict[str, np.ndarray]:
         for attribute, suffix in NORM.items():
             blobs[f'{name}_{suffix}'] = getattr(module, attribute).detach().numpy()
 
-    backbone = model.backbone
+    backbone = model
     stem = [m for m in backbone.stem if not isinstance(m, nn.ReLU)]
     if len(stem) == 4:
         conv('conv1_middle', stem[0])
@@ -88,8 +88,6 @@ def write_caffe2(blobs: dict[str, np.ndarray], path: Path) -> Path:
 
 
 def save(model: nn.Module, path: Path) -> Path:
-    """Write the state dict of a network of ours as torchvision names it."""
-    torch.save(
-        {key.removeprefix('backbone.'): value for key, value in model.state_dict().items()}, path
-    )
+    """Write the state dict of a network of ours as torchvision publishes it, without metadata."""
+    torch.save(dict(model.state_dict()), path)
     return path

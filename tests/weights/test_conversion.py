@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from r21d_plugin import InputError, create_model
-from r21d_plugin.weights import load_from_local
+from r21d_plugin.weights import load_checkpoint
 from r21d_plugin.weights.conversion import convert
 
 from .published import caffe2_blobs, save, seed_norms, write_caffe2
@@ -37,12 +37,15 @@ def test_names_that_are_written(tmp_path):
     theirs = torch.load(tmp_path / 'theirs.pth', weights_only=True)
     assert {'stem.0.weight', 'layer2.0.downsample.1.running_var', 'fc.bias'} <= theirs.keys()
     convert(str(path), tmp_path / 'ours.pth', 'r21d')
-    ours = load_from_local(str(tmp_path / 'ours.pth'))['state_dict']
+    ours = load_checkpoint(str(tmp_path / 'ours.pth'))['state_dict']
     assert {'backbone.stem.0.weight', 'cls_head.fc_cls.bias'} <= ours.keys()
 
 
 def test_nothing_to_convert(tmp_path):
-    torch.save(network('r3d_18').backbone.state_dict(), tmp_path / 'a.pth')
+    torch.save(
+        {k: v for k, v in network('r3d_18').state_dict().items() if k[:3] != 'fc.'},
+        tmp_path / 'a.pth',
+    )
     with pytest.raises(InputError, match=r'a\.pth: no weights of a single network with its class'):
         convert(str(tmp_path / 'a.pth'), tmp_path / 'b.pth', 'r21d')
     assert not (tmp_path / 'b.pth').exists()

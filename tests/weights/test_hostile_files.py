@@ -12,11 +12,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import load_checkpoint
 from support import ROOT
 
 from r21d_plugin import InputError, create_model
-from r21d_plugin.weights import load_from_local, load_state_dict_of
+from r21d_plugin.weights import load_checkpoint, load_state_dict_of, load_weights
 
 from .attacks import (
     ATTACKS,
@@ -41,7 +40,7 @@ def test_code_is_refused_by_name(attack, suffix, tmp_path, monkeypatch):
     content, named = ATTACKS[attack]
     (tmp_path / f'a.{suffix}').write_bytes(content)
     with pytest.raises(InputError) as error:
-        load_from_local(f'a.{suffix}')
+        load_checkpoint(f'a.{suffix}')
     message = str(error.value)
     assert message.startswith(f'a.{suffix}: not ')
     assert '\n' not in message
@@ -58,7 +57,7 @@ def test_code_in_a_torch_file(zipped, tmp_path, monkeypatch):
         dict(state_dict=Calls(os.system, CANARY)), 'a.pth', _use_new_zipfile_serialization=zipped
     )
     with pytest.raises(InputError, match=r'a\.pth: not loaded, .*\(posix\.system\) and could run'):
-        load_from_local('a.pth')
+        load_checkpoint('a.pth')
     assert os.listdir() == ['a.pth']
 
 
@@ -68,7 +67,7 @@ def test_what_torch_would_read(attack, tmp_path):
     path = tmp_path / 'a.pth'
     path.write_bytes(zipped(b'\x80\x02}' + text('a') + value + b's.'))
     with pytest.raises(InputError) as error:
-        load_from_local(str(path))
+        load_checkpoint(str(path))
     assert f'({named}' in str(error.value) or f'{named})' in str(error.value)
     assert '\n' not in str(error.value)
 
@@ -87,11 +86,11 @@ def test_what_other_networks_store(tmp_path):
     state_dict = {'fc.weight': quantised, 'fc._extra_state': dict(bits=8)}
     path = str(tmp_path / 'a.pth')
     torch.save(dict(state_dict=state_dict), path)
-    loaded = load_from_local(path)['state_dict']
+    loaded = load_checkpoint(path)['state_dict']
     assert torch.equal(loaded['fc.weight'].dequantize(), torch.ones(3))
     assert loaded['fc._extra_state'] == dict(bits=8)
     model = create_model('r3d_18', base_channels=4)
-    for load in (load_state_dict_of, partial(load_checkpoint, model)):
+    for load in (load_state_dict_of, partial(load_weights, model)):
         with pytest.raises(InputError, match=r'a\.pth: holds no weights by name'):
             load(path)
 
@@ -103,7 +102,7 @@ def test_an_extension_that_python_remembers(tmp_path):
         (tmp_path / 'a.pkl').write_bytes(b'\x80\x02\x82\x01' + CALL)
         pickle.loads(b'\x80\x02\x82\x01.')
         with pytest.raises(InputError, match='an extension'):
-            load_from_local(str(tmp_path / 'a.pkl'))
+            load_checkpoint(str(tmp_path / 'a.pkl'))
     finally:
         copyreg.remove_extension('os', 'system', 1)
         copyreg.clear_extension_cache()
@@ -169,13 +168,13 @@ def test_bombs(tmp_path):
     code = """
 import resource, sys
 from r21d_plugin import InputError
-from r21d_plugin.weights import load_from_local
+from r21d_plugin.weights import load_checkpoint
 used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 for path in sys.argv[1:]:
     try:
-        load_from_local(path)
+        load_checkpoint(path)
     except InputError as error:
         assert str(error).startswith(path + ': not '), error
     else:
@@ -204,10 +203,10 @@ def test_absurd_shapes_are_never_filled(tmp_path):
 def test_something_else_than_weights(tmp_path):
     torch.save([torch.zeros(3)], tmp_path / 'list.pth')
     with pytest.raises(InputError, match=r'list\.pth: holds no weights by name'):
-        load_from_local(str(tmp_path / 'list.pth'))
+        load_checkpoint(str(tmp_path / 'list.pth'))
     (tmp_path / 'text.pkl').write_bytes(pickle.dumps({'blobs': {'conv1_w': 'text'}}, 2))
     with pytest.raises(InputError, match=r'text\.pkl: not loaded, .*something else than arrays'):
-        load_from_local(str(tmp_path / 'text.pkl'))
+        load_checkpoint(str(tmp_path / 'text.pkl'))
 
 
 def test_arrays_of_any_layout(tmp_path):
@@ -219,9 +218,9 @@ def test_arrays_of_any_layout(tmp_path):
     }
     for protocol in (2, 4):
         (tmp_path / 'a.pkl').write_bytes(pickle.dumps(arrays, protocol))
-        loaded = load_from_local(str(tmp_path / 'a.pkl'))['state_dict']
+        loaded = load_checkpoint(str(tmp_path / 'a.pkl'))['state_dict']
         for name, value in arrays.items():
             np.testing.assert_array_equal(loaded[name].numpy(), value)
     write_caffe2({'conv1_w': np.ones((2, 3), 'f4')}, tmp_path / 'b.pkl')
-    loaded = load_from_local(str(tmp_path / 'b.pkl'))['state_dict']['conv1_w']
+    loaded = load_checkpoint(str(tmp_path / 'b.pkl'))['state_dict']['conv1_w']
     assert torch.equal(loaded, torch.ones(2, 3))

@@ -3,10 +3,9 @@ import pickle
 
 import pytest
 import torch
-from mmengine.runner import CheckpointLoader
 
 from r21d_plugin import InputError, create_model
-from r21d_plugin.weights import check_match
+from r21d_plugin.weights import check_match, load_checkpoint
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def test_not_a_checkpoint(tmp_path, content):
     path = tmp_path / 'a.pth'
     path.write_bytes(content)
     with pytest.raises(InputError, match=r'a\.pth: not a readable checkpoint'):
-        CheckpointLoader.load_checkpoint(str(path))
+        load_checkpoint(str(path))
 
 
 def test_truncated(tmp_path, model):
@@ -32,12 +31,12 @@ def test_truncated(tmp_path, model):
     torch.save(model.state_dict(), path)
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(InputError, match=r'a\.pth: not a readable checkpoint, truncated'):
-        CheckpointLoader.load_checkpoint(str(path))
+        load_checkpoint(str(path))
 
 
 def test_missing():
     with pytest.raises(InputError, match=r'nope\.pth: no such checkpoint file'):
-        CheckpointLoader.load_checkpoint('nope.pth')
+        load_checkpoint('nope.pth')
 
 
 @pytest.mark.parametrize('protocol', [2, 4])
@@ -47,14 +46,14 @@ def test_code_does_not_run(tmp_path, monkeypatch, protocol):
     (tmp_path / 'plain.pth').write_bytes(pickle.dumps(RunsCode(), protocol))
     for name in ('zip.pth', 'plain.pth'):
         with pytest.raises(InputError, match=f'{name}: not'):
-            CheckpointLoader.load_checkpoint(name)
+            load_checkpoint(name)
     assert not (tmp_path / 'was-here').exists()
 
 
 def test_refusal_names_what_is_refused(tmp_path):
     torch.save(dict(state_dict=RunsCode()), tmp_path / 'a.pth')
     with pytest.raises(InputError, match=r'\(posix\.system\) and could run code'):
-        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+        load_checkpoint(str(tmp_path / 'a.pth'))
 
 
 def test_match(model):
@@ -65,13 +64,13 @@ def test_match(model):
 
 def test_mismatch_is_named(model):
     state_dict = dict(model.state_dict())
-    state_dict['odd'] = state_dict.pop('backbone.stem.0.weight')
+    state_dict['odd'] = state_dict.pop('stem.0.weight')
     state_dict['fc.weight'] = state_dict['fc.weight'][:3]
     with pytest.raises(InputError) as error:
         check_match(model, state_dict, 'a.pth')
     message = str(error.value)
     assert message.startswith('a.pth: weights of another network: 1 of ')
-    assert 'tensors are missing (backbone.stem.0.weight, ...)' in message
+    assert 'tensors are missing (stem.0.weight, ...)' in message
     assert '1 do not belong to it (odd, ...)' in message
     assert '1 have another shape (fc.weight is (3, 512), not (5, 512))' in message
     assert '\n' not in message

@@ -11,7 +11,6 @@ from mmengine.runner import CheckpointLoader
 
 from r21d_plugin import InputError, PublicWeights, create_model
 from r21d_plugin.evaluation.complexity import measure
-from r21d_plugin.models import zoo
 from r21d_plugin.weights import download
 from r21d_plugin.weights.public import kinetics_400
 
@@ -88,19 +87,6 @@ def test_named_weights(published, weights):
     assert model.fc.out_features == 359, 'by the weights'
     expected = torch.load(published, weights_only=True)['fc.weight']
     assert torch.equal(model.fc.weight, expected)
-
-
-def test_arguments_of_named_weights(monkeypatch):
-    """R(2+1)D of torchvision has mid channels by block, VMZ's flow network two channels."""
-    built = []
-    monkeypatch.setattr(zoo, 'load_state_dict_of', lambda path: {})
-    monkeypatch.setattr(zoo, 'load_matching', lambda model, *_: built.append(model))
-    create_model('r2plus1d_18', weights='torchvision_kinetics_16f')
-    create_model('r2plus1d_34', weights='vmz_sports1m_kinetics_flow_32f', **SMALL)
-    create_model('r2d_18', weights='vmz_kinetics_16f', **SMALL)
-    assert sum(p.numel() for p in built[0].parameters()) == 31_505_325
-    assert built[1].backbone.in_channels == 2
-    assert built[2].backbone.clip_len == 16
 
 
 def test_downloaded_once(published):

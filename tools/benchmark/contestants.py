@@ -1,12 +1,11 @@
 """What the benchmark measures, and who takes part."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
-from unittest import mock
 
 Task = Callable[[], Any]
 
@@ -176,19 +175,9 @@ def fastest(task: Task, repeats: int = 7) -> float:
     return min(seconds)
 
 
-@contextmanager
-def plainly() -> Iterator[None]:
-    """Have our networks compute as they do where the 2D form is not used."""
-    from r21d_plugin.models import layers
-
-    # A Mock would keep all that it was called with, every activation, and slow what is measured.
-    with mock.patch.multiple(layers, eager_on_cpu=lambda x: False):
-        yield
-
-
 def networks(measure: Measure) -> dict[str, Any]:
     """The same network, with the same weights, as each contestant has it; peers first."""
-    from r21d_plugin import create_model
+    from r21d_plugin import accelerate, create_model
 
     kwargs: dict = {}
     theirs = None
@@ -199,9 +188,9 @@ def networks(measure: Measure) -> dict[str, Any]:
         kwargs = dict(midplanes='block') if measure.network.startswith('r2plus1d') else {}
     ours = create_model(measure.network, clip_len=measure.frames, **kwargs)
     if theirs is None:
-        return {PLAIN: ours, 'ours': ours}
+        return {PLAIN: ours, 'ours': accelerate(deepcopy(ours))}
     ours.load_state_dict(theirs.state_dict())
-    return {'torchvision': theirs, 'ours': ours}
+    return {'torchvision': theirs, 'ours': accelerate(ours)}
 
 
 def other_networks(measure: Measure) -> dict[str, Any]:
@@ -209,7 +198,7 @@ def other_networks(measure: Measure) -> dict[str, Any]:
     from mmaction.models import ResNet2Plus1d
     from torch.nn import Sequential
 
-    from r21d_plugin import create_model
+    from r21d_plugin import accelerate, create_model
 
     models: dict[str, Any] = {
         'MMAction2 ResNet2Plus1d-34': ResNet2Plus1d(
@@ -232,7 +221,7 @@ def other_networks(measure: Measure) -> dict[str, Any]:
 
         # Without its head, whose pooling is for larger clips.
         models['PyTorchVideo r2plus1d-50'] = Sequential(*create_r2plus1d().blocks[:-1])
-    return models | {'ours': create_model(measure.network, clip_len=measure.frames)}
+    return models | {'ours': accelerate(create_model(measure.network, clip_len=measure.frames))}
 
 
 def compiled_networks(measure: Measure) -> dict[str, Any]:
@@ -242,7 +231,7 @@ def compiled_networks(measure: Measure) -> dict[str, Any]:
     torch._inductor.config.freezing = True
     [(peer, theirs), (_, ours)] = networks(measure).items()
     ours = deepcopy(ours)
-    ours.backbone.compile()
+    ours.compile()
     return {f'{peer}, compiled': torch.compile(theirs), 'ours': ours}
 
 
@@ -267,8 +256,7 @@ def contestants(models: dict[str, Any], use: Callable[[str, Any, Any], Any]) -> 
     tasks: dict[str, Task] = {}
     for name, model in models.items():
         if name != 'ours':
-            context = plainly if name == PLAIN else nullcontext
-            tasks[name] = partial(use, name, model, context)
+            tasks[name] = partial(use, name, model, nullcontext)
             continue
         for dtype in dtypes():
             enabled = dtype != 'float32'
@@ -291,8 +279,8 @@ def forward(measure: Measure, video: str) -> dict[str, Task]:
                 with context():
                     return model(clips)
             with context():
-                feature = model.backbone(clips)
-            return model.classify(feature.float())
+                feature = model.forward_features(clips)
+            return model.forward_head(feature.float())
 
     return contestants(FORWARD[measure.kind](measure), logits)
 
@@ -358,6 +346,8 @@ def test(measure: Measure, video: str) -> dict[str, Task]:
     from mmaction.registry import MODELS
     from mmengine.dataset import Compose, pseudo_collate
 
+    from r21d_plugin import accelerate
+
     finish = [
         dict(type='CenterCrop', crop_size=112),
         dict(type='FormatShape', input_format='NCTHW'),
@@ -374,18 +364,22 @@ def test(measure: Measure, video: str) -> dict[str, Task]:
     theirs = MODELS.build(model).eval()
     theirs.init_weights()
 
-    def scores(recognizer: Any, pipeline: Any, context: Any) -> Any:
+    def scores(recognizer: Any, pipeline: Any) -> Any:
         packed = pipeline(dict(filename=video, start_index=0, modality='RGB', label=0))
-        with torch.inference_mode(), context():
+        with torch.inference_mode():
             return recognizer.test_step(pseudo_collate([packed]))[0].pred_score
 
     composed = {name: Compose([*p, *finish]) for name, p in pipelines(measure).items()}
-    tasks: dict[str, Task] = {'MMAction2': partial(scores, theirs, composed['MMAction2'], plainly)}
+    tasks: dict[str, Task] = {
+        'MMAction2': partial(scores, theirs, composed['MMAction2'], nullcontext)
+    }
     for dtype in dtypes():
         test_cfg = dict(max_testing_views=measure.clips, dtype=dtype)
         ours = MODELS.build(dict(model, type='r21d_plugin.MultiClipRecognizer', test_cfg=test_cfg))
         ours.load_state_dict(theirs.state_dict())
-        tasks[f'ours, {dtype}'] = partial(scores, ours.eval(), composed['ours'], nullcontext)
+        tasks[f'ours, {dtype}'] = partial(
+            scores, accelerate(ours.eval()), composed['ours'], nullcontext
+        )
     return tasks
 
 

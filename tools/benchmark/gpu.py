@@ -10,12 +10,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
-from unittest import mock
 
 import torch
 from contestants import Measure as Equal
@@ -24,8 +22,7 @@ from mmengine.registry import init_default_scope
 from tabulate import tabulate
 from torch.nn.functional import cross_entropy
 
-from r21d_plugin import create_model
-from r21d_plugin.models import layers, video_resnet
+from r21d_plugin import accelerate, create_model
 
 DTYPES = {'TF32': torch.float32, 'bfloat16': torch.bfloat16}
 
@@ -36,13 +33,11 @@ class Contestant(NamedTuple):
     Attributes:
         name (str): Its name.
         model (nn.Module): Its network.
-        form (str): ``'3D'``, ``'3D channels last'`` or ``'2D'``.
         compiled (bool): Whether ``torch.compile`` compiles it.
     """
 
     name: str
     model: Any
-    form: str
     compiled: bool
 
 
@@ -67,24 +62,6 @@ def precision(dtype: torch.dtype) -> torch.autocast:
     return torch.autocast('cuda', dtype, enabled=dtype != torch.float32)
 
 
-@contextmanager
-def in_form(form: str) -> Iterator[None]:
-    """Have our networks compute in a form, whatever they choose for the device."""
-
-    def in_2d(x: Any) -> bool:
-        return form == '2D'
-
-    def channels_last(x: Any) -> bool:
-        return form != '3D'
-
-    # Functions, as a compiler sees through them.
-    with (
-        mock.patch.multiple(layers, fast=in_2d, eager_on_cpu=in_2d),
-        mock.patch.object(video_resnet, 'channels_last', channels_last),
-    ):
-        yield
-
-
 def theirs(depth: int) -> Any:
     """Network of torchvision."""
     from torchvision.models.video import resnet
@@ -99,17 +76,16 @@ def contestants(depth: int, args: argparse.Namespace) -> Iterator[Contestant]:
     kinds = [False, True] if args.compile else [False]
     for compiled in kinds:
         suffix = ', compiled' if compiled else ''
-        yield Contestant(f'torchvision{suffix}', theirs(depth), '3D', compiled)
+        yield Contestant(f'torchvision{suffix}', theirs(depth), compiled)
     if depth == 34:
         equal = Equal('', 'equal work', 'r2plus1d_34', args.batch, args.frames)
         name, model = next(iter(other_networks(equal).items()))
-        yield Contestant(name, model, '3D', False)
-    for form in ('3D', '3D channels last', '2D'):
-        # The compiler of torch 2.11 fails at the weight gradients of the 2D form.
-        for compiled in kinds if form != '2D' else [False]:
-            name = f'ours, {form}' + (', compiled' if compiled else '')
+        yield Contestant(name, model, False)
+    for accelerated in (False, True):
+        for compiled in kinds:
+            name = 'ours' + ', accelerated' * accelerated + ', compiled' * compiled
             model = create_model(f'r2plus1d_{depth}', midplanes='block')
-            yield Contestant(name, model, form, compiled)
+            yield Contestant(name, accelerate(model) if accelerated else model, compiled)
 
 
 def steps(contestant: Contestant, mode: str, dtype: torch.dtype, clips: Any, n: int) -> Callable:
@@ -133,10 +109,8 @@ def steps(contestant: Contestant, mode: str, dtype: torch.dtype, clips: Any, n: 
             function(clips)
 
     def run() -> None:
-        context = in_form(contestant.form) if contestant.name.startswith('ours') else nullcontext()
-        with context:
-            for _ in range(n):
-                (train if mode == 'training' else infer)()
+        for _ in range(n):
+            (train if mode == 'training' else infer)()
 
     return run
 
@@ -173,7 +147,7 @@ def measure(depth: int, mode: str, dtype: torch.dtype, args: argparse.Namespace)
                 expected = model(clips[:4])
             elif contestant.name.startswith('ours'):
                 model.load_state_dict(weights)
-                with in_form(contestant.form), precision(dtype):
+                with precision(dtype):
                     difference = relative(model(clips[:4]).float(), expected)
         task = steps(contestant, mode, dtype, clips, args.steps)
         task()

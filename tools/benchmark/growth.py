@@ -81,7 +81,7 @@ def test(network: str, clips: int) -> Callable[[], Any]:
     from mmaction.structures import ActionDataSample
     from mmengine.registry import init_default_scope
 
-    from r21d_plugin.models.zoo import backbone_cfg
+    from r21d_plugin.models.factory import backbone_cfg
 
     init_default_scope('mmaction')
     cfg = backbone_cfg(network, 8)

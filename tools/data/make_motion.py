@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -24,12 +25,17 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Generate the dataset."""
     args = parse_args()
-    from experiments.study.hard_motion import HARD_MOTION
     from r21d_plugin.datasets.motion import MOTION, make_dataset
     from r21d_plugin.engine import errors_in_one_line
 
     with errors_in_one_line():
-        kind = HARD_MOTION if args.hard else MOTION
+        kind = MOTION
+        if args.hard:
+            # The folder of a checkout, where experiments lies beside tools.
+            sys.path.append(str(Path(__file__).resolve().parents[2]))
+            from experiments.study.hard_motion import HARD_MOTION
+
+            kind = HARD_MOTION
         lines = make_dataset(args.out, args.train, args.val, args.seed, args.workers, kind)
         for _ in tqdm(lines, total=args.train + args.val, unit='video', desc=str(args.out)):
             pass

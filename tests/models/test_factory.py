@@ -22,9 +22,9 @@ def test_create_model_maps_clips_to_logits():
 
 
 def test_r2d_fits_the_clip_length():
-    assert create_model('r2d_18').backbone.clip_len == 8
-    assert create_model('r2d_34').backbone.clip_len == 32
-    assert create_model('r2d_18', clip_len=16).backbone.clip_len == 16
+    assert create_model('r2d_18').clip_len == 8
+    assert create_model('r2d_34').clip_len == 32
+    assert create_model('r2d_18', clip_len=16).clip_len == 16
 
 
 def test_create_model_is_quiet(capfd):
@@ -35,13 +35,17 @@ def test_create_model_is_quiet(capfd):
 
 def test_weights_of_a_trained_recognizer(tmp_path):
     model = create_model('fr2d_18', num_classes=3)
-    state_dict = {k.replace('fc.', 'cls_head.fc_cls.'): v for k, v in model.state_dict().items()}
+    state_dict = {as_trained(k): v for k, v in model.state_dict().items()}
     torch.save(dict(state_dict=state_dict), tmp_path / 'epoch_1.pth')
     loaded = create_model('fr2d_18', num_classes=3, weights=str(tmp_path / 'epoch_1.pth'))
     for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     with pytest.raises(InputError, match=r'epoch_1.pth: weights of another network'):
         create_model('fr2d_34', num_classes=3, weights=str(tmp_path / 'epoch_1.pth'))
+
+
+def as_trained(key):
+    return key.replace('fc.', 'cls_head.fc_cls.') if key.startswith('fc.') else f'backbone.{key}'
 
 
 def test_unknown_name():

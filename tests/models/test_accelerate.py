@@ -1,0 +1,291 @@
+"""Accelerated networks against plain ones."""
+
+import os
+import subprocess
+import sys
+from copy import deepcopy
+from random import Random
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from r21d_plugin import accelerate, create_model, list_models
+from r21d_plugin.models.video_resnet import BasicBlock
+
+KERNELS = {
+    'frames': ((1, 3, 3), (0, 1, 1)),
+    'time': ((3, 1, 1), (1, 0, 0)),
+    'shortcut': ((1, 1, 1), (0, 0, 0)),
+    'all': ((3, 3, 3), (1, 1, 1)),
+    'conv1': ((3, 7, 7), (1, 3, 3)),
+}
+
+
+@pytest.fixture(autouse=True)
+def avx512(monkeypatch):
+    """Have gradients of the 2D form where only AVX2 is there, which does without."""
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX512')
+
+
+def conv(kernel, stride):
+    size, padding = KERNELS[kernel]
+    return accelerate(nn.Conv3d(5, 6, size, stride, padding, bias=False).double())
+
+
+@pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('stride', [(1, 1, 1), (1, 2, 2), (2, 2, 2)])
+@pytest.mark.parametrize('frames', [1, 2, 3, 8])
+@pytest.mark.parametrize('clips', [1, 3])
+@pytest.mark.parametrize('memory', [torch.contiguous_format, torch.channels_last_3d])
+def test_convolutions(kernel, stride, frames, clips, memory):
+    agrees(kernel, stride, (clips, 5, frames, 9, 10), memory)
+
+
+@pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('frames', [1, 2])
+def test_more_weights_than_activations(kernel, frames):
+    """Which are copied to the usual memory, and back."""
+    y = agrees(kernel, (1, 1, 1), (1, 5, frames, 2, 2), torch.channels_last_3d)
+    assert y.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def agrees(kernel, stride, shape, memory):
+    """See that a convolution and its gradients are PyTorch's, and return its output."""
+    torch.manual_seed(0)
+    module = conv(kernel, stride)
+    x = torch.randn(shape, dtype=torch.double, requires_grad=True)
+    y = module(x.contiguous(memory_format=memory))
+    expected = F.conv3d(x, module.weight, None, stride, KERNELS[kernel][1])
+    torch.testing.assert_close(y, expected)
+    gradient = torch.randn_like(y)
+    ours = torch.autograd.grad(y, (x, module.weight), gradient)
+    theirs = torch.autograd.grad(expected, (x, module.weight), gradient)
+    torch.testing.assert_close(ours, theirs)
+    return y
+
+
+@pytest.mark.parametrize('capability', ['AVX2', 'AVX512'])
+@pytest.mark.parametrize('clips', [1, 2])
+@pytest.mark.parametrize('name', [*(n for n in list_models() if '18' in n), 'r2plus1d_34'])
+def test_networks(name, clips, capability, monkeypatch):
+    """Their outputs, with norms folded, and their gradients.
+
+    In evaluation: batch norm's own gradients of small batches are differences
+    of large numbers.
+    """
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    model, fast = pair(name, clip_len=8)
+    x = torch.randn(clips, 3, 8, 56, 56)
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+    ours, theirs = gradients(fast, x), gradients(model, x)
+    for key, gradient in theirs.items():
+        assert F.cosine_similarity(ours[key], gradient, dim=0) > 0.999, key
+
+
+def pair(name, **kwargs):
+    """A network whose norms have statistics, in evaluation, and its accelerated copy."""
+    torch.manual_seed(0)
+    model = create_model(name, 7, base_channels=8, **kwargs)
+    model(torch.randn(4, 3, 8, 56, 56))
+    model.eval()
+    return model, accelerate(deepcopy(model))
+
+
+def gradients(model, x):
+    """Gradients of all parameters, flat, by name."""
+    model.zero_grad()
+    model(x).float().square().sum().backward()
+    return {key: value.grad.flatten().clone() for key, value in model.named_parameters()}
+
+
+@pytest.mark.parametrize('accelerated', [False, True])
+def test_gradients_of_any_shape(accelerated):
+    """PyTorch's batch norm has wrong gradients where strides of axes of size 1 are odd.
+
+    The last norm of a block and that of its shortcut are added, so their biases have one gradient.
+    """
+    rng = Random(0)
+    names = [name for name in list_models() if '18' in name]
+    for _ in range(150):
+        frames = rng.choice([4, 8, 16])
+        model = create_model(
+            rng.choice(names), 5, clip_len=frames, base_channels=rng.choice([4, 8])
+        )
+        dtype = rng.choice([torch.float32, torch.float64])
+        model = accelerate(model.to(dtype)) if accelerated else model.to(dtype)
+        sides = [rng.choice([14, 16, 28, 32, 48]) for _ in range(2)]
+        x = torch.randn(rng.choice([1, 2, 3]), 3, frames, *sides, dtype=dtype)
+        if len(x) == 1 and max(sides) <= 16:
+            continue  # a norm of a single number, which PyTorch refuses
+        out = model(x)
+        (out * torch.randn_like(out)).sum().backward()
+        for block in (m for m in model.modules() if isinstance(m, BasicBlock)):
+            if isinstance(block.downsample, nn.Sequential):
+                torch.testing.assert_close(
+                    block.conv2[-1].bias.grad, block.downsample[-1].bias.grad, msg=str(x.shape)
+                )
+
+
+def test_names_values_and_hooks_stay():
+    model, fast = pair('r2plus1d_18')
+    assert list(fast.state_dict()) == list(model.state_dict())
+    seen = []
+    for network in (model, fast):
+        for module in (network.stem, network.layer2[0], network.layer3):
+            module.register_forward_hook(lambda m, args, out: seen.append(out))
+    with torch.no_grad():
+        model(x := torch.randn(2, 3, 8, 32, 32)), fast(x)
+    for plain, accelerated in zip(seen[:3], seen[3:], strict=True):
+        torch.testing.assert_close(accelerated, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_a_hooked_convolution_is_not_folded():
+    model, fast = pair('r3d_18')
+    seen = []
+    for network in (model, fast):
+        network.layer1[0].conv1[0].register_forward_hook(lambda m, args, out: seen.append(out))
+    with torch.no_grad():
+        model(x := torch.randn(2, 3, 8, 32, 32)), fast(x)
+    torch.testing.assert_close(seen[1], seen[0], rtol=1e-4, atol=1e-5)
+
+
+def test_replaced_modules_are_not_folded():
+    """Copies, fused layers and wrappers compute what they would in the plain network."""
+    model, fast = pair('r3d_18')
+    x = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        expected = model(x)
+        block = deepcopy(fast).eval().layer1[0]
+        fused = deepcopy(fast).eval()
+        fused.layer1[0].conv1[0] = fuse_conv_bn_eval(block.conv1[0], block.conv1[1])
+        fused.layer1[0].conv1[1] = nn.Identity()
+        torch.testing.assert_close(fused(x), expected, rtol=1e-4, atol=1e-5)
+        fast.layer1[0].conv1[0] = nn.Sequential(fast.layer1[0].conv1[0])
+        torch.testing.assert_close(fast(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_last_from_end_to_end():
+    """A network has its activations in channels-last memory from the first to the last layer."""
+    model = accelerate(create_model('r2plus1d_18', base_channels=8)).eval()
+    seen = []
+    for module in model.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_hook(lambda m, args, out: seen.append(out))
+    for clips in (1, 2):
+        with torch.no_grad():
+            model(torch.randn(clips, 3, 8, 56, 56))
+    assert len(seen) == 2 * 34
+    for out in seen:
+        c, _, h, w = out.shape[1:]
+        wanted = {2: h * w * c, 3: w * c, 4: c, 1: 1}
+        assert all(out.stride(d) == s for d, s in wanted.items() if out.shape[d] > 1)
+
+
+def test_other_norms():
+    """Which cannot be folded."""
+    norm_cfg = dict(type='IN3d', affine=True)
+    model = create_model('r2plus1d_18', 7, base_channels=8, norm_cfg=norm_cfg).eval()
+    x = torch.randn(1, 3, 8, 64, 64)
+    fast = accelerate(deepcopy(model))
+    with torch.no_grad():
+        ours, theirs = (nn.Sequential(*m.groups[:3])(x) for m in (fast, model))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_norms_without_statistics():
+    norm_cfg = dict(type='BN3d', track_running_stats=False)
+    model = create_model('r3d_18', 7, base_channels=8, norm_cfg=norm_cfg).eval()
+    x = torch.randn(2, 3, 8, 64, 64)
+    with torch.no_grad():
+        theirs = model(x)
+        torch.testing.assert_close(accelerate(model)(x), theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_may_change_between_calls():
+    model, fast = pair('r3d_18')
+    x = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        fast(x)
+        for network in (model, fast):
+            network.stem[0].weight.mul_(2)
+            network.stem[1].running_mean.add_(0.1)
+            network.layer1[0].conv1[0].weight.data = 3 * network.layer1[0].conv1[0].weight.data
+        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+    model.double(), fast.double()
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x.double()), model(x.double()))
+
+
+def test_backward_writes_where_it_may():
+    """With glibc checking its heap.
+
+    torch 2.13 destroys it on CPUs with AVX-512 in the weight gradient of a
+    strided 1 x 1 convolution of fewer than 16 channels::
+
+        x = torch.randn(16, 4, 56, 56).contiguous(memory_format=torch.channels_last)
+        w = torch.randn(8, 4, 1, 1, requires_grad=True)
+        torch.nn.functional.conv2d(x, w, stride=2).sum().backward()
+    """
+    code = """
+import torch
+from r21d_plugin import accelerate, create_model
+torch.set_num_threads(1)
+for name in ('r2plus1d_18', 'mc4_18'):
+    model = accelerate(create_model(name, 5, base_channels=4))
+    for _ in range(3):
+        model(torch.randn(2, 3, 8, 112, 112)).sum().backward()
+"""
+    env = os.environ | {'MALLOC_CHECK_': '3', 'PYTHONWARNINGS': 'ignore'}
+    result = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_exporters_see_3d_convolutions():
+    model = accelerate(create_model('r2plus1d_18', base_channels=4)).eval()
+    clips = torch.randn(1, 3, 8, 32, 32)
+    with torch.no_grad():
+        program = torch.export.export(model, (clips,))
+        traced = torch.jit.trace(model, clips)
+    called = [str(node.target) for node in program.graph.nodes if node.op == 'call_function']
+    convolutions = sum(isinstance(module, nn.Conv3d) for module in model.modules())
+    assert sum('conv3d' in name for name in called) == convolutions
+    assert not any('conv2d' in name for name in called)
+    kinds = {node.kind() for node in traced.inlined_graph.nodes()}
+    assert 'aten::conv2d' not in kinds
+
+
+@pytest.mark.parametrize(('capability', 'in_training'), [('AVX2', 17), ('AVX512', 17 + 17 + 3)])
+def test_training_without_avx512_is_in_2d_over_time_alone(capability, in_training, monkeypatch):
+    """The temporal halves, and with AVX-512 the spatial halves and shortcuts too."""
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    called = []
+    conv2d = F.conv2d
+    monkeypatch.setattr(F, 'conv2d', lambda *args: called.append(1) or conv2d(*args))
+    model = accelerate(create_model('r2plus1d_18', base_channels=4))
+    clips = torch.randn(1, 3, 8, 32, 32)
+    model(clips).sum().backward()
+    assert len(called) == in_training
+    called.clear()
+    with torch.no_grad():
+        model.eval()(clips)
+    assert len(called) == 17 + 17 + 3
+
+
+def test_norms_are_folded_once(monkeypatch):
+    model = accelerate(create_model('r3d_18', base_channels=8)).eval()
+    clips = torch.randn(2, 3, 8, 56, 56)
+    computed = []
+    batch_norm = F.batch_norm
+    monkeypatch.setattr(F, 'batch_norm', lambda *args: computed.append(1) or batch_norm(*args))
+    model(clips)
+    assert len(computed) == 20
+    with torch.no_grad():
+        model(clips)
+        kept = model.layer1[0].conv1[0].folded
+        model(clips)
+    assert len(computed) == 20
+    assert model.layer1[0].conv1[0].folded is kept

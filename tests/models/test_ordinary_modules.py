@@ -1,0 +1,158 @@
+"""What works on any module of PyTorch works on every network of the family."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from support import ROOT
+from torch import fx, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils.flop_counter import FlopCounterMode
+
+from r21d_plugin import InputError, create_model, list_models
+
+CLIPS = torch.randn(2, 3, 8, 32, 32)
+
+GFLOPS = dict(r2d=1.9, fr2d=13.8, r3d=20.3, mc2=14.3, mc3=21.7, mc4=20.0, mc5=20.0)
+GFLOPS |= dict(rmc2=19.9, rmc3=12.5, rmc4=14.5, rmc5=15.4, r2plus1d=20.7)
+"""Multiply-adds of the 18-layer networks on 8 x 112 x 112, as the authors publish them."""
+
+
+@pytest.fixture(params=list_models())
+def model(request):
+    torch.manual_seed(0)
+    return create_model(request.param, 5, clip_len=8, base_channels=4).eval()
+
+
+def test_plain_layers(model):
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d):
+            assert type(module) is nn.Conv3d
+        if isinstance(module, nn.BatchNorm3d):
+            assert type(module) is nn.BatchNorm3d
+
+
+def test_hooks_fire_and_see_the_whole_batch(model):
+    called = []
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d | nn.Sequential):
+            module.register_forward_hook(lambda m, args, out: called.append(m))
+    shapes = []
+    model.layer1.register_forward_hook(lambda m, args, out: shapes.append(out.shape))
+    with torch.no_grad():
+        model(CLIPS[:1].expand(2, -1, -1, -1, -1))
+    wanted = [m for m in model.modules() if isinstance(m, nn.Conv3d | nn.Sequential)]
+    assert set(wanted) == set(called)
+    assert shapes[0][0] == 2
+
+
+def test_traced_scripted_and_exported(model):
+    with torch.no_grad():
+        expected = model(CLIPS)
+        torch.testing.assert_close(fx.symbolic_trace(model)(CLIPS), expected)
+        torch.testing.assert_close(torch.jit.script(model)(CLIPS), expected)
+        torch.testing.assert_close(torch.export.export(model, (CLIPS,)).module()(CLIPS), expected)
+
+
+def test_vmap_and_gradients_of_samples(model):
+    parameters = dict(model.named_parameters())
+
+    def loss(parameters, clip):
+        return functional_call(model, parameters, (clip[None],)).square().sum()
+
+    gradients = vmap(grad(loss), in_dims=(None, 0))(parameters, CLIPS)
+    assert gradients['fc.weight'].shape == (2, 5, 32)
+    assert all(value.isfinite().all() for value in gradients.values())
+
+
+def test_bfloat16_and_view(model):
+    with torch.no_grad():
+        assert model.to(torch.bfloat16)(CLIPS.bfloat16()).dtype == torch.bfloat16
+        assert model.forward_features(CLIPS.bfloat16()).view(2, -1).shape[0] == 2
+
+
+def test_fused_by_pytorch(model):
+    with torch.no_grad():
+        expected = model(CLIPS)
+        stem = model.stem
+        at = len(stem) - 3
+        stem[at] = fuse_conv_bn_eval(stem[at], stem[at + 1])
+        stem[at + 1] = nn.Identity()
+        torch.testing.assert_close(model(CLIPS), expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize('family', GFLOPS)
+def test_published_multiply_adds(family):
+    with torch.device('meta'), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        create_model(f'{family}_18', clip_len=8).eval()(torch.empty(1, 3, 8, 112, 112))
+    assert round(counter.get_total_flops() / 2e9, 1) == GFLOPS[family]
+
+
+def test_recomputation_under_a_compiler():
+    model = create_model('r2plus1d_18', 5, base_channels=4, with_cp=True)
+    torch.compile(model, backend='aot_eager', fullgraph=True)(CLIPS).sum().backward()
+    assert model.stem[1].num_batches_tracked == 1
+    assert model.layer1[0].conv1[1].num_batches_tracked == 1
+
+
+def test_heads_as_timm_has_them():
+    model = create_model('r3d_18', 0, base_channels=4).eval()
+    with torch.no_grad():
+        assert model(CLIPS).shape == (2, model.num_features)
+        model.reset_classifier(9)
+        features = model.forward_features(CLIPS)
+        assert model.forward_head(features, pre_logits=True).shape == (2, 32)
+        assert torch.equal(model.forward_head(features), model(CLIPS))
+    backbone = create_model('r3d_18', features_only=True, out_indices=(0, 3), base_channels=4)
+    assert [f.shape[1] for f in backbone(CLIPS)] == [4, 32]
+    for arguments in (dict(num_classes=-1), dict(num_classes=2.5), dict(in_channels=0)):
+        with pytest.raises(InputError, match='use a whole number'):
+            create_model('r3d_18', **arguments)
+
+
+def test_importing_needs_torch_alone():
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import torch
+before = set(sys.modules)
+blocked = ('mmengine', 'mmaction', 'mmcv', 'cv2', 'decord')
+sys.modules.update(dict.fromkeys(blocked))
+import r21d_plugin
+r21d_plugin.create_model('r2plus1d_18', 5, base_channels=4)
+new = set(sys.modules) - before - set(blocked)
+assert len(new) < 150, len(new)
+"""
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)
+
+
+def test_importing_the_plugin_changes_nothing_of_others():
+    code = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import cv2, mmaction.registry, mmengine.registry, torch, warnings
+from mmengine.config import Config
+from mmengine.fileio import LocalBackend
+from mmengine.fileio.backends import backends
+from mmengine.registry import Registry
+from mmengine.runner import CheckpointLoader
+def state():
+    return (
+        torch.serialization.get_safe_globals(), dict(CheckpointLoader._schemes), dict(backends),
+        Config.dump, cv2.imwrite, list(warnings.filters),
+    )
+theirs = mmaction.registry.MODELS
+@theirs.register_module()
+class R3D: pass
+before = state()
+import r21d_plugin.registry
+assert state() == before, (before, state())
+assert theirs.get('R3D') is R3D
+assert theirs.get('r21d_plugin.R3D') is r21d_plugin.models.R3D
+@theirs.register_module()
+class MCx: pass
+assert theirs.get('MCx') is MCx
+"""
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)

@@ -1,0 +1,140 @@
+"""What MMEngine, MMAction2 and their friends get wrong, and how this package gets by."""
+
+import importlib
+import os
+import subprocess
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from support import ROOT
+
+from r21d_plugin import _mm_import, stand_ins
+
+
+def test_mmaction_models_import_and_the_stand_in_says_what_it_is():
+    _mm_import.import_models()
+    from mmaction.models.localizers import DRN
+
+    if DRN.__module__ == 'r21d_plugin._mm_import':
+        with pytest.raises(ImportError, match='git checkout'):
+            DRN()
+
+
+def test_the_stand_in_steps_aside_for_the_real_folder(tmp_path):
+    folder = tmp_path / 'mmaction/models/localizers/drn'
+    folder.mkdir(parents=True)
+    for package in (folder, *folder.parents[:3]):
+        (package / '__init__.py').touch()
+    (folder / 'drn.py').write_text("DRN = 'the real one'")
+    code = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location('_mm_import', sys.argv[1])
+ours = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(ours)
+sys.meta_path.append(ours.DRNFinder)
+from mmaction.models.localizers.drn.drn import DRN
+assert DRN == 'the real one'
+"""
+    command = [sys.executable, '-S', '-c', code, ROOT / 'r21d_plugin/_mm_import.py']
+    subprocess.run(command, check=True, env={'PYTHONPATH': str(tmp_path)})
+
+
+def test_a_transformers_that_mmaction2_cannot_use(tmp_path):
+    (tmp_path / 'transformers').mkdir()
+    (tmp_path / 'transformers/__init__.py').touch()
+    (tmp_path / 'transformers-5.0.dist-info').mkdir()
+    (tmp_path / 'transformers-5.0.dist-info/METADATA').write_text(
+        'Metadata-Version: 2.1\nName: transformers\nVersion: 5.0\n'
+    )
+    code = """
+import r21d_plugin.registry
+from mmaction.registry import MODELS
+assert MODELS.get('r21d_plugin.R2Plus1D')
+try:
+    MODELS.build(dict(type='mmaction.VindLUVQA'))
+except ImportError as error:
+    assert 'multi-modal' in str(error)
+else:
+    raise AssertionError
+"""
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    subprocess.run([sys.executable, '-c', code], check=True, env={**os.environ, 'PYTHONPATH': path})
+
+
+def test_nothing_but_the_missing_folder_is_found():
+    assert _mm_import.DRNFinder.find_spec('mmaction.models.localizers.bmn') is None
+
+
+def test_missing_mmcv_gets_the_remedy(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'r21d_plugin\[lite\]'"):
+        _mm_import.import_models()
+
+
+def test_mmengines_checkpoints_load_safely(tmp_path):
+    """By MMEngine's own loader in our commands, which leave alone what torch.load admits."""
+    buffer = HistoryBuffer(log_history=[1.0, 3.0], count_history=[1, 1])
+    content = dict(buffer=buffer, scalar=np.float64(2.5), integer=np.int64(3), array=np.ones(2))
+    torch.save(dict(state_dict={}, **content), tmp_path / 'a.pth')
+    torch.save(dict(state_dict={}, code=os.system), tmp_path / 'b.pth')
+    code = """
+import sys, torch
+from r21d_plugin import InputError, _mm_fixes
+from mmengine.runner.checkpoint import _load_checkpoint
+_mm_fixes.apply()
+_mm_fixes.apply()
+loaded = _load_checkpoint('a.pth', map_location='cpu')
+assert loaded['buffer'].mean() == 2
+assert (loaded['scalar'], loaded['integer']) == (2.5, 3)
+assert 'HistoryBuffer' not in str(torch.serialization.get_safe_globals())
+try:
+    _load_checkpoint('b.pth')
+except InputError as error:
+    assert 'could run code' in str(error)
+else:
+    raise AssertionError
+import mmaction.models
+"""
+    command = [sys.executable, '-W', 'ignore', '-c', code]
+    subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+
+
+@pytest.mark.parametrize(
+    ('owner', 'name'), [(HistoryBuffer, '__init__'), (ModuleType, 'mean'), (str, 'max')]
+)
+def test_getattr_in_a_checkpoint_reaches_statistics_only(owner, name):
+    assert stand_ins.statistics_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
+    with pytest.raises(Exception, match='getattr'):
+        stand_ins.statistics_method(owner, name)
+
+
+def test_importing_changes_nothing_of_mmengine():
+    """Only our commands do."""
+    code = """
+from mmengine.config import Config
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.runner import CheckpointLoader
+from mmengine.visualization import LocalVisBackend, TensorboardVisBackend
+def state():
+    methods = [LocalVisBackend._dump, LocalVisBackend.add_image, TensorboardVisBackend.add_scalar]
+    return [Config.dump, CheckpointLoader._schemes.copy(), type(get_file_backend('a')), *methods]
+before = state()
+import r21d_plugin.registry, r21d_plugin._mm_fixes, r21d_plugin.engine
+assert state() == before
+r21d_plugin._mm_fixes.apply()
+assert all(new != old for new, old in zip(state(), before))
+"""
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True, env=env)
+
+
+def test_opencv_reads_png_beside_decord():
+    code = """
+import r21d_plugin.registry, cv2, numpy as np
+assert cv2.imdecode(cv2.imencode('.png', np.zeros((8, 8)))[1], 0) is not None
+"""
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)
