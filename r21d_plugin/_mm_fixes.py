@@ -112,7 +112,7 @@ def naming_the_events(backend: TensorboardVisBackend, *_: Any) -> AbstractContex
 def writing_whole_pictures(*_: Any) -> Iterator[None]:
     """Have OpenCV write whole pictures or raise an error."""
     imwrite = cv2.imwrite
-    cv2.imwrite = write_picture
+    cv2.imwrite = write_picture  # type: ignore[assignment]
     try:
         yield
     finally:

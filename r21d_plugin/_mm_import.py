@@ -62,7 +62,7 @@ def import_models() -> None:
             "mmcv is missing: pip install 'r21d_plugin[lite]', or mmcv>=2.1,<2.2 for compiled ops"
         )
     if DRNFinder not in sys.meta_path:
-        sys.meta_path.append(DRNFinder)  # type: ignore[arg-type]
+        sys.meta_path.append(DRNFinder)
     with warnings.catch_warnings():
         # mmcv-lite advises to install mmcv for a transformer.
         warnings.filterwarnings(

@@ -97,7 +97,6 @@ except InputError as error:
     assert 'could run code' in str(error)
 else:
     raise AssertionError
-import mmaction.models
 """
     command = [sys.executable, '-W', 'ignore', '-c', code]
     subprocess.run(command, check=True, cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(ROOT)})

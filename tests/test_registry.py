@@ -34,7 +34,7 @@ def run(code):
 
 
 def test_a_scoped_name_needs_no_import():
-    """Where MMAction2 is whole; its wheel of 1.2.0 lacks the folder drn, for which this makes one."""
+    """Where MMAction2 is whole: the wheel of 1.2.0 lacks the folder drn, made here."""
     run("""
 import sys
 from types import ModuleType

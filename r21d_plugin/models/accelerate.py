@@ -44,7 +44,8 @@ def accelerate(model: Network) -> Network:
         for (conv_path, conv), (norm_path, norm) in pairwise(steps):
             if type(norm) is nn.BatchNorm3d and is_plain(conv):
                 norm.__class__ = AcceleratedBatchNorm3d
-                conv.fold = norm.fold = Fold(sequence, conv_path, norm_path)
+                place: Any = Fold(sequence, conv_path, norm_path)
+                conv.fold = norm.fold = place
     for module in model.modules():
         if is_plain(module):
             module.__class__ = AcceleratedConv3d
@@ -161,7 +162,7 @@ class AcceleratedConv3d(nn.Conv3d):
             return over_taps(x, weight, bias, stride, padding)
         return F.conv3d(x, weight, bias, stride, padding)
 
-    def fold_in(self, norm: AcceleratedBatchNorm3d) -> tuple[Tensor, Tensor]:
+    def fold_in(self, norm: Any) -> tuple[Tensor, Tensor]:
         """Weights and bias with a batch norm folded in, in channels-last memory.
 
         They are kept until a tensor that they are made of changes, or the type to compute in.

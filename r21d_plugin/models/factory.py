@@ -96,13 +96,13 @@ class Classifier(VideoResNet):
         """
         check_whole('num_classes', num_classes, least=0)
         self.num_classes = num_classes
-        if num_classes == 0:
-            self.fc = nn.Identity()
-            return
-        stem: Any = self.stem[0]
-        self.fc = nn.Linear(self.num_features, num_classes).to(stem.weight)
-        nn.init.normal_(self.fc.weight, std=0.01)
-        nn.init.zeros_(self.fc.bias)
+        self.fc: nn.Module = nn.Identity()
+        if num_classes:
+            stem: Any = self.stem[0]
+            classifier = nn.Linear(self.num_features, num_classes).to(stem.weight)
+            nn.init.normal_(classifier.weight, std=0.01)
+            nn.init.zeros_(classifier.bias)
+            self.fc = classifier
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """Classify a feature map.
@@ -140,7 +140,7 @@ def create_model(
     drop_rate: float = 0.0,
     features_only: bool = False,
     **kwargs: Any,
-) -> VideoResNet:
+) -> Any:
     """Build a network that maps normalised clips, N x C x T x H x W, to logits, N x num_classes.
 
     What the weights say is taken wherever an argument is left out. Where

@@ -227,6 +227,7 @@ class VideoResNet(nn.Module):
         norm = norm_layer(NORM_CFG if norm_cfg is None else norm_cfg)
         self.stem = make_stem(forms[0], in_channels, base_channels, norm, clip_len)
         channels = base_channels
+        layers = []
         for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth], strict=True)):
             layer = nn.Sequential()
             for i in range(blocks):
@@ -237,13 +238,14 @@ class VideoResNet(nn.Module):
                     BasicBlock(form, channels, out_channels, stride, midplanes, norm, with_cp)
                 )
                 channels = out_channels
-            self.add_module(f'layer{group + 1}', layer)
+            layers.append(layer)
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.num_features = channels
         initialize(self)
         self._freeze_stages()
         self.register_state_dict_post_hook(note_norm_eps)
 
-    @torch.jit.unused
+    @torch.jit.unused  # type: ignore[prop-decorator]
     @property
     def groups(self) -> list[nn.Module]:
         """conv1, conv2_x, ..., conv5_x."""

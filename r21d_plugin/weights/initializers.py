@@ -1,5 +1,7 @@
 """Initialisation of backbones from weights, by MMEngine's ``init_cfg``."""
 
+from typing import Any
+
 from torch import nn
 
 from .._errors import InputError
@@ -60,5 +62,6 @@ class PretrainedRGB:
         channels = module.state_dict()[first].shape[1]
         averaged = colours.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1, -1)
         tensors = weights._replace(tensors={**weights.tensors, first: averaged})
-        module.set_norm_eps(EPS if weights.eps is None else weights.eps)
+        network: Any = module
+        network.set_norm_eps(EPS if weights.eps is None else weights.eps)
         load_matching(module, named_as_in(module, tensors), self.checkpoint)

@@ -370,16 +370,12 @@ def test(measure: Measure, video: str) -> dict[str, Task]:
             return recognizer.test_step(pseudo_collate([packed]))[0].pred_score
 
     composed = {name: Compose([*p, *finish]) for name, p in pipelines(measure).items()}
-    tasks: dict[str, Task] = {
-        'MMAction2': partial(scores, theirs, composed['MMAction2'], nullcontext)
-    }
+    tasks: dict[str, Task] = {'MMAction2': partial(scores, theirs, composed['MMAction2'])}
     for dtype in dtypes():
         test_cfg = dict(max_testing_views=measure.clips, dtype=dtype)
         ours = MODELS.build(dict(model, type='r21d_plugin.MultiClipRecognizer', test_cfg=test_cfg))
         ours.load_state_dict(theirs.state_dict())
-        tasks[f'ours, {dtype}'] = partial(
-            scores, accelerate(ours.eval()), composed['ours'], nullcontext
-        )
+        tasks[f'ours, {dtype}'] = partial(scores, accelerate(ours.eval()), composed['ours'])
     return tasks
 
 
