@@ -1,4 +1,4 @@
-"""Files that appear when they are complete."""
+"""Atomic file writing: write to a temporary file, then rename."""
 
 import errno
 import json
@@ -7,9 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-
-import cv2
-import numpy as np
 
 from ._errors import InputError
 
@@ -71,23 +68,3 @@ def write_json(path: Path, content: Any, parents: bool = False, indent: int | No
     """Write a JSON file, as :func:`written_whole` does."""
     with written_whole(path, parents) as partial:
         partial.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + '\n', 'utf-8')
-
-
-def write_picture(path: Path | str, picture: np.ndarray) -> None:
-    """Write a picture, as :func:`written_whole` does.
-
-    OpenCV's own ``imwrite`` does not say why it fails, and says that all is well
-    where the end of a picture, which it buffers, is lost.
-
-    Args:
-        path (Path): The file; its extension names the format.
-        picture (ndarray): Picture, H x W x 3, in OpenCV's order of colours.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    with written_whole(Path(path)) as partial:
-        try:
-            partial.write_bytes(cv2.imencode(partial.suffix, picture)[1].tobytes())
-        except cv2.error as error:
-            raise InputError(f'{path}: cannot write a picture there: {error.err}') from error

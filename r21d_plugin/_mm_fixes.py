@@ -17,7 +17,8 @@ from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
 from mmengine.visualization import LocalVisBackend, TensorboardVisBackend
 
-from ._atomic import naming_the_file, write_picture, written_whole
+from ._atomic import naming_the_file, written_whole
+from ._pictures import write_picture
 from .weights import load_checkpoint
 
 

@@ -1,4 +1,5 @@
 default_scope = 'mmaction'
+custom_imports = dict(imports=['r21d_plugin.registry'])
 
 default_hooks = dict(
     runtime_info=dict(type='RuntimeInfoHook'),

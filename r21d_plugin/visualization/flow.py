@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from mmcv.visualization import flow2rgb
 
-from .._atomic import write_picture
 from .._errors import InputError
+from .._pictures import write_picture
 from ..datasets.decoding import all_frames
 from ..datasets.flow import farneback
 from ..inference.video_writer import film

@@ -20,7 +20,7 @@ from support import OPTIONS, ROOT, write_video
 from untrained import CONFIGS, untrained
 
 from r21d_plugin import InputError
-from r21d_plugin._atomic import write_picture
+from r21d_plugin._pictures import write_picture
 from r21d_plugin.inference.feature_store import FeatureFolder, Features
 
 TRAIN = [ROOT / 'tools/train.py', ROOT / 'configs/r2plus1d_18_kinetics.py', '--device', 'cpu']

@@ -5,6 +5,7 @@ import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
+from r21d_plugin import accelerate
 from r21d_plugin.engine import BFloat16OptimWrapper
 
 CFG = dict(
@@ -85,6 +86,7 @@ def test_bfloat16_ends_at_the_classifier(recognizer):
 
 
 def test_losses_of_bfloat16_are_float32(recognizer):
+    accelerate(recognizer)
     wrapper = BFloat16OptimWrapper(optimizer=torch.optim.SGD(recognizer.parameters(), lr=0.1))
     data = batch(videos=2, views=1)
     for sample in data['data_samples']:
