@@ -19,7 +19,7 @@ from mmengine.visualization import LocalVisBackend
 from support import OPTIONS, ROOT, write_video
 from untrained import CONFIGS, untrained
 
-from r21d_plugin import InputError
+from r21d_plugin import InputError, _mm_fixes
 from r21d_plugin._pictures import write_picture
 from r21d_plugin.inference.feature_store import FeatureFolder, Features
 
@@ -174,6 +174,7 @@ def test_training_without_room_for_its_log(disk, resume, kinetics, fault):
 
 
 def test_files_that_mmengine_writes(tmp_path, fault):
+    _mm_fixes.apply()
     with fault('full disk in a config or log of scalars'):
         Config(dict(a=1)).dump(tmp_path / 'a.py')
         backend = LocalVisBackend(str(tmp_path))
