@@ -10,7 +10,7 @@ from .._errors import InputError
 from ..engine.launch import first_line
 from ..engine.memory import keep_freed_memory
 from ..models.accelerate import accelerate
-from ..weights import load_matching, load_state_dict_of
+from ..weights import load_weights
 
 
 def use_device(device: str | None) -> torch.device:
@@ -52,7 +52,7 @@ def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseR
     except (KeyError, TypeError) as error:
         raise InputError(f'{cfg.filename}: {first_line(error)}') from error
     if checkpoint != 'none':
-        load_matching(model, load_state_dict_of(checkpoint), checkpoint)
+        load_weights(model, checkpoint)
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:

@@ -174,7 +174,8 @@ class AcceleratedConv3d(nn.Conv3d):
             norm.eps,
             *((part.data_ptr(), version(part), part.device) for part in parts),
         )
-        if self.folded is None or self.folded[0] != state or None in state:
+        untracked = any(part.is_inference() for part in parts)  # whose changes nothing counts
+        if self.folded is None or self.folded[0] != state or untracked:
             scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
             bias = norm.bias - norm.running_mean * scale
             weight = (self.weight * scale.view(-1, 1, 1, 1, 1)).to(
@@ -189,7 +190,7 @@ class AcceleratedConv3d(nn.Conv3d):
 
 
 def version(tensor: Tensor) -> int:
-    """How often a tensor was changed in place; those of inference mode do not count."""
+    """How often a tensor was changed in place; -1 for one of inference mode."""
     return -1 if tensor.is_inference() else tensor._version
 
 

@@ -66,11 +66,6 @@ class Published(NamedTuple):
         return (RGB if self.in_channels == 3 else FLOW)[1]
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        """Arguments of the backbone that its name leaves open."""
-        return {} if self.midplanes == 'layer' else dict(midplanes=self.midplanes)
-
-    @property
     def categories(self) -> list[str] | None:
         """Names of the classes, as far as they are published: those of Kinetics-400."""
         return kinetics_400() if self.classes == 400 else None

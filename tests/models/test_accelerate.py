@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from r21d_plugin import accelerate, create_model, list_models
+from r21d_plugin.models.accelerate import bf16_weight_gradient_is_wrong
 from r21d_plugin.models.video_resnet import BasicBlock
 
 KERNELS = {
@@ -289,3 +290,27 @@ def test_norms_are_folded_once(monkeypatch):
         model(clips)
     assert len(computed) == 20
     assert model.layer1[0].conv1[0].folded is kept
+
+
+def test_two_time_steps_are_kept_out_of_bf16():
+    conv = nn.Conv3d(1, 1, (3, 1, 1), padding=(1, 0, 0))
+    two, four = torch.zeros(1, 1, 2, 1, 1), torch.zeros(1, 1, 4, 1, 1)
+    assert not bf16_weight_gradient_is_wrong(two, conv)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert bf16_weight_gradient_is_wrong(two, conv)
+        assert not bf16_weight_gradient_is_wrong(four, conv)
+        with torch.no_grad():
+            assert not bf16_weight_gradient_is_wrong(two, conv)
+
+
+def test_weights_of_inference_mode_are_folded_each_time():
+    """PyTorch does not count how often they change."""
+    with torch.inference_mode():
+        model, fast = (create_model('r3d_18', 7, base_channels=8).eval() for _ in range(2))
+        fast.load_state_dict(model.state_dict())
+        accelerate(fast)
+        x = torch.randn(2, 3, 8, 32, 32)
+        fast(x)
+        for network in (model, fast):
+            network.stem[0].weight.mul_(2)
+        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
