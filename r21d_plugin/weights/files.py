@@ -2,6 +2,8 @@
 
 import re
 import zipfile
+from io import BytesIO
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,10 @@ from .._errors import InputError
 from ..stand_ins import RefusalError
 from .download import download
 from .forms import StateDict
-from .pickles import read_blobs
+from .pickles import check_expansion, read_blobs
+
+LEGACY_PICKLES = 4
+"""Magic number, protocol, system and content, of a file in torch's format before its zip files."""
 
 
 def load_checkpoint(filename: str, map_location: Any = None) -> dict:
@@ -59,21 +64,28 @@ def read(path: Path, map_location: Any) -> Any:
         check_zip(path)
     elif MAGIC_NUMBER.to_bytes(10, 'little') not in head:
         return dict(state_dict=read_blobs(path))
+    else:
+        with path.open('rb') as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            check_expansion(content, LEGACY_PICKLES)
     with torch.serialization.safe_globals(stand_ins.mmengine_globals()):
         return torch.load(path, map_location=map_location, weights_only=True)
 
 
 def check_zip(path: Path) -> None:
-    """Check that a zip file holds no more than its size, as torch's do.
+    """Check that a zip file holds no more than its size, as torch's do, and so its pickles.
 
     Raises:
-        RefusalError: If it is compressed, or its parts overlap.
+        RefusalError: If it is compressed, its parts overlap, or a pickle asks for more.
     """
+    size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
-    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
-        raise RefusalError('compressed data')
+        packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        if packed or sum(part.file_size for part in parts) > size:
+            raise RefusalError('compressed data')
+        for part in parts:
+            if part.filename.endswith('.pkl'):
+                check_expansion(BytesIO(archive.read(part)))
 
 
 def with_weights(checkpoint: Any, source: str) -> dict:

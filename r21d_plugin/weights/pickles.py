@@ -5,8 +5,12 @@ unpickler here looks names up in a table and refuses all others before anything
 is called.
 """
 
+import encodings
 import pickle
+import pickletools
+import pkgutil
 from collections.abc import Callable, Mapping
+from encodings.aliases import aliases
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -176,3 +180,36 @@ def read_blobs(path: Path) -> dict[str, Tensor]:
         raise RefusalError('arrays that are larger than the file')
     tensors = {key: array.tensor() for key, array in arrays.items()}
     return {name: tensors[id(blob)] for name, blob in blobs.items()}
+
+
+CODECS = {module.name for module in pkgutil.iter_modules(encodings.__path__)}.union(aliases)
+"""Names, as Python normalises them, of the encodings that it can load."""
+
+
+def check_expansion(file: Any, pickles: int = 1) -> None:
+    """Check that pickles ask for no more memory than they have bytes.
+
+    torch lets a pickle call ``bytearray(n)``, and ``_codecs.encode`` with encodings that double
+    what they encode: some hundred bytes of file become gigabytes.
+
+    Args:
+        file (BinaryIO): What to read, from where the first pickle begins.
+        pickles (int): How many there are, one after the other. Defaults to 1.
+
+    Raises:
+        RefusalError: If one names such a thing.
+    """
+    for _ in range(pickles):
+        encodes, codecs = False, []
+        for _, value, _ in pickletools.genops(file):
+            if not isinstance(value, str):
+                continue
+            name = value.rpartition(' ')[2]
+            if name == 'bytearray':
+                raise RefusalError('an array of bytes')
+            encodes |= value == '_codecs encode'
+            if len(value) < 40 and encodings.normalize_encoding(value).lower() in CODECS:
+                codecs.append(value)
+        others = [codec for codec in codecs if codec not in ('latin1', 'latin-1')]
+        if encodes and others:
+            raise RefusalError(f'text in {others[0]!r}')

@@ -132,7 +132,7 @@ def test_head_swap(twins):
 def test_features(twins):
     model, net = twins
     features = nn.Sequential(*net.blocks[:-1])(CLIPS)
-    assert torch.equal(features, model.backbone(CLIPS))
+    assert torch.equal(features, model.forward_features(CLIPS))
     hooked = []
     net.blocks[4].register_forward_hook(lambda _module, _input, output: hooked.append(output))
     net(CLIPS)
@@ -160,7 +160,7 @@ def test_deployment(twins):
 def test_wrong_state_dicts():
     with pytest.raises(InputError, match=r'^blocks\.0\.0\.weight: no tensor of a model of create'):
         state_dict_to_net(create_r2plus1d(**NARROW).state_dict())
-    with pytest.raises(InputError, match=r'^backbone\.stem\.0\.weight: no tensor of a Net of'):
+    with pytest.raises(InputError, match=r'^stem\.0\.weight: no tensor of a Net of'):
         state_dict_from_net(create_model('r2plus1d_18', base_channels=8).state_dict())
 
 
@@ -209,7 +209,7 @@ def test_example(folders):
     state_dict = torch.load(folders / 'out/net.pth')['state_dict']
     create_model('r2plus1d_18', 2, weights=str(folders / 'out/net.pth'), base_channels=4)
     steps_of_an_epoch = 2
-    assert state_dict['backbone.stem.1.num_batches_tracked'] == 3 * steps_of_an_epoch
+    assert state_dict['stem.1.num_batches_tracked'] == 3 * steps_of_an_epoch
 
 
 @pytest.fixture

@@ -120,6 +120,8 @@ def filled(empty: bytes, flags: int = 0) -> bytes:
 
 
 TORCH_ATTACKS = {
+    'zeros': (call(b'builtins\nbytearray', integer(2**31 - 1)), 'an array of bytes'),
+    'doubled': (call(b'_codecs\nencode', CONTENT, text('hex')), "text in 'hex'"),
     'array filled twice': (filled(filled(EMPTY)), 'filled twice'),
     'objects': (filled(EMPTY).replace(text('f8'), text('O8')), 'something else than numbers'),
     'a type itself': (call(b'numpy\ndtype', text('V8')), 'something else than numbers'),
