@@ -200,16 +200,24 @@ def check_expansion(file: Any, pickles: int = 1) -> None:
         RefusalError: If one names such a thing.
     """
     for _ in range(pickles):
-        encodes, codecs = False, []
-        for _, value, _ in pickletools.genops(file):
-            if not isinstance(value, str):
-                continue
-            name = value.rpartition(' ')[2]
-            if name == 'bytearray':
-                raise RefusalError('an array of bytes')
-            encodes |= value == '_codecs encode'
-            if len(value) < 40 and encodings.normalize_encoding(value).lower() in CODECS:
-                codecs.append(value)
-        others = [codec for codec in codecs if codec not in ('latin1', 'latin-1')]
-        if encodes and others:
-            raise RefusalError(f'text in {others[0]!r}')
+        encodes = False
+        arguments: set[str] = set()
+        text: str | None = None
+        memo: dict[Any, str | None] = {}
+        for opcode, value, _ in pickletools.genops(file):
+            if opcode.name in ('GLOBAL', 'STACK_GLOBAL'):
+                if value in ('builtins bytearray', '__builtin__ bytearray'):
+                    raise RefusalError('an array of bytes')
+                encodes |= value == '_codecs encode'
+                text = None
+            elif 'PUT' in opcode.name:
+                memo[str(value)] = text
+            elif 'GET' in opcode.name:
+                text = memo.get(str(value))
+            else:
+                if opcode.name in ('TUPLE', 'TUPLE2') and text is not None:
+                    arguments.add(text)  # the last one of a call
+                text = value if isinstance(value, str) else None
+        for codec in sorted(arguments - {'latin1', 'latin-1'}):
+            if encodes and encodings.normalize_encoding(codec).lower() in CODECS:
+                raise RefusalError(f'text in {codec!r}')

@@ -24,7 +24,7 @@ from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
 from pytorchvideo.models.net import Net
 
 from r21d_plugin import InputError, create_model
-from r21d_plugin.models.factory import VideoClassifier
+from r21d_plugin.models import VideoResNet
 from r21d_plugin.pytorchvideo import (
     create_fr2d,
     create_mcx,
@@ -50,7 +50,7 @@ CLIPS = torch.randn(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(params=BUILDERS)
-def twins(request) -> tuple[VideoClassifier, Net]:
+def twins(request) -> tuple[VideoResNet, Net]:
     """A network in both forms, with the same weights."""
     model = create_model(request.param, num_classes=5, base_channels=8)
     model(CLIPS)  # gives batch norm statistics
