@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 from tqdm import tqdm
 
 from r21d_plugin import InputError, list_models
-from r21d_plugin.engine import errors_in_one_line
+from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.weights import save_checkpoint
 
 with errors_in_one_line():

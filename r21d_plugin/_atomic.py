@@ -14,46 +14,45 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk that is full, or of a quota or limit that is reached."""
 
 
-@contextmanager
-def naming_the_file(path: Path | str) -> Iterator[None]:
-    """Turn what goes wrong while a file is written into one line that names it.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f'{path}: cannot write there: {in_words(error)}') from error
-
-
-def in_words(error: OSError) -> str:
-    """Why something cannot be written."""
-    if error.errno is None:  # NumPy's, of a write that came to an end too early
+def write_failure(error: OSError) -> str:
+    """Reason why something cannot be written, and the remedy where there is one."""
+    if error.errno is None:  # NumPy's, of a write that ended too early
         return f'{error} bytes: is the disk full?'
     return os.strerror(error.errno) + (': make room there' if error.errno in FULL else '')
 
 
 @contextmanager
-def written_whole(path: Path, parents: bool = False) -> Iterator[Path]:
-    """Write a file under another name, which becomes its own at the end of the block.
+def name_file_on_error(path: Path | str) -> Iterator[None]:
+    """Turn an OSError of the block into an InputError that names the file.
 
-    A block that raises leaves nothing, and what a kill leaves begins with a
-    dot and is written over the next time.
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f'{path}: cannot write there: {write_failure(error)}') from error
+
+
+@contextmanager
+def atomic_write(path: Path, parents: bool = False) -> Iterator[Path]:
+    """Give the block a temporary file to write, and rename it when the block ends.
+
+    A block that raises leaves nothing behind. A killed process leaves a file whose name begins
+    with a dot, which the next attempt overwrites.
 
     Args:
         path (Path): The file.
-        parents (bool): Whether to make its folder if there is none. Defaults to
-            False.
+        parents (bool): Whether to make its folder. Defaults to False.
 
     Yields:
-        Path: File to write, with the same extension.
+        Path: Temporary file in the same folder, with the same extension.
 
     Raises:
         InputError: If it cannot be written.
     """
     partial = path.with_name(f'.{path.stem}.partial{path.suffix}')
-    with naming_the_file(path):
+    with name_file_on_error(path):
         if parents:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -65,6 +64,6 @@ def written_whole(path: Path, parents: bool = False) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Any, parents: bool = False, indent: int | None = 2) -> None:
-    """Write a JSON file, as :func:`written_whole` does."""
-    with written_whole(path, parents) as partial:
+    """Write a JSON file atomically (see :func:`atomic_write`)."""
+    with atomic_write(path, parents) as partial:
         partial.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + '\n', 'utf-8')

@@ -1,18 +1,13 @@
-"""The error that a user's mistake raises."""
+"""Errors that a user can mend."""
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong.
+    """Something that the user gave is wrong.
 
-    The message is one line that names what is wrong, where (file, key or
-    index) and what to do about it. The command line tools print the message
-    alone and exit with status 1; everything else that is raised is a defect
-    and keeps its traceback.
-
-    Args:
-        message (str): The message. What it quotes, such as the name of a
-            stranger's file, may hold ends of lines and commands to terminals:
-            of such there are spaces in it.
+    The message is one line that names what is wrong, where (file, key or index) and what to do
+    about it. Commands print it alone and exit with status 1; any other exception is a defect and
+    keeps its traceback. Non-printable characters (newlines, terminal escapes) in quoted input are
+    replaced by spaces.
     """
 
     def __init__(self, message: str) -> None:
@@ -20,4 +15,14 @@ class InputError(ValueError):
 
 
 class VideoInputError(InputError):
-    """A video that is missing or does not decode, which a run can do without."""
+    """A video is missing or does not decode; a run may go on without it."""
+
+
+class MissingPackageError(InputError, ImportError):
+    """A package is needed that is not installed."""
+
+
+def first_line(error: Exception) -> str:
+    """First line of an exception's message."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text.strip().split('\n')[0]

@@ -54,11 +54,13 @@ def import_models() -> None:
     place, as where transformers is missing.
 
     Raises:
-        ImportError: If mmcv is missing. ``mmcv`` and ``mmcv-lite`` install into the same folder, so
-            depending on either would damage a machine that has the other.
+        MissingPackageError: If mmcv is missing. ``mmcv`` and ``mmcv-lite`` install into the same
+            folder, so depending on either would damage a machine that has the other.
     """
     if importlib.util.find_spec('mmcv') is None:
-        raise ImportError(
+        from ._errors import MissingPackageError
+
+        raise MissingPackageError(
             "mmcv is missing: pip install 'r21d_plugin[lite]', or mmcv>=2.1,<2.2 for compiled ops"
         )
     if DRNFinder not in sys.meta_path:

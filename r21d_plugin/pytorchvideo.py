@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ._errors import InputError
 from .models.factory import create_model
-from .weights.net_names import NET_NAMES, from_net, to_net
+from .weights.formats import NET_NAMES, from_net, to_net
 
 try:
     from pytorchvideo.models.head import create_res_basic_head

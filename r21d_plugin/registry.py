@@ -20,7 +20,6 @@ from .datasets import (  # noqa: F401
     flow,
     samplers,
     sampling,
-    stored_flow,
     video_dataset,
 )
 from .engine import (  # noqa: F401
@@ -31,7 +30,7 @@ from .engine import (  # noqa: F401
     schedulers,
     skipped_videos,
 )
-from .evaluation import clip_video_accuracy  # noqa: F401
+from .evaluation import clip_video_accuracy, scores  # noqa: F401
 from .models import (  # noqa: F401
     FR2D,
     R2D,

@@ -7,7 +7,6 @@ from mmengine.dataset import Compose, pseudo_collate
 from support import CLASSES, ROOT, parse_config_name, write_video
 
 from r21d_plugin import PublicWeights, list_models
-from r21d_plugin.engine.launch import load_config
 from r21d_plugin.models.factory import NETWORKS
 from r21d_plugin.weights import STREAMS
 
@@ -178,18 +177,3 @@ def test_public_weights_fit_their_config(weights):
     preprocessor = cfg.model.data_preprocessor
     assert (tuple(preprocessor.mean), tuple(preprocessor.std)) == (weights.mean, weights.std)
     assert 30 / cfg.test_pipeline[1].get('frame_interval', 1) == weights.fps
-
-
-WITH_FLOW = [p for p, (_, stream, *_) in PARSED.items() if stream]
-
-
-@pytest.mark.parametrize('path', WITH_FLOW, ids=lambda p: p.stem)
-def test_stored_flow_is_an_option_of_every_config_with_flow(path):
-    cfg = load_config(str(path), dict(flow_root='somewhere'))
-    for split in ('train', 'val', 'test'):
-        transforms = {t.type: t for t in cfg[f'{split}_dataloader'].dataset.pipeline}
-        assert transforms['r21d_plugin.StoredFlow']
-        assert transforms['r21d_plugin.OpenStoredFlow'].root == 'somewhere'
-        assert 'r21d_plugin.FarnebackFlow' not in transforms
-        decodes = 'r21d_plugin.DecordClipDecode' in transforms
-        assert decodes == (PARSED[path][1] == 'twostream')

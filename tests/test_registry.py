@@ -14,10 +14,10 @@ NAMES = dict(
     DATASETS=['LabelledVideoDataset'],
     TRANSFORMS=[
         *('DecordClipInit', 'DecordClipDecode', 'SampleClips'),
-        *('FarnebackFlow', 'OpenStoredFlow', 'StoredFlow'),
+        *('FarnebackFlow'),
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],
-    METRICS=['ClipVideoAccuracy'],
+    METRICS=['ClipVideoAccuracy', 'DumpScores'],
     HOOKS=[
         *('AccelerateHook', 'EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'),
         *('PredictionPicturesHook', 'ResumableCheckpointHook', 'SkippedVideosHook'),

@@ -7,7 +7,7 @@ from mmaction.registry import MODELS
 from mmengine.registry import init_default_scope
 from support import ROOT, write_video
 
-from r21d_plugin.engine.launch import load_config
+from r21d_plugin.cli.launch import load_config
 
 CONFIGS = {
     'rgb': ROOT / 'configs/r2plus1d_18_motion.py',

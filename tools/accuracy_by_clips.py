@@ -1,7 +1,7 @@
 """Print, and plot, accuracy against the number of clips (Figure 5b) from one test with many.
 
-Test with as many clips as the largest number, and dump the scores: mim test ... --dump PKL
---cfg-options test_clips=100.
+Test with as many clips as the largest number, and dump the scores: mim test ... --dump NPZ
+--cfg-options test_dataloader.dataset.pipeline.1.num_clips=100.
 """
 
 import argparse
@@ -24,17 +24,17 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print the table."""
     args = parse_args()
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.evaluation.dumps import accuracy_by_clips, read_scores
-    from r21d_plugin.evaluation.report import table
-    from r21d_plugin.visualization.curve import plot_curve
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.evaluation.plots import plot_curve
+    from r21d_plugin.evaluation.results import accuracy_table
+    from r21d_plugin.evaluation.scores import accuracy_by_clips, read_scores
 
     with errors_in_one_line():
         scores = read_scores(args.scores)
         available = min(len(clips) for clips, _ in scores.values())
         counts = args.clips or [count for count in COUNTS if count <= available]
         curve = accuracy_by_clips(scores, counts)
-        print(table({str(count): row for count, row in curve.items()}, 'clips'))
+        print(accuracy_table({str(count): row for count, row in curve.items()}, 'clips'))
         if args.plot:
             plot_curve(curve, args.plot, 'clips of a video')
             print(f'\n{args.plot}')

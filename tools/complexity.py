@@ -21,7 +21,7 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     import r21d_plugin
-    from r21d_plugin.engine import errors_in_one_line
+    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.evaluation.complexity import measure
 
     with errors_in_one_line():

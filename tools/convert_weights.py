@@ -1,7 +1,7 @@
-"""Convert weights of any public form to a checkpoint of r21d_plugin, or to torchvision's form.
+"""Convert weights to a checkpoint of r21d_plugin, or to torchvision's format.
 
-The forms that are read: torchvision's and ig65m-pytorch's .pth, VMZ's Caffe2 .pkl, checkpoints
-of r21d_plugin. None has to be converted to be used here.
+Reads .pth of torchvision and ig65m-pytorch, Caffe2 .pkl of VMZ, and checkpoints of r21d_plugin.
+None has to be converted to be used here.
 """
 
 import argparse
@@ -15,14 +15,14 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('source', help='weights, file or URL')
     parser.add_argument('out', type=Path, help='file to write')
-    parser.add_argument('--to', choices=['r21d', 'torchvision'], required=True, help='form')
+    parser.add_argument('--to', choices=['r21d', 'torchvision'], required=True, help='format')
     return parser.parse_args()
 
 
 def main() -> None:
     """Convert and report."""
     args = parse_args()
-    from r21d_plugin.engine import errors_in_one_line
+    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.weights.conversion import convert
 
     with errors_in_one_line():
@@ -30,9 +30,7 @@ def main() -> None:
         rows = [
             ['source', f'{args.source}: {done.source}'],
             ['network', done.network],
-            ['tensors', f'{done.tensors} of {done.tensors}, {done.parameters:,} parameters'],
             ['batch norm', f'for an epsilon of {done.eps:g}, running variances {done.shift:+g}'],
-            ['read back', f'differs by {done.difference:.1g} at most'],
             ['written', args.out],
         ]
         print(tabulate(rows, tablefmt='plain'))

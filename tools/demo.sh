@@ -19,7 +19,7 @@ run() {
 }
 
 if [ ! -e data/motion/label_map_motion.txt ]; then
-    python tools/data/make_motion.py data/motion --val 100
+    python -m experiments.make_motion data/motion --val 100
 fi
 for network in r2plus1d_18 fr2d_18; do
     config=configs/${network}_motion.py

@@ -3,18 +3,14 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
+from r21d_plugin.cli.arguments import CHECKPOINT_HELP, add_config_options
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument(
-        'checkpoint',
-        help='checkpoint file or URL; none for two streams whose checkpoints are named by '
-        '--cfg-options model.checkpoints.rgb=... model.checkpoints.flow=...',
-    )
+    parser.add_argument('checkpoint', help=CHECKPOINT_HELP)
     parser.add_argument(
         'out', type=Path, help='file to write: .onnx (ONNX) or .pt2 (a program of torch.export)'
     )
@@ -24,34 +20,26 @@ def parse_args() -> argparse.Namespace:
         help='take so many clips of a video and average their scores (the paper: 10); '
         'default: take single clips',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='values of the config to override, as key.subkey=value',
-    )
+    add_config_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     """Export."""
     args = parse_args()
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.engine.launch import load_config
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.cli.launch import load_config
     from r21d_plugin.inference.export import export_recognizer
 
     with errors_in_one_line():
         cfg = load_config(args.config, args.cfg_options)
-        exported = export_recognizer(cfg, args.checkpoint, args.out, args.clips)
+        metadata, difference = export_recognizer(cfg, args.checkpoint, args.out, args.clips)
     print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB')
     for kind in ('inputs', 'outputs'):
-        for name, value in exported.metadata[kind].items():
+        for name, value in metadata[kind].items():
             shape = ' x '.join(map(str, value['shape']))
             print(f'{kind[:-1]} {name}: {shape} float32, {value["content"]}')
-    print(
-        f"largest difference from the recognizer's scores: {exported.difference:.1e}, "
-        f'largest score: {exported.largest:.2g}'
-    )
+    print(f"largest difference from the recognizer's scores: {difference:.1e} of the largest")
 
 
 if __name__ == '__main__':

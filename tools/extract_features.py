@@ -1,4 +1,4 @@
-"""Store the features of videos: what the last convolutions give, averaged, for sliding clips.
+"""Extract the features of videos: the last feature maps, averaged, of sliding clips.
 
 A clip has 512 numbers (two streams: 512 of RGB, then 512 of flow), and a clip begins at frames 0,
 STRIDE, 2 * STRIDE and so on; a video shorter than a clip gives one, looped. Videos that do not
@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from tqdm import tqdm
-from video_arguments import add_network_arguments
+
+from r21d_plugin.cli.arguments import add_network_arguments
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,10 +27,7 @@ def parse_args() -> argparse.Namespace:
     )
     source.add_argument('--list', type=Path, metavar='FILE', help='file that names a video a line')
     parser.add_argument(
-        '--out',
-        type=Path,
-        required=True,
-        help='an HDF5 file (.h5, .hdf5), or a folder for a .npy file of each video, clips x 512',
+        '--out', type=Path, required=True, help='folder for a .npy file per video, clips x 512'
     )
     parser.add_argument(
         '--stride',
@@ -45,11 +43,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Extract."""
     args = parse_args()
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.cli.launch import load_config
     from r21d_plugin.datasets.video_files import by_name, find_videos, read_list, write_report
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.engine.launch import load_config
-    from r21d_plugin.inference.feature_store import open_store
-    from r21d_plugin.inference.features import extract_all, settings_of
+    from r21d_plugin.inference.features import FeatureFolder, extract_features, feature_settings
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
     from r21d_plugin.inference.sliding_window import SlidingWindow
     from r21d_plugin.inference.video_inputs import pipeline_of
@@ -60,19 +57,20 @@ def main() -> None:
         videos = by_name(sources if args.list else find_videos(*sources), sources)
         model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
         window = SlidingWindow(pipeline_of(cfg), args.stride, args.batch_size)
-        store = open_store(args.out, settings_of(cfg, args.checkpoint, model, window.sample))
+        settings = feature_settings(cfg, args.checkpoint, model, window.sample)
+        folder = FeatureFolder(args.out, settings)
         form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
         with tqdm(total=len(videos), bar_format=form, desc=str(args.out)) as bar:
 
-            def advance(share: float) -> None:
-                bar.update(min(share, len(videos) - bar.n))  # parts add up to 1 but for rounding
+            def progress(share: float) -> None:
+                bar.update(min(share, len(videos) - bar.n))  # shares add up to 1 but for rounding
 
-            extracted = extract_all(model, window, videos, store, args.workers, advance)
+            extracted = extract_features(model, window, videos, folder, args.workers, progress)
             try:
                 done = list(extracted)
             except KeyboardInterrupt:
                 sys.exit('error: stopped: the same command goes on where this one was')
-        print(write_report(done, store.report))
+        print(write_report(done, args.out / 'broken_videos.txt'))
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Fuse."""
     args = parse_args()
-    from r21d_plugin.engine import errors_in_one_line
+    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.weights import fuse_checkpoints, save_checkpoint
 
     with errors_in_one_line():

@@ -31,25 +31,24 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print the table."""
     args = parse_args()
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.evaluation import fusion
-    from r21d_plugin.evaluation.dumps import accuracy, read_scores
-    from r21d_plugin.evaluation.report import table
-    from r21d_plugin.visualization.curve import plot_curve
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.evaluation import scores
+    from r21d_plugin.evaluation.plots import plot_curve
+    from r21d_plugin.evaluation.results import accuracy_table
 
     with errors_in_one_line():
-        tests = {path: read_scores(path) for path in (args.rgb, args.flow)}
-        fusion.check_alike(tests)
+        tests = {path: scores.read_scores(path) for path in (args.rgb, args.flow)}
+        scores.check_same_videos(tests)
         rgb, flow = tests.values()
-        fused = fusion.fuse([rgb, flow], args.weights)
-        rows = {str(path): accuracy(test) for path, test in tests.items()}
-        rows['fused {:g} : {:g}'.format(*args.weights)] = accuracy(fused)
-        print(f'{len(fused)} videos\n\n{table(rows, "scores")}')
+        fused = scores.fuse([rgb, flow], args.weights)
+        rows = {str(path): scores.accuracy(test) for path, test in tests.items()}
+        rows['fused {:g} : {:g}'.format(*args.weights)] = scores.accuracy(fused)
+        print(f'{len(fused)} videos\n\n{accuracy_table(rows, "scores")}')
         if args.sweep:
-            curve = fusion.sweep(rgb, flow)
+            curve = scores.sweep_weights(rgb, flow)
             plot_curve(curve, args.sweep, 'weight of flow (0: RGB alone, 1: flow alone)')
             rows = {f'{weight:.2f}': row for weight, row in curve.items()}
-            print(f'\n{table(rows, "weight of flow")}\n\n{args.sweep}')
+            print(f'\n{accuracy_table(rows, "weight of flow")}\n\n{args.sweep}')
 
 
 if __name__ == '__main__':

@@ -15,14 +15,14 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print the last errors and plot all."""
     args = parse_args()
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.evaluation.training_curves import last_errors, read_runs
-    from r21d_plugin.visualization.training_curves import plot_training_curves
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.evaluation.plots import plot_training_curves
+    from r21d_plugin.evaluation.training_curves import last_errors_table, read_runs
 
     with errors_in_one_line():
         runs = read_runs(args.work_dirs)
         plot_training_curves(runs, args.out)
-    print(last_errors(runs))
+    print(last_errors_table(runs))
     print(f'\n{args.out}')
 
 

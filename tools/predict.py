@@ -1,4 +1,4 @@
-"""Say what a network sees in videos, as a test of a dataset would.
+"""Predict the classes of videos, as a test of a dataset would.
 
 Prints the best classes of each video, or writes them as JSON. Videos that do not decode are named,
 and the exit status is then 1.
@@ -8,11 +8,11 @@ import argparse
 import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
-from video_arguments import add_network_arguments
+
+from r21d_plugin.cli.arguments import add_network_arguments
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,11 +57,17 @@ def main() -> None:
     args = parse_args()
     from r21d_plugin import InputError
     from r21d_plugin._atomic import write_json
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.cli.launch import load_config
     from r21d_plugin.datasets.video_files import by_name, find_videos
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.engine.launch import load_config
-    from r21d_plugin.inference import predict as prediction
-    from r21d_plugin.inference.draw import copies_in, draw_all
+    from r21d_plugin.inference.draw import copy_paths, draw_video
+    from r21d_plugin.inference.predict import (
+        class_names,
+        predict,
+        predict_over_time,
+        table,
+        to_dict,
+    )
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
     from r21d_plugin.inference.sliding_window import SlidingWindow
     from r21d_plugin.inference.video_inputs import pipeline_of
@@ -72,23 +78,26 @@ def main() -> None:
         if args.json and not os.access(Path(args.json).parent, os.W_OK):
             raise InputError(f'{args.json}: cannot write there')
         cfg = load_config(args.config, args.cfg_options)
-        pipeline, labels = pipeline_of(cfg), prediction.class_names(cfg, args.labels)
+        pipeline, labels = pipeline_of(cfg), class_names(cfg, args.labels)
         videos = by_name(find_videos(*args.videos), args.videos)
-        copies = copies_in(args.draw, videos) if args.draw else {}
+        copies = copy_paths(args.draw, videos) if args.draw else {}
+        window = SlidingWindow(pipeline, args.stride) if args.draw else None
         model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
-        predictions = prediction.predict(model, pipeline, list(videos.values()), args.workers)
-        if args.draw:
-            window = SlidingWindow(pipeline, args.stride)
-            slide = partial(prediction.predict_over_time, model, window)
-            predictions = draw_all(predictions, copies, slide, labels, args.top)
+        predictions = predict(model, pipeline, list(videos.values()), args.workers)
         entries = []
         try:
-            for predicted in tqdm(predictions, total=len(videos), unit='video'):
-                entries.append(entry := prediction.describe(predicted, labels, args.top))
-                if predicted.error:
-                    tqdm.write(predicted.error, file=sys.stderr)
+            for video, prediction in tqdm(predictions, total=len(videos), unit='video'):
+                if window and not isinstance(prediction, InputError):
+                    try:
+                        scores = predict_over_time(model, window, video)
+                        draw_video(video, copies[video], scores, labels, args.top)
+                    except InputError as error:
+                        prediction = error
+                entries.append(entry := to_dict(video, prediction, labels, args.top))
+                if 'error' in entry:
+                    tqdm.write(entry['error'], file=sys.stderr)
                 elif not args.json:
-                    tqdm.write(prediction.table(entry))
+                    tqdm.write(table(entry))
         except KeyboardInterrupt:
             sys.exit('error: stopped')
         if args.json == '-':

@@ -14,16 +14,16 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Print the table."""
     args = parse_args()
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.evaluation.report import by_stream, last_test, table
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.evaluation.results import accuracy_table, group_by_stream, last_test
 
     with errors_in_one_line():
         rows = {
             f'{path.name} {stream}'.rstrip(): metrics
             for path in args.work_dirs
-            for stream, metrics in by_stream(last_test(path)).items()
+            for stream, metrics in group_by_stream(last_test(path)).items()
         }
-    print(table(rows, 'run'))
+    print(accuracy_table(rows, 'run'))
 
 
 if __name__ == '__main__':

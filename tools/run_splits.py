@@ -43,8 +43,8 @@ def main() -> None:
     """Train, test and print the table."""
     args = parse_args()
     from r21d_plugin import InputError
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.evaluation.report import METRICS, last_test, table
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.evaluation.results import ACCURACIES, accuracy_table, last_test
 
     with errors_in_one_line():
         if not args.config.is_file():
@@ -65,9 +65,9 @@ def main() -> None:
             run(split, 'test.py', args.config, checkpoint, *cpu, *common)
             rows[f'split {split}'] = last_test(work_dir)
         rows['mean'] = {
-            metric: sum(row[metric] for row in rows.values()) / len(SPLITS) for metric in METRICS
+            metric: sum(row[metric] for row in rows.values()) / len(SPLITS) for metric in ACCURACIES
         }
-        print(table(rows, args.config.stem))
+        print(accuracy_table(rows, args.config.stem))
 
 
 if __name__ == '__main__':

@@ -1,15 +1,16 @@
 """Train a recognizer: the script behind ``mim train r21d_plugin``."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from arguments import add_common_arguments, choose_work_dir, import_launch, parse
+from r21d_plugin.cli.arguments import add_run_arguments, parse_run_arguments
+from r21d_plugin.cli.errors import errors_in_one_line
 
 
 def parse_args() -> argparse.Namespace:
     """Parse MMAction2's arguments of training, ``--gpus`` and ``--device``."""
     parser = argparse.ArgumentParser(description='Train a recognizer.')
-    parser.add_argument('config', help='config file')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -30,13 +31,13 @@ def parse_args() -> argparse.Namespace:
         '--diff-rank-seed', action='store_true', help='initialise each rank with a seed of its own'
     )
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN')
-    add_common_arguments(parser)
-    return parse(parser)
+    add_run_arguments(parser)
+    return parse_run_arguments(parser)
 
 
 def apply_args(cfg: Any, args: argparse.Namespace) -> None:
     """Write the arguments into the config."""
-    choose_work_dir(cfg, args)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         cfg.get('default_hooks', {}).get('checkpoint', {}).pop('save_best', None)
@@ -57,8 +58,9 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
 def main() -> None:
     """Train."""
     args = parse_args()
-    launch = import_launch()
-    with launch.errors_in_one_line():
+    with errors_in_one_line():
+        from r21d_plugin.cli import launch
+
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):

@@ -3,15 +3,13 @@
 import argparse
 from pathlib import Path
 
-FILMS = ('.avi', '.mp4')
-
 
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('video', help='any video file')
     parser.add_argument(
-        'out', type=Path, help=f'a video ({", ".join(FILMS)}), or else a picture (.png, .jpg)'
+        'out', type=Path, help='a video (.avi, .mp4), or else a picture (.png, .jpg)'
     )
     parser.add_argument('--start', type=int, default=0, help='first frame (0)')
     parser.add_argument('--step', type=int, default=1, help='frames between those shown (1)')
@@ -35,21 +33,15 @@ def main() -> None:
     """Draw."""
     args = parse_args()
     from r21d_plugin import InputError
-    from r21d_plugin.engine import errors_in_one_line
-    from r21d_plugin.visualization import flow
+    from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.inference.draw_flow import draw_flow
 
     with errors_in_one_line():
-        sizes = dict(step=args.step, zoom=args.zoom, fps=args.fps, scale=min(args.scale))
-        if args.count is not None:
-            sizes['count'] = args.count
-        for name, value in sizes.items():
-            if value < 1:
-                raise InputError(f'--{name} has to be at least 1')
-        shown = flow.frame_flows(args.video, tuple(args.scale), args.start, args.step)
-        if args.out.suffix.lower() in FILMS:
-            flow.write_film(shown, args.out, args.count, args.zoom, args.fps)
-        else:
-            flow.write_strip(shown, args.out, args.count or 6, args.zoom)
+        given = vars(args) | dict(scale=min(args.scale))
+        for name, least in dict(start=0, step=1, count=1, scale=1, zoom=1, fps=1).items():
+            if given[name] is not None and given[name] < least:
+                raise InputError(f'--{name} has to be at least {least}')
+        draw_flow(**vars(args) | dict(scale=tuple(args.scale)))
     print(args.out)
 
 

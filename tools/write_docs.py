@@ -167,8 +167,8 @@ def measure_speed(names: list[str]) -> None:
     """Time a forward pass of 8 frames of each network on one core, in turn."""
     import torch
 
+    from experiments.machine import processor_name
     from r21d_plugin import create_model
-    from r21d_plugin.processor import processor_name
 
     torch.set_num_threads(1)
     models = {name: create_model(name, clip_len=8).eval() for name in names}

@@ -1,4 +1,4 @@
-# The harder motion dataset (tools/data/make_motion.py --hard), which experiments.study trains on.
+# The harder motion dataset (experiments.make_motion --hard), which experiments.study trains on.
 _base_ = ['motion.py']
 
 num_classes = 16

@@ -1,7 +1,7 @@
 _base_ = 'kinetics400.py'
 from r21d_plugin.datasets import pipelines
 
-train_pipeline, val_pipeline, test_pipeline = pipelines.variants(_base_, clip_len=32)
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=32)
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline
 )

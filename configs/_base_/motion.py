@@ -1,6 +1,7 @@
-# The motion dataset (tools/data/make_motion.py): 8-frame clips of 48 x 48
+# The motion dataset (experiments.make_motion): 8-frame clips of 48 x 48
 # pixels, a recipe of minutes for a CPU and networks of an eighth of the width.
 _base_ = ['default_runtime.py', 'dataloaders.py']
+from r21d_plugin.datasets import pipelines
 
 num_classes = 10
 
@@ -10,27 +11,9 @@ ann_file_train = 'data/motion/motion_train_list_videos.txt'
 ann_file_val = 'data/motion/motion_val_list_videos.txt'
 
 # Not mirrored: the mirror image of a motion is another class.
-train_pipeline = [
-    dict(type='r21d_plugin.DecordClipInit'),
-    dict(type='r21d_plugin.SampleClips', clip_len=8),
-    dict(type='r21d_plugin.DecordClipDecode', scale=(64, 64)),
-    dict(type='RandomCrop', size=48),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs'),
-]
-val_pipeline = [
-    dict(type='r21d_plugin.DecordClipInit'),
-    dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=1, test_mode=True),
-    dict(type='r21d_plugin.DecordClipDecode', scale=(64, 64)),
-    dict(type='CenterCrop', crop_size=48),
-    dict(type='FormatShape', input_format='NCTHW'),
-    dict(type='PackActionInputs', meta_keys=('img_shape', 'filename')),
-]
-test_pipeline = [
-    dict(type='r21d_plugin.DecordClipInit'),
-    dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=10, test_mode=True),
-    *val_pipeline[2:],
-]
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(
+    clip_len=8, scale=(64, 64), crop=48, flip=0
+)
 
 train_dataloader = dict(
     batch_size=16,

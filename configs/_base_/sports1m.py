@@ -11,7 +11,7 @@ train_videos = dict(
     multi_class=True,
 )
 test_videos = dict(train_videos, ann_file='data/sports1m/sports1m_test_list_videos.txt')
-test_pipeline = pipelines.with_sampling(_base_.test_pipeline, num_clips=100)
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=8, test_clips=100)
 
 train_dataloader = dict(dataset=train_videos)
 val_dataloader = dict(dataset=test_videos)

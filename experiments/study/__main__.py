@@ -37,7 +37,7 @@ def main() -> None:
     import torch
 
     from r21d_plugin import InputError
-    from r21d_plugin.engine import errors_in_one_line
+    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.evaluation.complexity import measure
 
     with errors_in_one_line():

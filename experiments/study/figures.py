@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from r21d_plugin.visualization.figures import save_figure
+from r21d_plugin.evaluation.plots import save_figure
 
 from .results import Results, Values
 

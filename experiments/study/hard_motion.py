@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from r21d_plugin.datasets.motion import SIZE, Motion, VideoSet, texture, view
+from experiments.motion import SIZE, Motion, VideoSet, texture, view
 
 FRAMES = 64
 REST = 12

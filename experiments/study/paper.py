@@ -167,7 +167,8 @@ TABLES = [
     Table(
         'Figure 5b: clips of a video',
         KINETICS,
-        '1 to 100 clips, from one test: `--cfg-options test_clips=100`, '
+        '1 to 100 clips, from one test: '
+        '`--cfg-options test_dataloader.dataset.pipeline.1.num_clips=100`, '
         '`tools/accuracy_by_clips.py`',
         [
             Row(

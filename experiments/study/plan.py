@@ -108,7 +108,9 @@ model = dict(
     backbone={backbone},
     cls_head=dict(num_classes={classes}, in_channels={channels}),
 )
-train_pipeline, val_pipeline, test_pipeline = pipelines.variants(_base_, clip_len={frames})
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(
+    clip_len={frames}, scale=(64, 64), crop=48, flip=0
+)
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline
 )

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from tabulate import tabulate
 
-from r21d_plugin._atomic import written_whole
+from experiments.machine import processor_name
+from r21d_plugin._atomic import atomic_write
 from r21d_plugin._errors import InputError
 from r21d_plugin.evaluation.complexity import measure
-from r21d_plugin.processor import processor_name
 
 from .claims import PAPER_HOURS, TABLE_2, Claim, accuracy, claims
 from .figures import plot_clips, plot_cost, plot_errors, plot_lengths
@@ -71,9 +71,9 @@ def write_report(
     plot_lengths(lengths(results), figures / 'figure_5a.png')
     plot_clips(results['r2plus1d_18_32f'].by_clips, figures / 'figure_5b.png')
     text = '\n\n'.join(sections(results, setting(planned, scale, device, command, results))) + '\n'
-    with written_whole(out / 'report.md') as partial:
+    with atomic_write(out / 'report.md') as partial:
         partial.write_text(text)
-    with written_whole(out / 'report.html') as partial:
+    with atomic_write(out / 'report.html') as partial:
         partial.write_text(page(text, out))
     return [out / 'report.md', out / 'report.html']
 

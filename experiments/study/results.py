@@ -5,8 +5,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from r21d_plugin.evaluation.dumps import Scores, accuracy, accuracy_by_clips, read_scores
-from r21d_plugin.evaluation.training_curves import Curves, logs_of, read_curves, read_log
+from r21d_plugin.evaluation.scores import Scores, accuracy, accuracy_by_clips, read_scores
+from r21d_plugin.evaluation.training_curves import Curves, find_logs, read_curves, read_log
 
 from .hard_motion import ACTIONS
 from .plan import MANY_CLIPS, Run, Scale, Test, epochs_of, tests_of
@@ -125,6 +125,6 @@ def together(runs: list[dict[str, float]]) -> dict[str, Values]:
 def training_seconds(run: Run, scale: Scale, out: Path) -> float:
     """Time of a run's training steps: their mean in the logs, times their number."""
     steps = epochs_of(run, scale) * (scale.epoch_size // scale.batch_size)
-    logs = logs_of(out / run.name)
+    logs = find_logs(out / run.name)
     times = [record['time'] for log in logs for record in read_log(log) if 'loss' in record]
     return fmean(times) * steps

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from r21d_plugin._atomic import written_whole
+from r21d_plugin._atomic import atomic_write
 from r21d_plugin._errors import InputError
 
 from .plan import Run, Scale, Test, checkpoint, config, tests_of
@@ -90,8 +90,11 @@ class Job:
             return
         tested = self.planned._replace(frames=test.frames)
         path = self.write_config(tested)
-        with written_whole(scores) as partial:
-            options = ['--cfg-options', f'test_clips={test.clips}']
+        with atomic_write(scores) as partial:
+            options = [
+                '--cfg-options',
+                f'test_dataloader.dataset.pipeline.1.num_clips={test.clips}',
+            ]
             if test.videos > 0:
                 options.append(f'test_dataloader.dataset.indices={test.videos}')
             work_dir = ('--work-dir', self.folder / 'tests')
@@ -110,7 +113,7 @@ class Job:
             name += f'_on_{run.frames}f'
         path, content = self.out / 'configs' / f'{name}.py', config(run, self.scale, self.out)
         if not path.exists():
-            with written_whole(path, parents=True) as partial:
+            with atomic_write(path, parents=True) as partial:
                 partial.write_text(content)
         elif path.read_text() != content:
             raise InputError(

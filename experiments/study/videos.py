@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from r21d_plugin.datasets.motion import make_dataset
+from experiments.motion import make_dataset
 
 from .hard_motion import HARD_MOTION
 from .plan import DATA, Scale

@@ -4,7 +4,6 @@ from .decoding import DecordClipDecode, DecordClipInit
 from .flow import FarnebackFlow
 from .samplers import EpochSizeSampler
 from .sampling import SampleClips
-from .stored_flow import OpenStoredFlow, StoredFlow
 from .video_dataset import LabelledVideoDataset
 
 __all__ = [
@@ -13,7 +12,5 @@ __all__ = [
     'EpochSizeSampler',
     'FarnebackFlow',
     'LabelledVideoDataset',
-    'OpenStoredFlow',
     'SampleClips',
-    'StoredFlow',
 ]

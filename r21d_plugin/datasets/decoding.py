@@ -1,4 +1,4 @@
-"""Decoding the frames of a video's clips, each once."""
+"""Decode the frames of a video's clips, each once."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ from mmengine.fileio import FileClient
 
 from .._errors import VideoInputError
 from .._registries import TRANSFORMS
-from .watchdog import within
+from .timeout import run_with_timeout
 
 DECODE_ERRORS = (OSError, RuntimeError, StopIteration, decord.DECORDError)
 
@@ -29,15 +29,16 @@ VIDEO_SUFFIXES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg
 """Extensions by which the files in a folder are taken for videos."""
 
 open_video = partial(decord.VideoReader, fault_tol=1e-6)
-"""decord's reader, which else puts the frame before in place of any that does not decode.
+"""decord.VideoReader that raises instead of silently repeating the previous frame when one fails
+to decode.
 
-Below 1 it is the accepted part of a video's frames; from 1 on their number, hence one at least.
+Below 1 ``fault_tol`` is the accepted part of a video's frames; from 1 on their number.
 """
 
 
 @contextmanager
-def naming_the_video(filename: str) -> Iterator[None]:
-    """Turn what goes wrong while reading a video into one line that names it.
+def name_video_on_error(filename: str) -> Iterator[None]:
+    """Turn an error of reading a video into one line that names it.
 
     Raises:
         VideoInputError: If the file is missing or does not decode.
@@ -67,36 +68,22 @@ def naming_the_video(filename: str) -> Iterator[None]:
         ) from error
 
 
-def state_of(path: str) -> tuple[str, int, int]:
-    """Path, size and time of last change of a file.
-
-    Raises:
-        OSError: If it is something else, such as a pipe, which blocks when opened.
-    """
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError('not a file')
-    return path, status.st_size, status.st_mtime_ns
-
-
 @TRANSFORMS.register_module()
 class DecordClipInit(DecordInit):
-    """MMAction2's DecordInit, naming the video that cannot be opened.
+    """MMAction2's DecordInit, with an error of one line for a video that cannot be opened.
 
-    decord 0.6.0 crashes the interpreter when it opens a truncated video from
-    memory, as DecordInit does, and reports an error when it opens it from a
-    file. So videos on disk are opened where they are, and those of another
-    backend from a temporary file.
+    decord 0.6.0 crashes the interpreter when it opens a truncated video from memory, as
+    DecordInit does, and reports an error when it opens it from a file. So videos on disk are
+    opened where they are, and those of another backend from a temporary file.
 
-    Each time that decord does not open a file it leaks up to some 20 kB. So a
-    video on disk that did not open is not tried again until the file changes.
+    Each time that decord fails to open a file it leaks up to 20 kB. So a video on disk that did
+    not open is not tried again until the file changes.
 
     Args:
-        io_backend (str): Where videos are stored, any of MMEngine's backends.
-            Defaults to ``'disk'``.
+        io_backend (str): Where videos are stored, any of MMEngine's backends. Defaults to
+            ``'disk'``.
         num_threads (int): Decoding threads. Defaults to 1.
-        timeout (float): Seconds after which a video that does not open is taken
-            for a broken one. Defaults to 300.
+        timeout (float): Seconds to wait for a video to open. Defaults to 300.
         **kwargs: Arguments of the backend.
     """
 
@@ -117,14 +104,7 @@ class DecordClipInit(DecordInit):
             suffix = '.mp4'
             filename += suffix
         if self.io_backend in ('disk', 'local'):
-            state = state_of(filename)
-            if state in self.broken:
-                raise OSError('did not open before')
-            try:
-                return self._open(filename)
-            except DECODE_ERRORS:
-                self.broken.add(state)
-                raise
+            return self._open_file(filename)
         if self.file_client is None:
             self.file_client: FileClient = FileClient(self.io_backend, **self.kwargs)
         content = self.file_client.get(filename)
@@ -135,8 +115,22 @@ class DecordClipInit(DecordInit):
             file.flush()
             return self._open(file.name)
 
+    def _open_file(self, path: str) -> decord.VideoReader:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # such as a pipe, which blocks when opened
+            raise OSError('not a file')
+        state = (path, status.st_size, status.st_mtime_ns)
+        if state in self.broken:
+            raise OSError('did not open before')
+        try:
+            return self._open(path)
+        except DECODE_ERRORS:
+            self.broken.add(state)
+            raise
+
     def _open(self, path: str) -> decord.VideoReader:
-        return within(self.timeout, partial(open_video, path, num_threads=self.num_threads))
+        reader = partial(open_video, path, num_threads=self.num_threads)
+        return run_with_timeout(reader, self.timeout)
 
     def transform(self, results: dict) -> dict:
         """Open ``filename``; add ``video_reader``, ``total_frames``, ``avg_fps``.
@@ -144,7 +138,7 @@ class DecordClipInit(DecordInit):
         Raises:
             VideoInputError: If the video is missing, does not open or is empty.
         """
-        with naming_the_video(results['filename']):
+        with name_video_on_error(results['filename']):
             results = super().transform(results)
             if results['total_frames'] == 0:
                 raise RuntimeError('the video has no frames')
@@ -155,26 +149,23 @@ class DecordClipInit(DecordInit):
 class DecordClipDecode(BaseTransform):
     """Decode and resize each needed frame once, streaming forward.
 
-    Gives the frames that MMAction2's ``DecordDecode`` and ``Resize(scale,
-    keep_ratio=False)`` give, bit for bit. Those decode a frame again for every
-    clip that contains it and hold all clips at full size; this one holds one
-    full-size frame at a time, so overlapping clips of short or large videos
-    cost no more than the frames they cover.
+    Gives the frames that MMAction2's ``DecordDecode`` and ``Resize(scale, keep_ratio=False)``
+    give, bit for bit. Those decode a frame again for every clip that contains it and hold all
+    clips at full size; this one holds one full-size frame at a time.
 
-    Required keys: ``video_reader``, ``frame_inds``, ``filename``. Optional key:
-    ``decoded``, a dict of the frames of the call before, by their number, in
-    which those of this call take their place: what calls for a part of a video
-    each have in common is decoded once too. Added keys: ``imgs`` (a list of H x
-    W x 3 uint8 arrays, RGB, none shared between entries), ``original_shape``,
-    ``img_shape`` (H, W), ``scale_factor``, ``keep_ratio``.
+    Required keys: ``video_reader``, ``frame_inds``, ``filename``. Optional key: ``decoded``, a
+    dict of the frames of the previous call by their number, which this call reads and replaces,
+    so that consecutive parts of a video share what they have in common. Added keys: ``imgs`` (a
+    list of H x W x 3 uint8 arrays, RGB, none shared between entries), ``original_shape``,
+    ``img_shape`` and ``decoded_shape`` (H, W), ``scale_factor``, ``keep_ratio``.
 
     Args:
-        scale (tuple[int, int]): Width and height of the resized frames, aspect
-            ratio not kept. Defaults to (171, 128), as in Section 4.1.
-        interpolation (str): As in ``mmcv.imresize``. Defaults to
-            ``'bilinear'``.
-        timeout (float): Seconds after which a video of which the needed frames
-            are not decoded is taken for a broken one. Defaults to 300.
+        scale (tuple[int, int]): Width and height of the resized frames, aspect ratio not kept.
+            Defaults to (171, 128), as in Section 4.1.
+        interpolation (str): As in ``mmcv.imresize``. Defaults to ``'bilinear'``.
+        timeout (float): Seconds to wait for the frames. Defaults to 300.
+        decode (bool): Whether to decode. If not, only the shapes are added, which are all that a
+            crop needs where flow is read from disk. Defaults to True.
     """
 
     def __init__(
@@ -182,10 +173,12 @@ class DecordClipDecode(BaseTransform):
         scale: tuple[int, int] = (171, 128),
         interpolation: str = 'bilinear',
         timeout: float = TIMEOUT,
+        decode: bool = True,
     ) -> None:
         self.scale = tuple(scale)
         self.interpolation = interpolation
         self.timeout = timeout
+        self.decode = decode
 
     def transform(self, results: dict) -> dict:
         """Decode the frames ``frame_inds`` points to.
@@ -194,21 +187,23 @@ class DecordClipDecode(BaseTransform):
             VideoInputError: If a frame does not decode.
         """
         reader, results['video_reader'] = results['video_reader'], None
-        wanted, positions = np.unique(results['frame_inds'], return_inverse=True)
         width, height = self.scale
+        results['img_shape'] = results['decoded_shape'] = (height, width)
+        if not self.decode:
+            return results
+        wanted, positions = np.unique(results['frame_inds'], return_inverse=True)
         frames = np.empty((len(wanted), height, width, 3), np.uint8)
         decoded = results.get('decoded', {})
         decoded.pop(int(wanted[-1]), None)  # the size of one frame has to be seen
-        with naming_the_video(results['filename']):
+        with name_video_on_error(results['filename']):
             decode = partial(self._decode, reader, wanted, decoded, frames)
-            original_height, original_width = within(self.timeout, decode)
+            original_height, original_width = run_with_timeout(decode, self.timeout)
         decoded.clear()
         decoded.update(zip(wanted.tolist(), frames, strict=True))
-        # Indexing copies: transforms such as Flip work in place, so no two
-        # entries may share their memory.
+        # Indexing copies: transforms such as Flip work in place, so no two entries may share
+        # their memory.
         results['imgs'] = list(frames[positions.ravel()])
         results['original_shape'] = (original_height, original_width)
-        results['img_shape'] = (height, width)
         results['keep_ratio'] = False
         results['scale_factor'] = np.array(
             [width / original_width, height / original_height], dtype=np.float32
@@ -237,8 +232,8 @@ class DecordClipDecode(BaseTransform):
 def read_frame(reader: decord.VideoReader, index: int) -> np.ndarray:
     """Decode a frame, H x W x 3 uint8, RGB.
 
-    decord 0.6.0 pads rows, and where their length is a multiple of the width,
-    as for 48 pixels and for 1, it takes the padding for more channels.
+    decord 0.6.0 pads rows, and where their length is a multiple of the width, as for 48 pixels
+    and for 1, it takes the padding for more channels.
     """
     frame = reader[index].asnumpy()
     height, width, _ = frame.shape
@@ -250,8 +245,8 @@ def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[
 
     Args:
         filename (str): The video, a file.
-        scale (tuple[int, int], optional): Width and height to resize frames
-            to, as :class:`DecordClipDecode` does. Defaults to None: as they are.
+        scale (tuple[int, int], optional): Width and height to resize frames to, as
+            :class:`DecordClipDecode` does. Defaults to None: as they are.
 
     Yields:
         ndarray: H x W x 3 uint8, RGB.
@@ -261,6 +256,6 @@ def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[
     """
     reader = DecordClipInit().transform(dict(filename=filename))['video_reader']
     for index in range(len(reader)):
-        with naming_the_video(filename):
-            frame = within(TIMEOUT, partial(read_frame, reader, index))
+        with name_video_on_error(filename):
+            frame = run_with_timeout(partial(read_frame, reader, index), TIMEOUT)
         yield frame if scale is None else mmcv.imresize(frame, scale)

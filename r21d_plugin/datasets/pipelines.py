@@ -1,39 +1,98 @@
-"""Variants of a pipeline: other clip lengths, flow, two streams.
+"""The pipelines of the paper's clips (Section 4.1), built from their numbers.
 
-MMEngine cannot merge into the lists that pipelines are, so configs derive
-theirs from those of their dataset with these functions. A config that imports
-something has to assign ``_base_`` first, or MMEngine takes it for one of its
-pure Python ones.
+A config that imports this has to assign ``_base_`` first, or MMEngine takes it for one of its
+pure Python configs.
 """
 
-import re
-from collections.abc import Callable
 from copy import deepcopy
 
 from .._errors import InputError
 
 Pipeline = list[dict]
-STORABLE = re.compile(
-    'DecordClipInit SampleClips DecordClipDecode( RandomCrop| CenterCrop)?( Flip)?'
-)
-FORMAT = dict(type='FormatShape', input_format='NCTHW')
 
 
-def variants(base: dict, clip_len: int, stream: str = 'rgb') -> tuple[Pipeline, ...]:
-    """Derive the pipelines of a config from those of its dataset.
+def clip_pipelines(
+    clip_len: int,
+    stream: str = 'rgb',
+    test_clips: int = 10,
+    frame_interval: int = 1,
+    scale: tuple[int, int] = (171, 128),
+    crop: int = 112,
+    flip: float = 0.5,
+    flow_root: str | None = None,
+) -> tuple[Pipeline, Pipeline, Pipeline]:
+    """Build the pipelines of training, validation and test.
+
+    Training takes a clip at a random start, cropped and mirrored at random; validation the
+    middle clip; a test ``test_clips`` clips spread evenly over the video.
 
     Args:
-        base (dict): What the config inherits, its ``_base_``.
         clip_len (int): Frames of a clip.
-        stream (str): ``'rgb'``, ``'flow'`` or ``'twostream'``. Defaults to
-            ``'rgb'``.
+        stream (str): ``'rgb'``, ``'flow'`` (computed after crop and flip), or ``'twostream'``,
+            packed as ``imgs`` and ``flow``. Defaults to ``'rgb'``.
+        test_clips (int): Clips of a video in a test. Defaults to 10.
+        frame_interval (int): Step between the frames of a clip. Defaults to 1.
+        scale (tuple[int, int]): Width and height that frames are resized to. Defaults to
+            (171, 128).
+        crop (int): Height and width of the crop. Defaults to 112.
+        flip (float): Probability of a mirror image in training. Defaults to 0.5.
+        flow_root (str, optional): Folder of stored flow (``tools/data/extract_flow.py``), which
+            is read instead of computed. Defaults to None.
 
     Returns:
-        tuple[list[dict], ...]: Pipelines of training, validation and test.
+        tuple[list[dict], list[dict], list[dict]]: Pipelines of training, validation and test.
+
+    Raises:
+        InputError: If there is no such stream.
     """
-    given = (base['train_pipeline'], base['val_pipeline'], base['test_pipeline'])
-    resampled = (with_sampling(pipeline, clip_len=clip_len) for pipeline in given)
-    return tuple(STREAMS[stream](pipeline) for pipeline in resampled)
+    if stream not in ('rgb', 'flow', 'twostream'):
+        raise InputError(f"stream={stream!r}: use 'rgb', 'flow' or 'twostream'")
+    only_flow_is_read = stream == 'flow' and flow_root is not None
+    inputs = dict(collect_keys=('imgs', 'flow')) if stream == 'twostream' else {}
+
+    def pipeline(cut: Pipeline, pack: dict, **sampling: object) -> Pipeline:
+        sampling |= {} if stream == 'rgb' else dict(flow_gap=1)
+        if frame_interval != 1:
+            sampling['frame_interval'] = frame_interval
+        decode = dict(type='r21d_plugin.DecordClipDecode', scale=scale)
+        return [
+            dict(type='r21d_plugin.DecordClipInit'),
+            dict(type='r21d_plugin.SampleClips', clip_len=clip_len, **sampling),
+            dict(decode, decode=False) if only_flow_is_read else decode,
+            *cut,
+            *flow_and_format(stream, flow_root),
+            dict(type='PackActionInputs', **inputs, **pack),
+        ]
+
+    random = [dict(type='RandomCrop', size=crop)]
+    if flip:
+        random.append(dict(type='Flip', flip_ratio=flip))
+    centre = [dict(type='CenterCrop', crop_size=crop)]
+    named = dict(meta_keys=('img_shape', 'filename'))
+    return (
+        pipeline(random, {}),
+        pipeline(centre, named, num_clips=1, test_mode=True),
+        pipeline(centre, named, num_clips=test_clips, test_mode=True),
+    )
+
+
+def flow_and_format(stream: str, flow_root: str | None) -> Pipeline:
+    """The steps that compute or read flow and bring clips into the form N x C x T x H x W."""
+    formatting = dict(type='FormatShape', input_format='NCTHW')
+    if stream == 'rgb':
+        return [formatting]
+    flow = dict(type='r21d_plugin.FarnebackFlow')
+    if flow_root is not None:
+        flow['root'] = flow_root
+    if stream == 'flow':
+        return [flow, formatting]
+    both = dict(
+        type='TransformBroadcaster',
+        mapping=dict(imgs=['imgs', 'flow']),
+        auto_remap=True,
+        transforms=[formatting],
+    )
+    return [dict(flow, key='flow'), both]
 
 
 def dataloaders(*pipelines: Pipeline) -> tuple[dict, ...]:
@@ -41,99 +100,29 @@ def dataloaders(*pipelines: Pipeline) -> tuple[dict, ...]:
     return tuple(dict(dataset=dict(pipeline=pipeline)) for pipeline in pipelines)
 
 
-def with_sampling(pipeline: Pipeline, **arguments: object) -> Pipeline:
-    """Pipeline with other arguments of ``SampleClips``."""
-    return changed(pipeline, 'SampleClips', lambda sample: [dict(sample, **arguments)])
-
-
-def with_storage(pipeline: Pipeline, **backend: object) -> Pipeline:
-    """Pipeline that reads videos through one of MMEngine's storage backends.
-
-    Args:
-        pipeline (list[dict]): A pipeline with ``DecordClipInit``.
-        **backend (object): ``io_backend`` and the arguments of that backend,
-            such as ``db_path`` of LMDB.
-    """
-    return changed(pipeline, 'DecordClipInit', lambda init: [dict(init, **backend)])
-
-
-def with_flow(pipeline: Pipeline) -> Pipeline:
-    """Pipeline of flow instead of RGB, computed after crop and flip."""
-    return _flow(pipeline, [dict(type='r21d_plugin.FarnebackFlow'), FORMAT])
-
-
-def with_two_streams(pipeline: Pipeline) -> Pipeline:
-    """Pipeline of RGB and flow, packed as ``imgs`` and ``flow``."""
-    flow = dict(type='r21d_plugin.FarnebackFlow', key='flow')
-    both = dict(
-        type='TransformBroadcaster',
-        mapping=dict(imgs=['imgs', 'flow']),
-        auto_remap=True,
-        transforms=[FORMAT],
-    )
-    pipeline = _flow(pipeline, [flow, both])
-    return changed(
-        pipeline, 'PackActionInputs', lambda pack: [dict(pack, collect_keys=('imgs', 'flow'))]
-    )
-
-
-def with_stored_flow(pipeline: Pipeline, root: str) -> Pipeline:
-    """Pipeline that reads flow instead of computing it.
-
-    Where flow is all that it gives, the video is not even opened.
-
-    Args:
-        pipeline (list[dict]): A pipeline with ``FarnebackFlow``, after one
-            crop at most and then one flip at most.
-        root (str): See :class:`~r21d_plugin.datasets.OpenStoredFlow`.
-
-    Raises:
-        InputError: If the pipeline is another.
-    """
-    names = [transform['type'].split('.')[-1] for transform in pipeline]
-    order = ' '.join(names[: names.index('FarnebackFlow')]) if 'FarnebackFlow' in names else ''
-    if not STORABLE.fullmatch(order):
-        raise InputError(
-            'stored flow needs a pipeline of DecordClipInit, SampleClips, DecordClipDecode, one '
-            f'crop, Flip and FarnebackFlow: this one has {", ".join(names)}'
-        )
-    init, _, decode, *_ = pipeline
-    scale = {key: decode[key] for key in decode if key == 'scale'}
-    opened = dict(type='r21d_plugin.OpenStoredFlow', root=root, **scale)
-    flow = dict(pipeline[names.index('FarnebackFlow')], type='r21d_plugin.StoredFlow')
-    pipeline = changed(pipeline, 'FarnebackFlow', lambda _: [flow])
-    if flow.get('key', 'imgs') != 'imgs':
-        return changed(pipeline, 'DecordClipInit', lambda _: [init, opened])
-    pipeline = changed(pipeline, 'DecordClipInit', lambda _: [opened])
-    return changed(pipeline, 'DecordClipDecode', lambda _: [])
-
-
-def _flow(pipeline: Pipeline, formatting: Pipeline) -> Pipeline:
-    pipeline = with_sampling(pipeline, flow_gap=1)
-    return changed(pipeline, 'FormatShape', lambda _: formatting)
-
-
-def changed(pipeline: Pipeline, name: str, change: Callable[[dict], Pipeline]) -> Pipeline:
-    """Pipeline with a transform replaced by others.
+def update_transform(pipeline: Pipeline, name: str, **arguments: object) -> Pipeline:
+    """Copy a pipeline, with other arguments of one transform.
 
     Args:
         pipeline (list[dict]): The pipeline, which stays as it is.
         name (str): Type of the transform, without scope.
-        change (Callable): Function from the transform to those in its place.
+        **arguments (object): The arguments to change.
 
     Raises:
         InputError: If there is no such transform.
     """
+    pipeline = deepcopy(pipeline)
+    pipeline[find_transform(pipeline, name)].update(arguments)
+    return pipeline
+
+
+def find_transform(pipeline: Pipeline, name: str) -> int:
+    """Index of the first transform of a type, named without scope.
+
+    Raises:
+        InputError: If there is none.
+    """
     types = [transform['type'].split('.')[-1] for transform in pipeline]
     if name not in types:
         raise InputError(f'the pipeline has no {name}: it has {", ".join(types)}')
-    at = types.index(name)
-    return deepcopy([*pipeline[:at], *change(pipeline[at]), *pipeline[at + 1 :]])
-
-
-STREAMS: dict[str, Callable[[Pipeline], Pipeline]] = {
-    'rgb': deepcopy,
-    'flow': with_flow,
-    'twostream': with_two_streams,
-}
-"""What turns a pipeline of RGB into one of each kind of input."""
+    return types.index(name)

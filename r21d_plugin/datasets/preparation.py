@@ -1,4 +1,4 @@
-"""From official annotations and a folder of videos to what the configs read."""
+"""Annotation files for the configs, from the official ones and a folder of videos."""
 
 import importlib.util
 import os
@@ -10,20 +10,30 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from .._atomic import naming_the_file
+from .._atomic import name_file_on_error
 from .._errors import InputError
 from .annotations import Annotations, Video
 from .decoding import VIDEO_SUFFIXES, all_frames
-from .workers import map_in_order
+from .workers import parallel_map
+
+FOLDERS = dict(
+    kinetics400=('videos_train', 'videos_val'),
+    sports1m=('videos',),
+    ucf101=('videos',),
+    hmdb51=('videos',),
+)
+"""Folders of videos that the configs of each benchmark read."""
+
+PROBLEMS = ('missing', 'broken', 'duplicate')
 
 
-class Report(NamedTuple):
-    """What became of an annotated video.
+class MatchedVideo(NamedTuple):
+    """An annotated video and its file.
 
     Attributes:
         video (Video): The video.
         path (str): Its file below the folder of videos; empty if there is none.
-        problem (str): ``'missing'``, ``'broken'``, ``'duplicate'`` or empty.
+        problem (str): One of :data:`PROBLEMS`, or empty.
     """
 
     video: Video
@@ -35,9 +45,9 @@ def index_videos(folder: Path) -> dict[str, str]:
     """Find all videos below a folder, laid out flat, by class or in any other way.
 
     Returns:
-        dict[str, str]: Path below the folder by name without extension. Where
-        several have the same name, it is by the name of their folder and
-        their own, as ``run/clip_1``, and by their own it is empty.
+        dict[str, str]: Path below the folder by name without extension. Where several have the
+        same name, it is by the name of their folder and their own, as ``run/clip_1``, and by
+        their own it is empty.
 
     Raises:
         InputError: If there is no such folder or no video in it.
@@ -61,18 +71,14 @@ def index_videos(folder: Path) -> dict[str, str]:
     return index
 
 
-def match_videos(annotations: Annotations, index: dict[str, str]) -> Iterator[Report]:
-    """Find the file of each annotated video.
-
-    Yields:
-        Report: One for each line; a video that its subset has already is a
-        duplicate.
+def match_videos(annotations: Annotations, index: dict[str, str]) -> Iterator[MatchedVideo]:
+    """Find the file of each annotated video; one that its list has already is a duplicate.
 
     Raises:
-        InputError: If a video is in a subset twice, with different labels.
+        InputError: If a video is in a list twice, with different labels.
     """
     seen: dict[tuple[str, str], tuple[int, ...]] = {}
-    for video in annotations.videos():
+    for video in annotations.videos:
         key = (video.subset, video.names[0])
         labels = seen.get(key, video.labels)
         if labels != video.labels:
@@ -82,35 +88,27 @@ def match_videos(annotations: Annotations, index: dict[str, str]) -> Iterator[Re
         path = next((index[name] for name in video.names if index.get(name)), '')
         problem = 'duplicate' if key in seen else '' if path else 'missing'
         seen[key] = video.labels
-        yield Report(video, path, problem)
+        yield MatchedVideo(video, path, problem)
 
 
-def opens(path: str) -> bool:
-    """Whether a video opens and has a frame that decodes."""
-    try:
-        next(all_frames(path))
-    except Exception:  # decord raises whatever the bytes make it raise
-        return False
-    return True
+def check_videos(
+    matches: Iterable[MatchedVideo], folder: Path, workers: int
+) -> Iterator[MatchedVideo]:
+    """Decode a frame of each video, in parallel; what does not decode is ``'broken'``."""
+    return parallel_map(partial(check_video, folder), matches, workers)
 
 
-def check_videos(reports: Iterable[Report], folder: Path, workers: int) -> Iterator[Report]:
-    """Open each video that was found, in parallel.
-
-    Yields:
-        Report: The same, in order, ``'broken'`` where the video does not open.
-    """
-    return map_in_order(partial(check_one, folder), reports, workers)
-
-
-def check_one(folder: Path, report: Report) -> Report:
-    """Open the video of a report."""
-    if report.problem or opens(str(folder / report.path)):
-        return report
-    return report._replace(problem='broken')
+def check_video(folder: Path, match: MatchedVideo) -> MatchedVideo:
+    """Decode a frame of one video."""
+    if not match.problem:
+        try:
+            next(all_frames(str(folder / match.path)))
+        except Exception:  # decord raises whatever the bytes make it raise
+            return match._replace(problem='broken')
+    return match
 
 
-class Lists:
+class AnnotationFiles:
     """The annotation files of a dataset, which appear when all are complete.
 
     Args:
@@ -125,26 +123,22 @@ class Lists:
         self.counts: dict[str, dict[str, int]] = {}
         out.mkdir(parents=True, exist_ok=True)
 
-    def add(self, report: Report) -> None:
+    def add(self, match: MatchedVideo) -> None:
         """Write a video to its list, or to that of its problem."""
-        subset, problem = report.video.subset, report.problem
+        subset, problem = match.video.subset, match.problem
         counts = self.counts.setdefault(subset, {})
         counts[problem or 'written'] = counts.get(problem or 'written', 0) + 1
         if problem:
-            self._write(f'{problem}_videos.txt', f'{report.video.where}: {report.video.names[0]}')
-        else:
-            labels = ' '.join(map(str, report.video.labels))
-            self._write(self.name(subset), f'{report.path} {labels}')
-
-    def name(self, subset: str) -> str:
-        """Name of a list, as MMAction2 has it."""
+            self._write(f'{problem}_videos.txt', f'{match.video.where}: {match.video.names[0]}')
+            return
         head, _, split = subset.partition('_split_')
-        middle = f'{head}_split_{split}' if split else f'{head}_list'
-        return f'{self.dataset}_{middle}_videos.txt'
+        middle = f'{head}_split_{split}' if split else f'{head}_list'  # as MMAction2 names them
+        labels = ' '.join(map(str, match.video.labels))
+        self._write(f'{self.dataset}_{middle}_videos.txt', f'{match.path} {labels}')
 
     def _write(self, name: str, line: str) -> None:
         path = self.out / name
-        with naming_the_file(path):
+        with name_file_on_error(path):
             if path not in self.files:
                 self.files[path] = path.with_name(f'.{name}.partial').open('w', encoding='utf-8')
             self.files[path].write(line + '\n')
@@ -154,9 +148,9 @@ class Lists:
         for class_name in classes:
             self._write(f'label_map_{self.dataset}.txt', class_name)
         for path, file in self.files.items():
-            with naming_the_file(path):
+            with name_file_on_error(path):
                 file.close()
-        for name in ('missing', 'broken', 'duplicate'):
+        for name in PROBLEMS:
             (self.out / f'{name}_videos.txt').unlink(missing_ok=True)
         for path, file in self.files.items():
             Path(file.name).replace(path)
@@ -164,7 +158,7 @@ class Lists:
     def discard(self) -> None:
         """Remove what is not complete."""
         for file in self.files.values():
-            with suppress(OSError):  # of a full disk, which has been told
+            with suppress(OSError):  # of a full disk, which was reported
                 file.close()
             Path(file.name).unlink(missing_ok=True)
 
@@ -185,15 +179,6 @@ def link_videos(out: Path, folder: Path, names: Iterable[str]) -> None:
         link.symlink_to(folder.resolve())
 
 
-FOLDERS = dict(
-    kinetics400=('videos_train', 'videos_val'),
-    sports1m=('videos',),
-    ucf101=('videos',),
-    hmdb51=('videos',),
-)
-"""Folders that the configs look for."""
-
-
 def find_ffmpeg() -> str:
     """Path of ffmpeg: the system's, or that of the package imageio-ffmpeg.
 
@@ -208,63 +193,49 @@ def find_ffmpeg() -> str:
     return ffmpeg
 
 
-def reencode(source: Path, target: Path, seconds: tuple[float, float] | None = None) -> str:
-    """Encode a video as the authors did: 30 frames a second, shorter side 320.
+def reencode_videos(
+    matches: Iterable[MatchedVideo], folder: Path, out: Path, cut: bool, workers: int
+) -> Iterator[MatchedVideo]:
+    """Encode videos as the authors did: 30 frames a second, shorter side 320.
+
+    What an earlier run encoded is kept. What ffmpeg cannot read is ``'broken'``.
 
     Args:
-        source (Path): The video.
-        target (Path): File to write; it appears when it is complete.
-        seconds (tuple[float, float], optional): Part to cut out. Defaults to
-            None: all.
-
-    Returns:
-        str: What ffmpeg complains of; empty if it does not.
+        matches (Iterable[MatchedVideo]): The videos.
+        folder (Path): Where they are.
+        out (Path): Where to write them.
+        cut (bool): Whether to cut out the annotated seconds of those whose file is the whole
+            video.
+        workers (int): Processes.
     """
+    return parallel_map(partial(reencode_video, folder, out, cut), matches, workers)
+
+
+def reencode_video(folder: Path, out: Path, cut: bool, match: MatchedVideo) -> MatchedVideo:
+    """Encode one video."""
+    if match.problem:
+        return match
+    source, clip = Path(match.path), Path(match.video.names[0]).name
+    name = source.with_name(f'{clip}.mp4')
+    if not (out / name).exists():
+        seconds = match.video.seconds if cut and source.stem != clip else None
+        # ffmpeg waits for a pipe that no one writes to.
+        if not (folder / source).is_file() or not encode(folder / source, out / name, seconds):
+            return match._replace(problem='broken')
+    return match._replace(path=str(name))
+
+
+def encode(source: Path, target: Path, seconds: tuple[float, float] | None) -> bool:
+    """Run ffmpeg on a video, or on a part of it; return whether it succeeded."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # Of a video in several splits, two processes may write the same target.
     partial_file = target.with_name(f'.{target.stem}.{os.getpid()}.partial.mp4')
     shorter = "scale='if(gt(iw,ih),-2,320)':'if(gt(iw,ih),320,-2)'"
     part = [] if seconds is None else ['-ss', str(seconds[0]), '-t', str(seconds[1] - seconds[0])]
-    command = [find_ffmpeg(), '-nostdin', '-loglevel', 'error', '-y', *part, '-i', str(source)]
+    command = [find_ffmpeg(), '-nostdin', '-loglevel', 'quiet', '-y', *part, '-i', str(source)]
     command += ['-r', '30', '-vf', shorter, '-an', '-c:v', 'libx264', str(partial_file)]
-    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors='replace')
-    if result.returncode == 0:
+    succeeded = subprocess.run(command).returncode == 0
+    if succeeded:
         partial_file.replace(target)
-        return ''
     partial_file.unlink(missing_ok=True)
-    return (result.stderr.strip().splitlines() or ['unknown error'])[-1]
-
-
-def reencode_all(
-    reports: Iterable[Report], folder: Path, out: Path, cut: bool, workers: int
-) -> Iterator[Report]:
-    """Encode the videos that were found; what an earlier run encoded is kept.
-
-    Args:
-        reports (Iterable[Report]): The videos.
-        folder (Path): Where they are.
-        out (Path): Where to write them.
-        cut (bool): Whether to cut out the annotated seconds of those whose
-            file is the whole video.
-        workers (int): Processes.
-
-    Yields:
-        Report: The same, in order, with the path of the new file; ``'broken'``
-        where ffmpeg fails.
-    """
-    return map_in_order(partial(reencode_one, folder, out, cut), reports, workers)
-
-
-def reencode_one(folder: Path, out: Path, cut: bool, report: Report) -> Report:
-    """Encode the video of a report."""
-    if report.problem:
-        return report
-    source, clip = Path(report.path), Path(report.video.names[0]).name
-    name = source.with_name(f'{clip}.mp4')
-    target = out / name
-    if not target.exists():
-        seconds = report.video.seconds if cut and source.stem != clip else None
-        # ffmpeg waits for a pipe that no one writes to.
-        if not (folder / source).is_file() or reencode(folder / source, target, seconds):
-            return report._replace(problem='broken')
-    return report._replace(path=str(name))
+    return succeeded

@@ -1,17 +1,14 @@
 """Video datasets whose annotation file is checked as it is read."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from mmaction.datasets import VideoDataset
-from mmengine.dataset import pseudo_collate
 from mmengine.fileio import exists, get_local_path
 
 from .._errors import InputError, VideoInputError
 from .._registries import DATASETS
-from .lines import quoted, read_lines
-from .stored_flow import OpenStoredFlow
+from .text_files import quote, read_lines
 
 
 @DATASETS.register_module()
@@ -62,7 +59,7 @@ class LabelledVideoDataset(VideoDataset):
         Returns:
             dict: With ``on_error='skip'`` also ``skipped``, a line on each video
             that was to be given and does not decode; in a test it is all there
-            is then. :func:`collate_decoded` understands this.
+            is then. :func:`.skipped_videos.collate_without_skipped` takes it.
 
         Raises:
             VideoInputError: If the video does not decode.
@@ -108,9 +105,6 @@ class LabelledVideoDataset(VideoDataset):
             videos = [self._parse(*line) for line in read_lines(Path(path), self.ann_file)]
         if not videos:
             raise InputError(f'{self.ann_file}: no videos in this list')
-        for transform in self.pipeline.transforms:
-            if isinstance(transform, OpenStoredFlow):
-                transform.check_videos([video['filename'] for video in videos])
         return videos
 
     def _parse(self, line: str, where: str) -> dict:
@@ -120,7 +114,7 @@ class LabelledVideoDataset(VideoDataset):
             labels.insert(0, int(words.pop()))
         filename = (self.delimiter or ' ').join(words).rstrip()
         if not labels:
-            raise InputError(f'{where}: {quoted(line)} is not a path and a label')
+            raise InputError(f'{where}: {quote(line)} is not a path and a label')
         if max(labels) >= self.num_classes:
             raise InputError(
                 f'{where}: label {max(labels)} is out of range: the config has {self.num_classes} '
@@ -129,7 +123,7 @@ class LabelledVideoDataset(VideoDataset):
         folder = self.data_prefix.get('video') or ''
         if folder and leaves(filename):
             raise InputError(
-                f'{where}: {quoted(filename)} is not below {folder}: give paths relative to it, or '
+                f'{where}: {quote(filename)} is not below {folder}: give paths relative to it, or '
                 "any paths and data_prefix=dict(video='')"
             )
         label = labels if self.multi_class else labels[0]
@@ -144,20 +138,3 @@ def is_number(word: str) -> bool:
 def leaves(path: str) -> bool:
     """Whether a path leads out of the folder that it is joined to."""
     return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir
-
-
-def collate_decoded(items: Sequence[dict]) -> dict:
-    """Put the videos that were not skipped into a batch.
-
-    Args:
-        items (Sequence[dict]): What :class:`LabelledVideoDataset` gives with
-            ``on_error='skip'``, each for this one batch.
-
-    Returns:
-        dict: ``inputs`` and ``data_samples``, lists that may be empty, and
-        ``skipped``, a line on each video that does not decode.
-    """
-    skipped = [line for item in items for line in item.pop('skipped')]
-    decoded = [item for item in items if item]
-    batch = pseudo_collate(decoded) if decoded else dict(inputs=[], data_samples=[])
-    return dict(batch, skipped=skipped)

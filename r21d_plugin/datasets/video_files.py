@@ -1,4 +1,4 @@
-"""Many video files: which they are, and what became of each."""
+"""Find video files by files, folders and patterns, and report what was done with each."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -6,18 +6,18 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
-from .._atomic import written_whole
 from .._errors import InputError
-from .decoding import VIDEO_SUFFIXES, naming_the_video
-from .lines import read_lines
+from .decoding import VIDEO_SUFFIXES, name_video_on_error
+from .skipped_videos import SkippedVideos
+from .text_files import read_lines
 
 
 class Extraction(NamedTuple):
-    """What became of a video of which something was to be computed and stored.
+    """The outcome of computing and storing something of a video.
 
     Attributes:
         video (Path): The video.
-        error (str): Why there is nothing of it; empty if there is.
+        error (str): Why nothing is stored; empty if something is.
         computed (bool): Whether it was computed now, not in an earlier run.
     """
 
@@ -27,12 +27,12 @@ class Extraction(NamedTuple):
 
 
 def find_videos(*sources: str | Path) -> list[Path]:
-    """The videos that files, folders and patterns name, each once.
+    """List the videos that files, folders and patterns name, each once.
 
     Args:
-        *sources (str or Path): Any files; folders, for all videos below them,
-            by their extension; patterns such as ``'videos/*/a*'``, for the
-            files and folders that match, ``**`` standing for any folders.
+        *sources (str or Path): Any files; folders, for all videos below them, by their extension;
+            patterns such as ``'videos/*/a*'``, for the files and folders that match, ``**``
+            standing for any folders.
 
     Returns:
         list[Path]: In the order of the sources, sorted within each.
@@ -40,7 +40,7 @@ def find_videos(*sources: str | Path) -> list[Path]:
     Raises:
         InputError: If a source names no video, or one whose name is not UTF-8.
     """
-    videos = dict.fromkeys(video for source in sources for video in named_by(Path(source)))
+    videos = dict.fromkeys(video for source in sources for video in expand(Path(source)))
     for video in videos:
         try:
             str(video).encode()
@@ -49,8 +49,8 @@ def find_videos(*sources: str | Path) -> list[Path]:
     return list(videos)
 
 
-def named_by(source: Path) -> list[Path]:
-    """The videos that a file, folder or pattern names."""
+def expand(source: Path) -> list[Path]:
+    """List the videos of one file, folder or pattern."""
     if source.is_dir():
         named = (path for path in source.rglob('*') if path.suffix.lower() in VIDEO_SUFFIXES)
         videos = sorted(path for path in named if not path.is_dir())
@@ -62,21 +62,13 @@ def named_by(source: Path) -> list[Path]:
     matches = sorted(glob(str(source), recursive=True))
     if not matches:
         raise InputError(f'{source}: no such folder of videos, file or pattern')
-    return [video for match in matches for video in named_by(Path(match))]
+    return [video for match in matches for video in expand(Path(match))]
 
 
 def by_name(videos: Iterable[Path], sources: Iterable[str | Path]) -> dict[str, Path]:
     """Name each video by its path below the folder that all sources have in common.
 
-    A file's folder is the one that it is in, a pattern's the last one before
-    its first wildcard.
-
-    Args:
-        videos (Iterable[Path]): Videos that the sources name.
-        sources (Iterable[str or Path]): Files, folders and patterns.
-
-    Returns:
-        dict[str, Path]: Videos by name.
+    A file's folder is the one that it is in, a pattern's the last one before its first wildcard.
     """
     folder = os.path.commonpath([folder_of(Path(source)) for source in sources])
     return {os.path.relpath(video, folder): video for video in videos}
@@ -106,18 +98,18 @@ def bytes_of(video: Path) -> int:
     """Size of a video file.
 
     Raises:
-        InputError: If there is no such file.
+        VideoInputError: If there is no such file.
     """
-    with naming_the_video(str(video)):
+    with name_video_on_error(str(video)):
         return video.stat().st_size
 
 
 def write_report(done: Sequence[Extraction], report: Path) -> str:
-    """Write the list of broken videos, if there are any, in place of an earlier one.
+    """Write the list of videos that do not decode, if there are any.
 
     Args:
-        done (Sequence[Extraction]): What became of all videos.
-        report (Path): The file: for each broken video a line that says why.
+        done (Sequence[Extraction]): The outcome for each video.
+        report (Path): The file.
 
     Returns:
         str: How many were computed, there already and broken.
@@ -125,14 +117,13 @@ def write_report(done: Sequence[Extraction], report: Path) -> str:
     Raises:
         InputError: If all are broken, or the list cannot be written.
     """
-    broken = sorted(extraction.error for extraction in done if extraction.error)
+    skipped = SkippedVideos()
+    for extraction in done:
+        reasons = [extraction.error] if extraction.error else []
+        skipped.add(1, len(reasons), reasons)
     computed = sum(extraction.computed for extraction in done)
-    summary = f'{computed} computed, {len(done) - computed - len(broken)} there already'
-    report.unlink(missing_ok=True)
-    if broken:
-        with written_whole(report, parents=True) as partial:
-            partial.write_text('\n'.join(broken) + '\n', encoding='utf-8')
-        summary += f', {len(broken)} broken: see {report}'
-    if len(broken) == len(done):
+    summary = f'{computed} computed, {len(done) - computed - skipped.skipped} there already'
+    skipped.write(report)
+    if skipped.skipped == len(done):
         raise InputError(f'{report}: none of the videos decodes')
-    return summary
+    return summary + (f', {skipped.skipped} broken: see {report}' if skipped.skipped else '')

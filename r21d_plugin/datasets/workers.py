@@ -1,4 +1,4 @@
-"""Processes that work through many videos."""
+"""Process pools that work through many videos."""
 
 import multiprocessing
 import os
@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 
@@ -31,7 +30,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     if workers < 1:
         raise InputError(f'workers={workers}: at least 1 is needed')
     try:
-        with ProcessPoolExecutor(workers, initializer=obey_parent) as pool:
+        with ProcessPoolExecutor(workers, initializer=init_worker) as pool:
             try:
                 yield pool
             finally:
@@ -43,25 +42,25 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         ) from error
 
 
-def obey_parent() -> None:
-    """Leave interrupts to the parent process, and end when it is gone."""
+def init_worker() -> None:
+    """Leave interrupts to the parent process, and exit when it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)  # the workers fill the cores already
     parent = multiprocessing.parent_process()
     if parent is not None:
-        watch = partial(wait, [parent.sentinel])
-        threading.Thread(target=lambda: (watch(), os._exit(1)), daemon=True).start()
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
 
 
-def map_in_order(
-    task: Callable[[Item], Result], items: Iterable[Item], workers: int
+def _exit_after(sentinel: Any) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def parallel_map(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
-    """Apply a function to many items in parallel, a bounded number of them at a time.
-
-    Yields:
-        Result: What it returns, in the order of the items.
-    """
+    """Apply a function to items in parallel, a bounded number at a time; results are in order."""
     remaining = iter(items)
     with worker_pool(workers) as pool:
         while batch := list(islice(remaining, 64 * workers)):
-            yield from pool.map(task, batch)
+            yield from pool.map(function, batch)

@@ -1,8 +1,13 @@
-"""Training and testing: processes, devices, hooks and schedules."""
+"""Training and testing in MMEngine's runner: hooks, schedules and the optimizer wrapper."""
 
 from .checkpoints import ResumableCheckpointHook
-from .hooks import CheckpointMatchHook, ClassCountHook, EpochSeedHook, TrainingAccuracyHook
-from .launch import errors_in_one_line
+from .hooks import (
+    AccelerateHook,
+    CheckpointMatchHook,
+    ClassCountHook,
+    EpochSeedHook,
+    TrainingAccuracyHook,
+)
 from .memory import keep_freed_memory
 from .optim_wrappers import BFloat16OptimWrapper
 from .pictures import PredictionPicturesHook
@@ -10,6 +15,7 @@ from .schedulers import GradualWarmupLR
 from .skipped_videos import SkippedVideosHook
 
 __all__ = [
+    'AccelerateHook',
     'BFloat16OptimWrapper',
     'CheckpointMatchHook',
     'ClassCountHook',
@@ -19,6 +25,5 @@ __all__ = [
     'ResumableCheckpointHook',
     'SkippedVideosHook',
     'TrainingAccuracyHook',
-    'errors_in_one_line',
     'keep_freed_memory',
 ]

@@ -2,15 +2,19 @@
 
 import logging
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from .._atomic import written_whole
+from .._atomic import atomic_write
 from .._errors import InputError
 from .._registries import HOOKS
+
+VALIDATED = 'validated_epoch'
+"""Name in the message hub of the last epoch that was validated."""
 
 NOTE = 'last_checkpoint'
 """File of the work dir in which MMEngine notes the path of the last checkpoint."""
@@ -20,15 +24,17 @@ NOTE = 'last_checkpoint'
 class ResumableCheckpointHook(CheckpointHook):
     """MMEngine's hook, for runs that may be killed at any moment.
 
-    A checkpoint is complete before the one it replaces goes, and so is the note
-    of which is the last. (That no file is ever half written is up to
-    ``_mm_fixes.write_files_whole``.) A resumed run validates its checkpoint first,
-    as the kill may have come before that: the best checkpoint is that of the
-    unbroken run too. The arguments are those of MMEngine's hook.
+    A checkpoint is complete before the one it replaces is removed, and so is the note of which is
+    the last. One that was validated is saved again, with what the validation has changed (the
+    best accuracy, schedules that follow the accuracy), so that a resumed run is in the state of
+    the unbroken one. If the kill came before that, the resumed run begins with the validation.
+    The arguments are those of MMEngine's hook.
     """
 
+    kept: Sequence[int] = ()
+
     def before_train(self, runner: Runner) -> None:
-        """Prepare, and validate what was resumed.
+        """Prepare, and validate what was resumed if that has not been done.
 
         Raises:
             InputError: If checkpoints fall inside epochs, where none resumes.
@@ -41,16 +47,30 @@ class ResumableCheckpointHook(CheckpointHook):
                 'leave it out, and lower train_dataloader.sampler.epoch_size to save more often'
             )
         super().before_train(runner)
-        self.kept = list(getattr(self, 'keep_ckpt_ids', []))
-        if in_epochs and runner.val_loop is not None and validation_is_due(loop):
+        self.kept = list(getattr(self, 'keep_ckpt_ids', ()))
+        validated = runner.message_hub.runtime_info.get(VALIDATED, 0)
+        if (
+            in_epochs
+            and runner.val_loop is not None
+            and validated < loop.epoch
+            and validation_is_due(loop)
+        ):
             runner.val_loop.run()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        """Save the best checkpoint, and the last one again."""
+        runner.message_hub.update_info(VALIDATED, runner.epoch)
+        super().after_val_epoch(runner, metrics)
+        if self.kept and self.kept[-1] == runner.epoch and self.by_epoch:
+            meta = dict(epoch=runner.epoch, iter=runner.iter)
+            self._save_checkpoint_with_step(runner, runner.epoch, meta)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        if step not in self.kept:  # it is saved again if it is the best so far
-            self.kept.append(step)
+        if step not in self.kept:  # it is saved again after its validation
+            self.kept = [*self.kept, step]
         # With the one to be removed, which a run that was killed removes when it is resumed.
         runner.message_hub.update_info('keep_ckpt_ids', list(self.kept))
         runner.save_checkpoint(
@@ -66,11 +86,12 @@ class ResumableCheckpointHook(CheckpointHook):
         )
         self._note_last(runner.work_dir)
         while 0 < self.max_keep_ckpts < len(self.kept):
-            self._remove(self.kept.pop(0))
+            first, *self.kept = self.kept
+            self._remove(first)
 
     @master_only
     def _note_last(self, work_dir: str) -> None:
-        with written_whole(Path(work_dir, NOTE)) as partial:
+        with atomic_write(Path(work_dir, NOTE)) as partial:
             partial.write_text(self.last_ckpt)
 
     @master_only

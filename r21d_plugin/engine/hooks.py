@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from .._errors import InputError
 from .._registries import HOOKS
 from ..models.accelerate import accelerate
-from ..weights import check_match, loaded_in_words, set_eps, translated
+from ..weights import check_match, convert_state_dict, format_loaded, set_eps
 
 
 @HOOKS.register_module()
@@ -93,7 +93,7 @@ class CheckpointMatchHook(Hook):
         held = checkpoint.get('state_dict', checkpoint)
         given = OrderedDict((k.removeprefix('module.'), v) for k, v in held.items())
         given._metadata = getattr(held, '_metadata', {})  # type: ignore[attr-defined]
-        state_dict, weights = translated(given, model, source)
+        state_dict, weights = convert_state_dict(given, model, source)
         check_match(model, state_dict, source, ignore='cls_head.' if finetuning else None)
         eps = set_eps(model, state_dict, weights)
         if weights:
@@ -101,8 +101,8 @@ class CheckpointMatchHook(Hook):
                 checkpoint.clear()
             checkpoint['state_dict'] = state_dict
         if finetuning or weights:
-            form = weights.form if weights else ''
-            runner.logger.info(loaded_in_words(model, state_dict, source, form) + eps)
+            form = weights.format if weights else ''
+            runner.logger.info(format_loaded(model, state_dict, source, form) + eps)
 
 
 @HOOKS.register_module()

@@ -1,4 +1,4 @@
-"""Mixed precision where MMEngine has none."""
+"""Mixed precision on the CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from torch import nn
 from .._errors import InputError
 from .._registries import OPTIM_WRAPPERS
 from ..models import VideoResNet
-from ..processor import warn_without_bfloat16
+from ..models.recognizer import warn_of_slow_bfloat16
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -27,7 +27,7 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        warn_without_bfloat16()
+        warn_of_slow_bfloat16()
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

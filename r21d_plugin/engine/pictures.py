@@ -8,7 +8,6 @@ from mmaction.structures import ActionDataSample
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import LabelData
-from torch import Tensor
 
 from .._errors import InputError
 from .._registries import HOOKS
@@ -21,13 +20,13 @@ SHORT_SIDE = 448
 class PredictionPicturesHook(Hook):
     """Draw the frames that a network saw of a video, with its label and the prediction.
 
-    It takes the place of MMAction2's ``VisualizationHook``, which in 1.2.0 stops
-    at the dimension of clips (its pull request 2697 is open) and at an argument
-    that the visualizer does not know.
+    It takes the place of MMAction2's ``VisualizationHook``, which in 1.2.0 fails on several clips
+    (https://github.com/open-mmlab/mmaction2/pull/2697) and passes an argument that the visualizer
+    does not know.
 
     Args:
-        out_dir (str, optional): Folder of pictures, where each video gets one
-            of its own. Defaults to None: they go where the visualizer writes.
+        out_dir (str, optional): Folder with a folder of pictures for each video. Defaults to
+            None: they go where the visualizer writes.
         show (bool): Whether to show them in a window. Defaults to False.
         wait_time (float): Seconds to show each video. Defaults to 2.
         interval (int): Draw every n-th video. Defaults to 1.
@@ -52,43 +51,35 @@ class PredictionPicturesHook(Hook):
         data_batch: Any = None,
         outputs: Sequence[ActionDataSample] | None = None,
     ) -> None:
-        """Draw what is to be drawn of a batch."""
+        """Draw every ``interval``-th video, its clips one after the other.
+
+        Raises:
+            InputError: If the clips are not RGB.
+        """
         inputs = data_batch['inputs']
         videos = inputs['imgs'] if isinstance(inputs, dict) else inputs  # of two streams
         for clips, sample in zip(videos, outputs or [], strict=True):
-            if self.seen % self.interval == 0:
-                self.draw(runner, clips, sample)
             self.seen += 1
-
-    def draw(self, runner: Runner, clips: Tensor, sample: ActionDataSample) -> None:
-        """Draw a video.
-
-        Args:
-            runner (Runner): The runner, whose visualizer draws.
-            clips (Tensor): Its clips, N x C x T x H x W, drawn one after the other.
-            sample (ActionDataSample): Its label and the prediction.
-
-        Raises:
-            InputError: If these are no pictures.
-        """
-        if clips.shape[1] != 3:
-            raise InputError(
-                f'--show-dir and --show: clips of {clips.shape[1]} channels are no pictures: '
-                'leave these options out'
+            if (self.seen - 1) % self.interval:
+                continue
+            if clips.shape[1] != 3:
+                raise InputError(
+                    f'--show-dir and --show: clips of {clips.shape[1]} channels are no pictures: '
+                    'leave these options out'
+                )
+            name = Path(sample.get('filename', str(self.seen - 1))).name
+            runner.visualizer.add_datasample(
+                name,
+                clips.permute(0, 2, 3, 4, 1).flatten(0, 1).numpy(),
+                with_old_names(sample),
+                rescale_factor=SHORT_SIDE / min(clips.shape[-2:]),
+                out_path=self.out_dir and str(Path(self.out_dir, name)),
+                **self.shown,
             )
-        name = Path(sample.get('filename', str(self.seen))).name
-        runner.visualizer.add_datasample(
-            name,
-            clips.permute(0, 2, 3, 4, 1).flatten(0, 1).numpy(),
-            labelled(sample),
-            rescale_factor=SHORT_SIDE / min(clips.shape[-2:]),
-            out_path=self.out_dir and str(Path(self.out_dir, name)),
-            **self.shown,
-        )
 
 
-def labelled(sample: ActionDataSample) -> ActionDataSample:
-    """A data sample with labels also where MMAction2's visualizer looks, those of its 0.x."""
+def with_old_names(sample: ActionDataSample) -> ActionDataSample:
+    """A data sample with labels also where MMAction2's visualizer looks, by their names of 0.x."""
     sample = sample.new()
     sample.gt_labels = sample.gt_label
     sample.pred_labels = LabelData(item=sample.pred_label, score=sample.pred_score)

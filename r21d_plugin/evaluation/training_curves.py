@@ -16,8 +16,7 @@ class Curves(NamedTuple):
     """Errors of a run, 1 - clip@1, by epoch in ascending order.
 
     Attributes:
-        training (dict[int, float]): Mean over all batches of the epoch, 0 to 1,
-            while the network was learning from them.
+        training (dict[int, float]): Mean over all batches of the epoch, 0 to 1.
         validation (dict[int, float]): Of the validation after it, 0 to 1.
     """
 
@@ -28,29 +27,25 @@ class Curves(NamedTuple):
 def read_curves(work_dir: Path) -> Curves:
     """Read the errors of a run that may have been stopped and resumed.
 
-    A start goes on from where an earlier one was, or anew: from its first
-    finished epoch on, its epochs take the place of earlier ones. Epochs that
-    were not finished do not count. Either curve is empty where the log has
-    none: validation with ``--no-validate``, training without
-    :class:`~r21d_plugin.engine.TrainingAccuracyHook`.
+    The epochs of a later start take the place of those of an earlier one from its first finished
+    epoch on. A curve is empty where the log has none: validation with ``--no-validate``, training
+    without :class:`~r21d_plugin.engine.TrainingAccuracyHook`.
 
     Args:
         work_dir (Path): Work dir of the run.
-
-    Returns:
-        Curves: Its errors.
 
     Raises:
         InputError: If it has no log of a finished epoch, or one is damaged.
     """
     curves = Curves({}, {})
-    for path in logs_of(work_dir):
-        start = curves_of(read_log(path))
-        # A resumed run repeats the validation of its checkpoint.
+    for path in find_logs(work_dir):
+        start = extract_curves(read_log(path))
         first = min(start.training or start.validation, default=inf)
         curves = Curves(
-            before(curves.training, first) | start.training,
-            before(curves.validation, first) | start.validation,
+            *(
+                {epoch: error for epoch, error in curve.items() if epoch < first} | later
+                for curve, later in zip(curves, start, strict=True)
+            )
         )
     if not any(curves):
         raise InputError(
@@ -60,7 +55,7 @@ def read_curves(work_dir: Path) -> Curves:
     return curves
 
 
-def logs_of(work_dir: Path) -> list[Path]:
+def find_logs(work_dir: Path) -> list[Path]:
     """Logs of the starts of a run, in their order."""
     return sorted(work_dir.glob('*/vis_data/scalars.json'))
 
@@ -84,12 +79,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def curves_of(records: Iterable[Mapping[str, Any]]) -> Curves:
-    """Take the errors out of the log of one start.
-
-    Records with an error have the epoch as their step, 0 where a validation
-    was run without training.
-    """
+def extract_curves(records: Iterable[Mapping[str, Any]]) -> Curves:
+    """Errors in the log of one start; the step is the epoch, 0 for a validation by itself."""
     curves = Curves({}, {})
     for record in records:
         for curve, metric in zip(curves, ('train/clip@1', 'clip@1'), strict=True):
@@ -98,23 +89,8 @@ def curves_of(records: Iterable[Mapping[str, Any]]) -> Curves:
     return curves
 
 
-def before(curve: Mapping[int, float], end: float) -> dict[int, float]:
-    """The part of a curve before an epoch."""
-    return {epoch: error for epoch, error in curve.items() if epoch < end}
-
-
 def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
-    """Read the errors of several runs.
-
-    Args:
-        work_dirs (Sequence[Path]): Their work dirs.
-
-    Returns:
-        dict[str, Curves]: By name: the path below the folder that all are in.
-
-    Raises:
-        InputError: If one has no log of a finished epoch, or a damaged one.
-    """
+    """Read the errors of several runs, by their path below the folder that all are in."""
     paths = [path.resolve() for path in work_dirs]
     folder = os.path.commonpath([path.parent for path in paths])
     return {
@@ -123,21 +99,16 @@ def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
     }
 
 
-def last_errors(runs: Mapping[str, Curves]) -> str:
-    """Lay out the last errors of runs as a table of percentages.
-
-    Args:
-        runs (Mapping[str, Curves]): Errors by name of the run.
-    """
+def last_errors_table(runs: Mapping[str, Curves]) -> str:
+    """Lay out the last errors of runs, by name, as a table of percentages."""
     rows = [
-        [name, max([*curves.training, *curves.validation]), *map(last_in_words, curves)]
+        [
+            name,
+            max([*curves.training, *curves.validation]),
+            *(f'{curve[max(curve)]:.1%}' if curve else '-' for curve in curves),
+        ]
         for name, curves in runs.items()
     ]
     header = ['run', 'epochs', 'training error', 'validation error']
     align = ('left', 'right', 'right', 'right')
     return tabulate(rows, header, colalign=align, disable_numparse=True)
-
-
-def last_in_words(curve: Mapping[int, float]) -> str:
-    """The last error of a curve in percent, ``-`` if it has none."""
-    return f'{curve[max(curve)]:.1%}' if curve else '-'

@@ -1,45 +1,40 @@
-"""Features of the clips of many videos, computed once and stored."""
+"""Extract the features of the sliding clips of videos into a folder of .npy files."""
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
-from .._errors import InputError
-from ..datasets.pipelines import with_sampling
+from .._atomic import atomic_write, write_json
+from .._errors import InputError, VideoInputError
+from ..datasets.pipelines import update_transform
 from ..datasets.video_files import Extraction, bytes_of
 from ..models.recognizer import precision_of
-from .feature_store import Features, FeatureStore, Settings
-from .sliding_window import ClipsOfVideos, SlidingClips, SlidingWindow, over_time
-from .video_inputs import Failure, in_background, pipeline_of
+from .sliding_window import SlidingClips, SlidingWindow
+from .video_inputs import load_videos, pipeline_of
 
 
-def settings_of(
+def feature_settings(
     cfg: Config, checkpoint: str, model: BaseRecognizer, sample: SlidingClips
-) -> Settings:
-    """What the features of a video depend on.
-
-    Args:
-        cfg (Config): The config.
-        checkpoint (str): Where the weights come from.
-        model (BaseRecognizer): The network, with its weights.
-        sample (SlidingClips): What samples the clips.
+) -> dict[str, str | int]:
+    """Settings that the features of a video depend on.
 
     Returns:
-        dict: ``config`` and ``checkpoint`` as they were named, ``clip_len`` and
-        ``stride`` in frames, and a ``fingerprint`` of network, weights and
-        pipeline.
+        dict: ``config`` and ``checkpoint`` as they were named, ``clip_len`` and ``stride`` in
+        frames, and a ``fingerprint`` of network, weights and pipeline.
     """
-    # They do not depend on how many clips a test takes.
-    pipeline = with_sampling(pipeline_of(cfg), num_clips=1)
+    # Features do not depend on how many clips a test takes.
+    pipeline = update_transform(pipeline_of(cfg), 'SampleClips', num_clips=1)
     dtype = (model.test_cfg or {}).get('dtype', 'float32')
     parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
@@ -54,16 +49,69 @@ def settings_of(
     )
 
 
-def features_of(model: BaseRecognizer, packed: dict) -> Tensor:
-    """Feature maps of the backbone, averaged over (T, H, W).
+class FeatureFolder:
+    """A folder with ``NAME.npy``, the features of a video, and then ``NAME.json``, about it.
 
     Args:
-        model (BaseRecognizer): The network.
-        packed (dict): Views as a pipeline packs them.
+        folder (Path): The folder.
+        settings (dict): As :func:`feature_settings` gives them; kept in ``settings.json``.
+
+    Raises:
+        InputError: If the folder has features of other settings, or cannot be written to.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, str | int]) -> None:
+        if folder.suffix in ('.h5', '.hdf5'):
+            raise InputError(f'{folder}: give a folder: features are .npy files, one per video')
+        self.folder = folder
+        path = folder / 'settings.json'
+        if not path.exists():
+            write_json(path, settings, parents=True)
+        stored = read_json(path)
+        for key in ('clip_len', 'stride'):
+            if stored.get(key) != settings[key]:
+                raise InputError(
+                    f'{folder}: holds features with {key} {stored.get(key)}, not {settings[key]}: '
+                    'write these elsewhere'
+                )
+        if stored.get('fingerprint') != settings['fingerprint']:
+            raise InputError(
+                f'{folder}: holds features of {stored.get("config")} and '
+                f'{stored.get("checkpoint")}, whose network, weights or pipeline are others: '
+                'write these elsewhere'
+            )
+
+    def has(self, name: str, video_bytes: int) -> bool:
+        """Whether the features of a video, whose file has this size, are complete."""
+        path = self.folder / f'{name}.json'
+        return path.exists() and read_json(path).get('video_bytes') == video_bytes
+
+    def write(self, name: str, features: np.ndarray, facts: dict[str, Any]) -> None:
+        """Write the features of a video, clips x channels, and facts that JSON can hold.
+
+        Raises:
+            InputError: If they cannot be written.
+        """
+        npy = BytesIO()  # np.save into a file loses its end on a full disk without an error
+        np.save(npy, features)
+        with atomic_write(self.folder / f'{name}.npy', parents=True) as partial:
+            partial.write_bytes(npy.getbuffer())
+        write_json(self.folder / f'{name}.json', facts, indent=None)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file; an InputError if it is none."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise InputError(f'{path}: not readable: delete it: {error}') from error
+
+
+def clip_features(model: BaseRecognizer, packed: dict) -> Tensor:
+    """Compute the feature maps of packed views, averaged over (T, H, W).
 
     Returns:
-        Tensor: Views x C; of two streams the C channels of RGB and then those
-        of flow.
+        Tensor: Views x C; of two streams the C channels of RGB and then those of flow.
     """
     inputs = pseudo_collate([packed])['inputs']
     batch = model.data_preprocessor(dict(inputs=inputs, data_samples=None), False)
@@ -73,26 +121,23 @@ def features_of(model: BaseRecognizer, packed: dict) -> Tensor:
     return torch.cat([values.float().flatten(2).mean(2) for values in maps], dim=1)
 
 
-def extract_all(
+def extract_features(
     model: BaseRecognizer,
     window: SlidingWindow,
     videos: Mapping[str, Path],
-    store: FeatureStore,
+    folder: FeatureFolder,
     workers: int = 0,
-    advance: Callable[[float], Any] = float,
+    progress: Callable[[float], object] = lambda share: None,
 ) -> Iterator[Extraction]:
-    """Store the features of videos.
-
-    What an earlier run has finished is kept.
+    """Extract the features of videos, except those that an earlier run has completed.
 
     Args:
         model (BaseRecognizer): The network.
-        window (SlidingWindow): What gives the clips of a video.
+        window (SlidingWindow): The pipeline of the clips.
         videos (Mapping[str, Path]): The videos by name.
-        store (FeatureStore): Where to keep the features.
+        folder (FeatureFolder): Where to write the features.
         workers (int): Processes that decode. Defaults to 0: this one.
-        advance (Callable): Called with the part of a video, 0 to 1, that was
-            done since the last call. Defaults to one without effect.
+        progress (Callable): As :meth:`SlidingWindow.apply` takes it.
 
     Yields:
         Extraction: What became of each video, in any order.
@@ -100,28 +145,26 @@ def extract_all(
     Raises:
         InputError: If the features cannot be written.
     """
-    sizes: dict[str, int] = {}
+    missing: dict[Path, tuple[str, int]] = {}
     for name, video in videos.items():
         try:
-            size = bytes_of(video)
-        except InputError as error:
-            advance(1.0)
+            video_bytes = bytes_of(video)
+        except VideoInputError as error:
+            progress(1.0)
             yield Extraction(video, error=str(error))
             continue
-        if store.has(name, size):
-            advance(1.0)
-            yield Extraction(video)
-        else:
-            sizes[name] = size
-    names = list(sizes)
-    dataset = ClipsOfVideos(window, [videos[name] for name in names])
-    clips = in_background(dataset, min(workers, len(names)))
-    for done in over_time(clips, partial(features_of, model), advance):
-        name = names[done.video]
-        if isinstance(done, Failure):
-            yield Extraction(videos[name], error=done.error)
+        if not folder.has(name, video_bytes):
+            missing[video] = name, video_bytes
             continue
-        starts = done.starts.tolist()
-        store.write(name, Features(done.values, starts, done.frames, done.fps, sizes[name]))
-        yield Extraction(videos[name], computed=True)
-    store.finish()
+        progress(1.0)
+        yield Extraction(video)
+    batches = load_videos(window.batches, list(missing), workers)
+    for video, found in window.apply(partial(clip_features, model), batches, progress):
+        if isinstance(found, InputError):
+            yield Extraction(video, error=str(found))
+            continue
+        name, video_bytes = missing[video]
+        starts = [i * found.stride for i in range(len(found.values))]
+        facts = dict(starts=starts, frames=found.frames, fps=found.fps, video_bytes=video_bytes)
+        folder.write(name, found.values, facts)
+        yield Extraction(video, computed=True)

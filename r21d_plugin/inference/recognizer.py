@@ -1,4 +1,4 @@
-"""A trained network out of a config and a checkpoint, for use without a runner."""
+"""Build a trained recognizer from a config and a checkpoint, without a runner."""
 
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
@@ -6,15 +6,14 @@ from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from .._errors import InputError
-from ..engine.launch import first_line
+from .._errors import InputError, first_line
 from ..engine.memory import keep_freed_memory
 from ..models.accelerate import accelerate
 from ..weights import load_weights
 
 
 def use_device(device: str | None) -> torch.device:
-    """The device asked for, by default a GPU if there is one; this process made fit for the CPU.
+    """Set this process up for a device, by default a GPU if there is one, else the CPU.
 
     Raises:
         InputError: If there is no such device.
@@ -30,21 +29,17 @@ def use_device(device: str | None) -> torch.device:
 
 
 def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseRecognizer:
-    """Build the recognizer of a config with the weights of a checkpoint, ready to test.
+    """Build the recognizer of a config with the weights of a checkpoint, in evaluation mode.
 
     Args:
-        cfg (Config): The config, as :func:`~r21d_plugin.engine.launch.load_config`
-            reads it.
-        checkpoint (str): File or URL; ``'none'`` for a two-stream network
-            whose config names the checkpoints of its streams.
+        cfg (Config): The config.
+        checkpoint (str): File or URL; ``'none'`` for a two-stream network whose config names the
+            checkpoints of its streams.
         device (torch.device): Where to put it.
 
-    Returns:
-        BaseRecognizer: The recognizer, in evaluation mode.
-
     Raises:
-        InputError: If the config names an unknown type or argument, or the
-            weights are missing, unreadable or another network's.
+        InputError: If the config names an unknown type or argument, or the weights are missing,
+            unreadable or another network's.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     try:

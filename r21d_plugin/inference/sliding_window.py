@@ -1,85 +1,59 @@
-"""A network on clips that slide along a video of any length."""
+"""Apply a network to clips that slide along a video of any length."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
 from .._errors import InputError
-from ..datasets.pipelines import Pipeline
+from ..datasets.pipelines import Pipeline, find_transform
 from ..datasets.sampling import SampleClips
-from .video_inputs import Failure, compose, video_info
+from .video_inputs import build_pipeline, run_pipeline
 
 
-class Clips(NamedTuple):
-    """Some clips of a video, one after the other.
+class ClipBatch(NamedTuple):
+    """Consecutive clips of a video."""
 
-    Attributes:
-        video (int): Number of the video.
-        packed (dict): ``inputs``, views x C x T x H x W (of two streams a dict
-            of such), and ``data_samples``, as the pipeline packs them.
-        starts (ndarray): Frame at which each clip begins.
-        span (int): Frames from the first to the last of a clip, both included.
-        frames (int): Frames of the video.
-        fps (float): Frames a second; 0 where the pipeline does not open the
-            video.
-        share (float): Part of the video's clips that these are, 0 to 1.
-        last (bool): Whether they are the last of it.
-    """
-
-    video: int
-    packed: dict
-    starts: np.ndarray
-    span: int
-    frames: int
-    fps: float
-    share: float
-    last: bool
+    packed: dict  # as the pipeline packs them: inputs, views x C x T x H x W (or a dict of such)
+    size: int  # clips
+    done: float  # share of the video's clips that are done with these, 1 at the end
+    span: int  # frames that a clip covers
+    frames: int  # of the video
+    fps: float  # of the video, 0 where the pipeline does not open it
 
 
-class OverTime(NamedTuple):
-    """What a network gives for the sliding clips of a video.
+class WindowScores(NamedTuple):
+    """Scores, or features, of the sliding clips of a video; clip i begins at frame i * stride."""
 
-    Attributes:
-        video (int): Number of the video.
-        values (ndarray): Clips x channels, float32.
-        starts (ndarray): Frame at which each clip begins.
-        span (int): Frames that a clip covers.
-        frames (int): Frames of the video.
-        fps (float): Frames a second; 0 if unknown.
-    """
-
-    video: int
-    values: np.ndarray
-    starts: np.ndarray
-    span: int
-    frames: int
-    fps: float
+    values: np.ndarray  # clips x channels, float32
+    stride: int  # frames from the start of a clip to that of the next
+    span: int  # frames that a clip covers
+    frames: int  # of the video
+    fps: float  # of the video, 0 if unknown
 
     def at(self, frame: int) -> np.ndarray:
-        """Mean values of the clips that cover a frame, else those of the last one before it."""
-        begun = self.starts <= frame
-        covering = begun & (frame < self.starts + self.span)
-        return self.values[covering].mean(0) if covering.any() else self.values[begun][-1]
+        """Mean values of the clips that cover a frame, else those of the last clip before it."""
+        last = frame // self.stride
+        first = max(0, (frame - self.span) // self.stride + 1)
+        covering = self.values[first : last + 1]
+        return covering.mean(0) if len(covering) else self.values[: last + 1][-1]
 
 
 class SlidingClips(SampleClips):
-    """Clips at frames 0, stride, 2 * stride and so on, as many as fit into a video.
+    """Sample clips at frames 0, stride, 2 * stride and so on, as many as fit into a video.
 
-    A video shorter than a clip gives one, looped. Where flow is computed a clip
-    is longer by its gap (see :class:`~r21d_plugin.datasets.SampleClips`); the
-    clips of two streams begin at the same frames.
+    A video shorter than a clip gives one, looped. The clips of two streams begin at the same
+    frames.
 
     Args:
         clip_len (int): Frames of a clip as the network sees it.
-        stride (int, optional): Frames from the start of a clip to that of the
-            next. Defaults to None: those that a clip of RGB spans.
-        **kwargs: Arguments of SampleClips, of which ``num_clips`` is not used.
+        stride (int, optional): Frames from the start of a clip to that of the next. Defaults to
+            None: those that a clip of RGB spans.
+        **kwargs: Arguments of :class:`~r21d_plugin.datasets.SampleClips`.
 
     Raises:
         InputError: If the stride is less than 1.
@@ -99,15 +73,14 @@ class SlidingClips(SampleClips):
 
 
 class SlidingWindow:
-    """A pipeline of sliding clips, a few at a time.
+    """A test pipeline whose clips slide along a video.
 
-    A video is opened once and decoded forward, each frame once, so that one of
-    any length takes the memory of a few clips.
+    A video is decoded forward, each frame once, a few clips at a time: memory use is independent
+    of its length.
 
     Args:
         pipeline (list[dict]): A test pipeline with ``SampleClips``.
-        stride (int, optional): As :class:`SlidingClips` takes it. Defaults to
-            None.
+        stride (int, optional): As :class:`SlidingClips` takes it. Defaults to None.
         batch_size (int): Clips at a time. Defaults to 8.
 
     Raises:
@@ -117,97 +90,61 @@ class SlidingWindow:
     def __init__(self, pipeline: Pipeline, stride: int | None = None, batch_size: int = 8) -> None:
         if batch_size < 1:
             raise InputError(f'batch_size={batch_size}: at least 1 clip at a time')
-        types = [transform['type'].split('.')[-1] for transform in pipeline]
-        if 'SampleClips' not in types:
-            raise InputError(f'the pipeline has no SampleClips: it has {", ".join(types)}')
-        at = types.index('SampleClips')
+        at = find_transform(pipeline, 'SampleClips')
         arguments = {key: value for key, value in pipeline[at].items() if key != 'type'}
         self.sample = SlidingClips(**arguments, stride=stride)
-        self.open = compose([*pipeline[:at], self.sample])
-        self.load = compose(pipeline[at + 1 :])
+        self.open = build_pipeline([*pipeline[:at], self.sample])
+        self.load = build_pipeline(pipeline[at + 1 :])
         self.batch_size = batch_size
 
-    def clips(self, path: Path, number: int = 0) -> Iterator[Clips]:
-        """The clips of a video.
-
-        Args:
-            path (Path): The video.
-            number (int): What they have as the number of the video. Defaults
-                to 0.
-
-        Raises:
-            InputError: If it does not decode.
-        """
-        video = self.open(video_info(path))
-        video['decoded'] = {}  # overlapping clips have frames in common
+    def batches(self, path: Path) -> Iterator[ClipBatch]:
+        """Load the clips of a video; an InputError if it does not decode."""
+        video = run_pipeline(self.open, path)
+        video['decoded'] = {}  # frames that clips share
         clips = video['frame_inds'].reshape(-1, video['clip_len'])
         for first in range(0, len(clips), self.batch_size):
-            some = clips[first : first + self.batch_size]
-            yield Clips(
-                video=number,
-                packed=self.load(dict(video, frame_inds=some.ravel(), num_clips=len(some))),
-                starts=some[:, 0],
+            batch = clips[first : first + self.batch_size]
+            yield ClipBatch(
+                packed=self.load(dict(video, frame_inds=batch.ravel(), num_clips=len(batch))),
+                size=len(batch),
+                done=(first + len(batch)) / len(clips),
                 span=int(np.ptp(clips[0])) + 1,
                 frames=video['total_frames'],
                 fps=video.get('avg_fps', 0.0),
-                share=len(some) / len(clips),
-                last=first + len(some) == len(clips),
             )
 
+    def apply(
+        self,
+        network: Callable[[dict], Tensor],
+        batches: Iterable[tuple[Path, ClipBatch | InputError]],
+        progress: Callable[[float], object] = lambda share: None,
+    ) -> Iterator[tuple[Path, WindowScores | InputError]]:
+        """Apply a network to the clips of videos.
 
-class ClipsOfVideos(IterableDataset):
-    """The sliding clips of many videos, of which each dataloader worker has its own.
+        Args:
+            network (Callable): Function from packed clips to views x channels.
+            batches (Iterable): Videos and batches of their clips, those of each video in order,
+                or the error that ended it.
+            progress (Callable): Called with the share of a video, 0 to 1, done since the last
+                call. Defaults to a function without effect.
 
-    Args:
-        window (SlidingWindow): What gives the clips of one.
-        videos (Sequence[Path]): The videos.
-    """
-
-    def __init__(self, window: SlidingWindow, videos: Sequence[Path]) -> None:
-        self.window = window
-        self.videos = videos
-
-    def __iter__(self) -> Iterator[Clips | Failure]:
-        worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for number in range(first, len(self.videos), step):
-            left = 1.0
-            try:
-                for clips in self.window.clips(self.videos[number], number):
-                    left -= clips.share
-                    yield clips
-            except InputError as error:
-                yield Failure(number, str(error), left)
-
-
-def over_time(
-    clips: Iterable[Clips | Failure],
-    network: Callable[[dict], Tensor],
-    advance: Callable[[float], Any] = float,
-) -> Iterator[OverTime | Failure]:
-    """Apply a network to the clips of videos and put together what belongs together.
-
-    Args:
-        clips (Iterable[Clips or Failure]): Clips, those of each video in order.
-        network (Callable): Function from packed clips to views x channels.
-        advance (Callable): Called with the part of a video, 0 to 1, that was
-            done since the last call. Defaults to one without effect.
-
-    Yields:
-        OverTime or Failure: Each video, when all of it is done.
-    """
-    pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = defaultdict(list)
-    for some in clips:
-        advance(some.share)
-        if isinstance(some, Failure):
-            pieces.pop(some.video, None)
-            yield some
-            continue
-        with torch.no_grad():
-            views = network(some.packed).float()
-        # A clip of several crops has a view for each.
-        values = views.unflatten(0, (-1, len(some.starts))).mean(0)
-        pieces[some.video].append((values.cpu().numpy(), some.starts))
-        if some.last:
-            joined, starts = map(np.concatenate, zip(*pieces.pop(some.video), strict=True))
-            yield OverTime(some.video, joined, starts, some.span, some.frames, some.fps)
+        Yields:
+            tuple[Path, WindowScores or InputError]: Each video once, when it is done.
+        """
+        parts: dict[Path, list[np.ndarray]] = defaultdict(list)
+        done: dict[Path, float] = defaultdict(float)
+        for video, batch in batches:
+            now = 1.0 if isinstance(batch, InputError) else batch.done
+            progress(now - done[video])
+            done[video] = now
+            if isinstance(batch, InputError):
+                parts.pop(video, None)
+                yield video, batch
+                continue
+            with torch.no_grad():
+                views = network(batch.packed).float()
+            # A clip of several crops has a view for each.
+            parts[video].append(views.unflatten(0, (-1, batch.size)).mean(0).cpu().numpy())
+            if batch.done == 1:
+                values, stride = np.concatenate(parts.pop(video)), self.sample.stride
+                yield video, WindowScores(values, stride, batch.span, batch.frames, batch.fps)

@@ -1,138 +1,96 @@
-"""What a network is given of videos that are in no dataset."""
+"""Build model inputs from standalone video files."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from .._errors import InputError
-from ..datasets.pipelines import Pipeline, changed
-from ..datasets.workers import obey_parent
-from ..engine.launch import first_line
-
-
-class Failure(NamedTuple):
-    """A video that does not decode.
-
-    Attributes:
-        video (int): Its number.
-        error (str): Why.
-        share (float): Part of it that was not given as clips before. Defaults
-            to 1.
-    """
-
-    video: int
-    error: str
-    share: float = 1.0
-
-
-class WholeVideos(Dataset):
-    """The test clips of videos, as a test of a dataset takes them.
-
-    The data samples have ``total_frames`` and, where the pipeline opens the
-    video, ``avg_fps``. A video that does not decode is a :class:`Failure`.
-
-    Args:
-        videos (Sequence[Path]): The videos.
-        pipeline (list[dict]): The test pipeline.
-
-    Raises:
-        InputError: If the pipeline has an unknown type or argument.
-    """
-
-    def __init__(self, videos: Sequence[Path], pipeline: Pipeline) -> None:
-        self.videos = videos
-        length = dict(meta_keys=('total_frames', 'avg_fps'))
-        self.pipeline = compose(
-            changed(pipeline, 'PackActionInputs', lambda pack: [dict(pack, **length)])
-        )
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def __getitem__(self, number: int) -> dict | Failure:
-        try:
-            return self.pipeline(video_info(self.videos[number]))
-        except InputError as error:
-            return Failure(number, str(error))
+from .._errors import InputError, first_line
+from ..datasets.pipelines import Pipeline
+from ..datasets.workers import init_worker
 
 
 def pipeline_of(cfg: Config) -> Pipeline:
-    """The pipeline of a config's test.
-
-    Raises:
-        InputError: If it has none.
-    """
+    """Test pipeline of a config; an InputError if it has none."""
     loader = cfg.get('test_dataloader')
     if not loader:
         raise InputError(f'{cfg.filename}: has no test_dataloader, whose pipeline is needed')
     return loader.dataset.pipeline
 
 
-def compose(transforms: Sequence[Any]) -> Compose:
-    """Build a pipeline.
-
-    Raises:
-        InputError: If it has an unknown type or argument.
-    """
+def build_pipeline(transforms: Sequence[Any]) -> Compose:
+    """Build a pipeline; an InputError if it has an unknown type or argument."""
     try:
         return Compose(transforms)
     except (KeyError, TypeError) as error:
         raise InputError(f'test pipeline: {first_line(error)}') from error
 
 
-def video_info(video: Path) -> dict:
-    """What MMAction2's datasets give a pipeline of a video, but for its label."""
-    return dict(filename=str(video), start_index=0, modality='RGB')
+def run_pipeline(pipeline: Compose, video: Path) -> dict:
+    """Run a pipeline on a video as MMAction2's datasets do; an InputError if it does not decode."""
+    return pipeline(dict(filename=str(video), start_index=0, modality='RGB'))
 
 
-def in_background(dataset: Dataset, workers: int) -> Iterator[Any]:
-    """The items of a dataset, prepared by other processes while they are used.
+def load_videos(
+    load: Callable[[Path], Iterable[Any]], videos: Sequence[Path], workers: int = 0
+) -> Iterator[tuple[Path, Any]]:
+    """Load videos in worker processes, each video in one of them.
 
     Args:
-        dataset (Dataset): The dataset.
-        workers (int): Processes; 0: none but this one.
+        load (Callable): Function from a video to an iterable of what is loaded of it.
+        videos (Sequence[Path]): The videos.
+        workers (int): Processes, no more than videos. Defaults to 0: this one.
 
     Yields:
-        Any: Each item; those of a dataset with indices in their order.
+        tuple[Path, Any]: A video and an item of it, or the InputError that ended it. Items of a
+        video keep their order; videos do if each has a single item.
 
     Raises:
-        InputError: If a process dies.
+        InputError: If ``workers`` is negative or a worker dies.
     """
     if workers < 0:
         raise InputError(f'workers={workers}: 0 or more')
     loader: DataLoader = DataLoader(
-        dataset,
+        VideoItems(load, videos),
         batch_size=None,
-        num_workers=workers,
-        collate_fn=as_it_is,
-        worker_init_fn=begin_quietly,
+        num_workers=min(workers, len(videos)),
+        collate_fn=tuple,  # keep items as they are: the default makes tensors of arrays
+        worker_init_fn=init_loader_worker,
     )
     try:
         yield from loader
-    except RuntimeError as error:
-        if 'DataLoader worker (pid' not in str(error):  # else an error in one that lives
-            raise
+    except (RuntimeError, ConnectionResetError) as error:
+        if isinstance(error, RuntimeError) and 'DataLoader worker (pid' not in str(error):
+            raise  # a living worker raised it
         raise InputError(
             'a worker died, of a lack of memory or of a video that crashes the decoder: run the '
             'same command again, with fewer --workers perhaps'
         ) from error
 
 
-def begin_quietly(worker: int) -> None:
-    """Begin as a worker that leaves nothing behind when the parent is stopped or killed.
+class VideoItems(IterableDataset):
+    """Dataset of :func:`load_videos`: worker i of n loads the videos i, i + n, i + 2n ..."""
 
-    Its errors go to the parent. What it would print is that the parent was
-    stopped while it took a tensor.
-    """
-    obey_parent()
-    sys.excepthook = lambda *_: None
+    def __init__(self, load: Callable[[Path], Iterable[Any]], videos: Sequence[Path]) -> None:
+        self.load = load
+        self.videos = videos
+
+    def __iter__(self) -> Iterator[tuple[Path, Any]]:
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        for video in self.videos[first::step]:
+            try:
+                for item in self.load(video):
+                    yield video, item
+            except InputError as error:
+                yield video, type(error)(str(error))  # a copy: tracebacks keep frames alive
 
 
-def as_it_is(item: Any) -> Any:
-    """What is not put into a batch."""
-    return item
+def init_loader_worker(worker: int) -> None:
+    """Make a worker end with the parent process, and print nothing when that is stopped."""
+    init_worker()
+    sys.excepthook = lambda *_: None  # errors reach the parent by the loader's queue

@@ -16,8 +16,9 @@ from ..weights import (
     load_matching,
     load_state_dict_of,
 )
-from ..weights.forms import Weights, recognise
-from ..weights.loading import load_translated, network_of
+from ..weights.architecture import infer_network
+from ..weights.formats import Weights, identify
+from ..weights.loading import load_converted
 from .networks import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx
 from .video_resnet import DEPTHS, VideoResNet
 
@@ -178,7 +179,7 @@ def create_model(
     """
     cfg = backbone_cfg(name, clip_len)
     source, state_dict, found = read_weights(name, weights)
-    shape = network_of(found.tensors, source) if found else {}
+    shape = infer_network(found.tensors, source) if found else {}
     for key, value in (('clip_len', clip_len), ('in_channels', in_channels)):
         if value is not None:
             check_whole(key, value)
@@ -202,7 +203,7 @@ def create_model(
         )
     if found is not None:
         tensors = fit_classifier_and_stem(model, found.tensors)
-        load_translated(model, tensors, found, source, ignore='fc.')
+        load_converted(model, tensors, found, source, ignore='fc.')
     elif state_dict is not None:
         load_matching(model, state_dict, source)
     return model
@@ -225,14 +226,14 @@ def read_weights(
 
     Returns:
         tuple: Where they come from, the state dict as it is in the file, and
-        what it was recognised as; None where there is nothing.
+        what it was identified as; None where there is nothing.
     """
     if weights is None:
         return '', None, None
     public = public_weights(network, weights)
     source = str(weights) if public is None else public.url
     state_dict = load_state_dict_of(source)
-    return source, state_dict, recognise(state_dict, source)
+    return source, state_dict, identify(state_dict, source)
 
 
 def fit_classifier_and_stem(model: VideoResNet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

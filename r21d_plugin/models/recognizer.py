@@ -1,17 +1,20 @@
 """Testing with many clips of a video in bounded memory."""
 
+import logging
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from mmaction.models import Recognizer3D
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.utils import SampleList
+from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from .._errors import InputError
 from .._registries import MODELS
-from ..processor import warn_without_bfloat16
+from .accelerate import has_fast_bfloat16
 
 Inputs = list[Tensor] | dict[str, list[Tensor]]
 
@@ -76,8 +79,20 @@ def precision_of(recognizer: BaseRecognizer) -> torch.autocast:
         raise InputError(f'test_cfg.dtype={dtype!r}: use float32, bfloat16 or float16')
     device = torch.device(recognizer.data_preprocessor.device)
     if device.type == 'cpu' and dtype == 'bfloat16':
-        warn_without_bfloat16()
+        warn_of_slow_bfloat16()
     return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != 'float32')
+
+
+@cache
+def warn_of_slow_bfloat16() -> None:
+    """Log a warning, once, where bfloat16 is slow on this CPU."""
+    if not has_fast_bfloat16():
+        print_log(
+            'this CPU has no instructions for bfloat16, which is several times slower on it than '
+            'float32',
+            'current',
+            logging.WARNING,
+        )
 
 
 def chunks(inputs: Inputs, limit: int | None) -> Iterator[Inputs]:

@@ -1,25 +1,30 @@
-"""Reading pickles that strangers wrote: data, and nothing that could run.
+"""Reading untrusted pickles: data only, no code, no more memory than the file justifies.
 
-A pickle is a program: it can name any function of any module and call it. The
-unpickler here looks names up in a table and refuses all others before anything
-is called.
+A pickle is a program that names functions and calls them. Here names are looked up in a table;
+any other name is refused before anything is called.
 """
 
 import encodings
 import pickle
 import pickletools
 import pkgutil
+import re
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping
 from encodings.aliases import aliases
-from math import prod
+from functools import partial
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.serialization import MAGIC_NUMBER
 
-from ..stand_ins import DType, RefusalError
+from .safe_globals import NumberArray, NumberType, RefusalError, scalar
+
+LEGACY_PICKLES = 5
+"""Magic number, protocol, system, content and storage keys: torch's format before its zip files."""
 
 KEYS: dict[bytes, slice] = {
     pickle.SETITEM: slice(-2, -1),
@@ -28,134 +33,155 @@ KEYS: dict[bytes, slice] = {
     pickle.ADDITEMS: slice(None),
     pickle.FROZENSET: slice(None),
 }
-"""What hashes objects, and which ones on the unpickler's stack."""
-
+"""Opcodes that hash objects, and where these are on the unpickler's stack."""
 
 REFUSED = {
-    pickle.BYTEARRAY8: 'an array of bytes',  # Python makes as much room as it claims to need
-    # Python remembers what these mean, past find_class.
+    pickle.BYTEARRAY8: 'an array of bytes',  # allocated before it is read
+    # Python caches what these stand for, and then skips find_class.
     **dict.fromkeys((pickle.EXT1, pickle.EXT2, pickle.EXT4), 'an extension'),
 }
-"""What no pickle of weights has in it."""
+"""Opcodes that no data needs."""
 
 
-def refusing(what: str) -> Callable[[Any], None]:
-    """Have something refused."""
+TUPLES = dict(TUPLE=3, TUPLE1=1, TUPLE2=2, TUPLE3=3)
+"""Opcodes that make tuples, and how many items may be arguments of ``_codecs.encode``."""
 
-    def refuse(unpickler: Any) -> None:
-        raise RefusalError(what)
-
-    return refuse
+MORE = 'more data than the file has room for'
 
 
-def with_plain_keys(load: Callable[[Any], None], keys: slice) -> Callable[[Any], None]:
-    """Have keys checked before they are hashed, which nested tuples can make last for ever."""
+def refuse(what: str, unpickler: Any) -> None:
+    """Opcode handler that refuses."""
+    raise RefusalError(what)
 
-    def checked(unpickler: Any) -> None:
-        if not all(isinstance(key, str | bytes | int) for key in unpickler.stack[keys]):
-            raise RefusalError('keys that are neither strings nor numbers')
-        load(unpickler)
 
-    return checked
+def check_keys(load: Callable[[Any], None], keys: slice, unpickler: Any) -> None:
+    """Opcode handler that checks keys first: hashing a nested tuple can take for ever."""
+    if not all(isinstance(key, str | bytes | int) for key in unpickler.stack[keys]):
+        raise RefusalError('keys that are neither strings nor numbers')
+    load(unpickler)
 
 
 class RestrictedUnpickler(pickle._Unpickler):
-    """Unpickler that knows a few names.
+    """Unpickler that knows a few names and makes no more data than the file is large.
 
-    It is Python's own in Python: the one in C makes room for as many objects
-    as a pickle claims to have, gigabytes if it lies.
+    It extends Python's unpickler in Python: the one in C allocates as many objects as a pickle
+    claims to have. Strings of Python 2 are decoded as latin-1, which keeps the values of bytes.
 
     Args:
-        file (BinaryIO): The pickle.
-        allowed (Mapping[tuple[str, str], Any]): What stands for a name, by
-            module and name.
-        encoding (str): Encoding of Python 2's strings. Defaults to
-            ``'latin-1'``, in which bytes keep their values.
+        file (BinaryIO): The pickle, a whole file.
+        allowed (Mapping[tuple[str, str], Any]): What a name stands for, by module and name.
     """
 
-    def __init__(
-        self, file: BinaryIO, allowed: Mapping[tuple[str, str], Any], encoding: str = 'latin-1'
-    ) -> None:
-        super().__init__(file, encoding=encoding)
+    def __init__(self, file: BinaryIO, allowed: Mapping[tuple[str, str], Any]) -> None:
+        super().__init__(file, encoding='latin-1')
         self.allowed = allowed
+        self.classes = tuple(value for value in allowed.values() if isinstance(value, type))
+        self.limit = file.seek(0, SEEK_END)
+        file.seek(0)
+        self.nbytes: Counter[type] = Counter()
 
     def find_class(self, module: str, name: str) -> Any:
-        """Look up what the pickle names.
-
-        Raises:
-            RefusalError: If it is not in the table.
-        """
+        """Look up a name in the table; any other is refused."""
         if (module, name) not in self.allowed:
             raise RefusalError(f'{module}.{name}')
         return self.allowed[module, name]
 
+    def count(self, value: Any) -> None:
+        """Limit the bytes of each type of data, which repeated calls could multiply."""
+        size = len(value) if isinstance(value, bytes) else getattr(value, 'nbytes', 0)
+        self.nbytes[type(value)] += size
+        if self.nbytes[type(value)] > self.limit:
+            raise RefusalError(MORE)
+
+    def load_reduce(self) -> None:
+        """Call a function."""
+        super().load_reduce()  # type: ignore[misc]
+        self.count(self.stack[-1])  # type: ignore[attr-defined]
+
+    def _instantiate(self, klass: Any, args: Any) -> None:
+        raise RefusalError('an instance of Python 2')
+
     def load_build(self) -> None:
-        """Give an object its state, if it has a method for that.
-
-        Python would set attributes of anything else, functions included.
-
-        Raises:
-            RefusalError: If it has none.
-        """
+        """Set the state of an instance of the table's classes; Python would set any attribute."""
         target = self.stack[-2]  # type: ignore[attr-defined]
-        if isinstance(target, type) or not hasattr(target, '__setstate__'):
+        if not isinstance(target, self.classes) or not hasattr(target, '__setstate__'):
             raise RefusalError(f'attributes for a {type(target).__name__}')
         super().load_build()  # type: ignore[misc]
+        self.count(target)
 
     dispatch: ClassVar[dict] = {
         **pickle._Unpickler.dispatch,
+        pickle.REDUCE[0]: load_reduce,
         pickle.BUILD[0]: load_build,
-        **{code[0]: refusing(what) for code, what in REFUSED.items()},
+        **{code[0]: partial(refuse, what) for code, what in REFUSED.items()},
         **{
-            code[0]: with_plain_keys(pickle._Unpickler.dispatch[code[0]], keys)
+            code[0]: partial(check_keys, pickle._Unpickler.dispatch[code[0]], keys)
             for code, keys in KEYS.items()
         },
     }
 
 
-class Array:
-    """What a pickle says of an array, which nothing has been allocated for yet.
+class Storage:
+    """Replaces ``torch.storage._load_from_bytes``: a storage from a file of the legacy format."""
 
-    Args:
-        *empty (object): What NumPy makes an empty array of, to be filled.
-    """
+    def __init__(self, content: bytes) -> None:
+        if not content.startswith(pickle.dumps(MAGIC_NUMBER, 2)):
+            raise RefusalError('something else than the storage of a tensor')
+        check_expansion(BytesIO(content), LEGACY_PICKLES, names=r'torch \w+Storage')
+        storage = torch.load(BytesIO(content), map_location='cpu', weights_only=True)
+        self.flat = torch.empty(0, dtype=storage.dtype).set_(storage)
+        self.nbytes = self.flat.nbytes
 
-    def __init__(self, *empty: object) -> None:
-        self.nbytes = 0
 
-    def __setstate__(self, state: tuple) -> None:
-        """Take version, shape, type, order and content.
+def rebuild_tensor(storage: Storage, offset: int, size: Any, stride: Any, *_: object) -> Tensor:
+    """Replaces ``torch._utils._rebuild_tensor_v2``, which would enlarge a storage that is small."""
+    return storage.flat.as_strided(size, stride, offset)
 
-        Raises:
-            RefusalError: If the content is not as large as the shape.
-        """
-        _, self.shape, dtype, self.fortran, self.content = state
-        if not all(type(size) is int and size >= 0 for size in self.shape):
-            raise RefusalError('an array without a shape')
-        self.dtype = dtype.numpy
-        self.nbytes = prod(self.shape) * self.dtype.itemsize
-        if self.nbytes != len(self.content):
-            raise RefusalError(f'an array of {self.nbytes} bytes with {len(self.content)}')
 
-    def tensor(self) -> Tensor:
-        """The array itself."""
-        content = self.content
-        if isinstance(content, str):
-            content = content.encode('latin-1')
-        flat = np.frombuffer(content, self.dtype)
-        array = flat.reshape(self.shape, order='F' if self.fortran else 'C')
-        return torch.from_numpy(array.astype(self.dtype.newbyteorder('='), order='C'))
+def encode(text: str, encoding: str) -> bytes:
+    """Replaces ``_codecs.encode``, with which protocol 2 writes bytes; others double the size."""
+    if encoding not in ('latin1', 'latin-1'):
+        raise RefusalError(f'text in {encoding!r}')
+    return text.encode('latin-1')
 
 
 ARRAYS: dict[tuple[str, str], Any] = {
-    ('numpy', 'dtype'): DType,
-    ('numpy', 'ndarray'): 'ndarray',  # named, never called
-    ('numpy.core.multiarray', '_reconstruct'): Array,
-    ('numpy._core.multiarray', '_reconstruct'): Array,
-    # How Python 3 writes bytes in the protocols of Python 2: decoded, with this to encode them.
-    ('_codecs', 'encode'): lambda content, encoding: content,
+    ('numpy', 'dtype'): NumberType,
+    ('numpy', 'ndarray'): 'ndarray',  # an argument, never called
+    ('numpy.core.multiarray', '_reconstruct'): NumberArray,
+    ('numpy._core.multiarray', '_reconstruct'): NumberArray,
+    ('_codecs', 'encode'): encode,
 }
-"""What stands for the names in a pickle of arrays: data in place of NumPy's own functions."""
+"""Names in a pickle of arrays."""
+
+DATA: dict[tuple[str, str], Any] = {
+    **ARRAYS,
+    ('numpy.core.multiarray', 'scalar'): scalar,
+    ('numpy._core.multiarray', 'scalar'): scalar,
+    ('torch.storage', '_load_from_bytes'): Storage,
+    ('torch._utils', '_rebuild_tensor_v2'): rebuild_tensor,
+    ('collections', 'OrderedDict'): lambda: OrderedDict(),  # made empty: no copies of another
+    ('__builtin__', 'bytes'): lambda: b'',  # how protocol 2 writes no bytes
+}
+"""Names in a pickle of tensors, arrays and numbers."""
+
+
+def load_pickle_as_data(path: Path) -> Any:
+    """Read a pickle of containers, strings, numbers, tensors and NumPy arrays; any protocol.
+
+    Args:
+        path (Path): The file, such as ``mmengine.fileio.dump`` writes.
+
+    Returns:
+        Any: What was pickled, tensors on the CPU, without gradients.
+
+    Raises:
+        RefusalError: If it names anything else, which could run code, or asks for more memory
+            than its bytes justify.
+        Exception: If it is damaged or no pickle; which one is up to its bytes.
+    """
+    with path.open('rb') as file:
+        return RestrictedUnpickler(file, DATA).load()
 
 
 def read_blobs(path: Path) -> dict[str, Tensor]:
@@ -165,59 +191,65 @@ def read_blobs(path: Path) -> dict[str, Tensor]:
         path (Path): The file.
 
     Raises:
-        RefusalError: If it holds anything but numbers, strings, containers and
-            arrays, or arrays of more bytes than the file has.
+        RefusalError: If it holds anything else, or more bytes than the file.
     """
     with path.open('rb') as file:
         content = RestrictedUnpickler(file, ARRAYS).load()
     blobs = content.get('blobs', content) if isinstance(content, dict) else {}
     if not blobs or not all(
-        isinstance(name, str) and isinstance(blob, Array) for name, blob in blobs.items()
+        isinstance(name, str) and isinstance(blob, NumberArray) for name, blob in blobs.items()
     ):
         raise RefusalError('something else than arrays by name')
-    arrays = {id(blob): blob for blob in blobs.values()}
-    if sum(array.nbytes for array in arrays.values()) > path.stat().st_size:
-        raise RefusalError('arrays that are larger than the file')
-    tensors = {key: array.tensor() for key, array in arrays.items()}
-    return {name: tensors[id(blob)] for name, blob in blobs.items()}
+    return {name: torch.from_numpy(blob) for name, blob in blobs.items()}
 
 
 CODECS = {module.name for module in pkgutil.iter_modules(encodings.__path__)}.union(aliases)
-"""Names, as Python normalises them, of the encodings that it can load."""
+"""Names of the encodings that Python can load, as it normalises them."""
 
 
-def check_expansion(file: Any, pickles: int = 1) -> None:
-    """Check that pickles ask for no more memory than they have bytes.
+def check_expansion(file: Any, pickles: int = 1, names: str | None = None) -> None:
+    """Check that pickles for ``torch.load(weights_only=True)`` make no more data than their size.
 
-    torch lets a pickle call ``bytearray(n)``, and ``_codecs.encode`` with encodings that double
-    what they encode: some hundred bytes of file become gigabytes.
+    torch lets a pickle call ``bytearray(n)``, and ``_codecs.encode``, with encodings that double
+    what they encode or with one string again and again: small files become gigabytes.
 
     Args:
-        file (BinaryIO): What to read, from where the first pickle begins.
-        pickles (int): How many there are, one after the other. Defaults to 1.
+        file (BinaryIO): Where to read, at the beginning of the first pickle.
+        pickles (int): Number of pickles, one after the other. Defaults to 1.
+        names (str, optional): Pattern of the only names allowed, ``'module name'``. Defaults to
+            None: torch's own check has to suffice.
 
     Raises:
-        RefusalError: If one names such a thing.
+        RefusalError: If one makes more, or has another name.
     """
     for _ in range(pickles):
-        encodes = False
-        arguments: set[str] = set()
-        text: str | None = None
-        memo: dict[Any, str | None] = {}
+        encodes, arguments, size = False, set[str](), 0
+        # The last objects on the stack, if they are strings, or tuples by their last strings.
+        recent: deque[Any] = deque((None,) * 3, maxlen=3)
+        memo: dict[Any, Any] = {}
         for opcode, value, _ in pickletools.genops(file):
+            pushed: Any = value if isinstance(value, str) else None
             if opcode.name in ('GLOBAL', 'STACK_GLOBAL'):
                 if value in ('builtins bytearray', '__builtin__ bytearray'):
                     raise RefusalError('an array of bytes')
+                if names is not None and not re.fullmatch(names, str(value)):
+                    raise RefusalError(str(value).replace(' ', '.'))
                 encodes |= value == '_codecs encode'
-                text = None
+                pushed = None
             elif 'PUT' in opcode.name:
-                memo[str(value)] = text
+                memo[value] = recent[-1]
+                continue
             elif 'GET' in opcode.name:
-                text = memo.get(str(value))
-            else:
-                if opcode.name in ('TUPLE', 'TUPLE2') and text is not None:
-                    arguments.add(text)  # the last one of a call
-                text = value if isinstance(value, str) else None
+                pushed = memo.get(value)
+            elif opcode.name in TUPLES:
+                items = list(recent)[-TUPLES[opcode.name] :]
+                pushed = tuple(item for item in items if isinstance(item, str))
+            elif opcode.name == 'REDUCE' and isinstance(recent[-1], tuple):
+                arguments.update(recent[-1])
+                size += sum(map(len, recent[-1]))
+            recent.append(pushed)
+        if encodes and size > file.tell():
+            raise RefusalError(MORE)
         for codec in sorted(arguments - {'latin1', 'latin-1'}):
             if encodes and encodings.normalize_encoding(codec).lower() in CODECS:
                 raise RefusalError(f'text in {codec!r}')

@@ -1,8 +1,7 @@
 """The public weights of these networks, by name.
 
-Accuracies are those that their publishers state. Where weights can be had, and
-the figures, are from the model zoos of VMZ
-(https://github.com/facebookresearch/VMZ), of torchvision and of ig65m-pytorch
+Addresses and accuracies are those that the publishers state: the model zoo of VMZ
+(https://github.com/facebookresearch/VMZ), torchvision, and ig65m-pytorch
 (https://github.com/moabitcoin/ig65m-pytorch).
 """
 
@@ -11,53 +10,46 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .._errors import InputError
+from .transforms import VideoClassification
 
 RGB = (110.201, 100.64, 95.9966), (58.1489, 56.4701, 55.3324)
 FLOW = (0.0046635, 0.0046261), (0.972347, 0.755146)
+"""Mean and standard deviation of each channel: RGB in 0 to 255, flow in pixels."""
+
+RESIZE_SIZE = (128, 171)
+CROP_SIZE = (112, 112)
+"""Height and width of frames and crops, for all public weights."""
+
+LICENSES = {
+    'VMZ': 'Apache-2.0 (repository); not stated for the weights',
+    'torchvision': 'BSD-3-Clause (repository); terms of the training data may apply to the weights',
+    'ig65m-pytorch': 'MIT (repository); not stated for the weights, which are ported from VMZ',
+}
+"""By publisher, as their READMEs state them."""
 
 
 class Published(NamedTuple):
-    """Weights that somebody has published.
+    """Weights that somebody has published."""
 
-    Attributes:
-        network (str): Name of the network (see :func:`r21d_plugin.list_models`).
-        source (str): Who has published them.
-        url (str): Where.
-        training (str): What they were trained on, in order.
-        classes (int): Classes.
-        clip_len (int): Frames of a clip.
-        fps (float): Frames a second of the videos.
-        midplanes (str): See :class:`~r21d_plugin.models.R2Plus1D`.
-        sha256 (str, optional): First digits of the file's hash, where they are
-            published.
-        clip1 (float, optional): clip@1 in per cent, likewise.
-        video1 (float, optional): video@1.
-        video5 (float, optional): video@5.
-        test (str): What these were measured with.
-        in_channels (int): Channels of a frame: 3 for RGB, 2 for flow.
-        config (str, optional): Name of the config that tests them, without
-            ``.py``. None: the dataset is not public.
-    """
-
-    network: str
-    source: str
+    network: str  # see r21d_plugin.list_models
+    source: str  # who has published them
     url: str
-    training: str
+    training: str  # training data, in order
     classes: int
-    clip_len: int
-    fps: float = 30
-    midplanes: str = 'layer'
-    sha256: str | None = None
-    clip1: float | None = None
-    video1: float | None = None
-    video5: float | None = None
-    test: str = '10 clips of a video of Kinetics-400'
-    in_channels: int = 3
-    config: str | None = None
+    clip_len: int  # frames of a clip
+    fps: float = 30  # frames a second of the videos
+    midplanes: str = 'layer'  # see R2Plus1D
+    sha256: str | None = None  # first digits of the file's hash, if published
+    clip1: float | None = None  # clip@1 in per cent, if published
+    video1: float | None = None  # video@1
+    video5: float | None = None  # video@5
+    test: str = '10 clips of a video of Kinetics-400'  # how these were measured
+    in_channels: int = 3  # 3 for RGB, 2 for flow
+    config: str | None = None  # config that tests them, without .py; None: no public dataset
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Mean of each channel, RGB in 0 to 255, flow in pixels."""
+        """Mean of each channel: RGB in 0 to 255, flow in pixels."""
         return (RGB if self.in_channels == 3 else FLOW)[0]
 
     @property
@@ -67,8 +59,46 @@ class Published(NamedTuple):
 
     @property
     def categories(self) -> list[str] | None:
-        """Names of the classes, as far as they are published: those of Kinetics-400."""
+        """Names of the classes, if they are published: those of Kinetics-400."""
         return kinetics_400() if self.classes == 400 else None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """All that is known of them, by name, as torchvision's weights have it.
+
+        ``resize_size`` and ``crop_size`` are height and width, ``metrics`` the published
+        accuracies in per cent, ``test`` how they were measured.
+        """
+        metrics = {'clip@1': self.clip1, 'video@1': self.video1, 'video@5': self.video5}
+        metrics = {name: value for name, value in metrics.items() if value is not None}
+        return dict(
+            network=self.network,
+            num_classes=self.classes,
+            categories=self.categories,
+            clip_len=self.clip_len,
+            fps=self.fps,
+            in_channels=self.in_channels,
+            mean=self.mean,
+            std=self.std,
+            resize_size=RESIZE_SIZE,
+            crop_size=CROP_SIZE,
+            license=LICENSES[self.source],
+            source=self.source,
+            url=self.url,
+            training=self.training,
+            sha256=self.sha256,
+            metrics=metrics,
+            test=self.test if metrics else None,
+        )
+
+    def transforms(self) -> VideoClassification:
+        """Preprocessing of clips for them.
+
+        Flow is cropped and normalised only: compute it, in pixels, on frames that are resized to
+        128 x 171 already.
+        """
+        resize_size = RESIZE_SIZE if self.in_channels == 3 else None
+        return VideoClassification(self.mean, self.std, resize_size, CROP_SIZE)
 
 
 def kinetics_400() -> list[str]:
@@ -76,17 +106,16 @@ def kinetics_400() -> list[str]:
     return Path(__file__).with_name('kinetics_400.txt').read_text().splitlines()
 
 
-def vmz(network: str, link: str, clip_len: int, *accuracy: float, **more: Any) -> Published:
-    """Weights of the authors' release, on Dropbox; no hashes are published.
+def vmz(network: str, file: str, clip_len: int, *accuracy: float, **more: Any) -> Published:
+    """Weights of the authors' release, on Dropbox, without hashes.
 
-    What follows the # is for mim, which names the file that it downloads by
-    what follows the last slash.
+    mim names the file that it downloads by what follows the last slash, hence the fragment.
     """
     clip1, video1, video5 = accuracy
     return Published(
         network,
         'VMZ',
-        f'https://www.dropbox.com/s/{link}?dl=1#/{link.rpartition("/")[2]}',
+        f'https://www.dropbox.com/s/{file}.pkl?dl=1#/{file.rpartition("/")[2]}.pkl',
         classes=400,
         clip_len=clip_len,
         clip1=clip1,
@@ -97,14 +126,24 @@ def vmz(network: str, link: str, clip_len: int, *accuracy: float, **more: Any) -
 
 
 def vmz_18(family: str, link: str, clip_len: int, *accuracy: float) -> Published:
-    """Weights of an 18-layer network of the authors' release, which Table 2 is about."""
+    """Weights of an 18-layer network of the authors' release (Table 2)."""
     name = dict(fr2d='r2df', r2plus1d='r2.5d').get(family, family)
+    config = f'{family}_18_kinetics{"" if clip_len == 8 else f"_{clip_len}f"}'
+    file = f'{link}/{name}_d18_l{clip_len}'
+    return vmz(f'{family}_18', file, clip_len, *accuracy, config=config)
+
+
+def vmz_sports(file: str, stream: str, *accuracy: float, **more: Any) -> Published:
+    """Weights of the authors' R(2+1)D-34, pretrained on Sports-1M."""
     return vmz(
-        f'{family}_18',
-        f'{link}/{name}_d18_l{clip_len}.pkl',
-        clip_len,
+        'r2plus1d_34',
+        file,
+        32,
         *accuracy,
-        config=f'{family}_18_kinetics{"" if clip_len == 8 else f"_{clip_len}f"}',
+        training='Sports-1M, Kinetics-400',
+        test='clips taken densely, of Kinetics-400',
+        config=f'r2plus1d_34{stream}_kinetics_from_sports1m',
+        **more,
     )
 
 
@@ -127,31 +166,30 @@ def torchvision(network: str, sha256: str, video1: float, video5: float) -> Publ
     )
 
 
-def ig65m(file: str, training: str, classes: int, clip_len: int, *accuracy: float) -> Published:
-    """Weights of ig65m-pytorch, converted from those of VMZ, whose accuracy is stated."""
-    url = f'https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/{file}'
+def ig65m(clip_len: int, name: str, sha256: str, classes: int, *accuracy: float) -> Published:
+    """Weights of ig65m-pytorch, ported from VMZ, which states the accuracy on Kinetics-400."""
+    file = f'r2plus1d_34_clip{clip_len}_{name}-{sha256}.pth'
+    config = f'r2plus1d_34_kinetics{"_8f" if clip_len == 8 else ""}_from_ig65m'
     video1, video5 = accuracy or (None, None)
     return Published(
         'r2plus1d_34',
         'ig65m-pytorch',
-        url,
-        training,
+        f'https://github.com/moabitcoin/ig65m-pytorch/releases/download/v1.0.0/{file}',
+        'IG-65M, Kinetics-400' if accuracy else 'IG-65M',
         classes,
         clip_len,
-        sha256=file.removesuffix('.pth').rpartition('-')[2],
+        sha256=sha256,
         video1=video1,
         video5=video5,
-        config=f'r2plus1d_34_kinetics{"_8f" if clip_len == 8 else ""}_from_ig65m'
-        if accuracy
-        else None,
+        config=config if accuracy else None,
     )
 
 
-_SPORTS = dict(training='Sports-1M, Kinetics-400', test='clips taken densely, of Kinetics-400')
-
-
 class PublicWeights(Enum):
-    """Public weights: ``<network>_<name>``, the name being what :func:`create_model` takes."""
+    """Public weights: ``<network>_<name>``, where ``create_model(network, weights=name)`` works.
+
+    The value of a member is a :class:`Published`.
+    """
 
     R2D_18_VMZ_KINETICS_8F = vmz_18('r2d', 'ju4fah9dksn08s1', 8, 47.0, 60.0, 81.2)
     FR2D_18_VMZ_KINETICS_8F = vmz_18('fr2d', '4jexszps3564za3', 8, 48.5, 60.0, 81.8)
@@ -180,50 +218,35 @@ class PublicWeights(Enum):
     R2PLUS1D_18_VMZ_KINETICS_16F = vmz_18('r2plus1d', '94d2ruqn6tp7xno', 16, 57.3, 68.5, 87.5)
 
     R2PLUS1D_34_VMZ_KINETICS_32F = vmz(
-        'r2plus1d_34', 'y6c6jf7myv2w6iq/r2.5d_d34_l32.pkl', 32, 60.6, 72.4, 90.6
+        'r2plus1d_34', 'y6c6jf7myv2w6iq/r2.5d_d34_l32', 32, 60.6, 72.4, 90.6
     )
-    R2PLUS1D_34_VMZ_SPORTS1M_KINETICS_32F = vmz(
-        'r2plus1d_34',
-        'odd9smqn2t54run/r2.5d_d34_l32_ft_sports1m.pkl',
-        32,
-        *(63.9, 74.2, 92.1),
-        **_SPORTS,
-        config='r2plus1d_34_kinetics_from_sports1m',
+    R2PLUS1D_34_VMZ_SPORTS1M_KINETICS_32F = vmz_sports(
+        'odd9smqn2t54run/r2.5d_d34_l32_ft_sports1m', '', 63.9, 74.2, 92.1
     )
-    R2PLUS1D_34_VMZ_SPORTS1M_KINETICS_FLOW_32F = vmz(
-        'r2plus1d_34',
-        '30zj1t9xte5vy64/r2.5d_d34_l32_ft_sports1m_optical_flow.pkl',
-        32,
-        *(55.9, 68.2, 88.0),
-        **_SPORTS,
+    R2PLUS1D_34_VMZ_SPORTS1M_KINETICS_FLOW_32F = vmz_sports(
+        *('30zj1t9xte5vy64/r2.5d_d34_l32_ft_sports1m_optical_flow', '_flow', 55.9, 68.2, 88.0),
         in_channels=2,
-        config='r2plus1d_34_flow_kinetics_from_sports1m',
     )
 
     R3D_18_TORCHVISION_KINETICS_16F = torchvision('r3d_18', 'b3b3357e', 63.2, 83.479)
     MC3_18_TORCHVISION_KINETICS_16F = torchvision('mc3_18', 'a90a0ba3', 63.96, 84.13)
     R2PLUS1D_18_TORCHVISION_KINETICS_16F = torchvision('r2plus1d_18', '91a641e6', 67.463, 86.175)
 
-    R2PLUS1D_34_IG65M_8F = ig65m(
-        'r2plus1d_34_clip8_ig65m_from_scratch-9bae36ae.pth', 'IG-65M', 487, 8
-    )
-    R2PLUS1D_34_IG65M_32F = ig65m(
-        'r2plus1d_34_clip32_ig65m_from_scratch-449a7af9.pth', 'IG-65M', 359, 32
-    )
-    R2PLUS1D_34_IG65M_KINETICS_8F = ig65m(
-        'r2plus1d_34_clip8_ft_kinetics_from_ig65m-0aa0550b.pth',
-        'IG-65M, Kinetics-400',
-        400,
-        8,
-        *(74.9, 91.8),
-    )
+    R2PLUS1D_34_IG65M_8F = ig65m(8, 'ig65m_from_scratch', '9bae36ae', 487)
+    R2PLUS1D_34_IG65M_32F = ig65m(32, 'ig65m_from_scratch', '449a7af9', 359)
+    R2PLUS1D_34_IG65M_KINETICS_8F = ig65m(8, 'ft_kinetics_from_ig65m', '0aa0550b', 400, 74.9, 91.8)
     R2PLUS1D_34_IG65M_KINETICS_32F = ig65m(
-        'r2plus1d_34_clip32_ft_kinetics_from_ig65m-ade133f1.pth',
-        'IG-65M, Kinetics-400',
-        400,
-        32,
-        *(80.0, 94.2),
+        32, 'ft_kinetics_from_ig65m', 'ade133f1', 400, 80.0, 94.2
     )
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """See :attr:`Published.meta`."""
+        return self.value.meta
+
+    def transforms(self) -> VideoClassification:
+        """See :meth:`Published.transforms`."""
+        return self.value.transforms()
 
 
 def find_weights(network: str, name: str) -> Published:
@@ -255,12 +278,11 @@ def public_names(network: str) -> dict[str, Published]:
 
 
 def list_weights(network: str | None = None) -> list[str]:
-    """Names of public weights.
+    """List the names of public weights.
 
     Args:
-        network (str, optional): Network whose weights are meant: names as
-            :func:`~r21d_plugin.create_model` takes them. Defaults to None:
-            those of all networks, ``<network>_<name>``.
+        network (str, optional): The network: its names as :func:`~r21d_plugin.create_model` takes
+            them. Defaults to None: those of all networks, ``<network>_<name>``.
     """
     if network is not None:
         return list(public_names(network))

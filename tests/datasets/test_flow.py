@@ -197,7 +197,9 @@ def test_one_frame(tmp_path):
 def test_frames_of_different_size():
     imgs = [np.zeros((48, 48, 3), np.uint8)] * 8 + [np.zeros((40, 48, 3), np.uint8)]
     results = dict(imgs=imgs, frame_inds=np.arange(9), clip_len=9, filename='b.mp4')
-    with pytest.raises(InputError, match=r'b\.mp4: frame 7 is 48x48 and frame 8 48x40 pixels'):
+    with pytest.raises(
+        InputError, match=r'b\.mp4: frames 7 and 8 are of \(48, 48\) and \(40, 48\)'
+    ):
         FarnebackFlow().transform(results)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets import LabelledVideoDataset, lines
+from r21d_plugin.datasets import LabelledVideoDataset
 
 
 def dataset(tmp_path, text, num_classes=3, **kwargs):
@@ -59,19 +59,9 @@ def test_paths_stay_below_the_data_root(tmp_path, path):
     assert without_root.get_data_info(0)['filename'] == path
 
 
-def test_files_that_are_too_large_to_be_lists(tmp_path, monkeypatch):
-    """A line of ten million characters, a file of a gigabyte, which is not read, many lines."""
+def test_a_line_that_is_too_long_for_a_list(tmp_path):
     with pytest.raises(InputError, match=r'line 1: longer than 8192 characters'):
         dataset(tmp_path, 'a' * 10_000_000)
-    path = tmp_path / 'large.txt'
-    with path.open('wb') as file:
-        file.truncate(2**30)
-    with pytest.raises(InputError, match=r'large\.txt: 1,073,741,824 bytes, and lists'):
-        LabelledVideoDataset(str(path), 3, pipeline=[])
-    monkeypatch.setattr(lines, 'MOST', 3)
-    assert len(dataset(tmp_path, 'a 0\n' * 3)) == 3
-    with pytest.raises(InputError, match=r'line 4: lists of videos have at most 3 lines: split'):
-        dataset(tmp_path, 'a 0\n' * 4)
 
 
 def test_missing_annotation_file():

@@ -3,6 +3,7 @@ import pytest
 from mmengine.config import Config
 from support import ROOT
 
+from experiments.motion import Motion
 from experiments.study import hard_motion
 from experiments.study.hard_motion import (
     ACTIONS,
@@ -14,7 +15,6 @@ from experiments.study.hard_motion import (
     render,
     schedule,
 )
-from r21d_plugin.datasets.motion import Motion
 
 
 @pytest.fixture(scope='module')

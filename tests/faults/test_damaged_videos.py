@@ -26,7 +26,7 @@ from r21d_plugin import InputError
 from r21d_plugin.datasets import DecordClipDecode, DecordClipInit, decoding
 from r21d_plugin.datasets.annotations import Video
 from r21d_plugin.datasets.decoding import all_frames
-from r21d_plugin.datasets.preparation import Report, find_ffmpeg, reencode_one
+from r21d_plugin.datasets.preparation import MatchedVideo, find_ffmpeg, reencode_video
 
 NOT_COUNTED_BY_DECORD = ('animated.gif', 'theora.ogv')
 PIPELINE = [
@@ -177,16 +177,16 @@ def test_a_video_that_never_opens_is_given_up(tmp_path, monkeypatch, fault):
     """A pipe that no one writes to, past the check that refuses it."""
     path = tmp_path / 'pipe.mp4'
     os.mkfifo(path)
-    monkeypatch.setattr(decoding, 'state_of', lambda path: (path, 0, 0))
+    monkeypatch.setattr(decoding.stat, 'S_ISREG', lambda mode: True)
     with fault('hang'), pytest.raises(InputError, match=r'pipe\.mp4: did not decode in time'):
         DecordClipInit(timeout=0.2).transform(dict(filename=str(path)))
 
 
 def test_a_pipe_is_not_reencoded(tmp_path, fault):
     os.mkfifo(tmp_path / 'pipe.mp4')
-    report = Report(Video('train', ('pipe',), (0,), 'train.csv, line 1'), 'pipe.mp4')
+    match = MatchedVideo(Video('train', ('pipe',), (0,), 'train.csv, line 1'), 'pipe.mp4')
     with fault('hang'):
-        assert reencode_one(tmp_path, tmp_path / 'out', False, report).problem == 'broken'
+        assert reencode_video(tmp_path, tmp_path / 'out', False, match).problem == 'broken'
 
 
 class Stuck:
@@ -205,8 +205,8 @@ def test_a_video_that_never_decodes_is_given_up(fault):
 def test_what_is_given_up_keeps_no_process_alive(tmp_path, fault):
     os.mkfifo(tmp_path / 'pipe.mp4')
     script = (
-        'import sys; from r21d_plugin.datasets import watchdog\n'
-        'try: watchdog.within(0.2, lambda: open(sys.argv[1]))\n'
+        'import sys; from r21d_plugin.datasets import timeout\n'
+        'try: timeout.run_with_timeout(lambda: open(sys.argv[1]), 0.2)\n'
         "except TimeoutError: print('given up')"
     )
     command = [sys.executable, '-c', script, tmp_path / 'pipe.mp4']

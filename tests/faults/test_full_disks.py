@@ -10,18 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
-import h5py
 import numpy as np
 import pytest
-from mmengine.config import Config
-from mmengine.visualization import LocalVisBackend
 from support import OPTIONS, ROOT, write_video
 from untrained import CONFIGS, untrained
 
-from r21d_plugin import InputError, _mm_fixes
-from r21d_plugin._pictures import write_picture
-from r21d_plugin.inference.feature_store import FeatureFolder, Features
+from r21d_plugin import InputError
+from r21d_plugin.inference.features import FeatureFolder
 
 TRAIN = [ROOT / 'tools/train.py', ROOT / 'configs/r2plus1d_18_kinetics.py', '--device', 'cpu']
 KIB = 1024
@@ -32,8 +27,6 @@ class FullDisk:
 
     reason = 'No space left on device'
     room_for_features = 24 * KIB  # a file takes 4 KiB at least
-    room_for_parts = 60 * KIB
-    room_for_pictures = 600 * KIB  # one has 180
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,8 +53,6 @@ class FileLimit:
 
     reason = 'File too large'
     room_for_features = 4 * KIB
-    room_for_parts = 16 * KIB
-    room_for_pictures = 16 * KIB
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -161,80 +152,6 @@ def test_training_without_room_for_a_checkpoint(disk, resume, kinetics, fault):
         assert {'epoch_1.pth', 'epoch_2.pth'} <= set(contents(work_dir))
 
 
-def test_training_without_room_for_its_log(disk, resume, kinetics, fault):
-    """Python's logging would print a traceback for each line, and train on."""
-    with fault('full disk in a log'):
-        work_dir = disk.folder / 'work_dir'
-        before = contents(work_dir)
-        line = last_line(disk.run(resume, room=4 * KIB, cwd=kinetics))
-        assert line.startswith(f'error: {work_dir}/20')
-        assert line.endswith(f'.log: cannot write there: {disk.reason}: make room there')
-        after = contents(work_dir)
-        assert {name: after[name] for name in before} == before
-
-
-def test_files_that_mmengine_writes(tmp_path, fault):
-    _mm_fixes.apply()
-    with fault('full disk in a config or log of scalars'):
-        Config(dict(a=1)).dump(tmp_path / 'a.py')
-        backend = LocalVisBackend(str(tmp_path))
-        backend.add_scalars(dict(loss=1.0))
-        before = contents(tmp_path)
-        with files_limited(30):
-            with pytest.raises(InputError, match=r'a\.py: cannot write there: File too large'):
-                Config(dict(a='b' * 100)).dump(tmp_path / 'a.py')
-            with pytest.raises(InputError, match=r'scalars\.json: cannot write there: File too'):
-                backend.add_scalars(dict(loss=2.0))
-            with pytest.raises(InputError, match=r'a_0\.png: cannot write there: File too large'):
-                backend.add_image('a', np.zeros((8, 8, 3), np.uint8))
-        assert Config.fromfile(tmp_path / 'a.py').a == 1
-        after = contents(tmp_path)
-        assert after['scalars.json'].startswith(before['scalars.json'])
-        assert after.keys() == before.keys()
-
-
-EVENTS = """
-import sys
-from mmengine.visualization import TensorboardVisBackend
-from r21d_plugin.engine import errors_in_one_line
-with errors_in_one_line():
-    backend = TensorboardVisBackend(sys.argv[1])
-    for step in range(int(sys.argv[2])):
-        backend.add_scalar('loss' * 2000, 0.5, step)
-    backend.close()
-"""
-
-
-@pytest.mark.parametrize('steps', [1, 100])
-def test_what_tensorboard_writes(steps, disk, fault):
-    """Its thread writes, a single step only when the file is closed."""
-    pytest.importorskip('tensorboard')
-    with fault('full disk in TensorBoard'):
-        command = ['-c', EVENTS, disk.folder / 'events', steps]
-        result = disk.run(command, room=4 * KIB)
-        events = f'{disk.folder}/events/events.out.tfevents.*'
-        assert last_line(result) == (
-            f'error: {events}: cannot write there: {disk.reason}: make room there'
-        )
-        assert len(result.stderr.splitlines()) == 1
-        assert disk.run(command).returncode == 0
-
-
-@pytest.mark.parametrize('disk', [FullDisk], indirect=True)
-def test_training_without_room_for_tensorboard(disk, kinetics, fault):
-    """The copy of the config beside the events has room. The log has no lines to begin with."""
-    pytest.importorskip('tensorboard')
-    with fault('full disk in TensorBoard'):
-        work_dir = disk.folder / 'work_dir'
-        command = [*TRAIN, '--work-dir', work_dir, *OPTIONS, 'train_cfg.max_epochs=1']
-        command += ['tensorboard=True', 'log_level=ERROR']
-        line = last_line(disk.run(command, room=8 * KIB, cwd=kinetics))
-        assert line.startswith(f'error: {work_dir}/20')
-        assert line.endswith(
-            f'/vis_data/events.out.tfevents.*: cannot write there: {disk.reason}: make room there'
-        )
-
-
 def test_standard_output(fault):
     with fault('full disk under standard output'), open('/dev/full', 'w') as full:
         line = last_line(run([ROOT / 'tools/complexity.py', 'r2d_18'], stdout=full))
@@ -300,48 +217,13 @@ def test_the_end_of_an_array(missing, tmp_path, fault):
         store = FeatureFolder(tmp_path, settings)
         values = np.ones((2, 512), np.float32)
         size = values.nbytes + 128
-        features = Features(values, [0, 1], 9, 30.0, 100)
+        facts = dict(video_bytes=100)
         too_large = pytest.raises(InputError, match=r'a\.npy: cannot write there: File too large')
         with files_limited(size - missing), too_large:
-            store.write('a', features)
+            store.write('a', values, facts)
         assert list(contents(tmp_path)) == ['settings.json']
-        store.write('a', features)
+        store.write('a', values, facts)
         assert (tmp_path / 'a.npy').stat().st_size == size
-
-
-def test_pictures_of_a_test(disk, trained, kinetics, tmp_path, fault):
-    """Those that are there are whole."""
-    with fault('full disk in pictures'):
-        out = disk.folder / 'show'
-        command = [ROOT / 'tools/test.py', TRAIN[1], trained / 'epoch_1.pth', *TRAIN[2:]]
-        command += ['--work-dir', tmp_path / 'work_dir', '--show-dir', out, '--interval', 6]
-        command += [*OPTIONS, 'test_clips=1', 'log_level=ERROR', 'test_dataloader.num_workers=0']
-        command += ['test_dataloader.persistent_workers=False']
-        line = last_line(disk.run(command, room=disk.room_for_pictures, cwd=kinetics))
-        assert line.startswith(f'error: {out}/video 0.mp4/frames_0/')
-        assert line.endswith(f'.png: cannot write there: {disk.reason}: make room there')
-        before = contents(out)
-        assert len(before) < 8
-        assert not any('partial' in name for name in before)
-        assert disk.run(command, cwd=kinetics).returncode == 0
-        after = contents(out)
-        assert {name: after[name] for name in before} == before
-        assert len(after) == 8
-
-
-@pytest.mark.parametrize('missing', [1, 64, 4000])
-def test_the_end_of_a_picture(missing, tmp_path, fault):
-    """It is buffered where OpenCV writes to a file itself, and lost without an error."""
-    with fault('full disk in pictures'):
-        path = tmp_path / 'a.png'
-        picture = np.random.default_rng(0).integers(0, 255, (72, 96, 3), np.uint8)
-        write_picture(path, picture)
-        before = contents(tmp_path)
-        too_large = pytest.raises(InputError, match=r'a\.png: cannot write there: File too large')
-        with files_limited(path.stat().st_size - missing), too_large:
-            write_picture(path, picture)
-        assert contents(tmp_path) == before
-        assert np.array_equal(cv2.imread(str(path)), picture)
 
 
 def test_lists_of_videos(disk, tmp_path, fault):
@@ -367,18 +249,3 @@ def test_lists_of_videos(disk, tmp_path, fault):
         assert contents(out) == before
         assert disk.run(command).returncode == 0
         assert contents(out) != before
-
-
-def test_features_in_hdf5(disk, videos, network, fault):
-    """Their parts have room, and the file that they are packed into has not."""
-    with fault('full disk in feature extraction'):
-        out = disk.folder / 'features.h5'
-        command = [ROOT / 'tools/extract_features.py', videos, '--out', out, *network]
-        line = last_line(disk.run(command, room=disk.room_for_parts))
-        assert line == f'error: {out}: cannot write there: {disk.reason}: make room there'
-        assert not out.exists()
-        assert len(list(disk.folder.glob('features.h5.parts/*.npy'))) == 3
-        assert '0 computed, 3 there already' in disk.run(command).stdout
-        with h5py.File(out) as file:
-            assert [len(file[name]) for name in ('a.mp4', 'b.mp4', 'c.mp4')] == [1, 1, 53]
-        assert list(contents(disk.folder)) == ['features.h5']

@@ -1,5 +1,6 @@
 """Write the seeds in corpus/, from which the fuzzers begin: ``python seeds.py``."""
 
+import pickle
 import sys
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def main() -> None:
     write('pickles', 'caffe2', write_caffe2(blobs, scratch).read_bytes())
     few = {'a': np.arange(6, dtype='f4').reshape(2, 3), 'b': np.array(5, '>i4')}
     write('pickles', 'python_2', write_caffe2(few, scratch).read_bytes())
+    dump = [dict(filename='a', scores=torch.arange(6.0).view(3, 2).t(), label=np.int64(3), **few)]
+    for protocol in (2, 4):
+        write('pickles', f'dump_{protocol}', pickle.dumps(dump, protocol))
 
     for name, (value, _) in TORCH_ATTACKS.items():
         write('weight_files', name, b'\1\x80\x02}' + text('a') + value + b's.')

@@ -15,12 +15,10 @@ from r21d_plugin.weights.loading import load_matching
 
 INSTRUMENTED = [
     'torch._weights_only_unpickler',
-    'r21d_plugin.weights.files',
-    'r21d_plugin.weights.forms',
+    'r21d_plugin.weights.checkpoint_files',
+    'r21d_plugin.weights.formats',
     'r21d_plugin.weights.loading',
     'r21d_plugin.weights.architecture',
-    'r21d_plugin.weights.net_names',
-    'r21d_plugin.weights.caffe2',
 ]
 
 MODEL = create_model('r2plus1d_18', num_classes=2, base_channels=2)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from r21d_plugin.inference.draw import COLOURS, Overlay
-from r21d_plugin.inference.sliding_window import OverTime
+from r21d_plugin.inference.sliding_window import WindowScores
 
 SIZES = [(64, 64), (320, 240), (240, 320), (1920, 1080)]
 LABELS = ['first', 'second', 'ж' * 300, '切蔬菜', '']
@@ -10,7 +10,7 @@ LABELS = ['first', 'second', 'ж' * 300, '切蔬菜', '']
 
 def scores(first, second):
     """One class for 10 frames, then another for 10."""
-    return OverTime(0, np.float32([first, second]), np.array([0, 10]), 10, 20, 25.0)
+    return WindowScores(np.float32([first, second]), stride=10, span=10, frames=20, fps=25.0)
 
 
 @pytest.fixture(params=SIZES, ids='{0[0]}x{0[1]}'.format)
@@ -23,8 +23,7 @@ def drawn(request):
         frames = []
         for number in (0, 15):
             frame = np.full((height, width, 3), 128, np.uint8)
-            overlay.draw(frame, number)
-            frames.append(frame)
+            frames.append(overlay.draw(number, frame))
         return frames
 
     return draw

@@ -7,6 +7,7 @@ from mmaction.structures import ActionDataSample
 
 from r21d_plugin import accelerate
 from r21d_plugin.engine import BFloat16OptimWrapper
+from r21d_plugin.models import recognizer as recognizer_file
 
 CFG = dict(
     type='r21d_plugin.MultiClipRecognizer',
@@ -97,3 +98,15 @@ def test_losses_of_bfloat16_are_float32(recognizer):
         losses = recognizer(**recognizer.train().data_preprocessor(data, True), mode='loss')
     assert features == [torch.bfloat16]
     assert losses['loss_cls'].dtype == torch.float32
+
+
+@pytest.mark.parametrize('fast', [True, False])
+def test_warning_of_slow_bfloat16(fast, monkeypatch):
+    monkeypatch.setattr(recognizer_file, 'has_fast_bfloat16', lambda: fast)
+    told = []
+    monkeypatch.setattr(recognizer_file, 'print_log', lambda message, *_: told.append(message))
+    recognizer_file.warn_of_slow_bfloat16.cache_clear()
+    for _ in range(2):
+        recognizer_file.warn_of_slow_bfloat16()
+    recognizer_file.warn_of_slow_bfloat16.cache_clear()
+    assert ['several times slower' in message for message in told] == [True] * (not fast)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from support import ROOT, shell, write_video
 
-from r21d_plugin.processor import has_bfloat16
+from r21d_plugin.models.accelerate import has_fast_bfloat16
 
 
 def test_flow(tmp_path, tool, capsys):
@@ -92,7 +92,7 @@ def test_contestants_agree(name, contestants):
         measure = contestants.Measure('small', kind, name, 2, 8)
         found = contestants.run(measure, False, threads, 1, '')
         assert found['difference']['ours, float32'] < tolerance
-        if has_bfloat16():
+        if has_fast_bfloat16():
             assert 0 < found['difference']['ours, bfloat16'] < 0.05
         assert found['gflop'] > 0
 

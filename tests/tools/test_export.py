@@ -12,7 +12,7 @@ from support import ROOT, TINY, shell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from r21d_plugin.engine.launch import load_config
+from r21d_plugin.cli.launch import load_config
 from r21d_plugin.inference import export
 from r21d_plugin.inference.recognizer import load_recognizer
 
@@ -278,16 +278,16 @@ def test_wrong_program_is_not_kept(refused, monkeypatch, clip_scores):
 def test_wrong_onnx_is_not_kept(refused, monkeypatch):
     import onnx
 
-    form = export.FORMATS['.onnx']
+    to_onnx, load_onnx = export.FORMATS['.onnx']
 
     def pack(program, metadata):
-        model = onnx.load_from_string(form.pack(program, metadata))
+        model = onnx.load_from_string(to_onnx(program, metadata))
         (bias,) = (x for x in model.graph.initializer if x.name.endswith('fc_cls.bias'))
         values = onnx.numpy_helper.to_array(bias) + np.float32([0.01] + [0] * 9)
         bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
         return model.SerializeToString()
 
-    monkeypatch.setitem(export.FORMATS, '.onnx', form._replace(pack=pack))
+    monkeypatch.setitem(export.FORMATS, '.onnx', (pack, load_onnx))
     assert "not written: its scores differ from the recognizer's" in refused('.onnx')
 
 

@@ -11,7 +11,7 @@ import pytest
 from support import ROOT, write_video
 from untrained import CONFIGS, untrained, write_videos
 
-from r21d_plugin.engine.launch import load_config
+from r21d_plugin.cli.launch import load_config
 from r21d_plugin.inference.predict import class_names
 from r21d_plugin.weights.public import kinetics_400
 

@@ -228,14 +228,14 @@ def test_bad_ucf101(folder, fails, file, line, message):
 
 
 def test_interrupted(kinetics, folder, fails, tool, monkeypatch):
-    add = preparation.Lists.add
+    add = preparation.AnnotationFiles.add
 
     def interrupted(self, report):
         add(self, report)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation.Lists, 'add', interrupted)
+        patch.setattr(preparation.AnnotationFiles, 'add', interrupted)
         message = fails(*kinetics, 'train.csv', 'validate.csv')
     assert message == 'error: stopped: nothing was written'
     assert list((folder / 'data/kinetics400').iterdir()) == []

@@ -14,9 +14,9 @@ import pytest
 import torch
 from support import OPTIONS, ROOT, shell
 
+from experiments.motion import make_dataset
 from r21d_plugin import PublicWeights
-from r21d_plugin.datasets.motion import make_dataset
-from r21d_plugin.evaluation.report import last_test
+from r21d_plugin.evaluation.results import last_test
 from r21d_plugin.weights import load_state_dict_of
 
 BIN = Path(sys.executable).parent
@@ -61,9 +61,17 @@ def wheel_bin(tmp_path_factory) -> Path:
     # A path file's folder is not searched for path files of its own, so the
     # checkout that this environment may have installed stays out of sight.
     (site_packages / 'dependencies.pth').write_text('\n'.join(site.getsitepackages()))
-    mim = root / 'env/bin/mim'
-    mim.write_text(f'#!{root}/env/bin/python\nfrom mim.cli import cli\ncli()\n')
-    mim.chmod(mim.stat().st_mode | stat.S_IXUSR)
+    (metadata,) = site_packages.glob('r21d_plugin-*.dist-info/entry_points.txt')
+    assert 'r21d = r21d_plugin.cli.main:main' in metadata.read_text()
+    for name, module, function in (
+        ('mim', 'mim.cli', 'cli'),
+        ('r21d', 'r21d_plugin.cli.main', 'main'),
+    ):
+        script = root / 'env/bin' / name
+        script.write_text(
+            f'#!{root}/env/bin/python\nfrom {module} import {function}\n{function}()\n'
+        )
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return root / 'env/bin'
 
 
@@ -108,6 +116,36 @@ def test_mim_trains_and_tests_on_a_wheel(kinetics, wheel_bin, tmp_path):
     )
     assert 'clip@1: ' in out
     assert 'video@5: ' in out
+
+
+def test_r21d_on_a_wheel(kinetics, wheel_bin, tmp_path):
+    """In a folder that is no checkout: it finds the configs of the package."""
+    r21d = wheel_bin / 'r21d'
+    assert not (kinetics / 'configs').exists()
+    config = 'configs/r2plus1d_18_kinetics.py'
+    run = ['--device', 'cpu', '--work-dir', tmp_path, *OPTIONS, 'train_cfg.max_epochs=1']
+    shell(r21d, 'train', config, *run, cwd=kinetics)
+    checkpoint = tmp_path / 'epoch_1.pth'
+    out = shell(r21d, 'test', config, checkpoint, *run, cwd=kinetics)
+    assert 'video@5: ' in out
+    network = ['--config', config, '--checkpoint', checkpoint, *OPTIONS]
+    out = shell(r21d, 'predict', 'data/kinetics400/videos_val/video 0.mp4', *network, cwd=kinetics)
+    assert 'video 0.mp4' in out
+    mim = [wheel_bin / 'mim', 'run', 'r21d_plugin']
+    videos = 'data/kinetics400/videos_val'
+    for command in ([r21d, 'features'], [*mim, 'extract_features']):
+        out_dir = tmp_path / command[-1]
+        shell(*command, videos, '--out', out_dir, *network, cwd=kinetics)
+        assert len(list(out_dir.glob('*.npy'))) == 6
+    shell(r21d, 'export', config, checkpoint, tmp_path / 'a.pt2', *OPTIONS, cwd=kinetics)
+    assert (tmp_path / 'a.pt2').exists()
+    for command in ([r21d, 'flow'], [*mim, 'data:extract_flow']):
+        shell(*command, videos, tmp_path / 'flow', cwd=kinetics)
+    assert 'prepare' in shell(r21d, cwd=kinetics)
+    assert '--annotations' in shell(r21d, 'prepare', '--help', cwd=kinetics)
+    wrong = subprocess.run([r21d, 'tran'], capture_output=True, text=True)
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith('error: tran: no such command: choose from train, test, ')
 
 
 def test_mim_finds_an_editable_install(kinetics):

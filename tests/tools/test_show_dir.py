@@ -15,7 +15,11 @@ def arguments(tmp_path):
     def of(stream):
         command = ['test.py', CONFIGS[stream], untrained(tmp_path, stream), '--device', 'cpu']
         command += ['--work-dir', tmp_path, '--show-dir', tmp_path / 'show', '--interval', 2]
-        command += ['--cfg-options', 'test_clips=2', 'test_dataloader.num_workers=0']
+        command += [
+            '--cfg-options',
+            'test_dataloader.dataset.pipeline.1.num_clips=2',
+            'test_dataloader.num_workers=0',
+        ]
         command += ['test_dataloader.persistent_workers=False', 'test_dataloader.batch_size=2']
         dataset = 'test_dataloader.dataset'
         command.append(f'{dataset}.ann_file={tmp_path}/list.txt')

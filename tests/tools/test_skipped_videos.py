@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import OPTIONS, ROOT, shell, write_video
 
-from r21d_plugin.evaluation.report import last_test
+from r21d_plugin.evaluation.results import last_test
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 PYTHON = sys.executable

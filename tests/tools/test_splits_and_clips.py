@@ -81,7 +81,11 @@ def test_pretraining_that_is_not_there(ucf101, fails, monkeypatch, tmp_path):
 def test_accuracy_by_clips(ucf101, tool, fails, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(ucf101)
     dump = tmp_path / 'scores.pkl'
-    options = [*OPTIONS, 'test_clips=20', 'model.cls_head.num_classes=400']
+    options = [
+        *OPTIONS,
+        'test_dataloader.dataset.pipeline.1.num_clips=20',
+        'model.cls_head.num_classes=400',
+    ]
     arguments = ['--device', 'cpu', '--work-dir', tmp_path, '--dump', dump]
     tool('test.py', CONFIG, 'kinetics.pth', *arguments, *options)
     capsys.readouterr()

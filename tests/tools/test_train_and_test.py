@@ -15,8 +15,8 @@ import torch
 from mmengine.utils import get_installed_path
 from support import OPTIONS, ROOT, TINY, write_video
 
-from r21d_plugin.evaluation.dumps import accuracy, read_scores
-from r21d_plugin.evaluation.report import last_test
+from r21d_plugin.evaluation.results import last_test
+from r21d_plugin.evaluation.scores import accuracy, read_scores
 from r21d_plugin.weights import load_state_dict_of
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
@@ -69,7 +69,8 @@ def test_videos_in_lmdb(in_kinetics, trained, tool, tmp_path):
         for path in folder.glob('*.mp4'):
             transaction.put(str(path).encode(), path.read_bytes())
     tool('test.py', CONFIG, trained, *CPU, '--work-dir', tmp_path / 'disk', *OPTIONS)
-    storage = [*OPTIONS, 'storage.io_backend=lmdb', f'storage.db_path={tmp_path}/db']
+    init = 'test_dataloader.dataset.pipeline.0'
+    storage = [*OPTIONS, f'{init}.io_backend=lmdb', f'{init}.db_path={tmp_path}/db']
     folder.rename(folder.with_name('away'))
     try:
         tool('test.py', CONFIG, trained, *CPU, '--work-dir', tmp_path / 'lmdb', *storage)
@@ -103,6 +104,37 @@ def test_a_killed_run_resumes_as_the_unbroken_one(in_kinetics, tool, tmp_path):
     unbroken, resumed = state(whole / 'epoch_3.pth'), state(killed / 'epoch_3.pth')
     for key in unbroken:
         assert torch.equal(unbroken[key], resumed[key]), key
+
+
+PLATEAU = f"""
+_base_ = {str(CONFIG)!r}
+param_scheduler = [
+    dict(type='ReduceOnPlateauLR', monitor='video@5', rule='greater', factor=0.5, patience=0)
+]
+default_hooks = dict(checkpoint=dict(save_best='video@5'))
+"""
+
+
+def test_each_epoch_is_validated_once(in_kinetics, tool, tmp_path):
+    """A schedule that follows the accuracy is that of the unbroken run."""
+
+    def rates(work_dir):
+        logs = [path.read_text() for path in sorted(work_dir.glob('*/vis_data/scalars.json'))]
+        lines = [json.loads(line) for log in logs for line in log.splitlines()]
+        validated = [line['step'] for line in lines if 'video@5' in line]
+        return {line['step']: line['lr'] for line in lines if 'lr' in line}, validated
+
+    config = tmp_path / 'plateau.py'
+    config.write_text(PLATEAU)
+    whole, resumed = tmp_path / 'whole', tmp_path / 'resumed'
+    options = [*OPTIONS, 'train_cfg.max_epochs=4']
+    tool('train.py', config, *CPU, '--work-dir', whole, *options)
+    checkpoint = whole / 'epoch_2.pth'
+    tool('train.py', config, *CPU, '--work-dir', resumed, '--resume', checkpoint, *options)
+    (expected, validated), (found, validated_again) = rates(whole), rates(resumed)
+    assert (validated, validated_again) == ([1, 2, 3, 4], [3, 4])
+    assert len(set(expected.values())) > 2, 'the rate falls'
+    assert found == {step: rate for step, rate in expected.items() if step > 4}
 
 
 def test_finetuning_replaces_the_classifier_only(in_kinetics, trained, tool, tmp_path):

@@ -1,7 +1,5 @@
 """Flow and two streams from training to fused scores, on the motion dataset."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
@@ -9,10 +7,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from support import ROOT, TINY, write_video
 
+from experiments.motion import make_dataset
+from r21d_plugin.cli.launch import load_config
 from r21d_plugin.datasets.flow_extraction import flow_of_video
-from r21d_plugin.datasets.motion import make_dataset
-from r21d_plugin.engine.launch import load_config
-from r21d_plugin.evaluation.report import by_stream, last_test
+from r21d_plugin.evaluation.results import group_by_stream, last_test
 from r21d_plugin.weights import load_state_dict_of
 
 CPU = ['--device', 'cpu']
@@ -87,7 +85,7 @@ def tested(in_motion, streams, tool, tmp_path):
 
 def test_every_road_to_the_fused_score_is_the_same(tested, streams, tool, capsys):
     rgb, flow = (last_test(tested / name) for name in ('rgb', 'flow'))
-    both = by_stream(last_test(tested / 'both'))
+    both = group_by_stream(last_test(tested / 'both'))
     assert both['rgb'] == pytest.approx(rgb)
     assert both['flow'] == pytest.approx(flow)
     assert flow['video@1'] > 0.5, 'motion is what flow shows; chance is 0.1'
@@ -110,34 +108,45 @@ def test_every_road_to_the_fused_score_is_the_same(tested, streams, tool, capsys
     assert plot.stat().st_size > 5000
 
 
-def test_stored_flow_is_read_by_one_option(in_motion, streams, tool, fails, tmp_path):
+STORED = """
+_base_ = {base!r}
+from r21d_plugin.datasets import pipelines
+
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(
+    8, {stream!r}, scale=(64, 64), crop=48, flip=0, flow_root={root!r}
+)
+train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
+    train_pipeline, val_pipeline, test_pipeline
+)
+"""
+
+
+def test_stored_flow(in_motion, streams, tool, fails, tmp_path):
     flow = tmp_path / 'flow'
     tool('data/extract_flow.py', 'data/motion', flow, '--scale', 64, 64, '--workers', 2)
-    # Videos that are gone are no obstacle to the flow stream, and show that it is read.
-    for split in ('train', 'val'):
-        shutil.move(f'data/motion/videos_{split}', tmp_path)
-    try:
-        options = [*OPTIONS, f'flow_root={flow}']
-        tool('test.py', FLOW, streams[1], *CPU, '--work-dir', tmp_path / 'stored', *options)
-        train = ['--no-validate', '--work-dir', tmp_path / 'train', *STANDSTILL, options[-1]]
-        tool('train.py', FLOW, *CPU, *train)
-        message = fails('test.py', BOTH, 'none', *CPU, *options, *named(streams))
-        assert 'mp4: no such video' in message
-    finally:
-        for split in ('train', 'val'):
-            shutil.move(tmp_path / f'videos_{split}', 'data/motion')
-    assert (tmp_path / 'train/epoch_1.pth').exists()
-    dumped = load_config(str(tmp_path / 'train' / FLOW.name))
-    assert dumped.train_pipeline[0].root == str(flow), 'the dumped config reads it too'
+    configs = {}
+    for stream, base in (('flow', FLOW), ('twostream', BOTH)):
+        configs[stream] = tmp_path / f'stored_{stream}.py'
+        content = STORED.format(base=str(base), stream=stream, root=str(flow))
+        configs[stream].write_text(content)
+    test = ['test.py', configs['flow'], streams[1], *CPU]
+    tool(*test, '--work-dir', tmp_path / 'stored', *OPTIONS)
     assert last_test(tmp_path / 'stored')['video@1'] > 0.5
-    tool('test.py', BOTH, 'none', *CPU, '--work-dir', tmp_path / 'both', *options, *named(streams))
+    train = ['--no-validate', '--work-dir', tmp_path / 'train', *STANDSTILL]
+    tool('train.py', configs['flow'], *CPU, *train)
+    dumped = load_config(str(tmp_path / 'train/stored_flow.py'))
+    assert dumped.train_pipeline[4].root == str(flow), 'the dumped config reads it too'
+    named_streams = [*OPTIONS, *named(streams)]
+    both = ['test.py', configs['twostream'], 'none', *CPU, '--work-dir', tmp_path / 'both']
+    tool(*both, *named_streams)
     assert last_test(tmp_path / 'both')['flow/video@1'] > 0.5
 
-    message = fails('test.py', RGB, streams[0], *CPU, *OPTIONS, f'flow_root={flow}')
-    assert 'stored flow needs a pipeline of' in message
     (flow / 'videos_val/00003.mp4.flow.zip').unlink()
-    message = fails('test.py', FLOW, streams[1], *CPU, '--work-dir', tmp_path, *options)
-    assert 'no flow of 1 of 20 videos (data/motion/videos_val/00003.mp4, ...)' in message
+    message = fails(*test, '--work-dir', tmp_path, *OPTIONS)
+    assert 'data/motion/videos_val/00003.mp4: no flow of it in' in message
+    root = 'test_dataloader.dataset.pipeline.4.root'
+    message = fails(*test, '--work-dir', tmp_path, *OPTIONS, f'{root}=nowhere')
+    assert "root='nowhere': no such folder of stored flow" in message
 
 
 def test_the_two_stream_network_of_the_paper(in_kinetics, tool, tmp_path):
@@ -147,7 +156,7 @@ def test_the_two_stream_network_of_the_paper(in_kinetics, tool, tmp_path):
     options = ['--work-dir', tmp_path, *TINY_OPTIONS, *narrow, 'train_cfg.max_epochs=1']
     tool('train.py', config, *CPU, *options)
     tool('test.py', config, tmp_path / 'epoch_1.pth', *CPU, *options)
-    assert by_stream(last_test(tmp_path)).keys() == {'', 'rgb', 'flow'}
+    assert group_by_stream(last_test(tmp_path)).keys() == {'', 'rgb', 'flow'}
 
 
 @pytest.mark.parametrize('fusion', ['average', 'concat'])

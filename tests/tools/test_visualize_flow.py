@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from support import write_video
 
-from r21d_plugin.visualization.flow import in_colours
+from r21d_plugin.inference.draw_flow import flow_colours
 
 TOOL = 'visualize_flow.py'
 
@@ -41,7 +41,7 @@ def test_film(video, tmp_path, tool, suffix):
 def test_colours_of_the_wheel():
     """Right is red, left sky blue; nothing is white; longer is more saturated, up to the rim."""
     flow = np.float32([[(2, 0), (-2, 0), (0, 0), (1, 0), (50, 0)]])
-    right, left, still, slow, fast = in_colours(flow, 2.0)[0]
+    right, left, still, slow, fast = flow_colours(flow, 2.0)[0]
     np.testing.assert_allclose(right, (255, 0, 0), atol=20)
     np.testing.assert_allclose(left, (0, 209, 255), atol=20)
     assert still.tolist() == [255, 255, 255]
@@ -52,8 +52,9 @@ def test_colours_of_the_wheel():
 def test_bad_input(video, tmp_path, fails):
     assert 'nope.mp4: no such video' in fails(TOOL, tmp_path / 'nope.mp4', tmp_path / 'a.png')
     message = fails(TOOL, video, tmp_path / 'a.png', '--start', 11)
-    assert 'a.mp4: 12 frame(s), and flow from frame 11 needs one more' in message
+    assert 'a.mp4: too short: flow from frame 11 needs a frame after it' in message
     assert 'cannot write a picture' in fails(TOOL, video, tmp_path / 'a.xyz')
     assert 'a.png: cannot write there: No such' in fails(TOOL, video, tmp_path / 'nope/a.png')
     assert 'cannot write a video' in fails(TOOL, video, tmp_path / 'nope/a.mp4')
+    assert '--start has to be at least 0' in fails(TOOL, video, tmp_path / 'a.png', '--start', -1)
     assert '--zoom has to be at least 1' in fails(TOOL, video, tmp_path / 'a.png', '--zoom', 0)

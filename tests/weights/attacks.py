@@ -100,7 +100,7 @@ def zipped(pickled: bytes) -> bytes:
 
 def text(content: str) -> bytes:
     """A string as torch pickles it."""
-    return b'X' + struct.pack('<I', len(content)) + content.encode()
+    return b'X' + struct.pack('<I', len(content.encode())) + content.encode()
 
 
 def call(name: bytes, *args: bytes) -> bytes:
@@ -109,6 +109,7 @@ def call(name: bytes, *args: bytes) -> bytes:
 
 
 CONTENT = call(b'_codecs\nencode', text('A' * 64), text('latin1'))
+ENCODED_AGAIN = call(b'_codecs\nencode', b'h\x01', text('latin1'))
 EMPTY = call(b'numpy.core.multiarray\n_reconstruct', b'cnumpy\nndarray\n', integer(0), CONTENT)
 
 
@@ -122,6 +123,23 @@ def filled(empty: bytes, flags: int = 0) -> bytes:
 TORCH_ATTACKS = {
     'zeros': (call(b'builtins\nbytearray', integer(2**31 - 1)), 'an array of bytes'),
     'doubled': (call(b'_codecs\nencode', CONTENT, text('hex')), "text in 'hex'"),
+    'doubled by three arguments': (
+        call(b'_codecs\nencode', CONTENT, text('hex'), text('strict')),
+        "text in 'hex'",
+    ),
+    'again and again': (
+        b'(' + text('A' * 1000) + b'q\x01' + ENCODED_AGAIN * 100 + b't',
+        'more data than the file has room for',
+    ),
+    'arguments again and again': (
+        b'(('
+        + text('A' * 1000)
+        + text('latin1')
+        + b'tq\x01'
+        + b'c_codecs\nencode\nh\x01R' * 100
+        + b't',
+        'more data than the file has room for',
+    ),
     'array filled twice': (filled(filled(EMPTY)), 'filled twice'),
     'objects': (filled(EMPTY).replace(text('f8'), text('O8')), 'something else than numbers'),
     'a type itself': (call(b'numpy\ndtype', text('V8')), 'something else than numbers'),

@@ -16,29 +16,51 @@ def network(name, **kwargs):
 
 
 @pytest.mark.parametrize(('name', 'kwargs'), NETWORKS)
-def test_there_and_back(name, kwargs, tmp_path):
+def test_ours_are_the_same_tensors_and_epsilon(name, kwargs, tmp_path):
+    """Whatever epsilon the source has: torchvision's, the authors' or another."""
+    for eps in (1e-5, 1e-3, 1e-2):
+        original = network(name, norm_cfg=dict(type='BN3d', eps=eps), **kwargs)
+        torch.save(original.state_dict(), tmp_path / 'a.pth')
+        report = convert(str(tmp_path / 'a.pth'), tmp_path / 'b.pth', 'r21d')
+        assert (report.eps, report.shift) == (eps, 0)
+        loaded = create_model(name, 7, base_channels=4, weights=str(tmp_path / 'b.pth'), **kwargs)
+        assert loaded.stem[1].eps == eps
+        for key, value in original.state_dict().items():
+            assert torch.equal(loaded.state_dict()[key], value), key
+        assert loaded.state_dict()._metadata[''] == original.state_dict()._metadata['']
+
+
+@pytest.mark.parametrize(('name', 'kwargs'), NETWORKS)
+def test_torchvisions_have_its_epsilon(name, kwargs, tmp_path):
+    """A program that reads them fixes it, so running variances make up for the difference."""
     original = network(name, **kwargs)
     torch.save(original.state_dict(), tmp_path / 'a.pth')
-    there = convert(str(tmp_path / 'a.pth'), tmp_path / 'b.pth', 'torchvision')
-    back = convert(str(tmp_path / 'b.pth'), tmp_path / 'c.pth', 'r21d')
-    assert there.difference < 1e-6
-    assert back.difference < 1e-6
-    assert there.eps == (1e-3 if '34' in name else 1e-5)
-    assert there.parameters == sum(p.numel() for p in original.parameters())
-    loaded = create_model(name, 7, base_channels=4, weights=str(tmp_path / 'c.pth'), **kwargs)
+    report = convert(str(tmp_path / 'a.pth'), tmp_path / 'b.pth', 'torchvision')
+    eps = 1e-3 if '34' in name else 1e-5
+    assert (report.eps, report.shift) == (eps, 1e-3 - eps)
+    theirs = torch.load(tmp_path / 'b.pth', weights_only=True)
+    assert not hasattr(theirs, '_metadata')
     for key, value in original.state_dict().items():
-        torch.testing.assert_close(loaded.state_dict()[key], value, rtol=0, atol=1e-6)
+        shift = report.shift if key.endswith('running_var') else 0
+        torch.testing.assert_close(theirs[key], value + shift, rtol=0, atol=0)
+    clips = torch.randn(1, 3, 8, 24, 24)
+    loaded = create_model(name, 7, base_channels=4, weights=str(tmp_path / 'b.pth'), **kwargs)
+    assert loaded.stem[1].eps == eps
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.eval()(clips), original(clips))
 
 
 def test_names_that_are_written(tmp_path):
     path = write_caffe2(caffe2_blobs(network('mc3_18')), tmp_path / 'a.pkl')
     report = convert(str(path), tmp_path / 'theirs.pth', 'torchvision')
     assert report.source.startswith('a Caffe2 pickle')
+    assert report.network == 'MC3-18 (base_channels=4, in_channels=3, num_classes=7)'
     theirs = torch.load(tmp_path / 'theirs.pth', weights_only=True)
     assert {'stem.0.weight', 'layer2.0.downsample.1.running_var', 'fc.bias'} <= theirs.keys()
     convert(str(path), tmp_path / 'ours.pth', 'r21d')
     ours = load_checkpoint(str(tmp_path / 'ours.pth'))['state_dict']
     assert {'backbone.stem.0.weight', 'cls_head.fc_cls.bias'} <= ours.keys()
+    assert ours._metadata == {'backbone': {'norm_eps': 1e-3}}
 
 
 def test_nothing_to_convert(tmp_path):

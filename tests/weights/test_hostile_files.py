@@ -72,6 +72,18 @@ def test_what_torch_would_read(attack, tmp_path):
     assert '\n' not in str(error.value)
 
 
+def test_storage_keys_of_the_legacy_format(tmp_path):
+    """The last of its pickles is read like the others."""
+    path = tmp_path / 'a.pth'
+    torch.save({'a': torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    keys = content.rindex(b'\x80\x02]')
+    value, named = TORCH_ATTACKS['zeros']
+    path.write_bytes(content[:keys] + b'\x80\x02' + value + b'.')
+    with pytest.raises(InputError, match=named):
+        load_checkpoint(str(path))
+
+
 def test_arrays_in_a_torch_file_are_no_weights(tmp_path):
     """NumPy would keep flags by which these doubles are pointers to objects."""
     path = tmp_path / 'a.pth'

@@ -11,7 +11,7 @@ from mmengine.runner import CheckpointLoader
 
 from r21d_plugin import InputError, PublicWeights, create_model
 from r21d_plugin.evaluation.complexity import measure
-from r21d_plugin.weights import download
+from r21d_plugin.weights import download, find_weights
 from r21d_plugin.weights.public import kinetics_400
 
 from .published import save, seed_norms
@@ -69,6 +69,38 @@ def test_what_they_say_is_consistent(weights):
     accuracies = [a for a in (value.clip1, value.video1, value.video5) if a is not None]
     assert accuracies == sorted(accuracies)
     measure(value.network, value.clip_len, 112, value.in_channels, value.classes)
+
+
+@pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
+def test_meta(weights):
+    """As torchvision's weights have it, from the member and from what find_weights returns."""
+    value, meta = weights.value, weights.meta
+    assert meta == find_weights(value.network, weights.name.lower().split('_', 2)[2]).meta
+    for name in (
+        'network',
+        'clip_len',
+        'fps',
+        'in_channels',
+        'source',
+        'url',
+        'training',
+        'sha256',
+    ):
+        assert meta[name] == getattr(value, name)
+    assert meta['num_classes'] == value.classes
+    assert (meta['mean'], meta['std']) == (value.mean, value.std)
+    assert (meta['resize_size'], meta['crop_size']) == ((128, 171), (112, 112))
+    assert meta['categories'] is None or len(meta['categories']) == value.classes
+    assert bool(meta['metrics']) == bool(meta['test']) == (value.video1 is not None)
+    assert meta['license']
+
+
+def test_metrics():
+    meta = PublicWeights.R2PLUS1D_18_VMZ_KINETICS_8F.meta
+    assert meta['metrics'] == {'clip@1': 53.2, 'video@1': 65.3, 'video@5': 85.2}
+    assert meta['test'] == '10 clips of a video of Kinetics-400'
+    assert meta['license'].startswith('Apache-2.0')
+    assert PublicWeights.R2PLUS1D_34_IG65M_8F.meta['metrics'] == {}
 
 
 def test_addresses_are_different():

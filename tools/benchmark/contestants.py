@@ -140,9 +140,9 @@ def gflop(measure: Measure) -> float:
 
 def dtypes() -> list[str]:
     """Names of the types that this machine is fast in."""
-    from r21d_plugin.processor import has_bfloat16
+    from r21d_plugin.models.accelerate import has_fast_bfloat16
 
-    return ['float32', 'bfloat16'] if has_bfloat16() else ['float32']
+    return ['float32', 'bfloat16'] if has_fast_bfloat16() else ['float32']
 
 
 def ceiling() -> dict[str, float]:

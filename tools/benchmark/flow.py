@@ -18,11 +18,11 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from tabulate import tabulate
 
-from r21d_plugin import create_model
-from r21d_plugin.datasets import FarnebackFlow, pipelines
+from r21d_plugin import accelerate, create_model
+from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.datasets import FarnebackFlow
 from r21d_plugin.datasets.flow_extraction import flow_of_video
 from r21d_plugin.datasets.flow_store import SUFFIX, write_flow
-from r21d_plugin.engine import errors_in_one_line
 
 Tasks = dict[str, Callable[[], object]]
 
@@ -64,14 +64,15 @@ def make_tasks(args: argparse.Namespace, folder: Path) -> Tasks:
     fields = flow_of_video(args.video, (171, 128))
     write_flow(folder / f'{args.video.name}{SUFFIX}', fields, args.video.stat().st_size)
     decode = Compose(crops(args.clip_len, 1))
-    computed = [*crops(args.clip_len, 1), dict(type='r21d_plugin.FarnebackFlow')]
-    stored = Compose(pipelines.with_stored_flow(computed, str(folder)))
+    cut = crops(args.clip_len, 1)
+    cut[2]['decode'] = False
+    stored = Compose([*cut, dict(type='r21d_plugin.FarnebackFlow', root=str(folder))])
     one = decode(dict(video))
     ten = Compose(crops(args.clip_len, 10))(dict(video))
     length = args.clip_len + 1
     clips = [ten['imgs'][i : i + length] for i in range(0, 10 * length, length)]
     flow = FarnebackFlow()
-    model = create_model(args.network, in_channels=2, clip_len=args.clip_len).eval()
+    model = accelerate(create_model(args.network, in_channels=2, clip_len=args.clip_len)).eval()
     clip = torch.randn(1, 2, args.clip_len, 112, 112)
     return {
         'decode and resize a clip': lambda: decode(dict(video)),

@@ -126,13 +126,13 @@ def machine() -> dict[str, Any]:
     """What this machine and its software are."""
     import torch
 
-    from r21d_plugin.processor import cpu_capability, processor_name
+    from experiments.machine import processor_name
 
     lines = Path('/proc/cpuinfo').read_text().splitlines()
     flags = next((line for line in lines if line.startswith('flags')), '').split()
     return dict(
         processor=processor_name(),
-        instructions=cpu_capability(),
+        instructions=torch.backends.cpu.get_cpu_capability(),
         bfloat16=[flag for flag in ('avx512_bf16', 'amx_bf16') if flag in flags],
         cores=os.cpu_count(),
         python=platform.python_version(),

@@ -17,8 +17,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from r21d_plugin import InputError
-from r21d_plugin.engine import errors_in_one_line
-from r21d_plugin.engine.launch import load_config
+from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.cli.launch import load_config
 
 
 def parse_args() -> argparse.Namespace:

@@ -32,9 +32,9 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Extract."""
     args = parse_args()
+    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.datasets.flow_extraction import extract_all
     from r21d_plugin.datasets.video_files import find_videos, write_report
-    from r21d_plugin.engine import errors_in_one_line
 
     with errors_in_one_line():
         videos = find_videos(args.videos)

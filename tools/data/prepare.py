@@ -50,26 +50,26 @@ def prepare(args: argparse.Namespace, out: Path) -> None:
 
     annotations = read_annotations(args.dataset, args.annotations)
     folder = args.videos
-    reports = preparation.match_videos(annotations, preparation.index_videos(folder))
+    matches = preparation.match_videos(annotations, preparation.index_videos(folder))
     if args.reencode:
         preparation.find_ffmpeg()
         cut = args.dataset == 'kinetics400'
-        reports = preparation.reencode_all(reports, folder, args.reencode, cut, args.workers)
+        matches = preparation.reencode_videos(matches, folder, args.reencode, cut, args.workers)
         folder = args.reencode
     if not args.no_check:
-        reports = preparation.check_videos(reports, folder, args.workers)
-    lists = preparation.Lists(out, args.dataset)
+        matches = preparation.check_videos(matches, folder, args.workers)
+    files = preparation.AnnotationFiles(out, args.dataset)
     try:
-        for report in tqdm(reports, unit='video', desc=args.dataset):
-            lists.add(report)
+        for match in tqdm(matches, unit='video', desc=args.dataset):
+            files.add(match)
         preparation.link_videos(out, folder, preparation.FOLDERS[args.dataset])
-        lists.finish(annotations.classes)
+        files.finish(annotations.classes)
     finally:
-        lists.discard()
+        files.discard()
 
     problems = ('written', 'missing', 'broken', 'duplicate')
     rows = [
-        [subset, *(count.get(p, 0) for p in problems)] for subset, count in lists.counts.items()
+        [subset, *(count.get(p, 0) for p in problems)] for subset, count in files.counts.items()
     ]
     print(tabulate(rows, ['subset', *problems]))
     for problem in problems[1:]:
@@ -81,7 +81,7 @@ def prepare(args: argparse.Namespace, out: Path) -> None:
 def main() -> None:
     """Prepare."""
     args = parse_args()
-    from r21d_plugin.engine import errors_in_one_line
+    from r21d_plugin.cli.errors import errors_in_one_line
 
     with errors_in_one_line():
         try:

@@ -1,0 +1,47 @@
+"""One line of error instead of a traceback, for what a user can mend."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .._atomic import FULL, name_file_on_error, write_failure
+from .._errors import InputError
+
+WORKER_DEATH = re.compile(
+    r'DataLoader worker \(pid(\(s\))? [\d, ]+\) (is killed by signal: [^.]+|exited unexpectedly)'
+)
+"""What PyTorch reports of a dataloader worker that died."""
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Print a user's mistake, a full disk or the death of a worker as one line; exit with 1."""
+    try:
+        yield
+        with name_file_on_error('standard output'):
+            sys.stdout.flush()
+    except InputError as error:
+        # From a dataloader worker the message comes inside its whole traceback.
+        message = str(error).rpartition('InputError: ')[-1].strip()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = error.filename or 'a file, or standard output'
+        message = f'{where}: cannot write there: {write_failure(error)}'
+    except RuntimeError as error:
+        death = WORKER_DEATH.search(str(error))
+        if death is None:
+            raise
+        message = (
+            f'{death[0]}, perhaps for lack of memory: lower the number of workers or the batch '
+            'size (a training run continues with --resume)'
+        )
+    else:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again as it ends, and exit with another status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(f'error: {message}')

@@ -1,0 +1,33 @@
+"""The console script ``r21d``: runs a script of ``tools/``, which the package carries for mim."""
+
+import runpy
+import sys
+from pathlib import Path
+
+TOOLS = Path(__file__).parents[1] / '.mim/tools'
+
+COMMANDS = {
+    'train': ('train.py', 'train a recognizer by a config'),
+    'test': ('test.py', 'test a checkpoint'),
+    'predict': ('predict.py', 'predict the classes of videos'),
+    'features': ('extract_features.py', 'store the features of videos'),
+    'export': ('export.py', 'write a network as ONNX or for torch.export'),
+    'flow': ('data/extract_flow.py', 'store the optical flow of videos'),
+    'prepare': ('data/prepare.py', "write a benchmark's annotation files"),
+}
+"""Script of each command, and what it does."""
+
+
+def main() -> None:
+    """Run the command that the first argument names."""
+    name, *arguments = sys.argv[1:] or ['--help']
+    if name in ('-h', '--help'):
+        print('usage: r21d COMMAND ...; r21d COMMAND --help lists the arguments of a command\n')
+        for command, (_, purpose) in COMMANDS.items():
+            print(f'  {command:10}{purpose}')
+        return
+    if name not in COMMANDS:
+        sys.exit(f'error: {name}: no such command: choose from {", ".join(COMMANDS)}')
+    script = TOOLS / COMMANDS[name][0]
+    sys.argv = [str(script), *arguments]
+    runpy.run_path(str(script), run_name='__main__')

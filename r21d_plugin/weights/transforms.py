@@ -1,0 +1,70 @@
+"""Preprocessing of clips for the public weights, in PyTorch alone."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .._errors import InputError
+
+
+class VideoClassification(nn.Module):
+    """Resize, centre-crop and normalise clips; named after torchvision's preset.
+
+    Args:
+        mean (Sequence[float]): Mean of each channel, in the unit of the input.
+        std (Sequence[float]): Standard deviation of each channel, likewise.
+        resize_size (tuple[int, int], optional): Height and width that frames are resized to,
+            bilinearly, without antialiasing, as OpenCV does; the aspect ratio is not kept.
+            Defaults to None: frames keep their size.
+        crop_size (tuple[int, int]): Height and width of the crop. Defaults to (112, 112).
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        resize_size: tuple[int, int] | None = None,
+        crop_size: tuple[int, int] = (112, 112),
+    ) -> None:
+        super().__init__()
+        self.mean = list(mean)
+        self.std = list(std)
+        self.resize_size = resize_size
+        self.crop_size = crop_size
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Preprocess clips.
+
+        Args:
+            clips (Tensor): ``(..., T, C, H, W)``: RGB in 0 to 255, uint8 or float, or flow in
+                pixels.
+
+        Returns:
+            Tensor: float32, ``(..., C, T, H', W')``, H' x W' being ``crop_size``.
+
+        Raises:
+            InputError: If they have other channels, or are smaller than the crop.
+        """
+        shape, channels = tuple(clips.shape), len(self.mean)
+        if len(shape) < 4 or shape[-3] != channels:
+            raise InputError(f'clips of shape {shape}: use (..., T, {channels}, H, W)')
+        frames = clips.flatten(0, -4).float()
+        if self.resize_size is not None:
+            frames = F.interpolate(frames, self.resize_size, mode='bilinear')
+        height, width = self.crop_size
+        top, left = (frames.shape[-2] - height) // 2, (frames.shape[-1] - width) // 2
+        if top < 0 or left < 0:
+            raise InputError(f'clips of shape {shape}: use frames of at least {height} x {width}')
+        frames = frames[..., top : top + height, left : left + width]
+        mean = torch.tensor(self.mean, device=clips.device)[:, None, None]
+        std = torch.tensor(self.std, device=clips.device)[:, None, None]
+        return ((frames - mean) / std).unflatten(0, shape[:-3]).transpose(-4, -3)
+
+    def extra_repr(self) -> str:
+        """Its arguments."""
+        return (
+            f'mean={self.mean}, std={self.std}, resize_size={self.resize_size}, '
+            f'crop_size={self.crop_size}'
+        )

@@ -1,0 +1,151 @@
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from r21d_plugin import InputError
+from r21d_plugin.cli import launch
+from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.inference import recognizer as inference
+
+
+@pytest.fixture
+def no_launcher(monkeypatch):
+    for variable in launch.PROCESS_COUNT.values():
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+
+
+@pytest.mark.parametrize('gpus', [1, 2, 8])
+def test_more_gpus_than_there_are(no_launcher, monkeypatch, gpus):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus - 1)
+    with (
+        pytest.raises(InputError, match=rf'{gpus} GPU\(s\) asked for and {gpus - 1} found'),
+        launch.processes(Config(), 'none', gpus=gpus),
+    ):
+        pass
+
+
+def test_several_gpus_start_a_process_each(no_launcher, monkeypatch):
+    started = []
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 8)
+    monkeypatch.setattr('sys.argv', ['train.py', 'config.py', '--gpus', '8'])
+    monkeypatch.setattr('torch.distributed.run.main', started.append)
+    with pytest.raises(SystemExit) as stop, launch.processes(Config(), 'none', gpus=8):
+        pytest.fail('the parent trains')
+    assert stop.value.code == 0
+    assert started == [
+        [
+            '--standalone',
+            '--nproc-per-node=8',
+            'train.py',
+            'config.py',
+            '--gpus',
+            '8',
+            '--launcher',
+            'pytorch',
+        ]
+    ]
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_a_launcher_that_did_not_start_us(no_launcher, launcher):
+    with (
+        pytest.raises(InputError, match=f'--launcher {launcher} without its processes'),
+        launch.processes(Config(), launcher, device='cpu'),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(('device', 'gpus'), [('cpu', None), (None, 0), (None, None)])
+def test_the_cpu(no_launcher, monkeypatch, device, gpus):
+    """Taken although MMEngine saw a GPU when it was imported."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cuda')
+    cfg = Config()
+    with launch.processes(cfg, 'none', device, gpus):
+        assert cfg.launcher == 'none'
+        assert get_device() == 'cpu'
+
+
+def test_gpu_per_process_under_a_launcher(no_launcher, monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '16')
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', '8')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
+    with (
+        pytest.raises(InputError, match=r'8 GPU\(s\) asked for and 4 found'),
+        launch.processes(Config(), 'pytorch'),
+    ):
+        pass
+
+
+def test_a_wrapper_of_the_config_stays_on_the_cpu(monkeypatch):
+    monkeypatch.setattr(launch, 'init_dist', lambda *args, **kwargs: None)
+    theirs = dict(type='MMDistributedDataParallel', find_unused_parameters=True)
+    cfg = Config(dict(launcher='pytorch', model_wrapper_cfg=theirs))
+    launch.join_process_group(cfg, 'cpu')
+    assert cfg.model_wrapper_cfg == dict(theirs, device_ids=None)
+
+
+def test_errors_in_one_line(capsys):
+    inside_a_worker = (
+        'Caught InputError in DataLoader worker process 0.\nOriginal Traceback (most recent call '
+        'last):\n  File "x.py", line 1\nr21d_plugin._errors.InputError: a.mp4: does not decode\n'
+    )
+    for message in ('a.mp4: does not decode', inside_a_worker):
+        with pytest.raises(SystemExit) as stop, errors_in_one_line():
+            raise InputError(message)
+        assert stop.value.code == 'error: a.mp4: does not decode'
+
+
+def test_a_full_disk():
+    with (
+        pytest.raises(
+            SystemExit, match=r'a\.txt: cannot write there: No space left on device: make'
+        ),
+        errors_in_one_line(),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'a.txt')
+    with pytest.raises(BrokenPipeError), errors_in_one_line():
+        raise BrokenPipeError
+
+
+def test_defects_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), errors_in_one_line():
+        _ = 1 / 0
+
+
+def test_load_config(tmp_path):
+    with pytest.raises(InputError, match=r'nope\.py: no such config file'):
+        launch.load_config('nope.py')
+    bad = tmp_path / 'bad.py'
+    bad.write_text('model = dict(')
+    with pytest.raises(InputError, match=r'bad\.py: SyntaxError'):
+        launch.load_config(str(bad))
+
+
+def test_freed_memory_is_kept_by_our_scripts_alone(no_launcher, monkeypatch):
+    kept = []
+    for module in (launch, inference):
+        monkeypatch.setattr(module, 'keep_freed_memory', lambda: kept.append(1))
+    with launch.processes(Config(), 'none', 'cpu'):
+        assert len(kept) == 1
+    inference.use_device('cpu')
+    assert len(kept) == 2
+    code = """
+import ctypes
+calls = []
+library = ctypes.CDLL
+ctypes.CDLL = lambda name, *args, **kwargs: calls.append(name) or library(name, *args, **kwargs)
+import r21d_plugin.engine, r21d_plugin.models, torch
+r21d_plugin.create_model('r2d_18', base_channels=4)(torch.randn(1, 3, 8, 32, 32))
+assert None not in calls, 'no function of the C library is called'
+r21d_plugin.engine.keep_freed_memory()
+assert None in calls
+"""
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)

@@ -1,0 +1,33 @@
+import json
+
+import pytest
+
+from r21d_plugin import InputError
+from r21d_plugin.evaluation.results import last_test
+
+FIRST = {'clip@1': 0.1, 'video@1': 0.2, 'video@5': 0.3, 'time': 1.0}
+
+
+def write(work_dir, time, content):
+    folder = work_dir / time
+    folder.mkdir()
+    (folder / f'{time}.json').write_text(json.dumps(content))
+
+
+def test_reads_the_last_test(tmp_path):
+    write(tmp_path, '20260101_000000', FIRST)
+    write(tmp_path, '20260102_000000', FIRST | {'video@1': 0.5})
+    write(tmp_path, '20260103_000000', {'something': 'else'})
+    assert last_test(tmp_path) == {'clip@1': 0.1, 'video@1': 0.5, 'video@5': 0.3}
+
+
+def test_several_ranks_wrote_the_file(tmp_path):
+    write(tmp_path, '20260101_000000', FIRST)
+    path = tmp_path / '20260101_000000/20260101_000000.json'
+    path.write_text(path.read_text() + '5}')
+    assert last_test(tmp_path) == {'clip@1': 0.1, 'video@1': 0.2, 'video@5': 0.3}
+
+
+def test_no_test(tmp_path):
+    with pytest.raises(InputError, match='no finished test there'):
+        last_test(tmp_path)
