@@ -1,10 +1,10 @@
 """R(2+1)D and its family, as a PyTorch library and a plugin for MMAction2.
 
-Tran et al., *A Closer Look at Spatiotemporal Convolutions for Action
-Recognition*, CVPR 2018 (https://arxiv.org/abs/1711.11248).
+Tran et al., *A Closer Look at Spatiotemporal Convolutions for Action Recognition*, CVPR 2018
+(https://arxiv.org/abs/1711.11248).
 
-Importing this needs PyTorch alone. Where a config has MMAction2 import it
-(``custom_imports``), :mod:`r21d_plugin.registry` is imported too.
+Importing this needs PyTorch alone. Where a config has MMAction2 import it (``custom_imports``),
+:mod:`r21d_plugin.registry` is imported too.
 """
 
 import sys

@@ -38,8 +38,8 @@ def name_file_on_error(path: Path | str) -> Iterator[None]:
 def atomic_write(path: Path, parents: bool = False) -> Iterator[Path]:
     """Give the block a temporary file to write, and rename it when the block ends.
 
-    A block that raises leaves nothing behind. A killed process leaves a file whose name begins
-    with a dot, which the next attempt overwrites.
+    A block that raises leaves nothing behind. A killed process leaves a file whose name begins with
+    a dot, which the next attempt overwrites.
 
     Args:
         path (Path): The file.

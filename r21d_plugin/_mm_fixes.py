@@ -34,9 +34,9 @@ class AtomicBackend(LocalBackend):
 def apply() -> None:
     """Repair this process, once.
 
-    Checkpoints are loaded by :func:`r21d_plugin.weights.load_checkpoint`, as MMEngine 0.10.7
-    calls ``torch.load`` in a way that torch 2.6 and later refuse for MMEngine's own checkpoints,
-    and written atomically.
+    Checkpoints are loaded by :func:`r21d_plugin.weights.load_checkpoint`, as MMEngine 0.10.7 calls
+    ``torch.load`` in a way that torch 2.6 and later refuse for MMEngine's own checkpoints, and
+    written atomically.
     """
     CheckpointLoader.register_scheme(prefixes='', loader=load_checkpoint, force=True)
     CheckpointLoader.register_scheme(

@@ -2,8 +2,8 @@
 
 Three things stand in the way: a missing mmcv, a folder that the wheel of mmaction2 1.2.0 lacks
 (https://github.com/open-mmlab/mmaction2/issues/2714; a git checkout has it), and a transformers
-that its multimodal models cannot use. The finder for the folder comes last in ``sys.meta_path``:
-it is asked for nothing that really exists.
+that its multimodal models cannot use. The finder for the folder comes last in ``sys.meta_path``: it
+is asked for nothing that really exists.
 """
 
 import importlib

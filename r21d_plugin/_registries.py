@@ -7,14 +7,12 @@ from ._mm_import import import_models
 
 import_models()
 
-SCOPE = 'r21d_plugin'
-
 
 class SharedRegistry(Registry):
     """A registry whose classes are found without its scope too, where nobody has taken the name.
 
-    They are entered into MMEngine's own registry, which all others ask last: so they never stand
-    in the way of a class of the same name in MMAction2's registry or another's.
+    They are entered into MMEngine's own registry, which all others ask last: so they never stand in
+    the way of a class of the same name in MMAction2's registry or another's.
     """
 
     def register_module(self, name=None, force=False, module=None):
@@ -31,7 +29,7 @@ class SharedRegistry(Registry):
 def _child(name: str) -> SharedRegistry:
     parent = getattr(mmengine.registry, name)
     return SharedRegistry(
-        parent.name, parent=parent, scope=SCOPE, locations=['r21d_plugin.registry']
+        parent.name, parent=parent, scope='r21d_plugin', locations=['r21d_plugin.registry']
     )
 
 

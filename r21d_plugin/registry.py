@@ -1,7 +1,7 @@
 """The registries of scope ``r21d_plugin``, and all that is registered there.
 
-MMEngine imports this module by itself when it meets ``type='r21d_plugin.X'``,
-so a scoped name works in any config without ``custom_imports``.
+MMEngine imports this module when it meets ``type='r21d_plugin.X'``, so a scoped name works in any
+config without ``custom_imports``.
 """
 
 from ._registries import (
@@ -15,13 +15,7 @@ from ._registries import (
     TRANSFORMS,
     WEIGHT_INITIALIZERS,
 )
-from .datasets import (  # noqa: F401
-    decoding,
-    flow,
-    samplers,
-    sampling,
-    video_dataset,
-)
+from .datasets import decoding, flow, samplers, sampling, video_dataset  # noqa: F401
 from .engine import (  # noqa: F401
     checkpoints,
     hooks,
@@ -31,17 +25,7 @@ from .engine import (  # noqa: F401
     skipped_videos,
 )
 from .evaluation import clip_video_accuracy, scores  # noqa: F401
-from .models import (  # noqa: F401
-    FR2D,
-    R2D,
-    R3D,
-    MCx,
-    R2Plus1D,
-    RMCx,
-    head,
-    recognizer,
-    two_stream,
-)
+from .models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, head, recognizer, two_stream  # noqa: F401
 from .weights import initializers  # noqa: F401
 
 for _backbone in (R2D, FR2D, R3D, MCx, RMCx, R2Plus1D):

@@ -2,7 +2,7 @@
 
 from experiments.study.plan import runs, tests_of
 from experiments.study.results import COUNTS, REQUIREMENTS, Results, Values
-from r21d_plugin.evaluation.training_curves import Curves
+from tools.plot_curves import Curves
 
 
 def values(mean):

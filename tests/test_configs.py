@@ -7,7 +7,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from support import CLASSES, ROOT, parse_config_name, write_video
 
 from r21d_plugin import PublicWeights, list_models
-from r21d_plugin.models.factory import NETWORKS
+from r21d_plugin.models.factory import backbone_cfg
 from r21d_plugin.weights import STREAMS
 
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -55,7 +55,7 @@ def test_config_builds_what_its_name_says(path):
     backbones = [*model.backbone.children()] if both else [model.backbone]
     given = [cfg.model.backbone[s] for s in STREAMS] if both else [cfg.model.backbone]
     for backbone, arguments, inputs in zip(backbones, given, CHANNELS[stream], strict=True):
-        expected = dict(NETWORKS[network])
+        expected = backbone_cfg(network, frames)
         assert type(backbone).__name__ == expected.pop('type')
         assert {key: arguments[key] for key in expected} == expected
         assert backbone.in_channels == CHANNELS[stream][inputs]
@@ -169,7 +169,7 @@ def test_public_weights_fit_their_config(weights):
     assert (network, frames, CLASSES[dataset]) == (
         weights.network,
         weights.clip_len,
-        weights.classes,
+        weights.num_classes,
     )
     assert (stream == 'flow') == (weights.in_channels == 2)
     cfg = Config.fromfile(ROOT / f'configs/{weights.config}.py')

@@ -14,7 +14,7 @@ NAMES = dict(
     DATASETS=['LabelledVideoDataset'],
     TRANSFORMS=[
         *('DecordClipInit', 'DecordClipDecode', 'SampleClips'),
-        *('FarnebackFlow'),
+        'FarnebackFlow',
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],
     METRICS=['ClipVideoAccuracy', 'DumpScores'],

@@ -6,6 +6,7 @@ None has to be converted to be used here.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -19,21 +20,58 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def convert(source: str, path: Path, to: str) -> dict[str, Any]:
+    """Convert weights and return a report.
+
+    Programs that read torchvision's files fix the epsilon of batch norm, so the difference is added
+    to running variances. One can become negative, but not its sum with the epsilon.
+
+    Raises:
+        InputError: If the source holds no network of this family with its classifier, or the result
+            cannot be written.
+    """
+    from r21d_plugin import InputError
+    from r21d_plugin.weights import load_state_dict_of, save_checkpoint
+    from r21d_plugin.weights.formats import (
+        EPS,
+        add_prefixes,
+        format_network,
+        identify,
+        infer_network,
+        published_eps,
+    )
+    from r21d_plugin.weights.loading import with_eps
+
+    weights = identify(load_state_dict_of(source), source)
+    if weights is None or 'fc.weight' not in weights.tensors:
+        raise InputError(f'{source}: no weights of a single network with its classifier')
+    tensors = weights.tensors
+    given = eps = EPS if weights.eps is None else weights.eps
+    if to == 'torchvision':
+        eps = published_eps(tensors)
+        checkpoint: Any = {
+            key: value + (given - eps) if key.endswith('running_var') and given != eps else value
+            for key, value in tensors.items()
+        }
+    else:
+        named = add_prefixes(tensors, 'backbone.', 'cls_head.fc_cls.')
+        checkpoint = dict(state_dict=with_eps(named, dict(backbone=eps)), meta={})
+    save_checkpoint(checkpoint, path)
+    return {
+        'source': f'{source}: {weights.format}',
+        'network': format_network(infer_network(tensors, source)),
+        'batch norm': f'for an epsilon of {eps:g}, running variances {given - eps:+g}',
+        'written': path,
+    }
+
+
 def main() -> None:
     """Convert and report."""
     args = parse_args()
     from r21d_plugin.cli.errors import errors_in_one_line
-    from r21d_plugin.weights.conversion import convert
 
     with errors_in_one_line():
-        done = convert(args.source, args.out, args.to)
-        rows = [
-            ['source', f'{args.source}: {done.source}'],
-            ['network', done.network],
-            ['batch norm', f'for an epsilon of {done.eps:g}, running variances {done.shift:+g}'],
-            ['written', args.out],
-        ]
-        print(tabulate(rows, tablefmt='plain'))
+        print(tabulate(convert(args.source, args.out, args.to).items(), tablefmt='plain'))
 
 
 if __name__ == '__main__':

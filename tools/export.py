@@ -1,6 +1,10 @@
 """Write a trained network into one file, ONNX or torch.export's, that runs without this package."""
 
 import argparse
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from r21d_plugin.cli.arguments import CHECKPOINT_HELP, add_config_options
@@ -24,6 +28,18 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@contextmanager
+def silence_exporters() -> Iterator[None]:
+    """Suppress the warnings and log lines of exporters."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action='ignore'):
+            yield
+    finally:
+        logging.disable(level)
+
+
 def main() -> None:
     """Export."""
     args = parse_args()
@@ -33,7 +49,8 @@ def main() -> None:
 
     with errors_in_one_line():
         cfg = load_config(args.config, args.cfg_options)
-        metadata, difference = export_recognizer(cfg, args.checkpoint, args.out, args.clips)
+        with silence_exporters():
+            metadata, difference = export_recognizer(cfg, args.checkpoint, args.out, args.clips)
     print(f'{args.out}: {args.out.stat().st_size / 1e6:.1f} MB')
     for kind in ('inputs', 'outputs'):
         for name, value in metadata[kind].items():

@@ -6,12 +6,44 @@ decode are listed in broken_videos.txt. A run that was stopped is continued by t
 """
 
 import argparse
+import hashlib
+import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mmengine.config import Config
 from tqdm import tqdm
 
 from r21d_plugin.cli.arguments import add_network_arguments
+
+if TYPE_CHECKING:
+    from mmaction.models.recognizers.base import BaseRecognizer
+
+    from r21d_plugin.inference.sliding_window import SlidingClips
+
+
+def feature_settings(
+    cfg: Config, checkpoint: str, model: 'BaseRecognizer', sample: 'SlidingClips'
+) -> dict[str, str | int]:
+    """Settings that features depend on; the fingerprint is of network, weights and pipeline."""
+    from r21d_plugin.datasets.pipelines import update_transform
+    from r21d_plugin.inference.video_inputs import pipeline_of
+
+    # Features do not depend on how many clips a test takes.
+    pipeline = update_transform(pipeline_of(cfg), 'SampleClips', num_clips=1)
+    dtype = (model.test_cfg or {}).get('dtype', 'float32')
+    parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
+    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+    for key, value in model.backbone.state_dict().items():
+        fingerprint.update(key.encode() + value.cpu().numpy().tobytes())
+    return dict(
+        config=cfg.filename,
+        checkpoint=checkpoint,
+        clip_len=sample.clip_len - sample.flow_gap,
+        stride=sample.stride,
+        fingerprint=fingerprint.hexdigest(),
+    )
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,7 +78,7 @@ def main() -> None:
     from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.cli.launch import load_config
     from r21d_plugin.datasets.video_files import by_name, find_videos, read_list, write_report
-    from r21d_plugin.inference.features import FeatureFolder, extract_features, feature_settings
+    from r21d_plugin.inference.features import FeatureFolder, extract_features
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
     from r21d_plugin.inference.sliding_window import SlidingWindow
     from r21d_plugin.inference.video_inputs import pipeline_of

@@ -8,11 +8,105 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from mmengine.config import Config
+from tabulate import tabulate
 from tqdm import tqdm
 
+from r21d_plugin import InputError
+from r21d_plugin._atomic import write_json
 from r21d_plugin.cli.arguments import add_network_arguments
+from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.weights.public import kinetics_400
+
+if TYPE_CHECKING:
+    from mmaction.structures import ActionDataSample
+
+
+def class_names(cfg: Config, path: Path | None = None) -> list[str]:
+    """Names of the classes of a config.
+
+    They are read from a label map, a name a line: ``path``, or ``label_map_<dataset>.txt`` beside
+    the annotation file of the test. Without one, they are the published names for Kinetics-400, and
+    numbers for other datasets.
+
+    Raises:
+        InputError: If the label map is missing, unreadable or another dataset's.
+    """
+    classes = cfg.model.cls_head.num_classes
+    folder, annotations = os.path.split(cfg.test_dataloader.dataset.get('ann_file', ''))
+    dataset = annotations.split('_')[0]
+    if path is None:
+        path = Path(folder, f'label_map_{dataset}.txt')
+        if not path.is_file():
+            published = kinetics_400() if dataset == 'kinetics400' else []
+            return published if len(published) == classes else [str(i) for i in range(classes)]
+    try:
+        names = path.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f'{path}: no readable label map, a name a line in UTF-8: {error}'
+        ) from error
+    if len(names) != classes:
+        raise InputError(
+            f"{path}: {len(names)} names, and the config has {classes} classes: give its dataset's "
+            'label map with --labels'
+        )
+    return [name.strip() for name in names]
+
+
+def copy_paths(folder: Path, videos: Mapping[str, Path]) -> dict[Path, Path]:
+    """Paths in a folder of the copies, .mp4, of videos that are given by name.
+
+    Raises:
+        InputError: If a copy would be written over a video.
+    """
+    copies = {
+        video: folder / (name if video.suffix == '.mp4' else f'{name}.mp4')
+        for name, video in videos.items()
+    }
+    originals = {video.resolve() for video in copies}
+    for copy in copies.values():
+        if copy.resolve() in originals:
+            raise InputError(f'{copy}: is a video itself: give another folder to draw into')
+    return copies
+
+
+def to_dict(
+    video: Path, prediction: 'ActionDataSample | InputError', labels: Sequence[str], top: int
+) -> dict[str, Any]:
+    """Convert a prediction to types that JSON has.
+
+    Returns:
+        dict: ``video`` and ``error``, or ``video``, ``frames``, ``fps`` and, best first, at most
+        ``top`` ``classes`` of ``number``, ``label`` and ``score``.
+    """
+    if isinstance(prediction, InputError):
+        return dict(video=str(video), error=str(prediction))
+    best = prediction.pred_score.topk(min(top, len(labels)))
+    return dict(
+        video=str(video),
+        frames=prediction.total_frames,
+        fps=prediction.get('avg_fps', 0.0),
+        classes=[
+            dict(number=number, label=labels[number], score=score)
+            for score, number in zip(*(values.tolist() for values in best), strict=True)
+        ],
+    )
+
+
+def table(entry: dict[str, Any]) -> str:
+    """Format what :func:`to_dict` gives: the video, and a line for each class."""
+    rows = [
+        ('', rank, found['label'], f'{found["score"]:.1%}')
+        for rank, found in enumerate(entry['classes'], start=1)
+    ]
+    align = ('left', 'right', 'left', 'right')
+    body = tabulate(rows, tablefmt='plain', colalign=align, disable_numparse=True)
+    return f'{entry["video"]}\n{body}\n'
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,19 +149,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Predict."""
     args = parse_args()
-    from r21d_plugin import InputError
-    from r21d_plugin._atomic import write_json
-    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.cli.launch import load_config
     from r21d_plugin.datasets.video_files import by_name, find_videos
-    from r21d_plugin.inference.draw import copy_paths, draw_video
-    from r21d_plugin.inference.predict import (
-        class_names,
-        predict,
-        predict_over_time,
-        table,
-        to_dict,
-    )
+    from r21d_plugin.inference.draw import draw_video
+    from r21d_plugin.inference.predict import predict, predict_over_time
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
     from r21d_plugin.inference.sliding_window import SlidingWindow
     from r21d_plugin.inference.video_inputs import pipeline_of

@@ -44,11 +44,11 @@ def main() -> None:
     args = parse_args()
     from r21d_plugin import InputError
     from r21d_plugin.cli.errors import errors_in_one_line
+    from r21d_plugin.cli.launch import find_config
     from r21d_plugin.evaluation.results import ACCURACIES, accuracy_table, last_test
 
     with errors_in_one_line():
-        if not args.config.is_file():
-            raise InputError(f'{args.config}: no such config file')
+        find_config(str(args.config))
         if '_ucf101_' not in args.config.name and '_hmdb51_' not in args.config.name:
             raise InputError(f'{args.config}: has no splits: use a config of UCF101 or HMDB51')
         rows = {}

@@ -1,7 +1,142 @@
 """Draw the optical flow of a video: frames, flow in the usual colour wheel, and arrows."""
 
 import argparse
+from collections.abc import Iterator
+from itertools import chain, islice, pairwise
 from pathlib import Path
+
+import cv2
+import numpy as np
+from mmcv.visualization import flow2rgb
+
+from r21d_plugin import InputError
+from r21d_plugin._atomic import atomic_write
+from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.datasets.decoding import all_frames
+from r21d_plugin.datasets.flow import farneback
+from r21d_plugin.inference.draw import write_video
+
+VIDEO_SUFFIXES = ('.avi', '.mp4')
+ARROW_SPACING = 12  # pixels of the flow
+RANGE_FRAMES = 300  # first frames that the range of the colours is taken from
+GREEN, WHITE, DARK, GREY = (60, 255, 60), (255, 255, 255), (40, 40, 40), (90, 90, 90)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_flow(
+    video: str,
+    out: Path,
+    scale: tuple[int, int],
+    start: int,
+    step: int,
+    count: int | None,
+    zoom: int,
+    fps: float,
+) -> None:
+    """Draw frames of a video, their flow to the next frame in colours, and as arrows.
+
+    Args:
+        video (str): The video.
+        out (Path): A video (.avi, .mp4), or else a picture with a column for each frame.
+        scale (tuple[int, int]): Width and height that frames are resized to before flow is
+            computed.
+        start (int): First frame.
+        step (int): Frames from one drawn to the next.
+        count (int, optional): Frames to draw, at most. None: 6 in a picture, all in a video.
+        zoom (int): Size of the drawn frames relative to ``scale``.
+        fps (float): Frames a second of a video.
+
+    Raises:
+        InputError: If the video does not decode or is too short, or ``out`` cannot be written.
+    """
+    as_video = out.suffix.lower() in VIDEO_SUFFIXES
+    flows = islice(frame_flows(video, scale, start, step), count if as_video else count or 6)
+    first = list(islice(flows, RANGE_FRAMES))
+    if not first:
+        raise InputError(f'{video}: too short: flow from frame {start} needs a frame after it')
+    lengths = [np.linalg.norm(flow[::2, ::2], axis=-1) for _, _, flow in first]
+    longest = max(1.0, float(np.quantile(lengths, 0.98)))
+    drawn = (panels(*moment, longest, zoom) for moment in chain(first, flows))
+    if as_video:
+        write_video(out, (np.concatenate(row, axis=1) for row in drawn), fps, parents=False)
+    else:
+        strip = np.concatenate([np.concatenate(column) for column in drawn], axis=1)
+        with atomic_write(out) as partial:
+            try:
+                encoded = cv2.imencode(out.suffix, cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))[1]
+            except cv2.error as error:
+                raise InputError(f'{out}: cannot write a picture there: {error.err}') from error
+            partial.write_bytes(encoded.tobytes())  # cv2.imwrite ignores a full disk
+
+
+def frame_flows(
+    video: str, scale: tuple[int, int], start: int, step: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Number and RGB of every step-th frame, and its flow to the very next one in pixels."""
+    pairs = enumerate(pairwise(all_frames(video, scale)))
+    for number, pair in islice(pairs, start, None, step):
+        gray = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pair)
+        yield number, pair[0], farneback(*gray)
+
+
+def panels(
+    number: int, frame: np.ndarray, flow: np.ndarray, longest: float, zoom: int
+) -> list[np.ndarray]:
+    """Draw a frame, its flow in colours, and the frame with arrows, each enlarged."""
+    frame, colours = (
+        cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+        for image in (frame, flow_colours(flow, longest))
+    )
+    arrows = frame.copy()
+    stretch = ARROW_SPACING / longest
+    add_arrows(arrows, flow * stretch, zoom)
+    add_wheel(colours, longest)
+    write_text(frame, f'frame {number}')
+    write_text(arrows, f'arrows x{stretch:.1f}')
+    return [frame, colours, arrows]
+
+
+def add_arrows(image: np.ndarray, flow: np.ndarray, zoom: int) -> None:
+    """Draw a grid of arrows, H x W x 2 in pixels of the flow, over an enlarged frame."""
+    height, width = flow.shape[:2]
+    for y in range(ARROW_SPACING // 2, height, ARROW_SPACING):
+        for x in range(ARROW_SPACING // 2, width, ARROW_SPACING):
+            ends = np.array([(x, y), (x, y) + flow[y, x]]) * zoom + zoom / 2
+            tail, head = np.rint(ends).astype(int).tolist()
+            cv2.arrowedLine(image, tail, head, GREEN, 1, cv2.LINE_AA, tipLength=0.3)
+
+
+def flow_colours(flow: np.ndarray, longest: float) -> np.ndarray:
+    """Flow in the RGB of the Middlebury wheel: hue is direction, white is still.
+
+    A displacement of ``longest`` pixels or more has the full colour.
+    """
+    length = np.linalg.norm(flow, axis=-1, keepdims=True)
+    clipped = flow * np.minimum(1, longest / np.maximum(length, 1e-6))
+    # flow2rgb scales by the longest displacement that it sees, so it is shown one.
+    reference = np.full((1, flow.shape[1], 2), (longest, 0), np.float32)
+    return np.rint(255 * flow2rgb(np.concatenate([clipped, reference]))[:-1]).astype(np.uint8)
+
+
+def add_wheel(image: np.ndarray, longest: float) -> None:
+    """Draw the colour wheel into the corner of an image, and below it the length at its rim."""
+    radius = max(12, min(image.shape[:2]) // 9)
+    grid = np.linspace(-1, 1, 2 * radius + 1, dtype=np.float32)
+    wheel = np.dstack(np.meshgrid(grid, grid))
+    inside = np.linalg.norm(wheel, axis=-1) <= 1
+    corner = image[4 : 5 + 2 * radius, -5 - 2 * radius : -4]
+    corner[inside] = flow_colours(wheel, 1.0)[inside]
+    centre = (image.shape[1] - 5 - radius, 4 + radius)
+    cv2.circle(image, centre, radius, GREY, 1, cv2.LINE_AA)
+    write_text(image, f'rim: {longest:.1f} px')
+
+
+def write_text(image: np.ndarray, text: str) -> None:
+    """Write a line at the lower left of an image, on a dark background."""
+    (width, height), below = cv2.getTextSize(text, FONT, 0.45, 1)
+    bottom = image.shape[0]
+    cv2.rectangle(image, (0, bottom - height - below - 6), (width + 8, bottom), DARK, -1)
+    cv2.putText(image, text, (4, bottom - below - 2), FONT, 0.45, WHITE, 1, cv2.LINE_AA)
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,10 +167,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw."""
     args = parse_args()
-    from r21d_plugin import InputError
-    from r21d_plugin.cli.errors import errors_in_one_line
-    from r21d_plugin.inference.draw_flow import draw_flow
-
     with errors_in_one_line():
         given = vars(args) | dict(scale=min(args.scale))
         for name, least in dict(start=0, step=1, count=1, scale=1, zoom=1, fps=1).items():

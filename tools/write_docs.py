@@ -17,8 +17,8 @@ from tabulate import tabulate
 
 if TYPE_CHECKING:
     from experiments.study.paper import Row, Table
-    from r21d_plugin.evaluation.complexity import Complexity
     from r21d_plugin.weights import Published
+    from tools.complexity import Complexity
 
 ROOT = Path(__file__).parents[1]
 CARDS = ROOT / 'model_cards'
@@ -80,7 +80,7 @@ configs/CONFIG.py --checkpoint FILE`. Downloads are kept in torch.hub's cache. W
 published (torchvision and ig65m-pytorch), the file is held against it; VMZ publishes none.
 
 Accuracies are those that their publishers state, in per cent, on Kinetics-400; the weights
-themselves were out of reach here, so none has been measured. This page is written by
+themselves have not been tested with this package. This page is written by
 `tools/write_docs.py` from `r21d_plugin.PublicWeights`, whose members also carry mean, standard
 deviation and, for Kinetics-400, the names of the classes.
 """
@@ -97,7 +97,7 @@ def parse_args() -> argparse.Namespace:
 @cache
 def complexity(network: str, frames: int, channels: int, classes: int) -> 'Complexity':
     """Measure a network, which many rows have in common, once."""
-    from r21d_plugin.evaluation.complexity import measure
+    from tools.complexity import measure
 
     return measure(network, frames, 112, channels, classes)
 
@@ -259,9 +259,9 @@ def weights_table(public: dict[str, 'Published']) -> str:
             weights.clip_len,
             'RGB' if weights.in_channels == 3 else 'flow',
             f'{weights.fps:g}',
-            weights.classes,
-            *map(percent, (weights.clip1, weights.video1, weights.video5)),
-            weights.test if weights.video1 else '',
+            weights.num_classes,
+            *(percent(weights.metrics.get(name)) for name in ('clip@1', 'video@1', 'video@5')),
+            weights.test if weights.metrics else '',
             f'[{weights.config}](../configs/{weights.config}.py)' if weights.config else '',
         ]
         for name, weights in public.items()
@@ -311,12 +311,7 @@ def metafile() -> str:
                         'Dataset': 'Kinetics-400',
                         'Metrics': {
                             f'{metric} (published)': value
-                            for metric, value in (
-                                ('clip@1', weights.clip1),
-                                ('video@1', weights.video1),
-                                ('video@5', weights.video5),
-                            )
-                            if value is not None
+                            for metric, value in weights.metrics.items()
                         },
                     }
                 ],

@@ -38,7 +38,7 @@ def main() -> None:
 
     from r21d_plugin import InputError
     from r21d_plugin.cli.errors import errors_in_one_line
-    from r21d_plugin.evaluation.complexity import measure
+    from tools.complexity import measure
 
     with errors_in_one_line():
         from experiments.study import SCALES, epochs_of, make_videos, run_all, runs, write_report

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from experiments.machine import processor_name
 from r21d_plugin._atomic import atomic_write
 from r21d_plugin._errors import InputError
-from r21d_plugin.evaluation.complexity import measure
+from tools.complexity import measure
 
 from .claims import PAPER_HOURS, TABLE_2, Claim, accuracy, claims
 from .figures import plot_clips, plot_cost, plot_errors, plot_lengths

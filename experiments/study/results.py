@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 from r21d_plugin.evaluation.scores import Scores, accuracy, accuracy_by_clips, read_scores
-from r21d_plugin.evaluation.training_curves import Curves, find_logs, read_curves, read_log
+from tools.plot_curves import Curves, find_logs, read_curves, read_log
 
 from .hard_motion import ACTIONS
 from .plan import MANY_CLIPS, Run, Scale, Test, epochs_of, tests_of

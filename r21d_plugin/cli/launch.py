@@ -32,19 +32,14 @@ def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config file, and repair this process for MMEngine (see :mod:`r21d_plugin._mm_fixes`).
 
     Args:
-        path (str): The file. Where there is none, the config of the package with the same file
-            name, as mim does.
+        path (str): The file, as :func:`find_config` takes it.
         options (dict, optional): Values to override, by dotted key. Defaults to None.
 
     Raises:
         InputError: If there is no such file or it cannot be read.
     """
     _mm_fixes.apply()
-    file = Path(path)
-    if not file.is_file():
-        file = CONFIGS / f'{file.stem}.py'
-    if not file.is_file():
-        raise InputError(f'{path}: no such config file')
+    file = find_config(path)
     try:
         cfg = Config.fromfile(file)
         if options:
@@ -52,6 +47,18 @@ def load_config(path: str, options: dict | None = None) -> Config:
     except Exception as error:  # a config is code: anything can go wrong in it
         raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
     return cfg
+
+
+def find_config(path: str) -> Path:
+    """Find a config file; where there is none, the package's of the same file name, as mim does.
+
+    Raises:
+        InputError: If there is no such file.
+    """
+    for file in (Path(path), CONFIGS / f'{Path(path).stem}.py'):
+        if file.is_file():
+            return file
+    raise InputError(f'{path}: no such config file')
 
 
 def build_runner(cfg: Config, path: str) -> Runner:

@@ -1,7 +1,7 @@
 """The official annotation files of the paper's four benchmarks.
 
-Each reader yields the videos in the order of the files, a line at a time, with labels from 0.
-Where a dataset has splits, a video may come once for each.
+Each reader yields the videos in the order of the files, a line at a time, with labels from 0. Where
+a dataset has splits, a video may come once for each.
 """
 
 import csv
@@ -22,8 +22,8 @@ class Video(NamedTuple):
         names (tuple[str, ...]): Possible names of its file, without extension, the best first.
         labels (tuple[int, ...]): Its classes.
         where (str): File and line of the annotation.
-        seconds (tuple[float, float], optional): Begin and end of the annotated part of the video
-            on YouTube.
+        seconds (tuple[float, float], optional): Begin and end of the annotated part of the video on
+            YouTube.
     """
 
     subset: str

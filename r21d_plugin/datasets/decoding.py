@@ -72,12 +72,12 @@ def name_video_on_error(filename: str) -> Iterator[None]:
 class DecordClipInit(DecordInit):
     """MMAction2's DecordInit, with an error of one line for a video that cannot be opened.
 
-    decord 0.6.0 crashes the interpreter when it opens a truncated video from memory, as
-    DecordInit does, and reports an error when it opens it from a file. So videos on disk are
-    opened where they are, and those of another backend from a temporary file.
+    decord 0.6.0 crashes the interpreter when it opens a truncated video from memory, as DecordInit
+    does, and reports an error when it opens it from a file. So videos on disk are opened where they
+    are, and those of another backend from a temporary file.
 
-    Each time that decord fails to open a file it leaks up to 20 kB. So a video on disk that did
-    not open is not tried again until the file changes.
+    Each time that decord fails to open a file it leaks up to 20 kB. So a video on disk that did not
+    open is not tried again until the file changes.
 
     Args:
         io_backend (str): Where videos are stored, any of MMEngine's backends. Defaults to
@@ -149,15 +149,15 @@ class DecordClipInit(DecordInit):
 class DecordClipDecode(BaseTransform):
     """Decode and resize each needed frame once, streaming forward.
 
-    Gives the frames that MMAction2's ``DecordDecode`` and ``Resize(scale, keep_ratio=False)``
-    give, bit for bit. Those decode a frame again for every clip that contains it and hold all
-    clips at full size; this one holds one full-size frame at a time.
+    Gives the frames that MMAction2's ``DecordDecode`` and ``Resize(scale, keep_ratio=False)`` give,
+    bit for bit. Those decode a frame again for every clip that contains it and hold all clips at
+    full size; this one holds one full-size frame at a time.
 
-    Required keys: ``video_reader``, ``frame_inds``, ``filename``. Optional key: ``decoded``, a
-    dict of the frames of the previous call by their number, which this call reads and replaces,
-    so that consecutive parts of a video share what they have in common. Added keys: ``imgs`` (a
-    list of H x W x 3 uint8 arrays, RGB, none shared between entries), ``original_shape``,
-    ``img_shape`` and ``decoded_shape`` (H, W), ``scale_factor``, ``keep_ratio``.
+    Required keys: ``video_reader``, ``frame_inds``, ``filename``. Optional key: ``decoded``, a dict
+    of the frames of the previous call by their number, which this call reads and replaces, so that
+    consecutive parts of a video share what they have in common. Added keys: ``imgs`` (a list of H x
+    W x 3 uint8 arrays, RGB, none shared between entries), ``original_shape``, ``img_shape`` and
+    ``decoded_shape`` (H, W), ``scale_factor``, ``keep_ratio``.
 
     Args:
         scale (tuple[int, int]): Width and height of the resized frames, aspect ratio not kept.
@@ -232,8 +232,8 @@ class DecordClipDecode(BaseTransform):
 def read_frame(reader: decord.VideoReader, index: int) -> np.ndarray:
     """Decode a frame, H x W x 3 uint8, RGB.
 
-    decord 0.6.0 pads rows, and where their length is a multiple of the width, as for 48 pixels
-    and for 1, it takes the padding for more channels.
+    decord 0.6.0 pads rows, and where their length is a multiple of the width, as for 48 pixels and
+    for 1, it takes the padding for more channels.
     """
     frame = reader[index].asnumpy()
     height, width, _ = frame.shape

@@ -26,20 +26,17 @@ HEADER = 'flow.json'
 class StoredFlow:
     """The flow of a video from each frame to the next, as :func:`write_flow` writes it.
 
-    A zip archive of a 16-bit grayscale TIFF (LZW) for each field, the horizontal displacement
-    above the vertical one, in steps of :data:`STEP`, and of ``flow.json``: frames, width, height
-    and step, and the bytes of the video.
+    A zip archive of a 16-bit grayscale TIFF (LZW) for each field, the horizontal displacement above
+    the vertical one, in steps of :data:`STEP`, and of ``flow.json``, which has the attributes
+    below.
 
     Attributes:
         frames (int): Frames of the video, one more than fields.
         size (tuple[int, int]): Width and height of a field.
         video_bytes (int): Size of the video's file.
 
-    Args:
-        path (Path): The file.
-
     Raises:
-        InputError: If it is not such a file.
+        InputError: If the file is not such a file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +53,7 @@ class StoredFlow:
             ) from error
 
     def read(self, index: int) -> np.ndarray:
-        """Flow from a frame to the next, H x W x 2 float32, in pixels."""
+        """Read the flow from a frame to the next, H x W x 2 float32, in pixels."""
         try:
             content = np.frombuffer(self.archive.read(field_name(index)), np.uint8)
         except (KeyError, zipfile.BadZipFile) as error:
@@ -69,13 +66,9 @@ class StoredFlow:
 def find_flow(root: Path, video: Path) -> StoredFlow:
     """Open the stored flow of a video.
 
-    Below the root it has the path that the video has below the folder that was extracted, so
-    this tries the longest possible one first: for ``data/val/a.mp4`` ``data/val/a.mp4.flow.zip``,
+    Below the root it has the path that the video has below the folder that was extracted, so this
+    tries the longest possible one first: for ``data/val/a.mp4`` ``data/val/a.mp4.flow.zip``,
     ``val/a.mp4.flow.zip`` and ``a.mp4.flow.zip``.
-
-    Args:
-        root (Path): Folder of stored flow.
-        video (Path): The video.
 
     Raises:
         InputError: If there is none, or it is not that of the video.
@@ -98,7 +91,7 @@ def find_flow(root: Path, video: Path) -> StoredFlow:
 
 
 def write_flow(path: Path, fields: Iterable[np.ndarray], video_bytes: int) -> None:
-    """Store the flow of a video; the file appears when it is complete.
+    """Store the flow of a video atomically.
 
     Args:
         path (Path): File to write.
@@ -108,29 +101,20 @@ def write_flow(path: Path, fields: Iterable[np.ndarray], video_bytes: int) -> No
     Raises:
         InputError: If it cannot be written.
     """
-    with (
-        atomic_write(path, parents=True) as partial,
-        zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as archive,
-    ):
+    compression = [
+        *(cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_LZW),
+        *(cv2.IMWRITE_TIFF_PREDICTOR, cv2.IMWRITE_TIFF_PREDICTOR_HORIZONTAL),
+    ]
+    with atomic_write(path, parents=True) as partial, zipfile.ZipFile(partial, 'w') as archive:
         for index, field in enumerate(fields):
-            archive.writestr(field_name(index), encode(field))
-        header = dict(
-            frames=index + 2,
-            width=field.shape[1],
-            height=field.shape[0],
-            step=STEP,
-            video_bytes=video_bytes,
-        )
+            steps = np.rint(np.concatenate([field[..., 0], field[..., 1]]) / STEP) + ZERO
+            steps = steps.clip(0, 2 * ZERO - 1).astype(np.uint16)
+            image = cv2.imencode('.tiff', steps, compression)[1]
+            archive.writestr(field_name(index), image.tobytes())
+        height, width = field.shape[:2]
+        size = dict(width=width, height=height)
+        header = dict(frames=index + 2, **size, step=STEP, video_bytes=video_bytes)
         archive.writestr(HEADER, json.dumps(header))
-
-
-def encode(field: np.ndarray) -> bytes:
-    """A field, H x W x 2, as a TIFF."""
-    steps = np.rint(np.concatenate([field[..., 0], field[..., 1]]) / STEP) + ZERO
-    lzw = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_LZW]
-    differences = [cv2.IMWRITE_TIFF_PREDICTOR, cv2.IMWRITE_TIFF_PREDICTOR_HORIZONTAL]
-    steps = steps.clip(0, 2 * ZERO - 1).astype(np.uint16)
-    return cv2.imencode('.tiff', steps, lzw + differences)[1].tobytes()
 
 
 def field_name(index: int) -> str:

@@ -1,7 +1,7 @@
 """The pipelines of the paper's clips (Section 4.1), built from their numbers.
 
-A config that imports this has to assign ``_base_`` first, or MMEngine takes it for one of its
-pure Python configs.
+A config that imports this has to assign ``_base_`` first, or MMEngine takes it for one of its pure
+Python configs.
 """
 
 from copy import deepcopy
@@ -23,8 +23,8 @@ def clip_pipelines(
 ) -> tuple[Pipeline, Pipeline, Pipeline]:
     """Build the pipelines of training, validation and test.
 
-    Training takes a clip at a random start, cropped and mirrored at random; validation the
-    middle clip; a test ``test_clips`` clips spread evenly over the video.
+    Training takes a clip at a random start, cropped and mirrored at random; validation the middle
+    clip; a test ``test_clips`` clips spread evenly over the video.
 
     Args:
         clip_len (int): Frames of a clip.
@@ -32,12 +32,12 @@ def clip_pipelines(
             packed as ``imgs`` and ``flow``. Defaults to ``'rgb'``.
         test_clips (int): Clips of a video in a test. Defaults to 10.
         frame_interval (int): Step between the frames of a clip. Defaults to 1.
-        scale (tuple[int, int]): Width and height that frames are resized to. Defaults to
-            (171, 128).
+        scale (tuple[int, int]): Width and height that frames are resized to. Defaults to (171,
+            128).
         crop (int): Height and width of the crop. Defaults to 112.
         flip (float): Probability of a mirror image in training. Defaults to 0.5.
-        flow_root (str, optional): Folder of stored flow (``tools/data/extract_flow.py``), which
-            is read instead of computed. Defaults to None.
+        flow_root (str, optional): Folder of stored flow (``tools/data/extract_flow.py``), which is
+            read instead of computed. Defaults to None.
 
     Returns:
         tuple[list[dict], list[dict], list[dict]]: Pipelines of training, validation and test.

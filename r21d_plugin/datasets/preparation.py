@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -14,7 +13,6 @@ from .._atomic import name_file_on_error
 from .._errors import InputError
 from .annotations import Annotations, Video
 from .decoding import VIDEO_SUFFIXES, all_frames
-from .workers import parallel_map
 
 FOLDERS = dict(
     kinetics400=('videos_train', 'videos_val'),
@@ -45,9 +43,9 @@ def index_videos(folder: Path) -> dict[str, str]:
     """Find all videos below a folder, laid out flat, by class or in any other way.
 
     Returns:
-        dict[str, str]: Path below the folder by name without extension. Where several have the
-        same name, it is by the name of their folder and their own, as ``run/clip_1``, and by
-        their own it is empty.
+        dict[str, str]: Path below the folder by name without extension. Where several have the same
+        name, it is by the name of their folder and their own, as ``run/clip_1``, and by their own
+        it is empty.
 
     Raises:
         InputError: If there is no such folder or no video in it.
@@ -91,15 +89,8 @@ def match_videos(annotations: Annotations, index: dict[str, str]) -> Iterator[Ma
         yield MatchedVideo(video, path, problem)
 
 
-def check_videos(
-    matches: Iterable[MatchedVideo], folder: Path, workers: int
-) -> Iterator[MatchedVideo]:
-    """Decode a frame of each video, in parallel; what does not decode is ``'broken'``."""
-    return parallel_map(partial(check_video, folder), matches, workers)
-
-
 def check_video(folder: Path, match: MatchedVideo) -> MatchedVideo:
-    """Decode a frame of one video."""
+    """Decode a frame of a video; one that does not decode is ``'broken'``."""
     if not match.problem:
         try:
             next(all_frames(str(folder / match.path)))
@@ -193,26 +184,17 @@ def find_ffmpeg() -> str:
     return ffmpeg
 
 
-def reencode_videos(
-    matches: Iterable[MatchedVideo], folder: Path, out: Path, cut: bool, workers: int
-) -> Iterator[MatchedVideo]:
-    """Encode videos as the authors did: 30 frames a second, shorter side 320.
+def reencode_video(folder: Path, out: Path, cut: bool, match: MatchedVideo) -> MatchedVideo:
+    """Encode a video as the authors did: 30 frames a second, shorter side 320.
 
     What an earlier run encoded is kept. What ffmpeg cannot read is ``'broken'``.
 
     Args:
-        matches (Iterable[MatchedVideo]): The videos.
-        folder (Path): Where they are.
-        out (Path): Where to write them.
-        cut (bool): Whether to cut out the annotated seconds of those whose file is the whole
-            video.
-        workers (int): Processes.
+        folder (Path): Folder of the videos.
+        out (Path): Where to write it.
+        cut (bool): Whether to cut out the annotated seconds where the file is the whole video.
+        match (MatchedVideo): The video.
     """
-    return parallel_map(partial(reencode_video, folder, out, cut), matches, workers)
-
-
-def reencode_video(folder: Path, out: Path, cut: bool, match: MatchedVideo) -> MatchedVideo:
-    """Encode one video."""
     if match.problem:
         return match
     source, clip = Path(match.path), Path(match.video.names[0]).name

@@ -15,19 +15,18 @@ from .._registries import DATA_SAMPLERS
 class EpochSizeSampler(Sampler[int]):
     """An epoch of a given number of clips over any number of videos.
 
-    Section 4.1: an epoch is 1M clips, although Kinetics has 240k videos. The
-    clips of all epochs are one endless sequence of rounds; a round is a fresh
-    permutation of all videos, so that each is seen before any repeats, across
-    the ends of epochs too. Epoch e takes the sequence's e-th stretch, and rank
-    r every world-size-th entry of it from the r-th on. The order is a function
-    of seed and epoch alone, hence a resumed run goes on as the unbroken one.
+    Section 4.1: an epoch is 1M clips, although Kinetics has 240k videos. The clips of all epochs
+    are one endless sequence of permutations of all videos, so that each video is seen before any
+    repeats, across the ends of epochs too. Epoch e takes the sequence's e-th stretch, and rank r
+    every world-size-th entry of it from the r-th on. The order is a function of seed and epoch
+    alone, so a resumed run continues as the unbroken one.
 
     Args:
         dataset (Sized): The dataset.
-        epoch_size (int): Clips of an epoch over all ranks, rounded up to a
-            multiple of the world size.
-        seed (int, optional): Seed of the order, equal in all ranks. Defaults
-            to None: one is drawn and agreed on.
+        epoch_size (int): Clips of an epoch over all ranks, rounded up to a multiple of the world
+            size.
+        seed (int, optional): Seed of the order, equal in all ranks. Defaults to None: one is drawn
+            and agreed on.
     """
 
     def __init__(self, dataset: Sized, epoch_size: int, seed: int | None = None) -> None:
@@ -45,10 +44,10 @@ class EpochSizeSampler(Sampler[int]):
         """Yield this rank's video indices of the current epoch."""
         length = self.num_samples * self.world_size
         start = self.epoch * length
-        first_round = start // self.num_videos
-        last_round = (start + length - 1) // self.num_videos
-        order = torch.cat([self._round(i) for i in range(first_round, last_round + 1)])
-        offset = start - first_round * self.num_videos
+        first = start // self.num_videos
+        last = (start + length - 1) // self.num_videos
+        order = torch.cat([self._permutation(i) for i in range(first, last + 1)])
+        offset = start - first * self.num_videos
         yield from order[offset : offset + length][self.rank :: self.world_size].tolist()
 
     def __len__(self) -> int:
@@ -59,6 +58,6 @@ class EpochSizeSampler(Sampler[int]):
         """Choose the epoch to iterate over; MMEngine calls it before each."""
         self.epoch = epoch
 
-    def _round(self, number: int) -> torch.Tensor:
+    def _permutation(self, number: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(self.seed + number)
         return torch.randperm(self.num_videos, generator=generator)

@@ -10,22 +10,18 @@ from .._registries import TRANSFORMS
 class SampleClips(SampleFrames):
     """MMAction2's SampleFrames with the authors' test clips.
 
-    Training clips are consecutive frames at a uniformly random start, as
-    SampleFrames takes them. Test clips start at ``floor(i * (N - needed) /
-    (clips - 1))``, evenly from the first frame to the last possible start,
-    where SampleFrames rounds; a single test clip is the middle one. A video
-    shorter than a clip is looped.
+    Training clips start at a uniformly random frame, as in SampleFrames. Test clips start at
+    ``floor(i * (N - needed) / (clips - 1))``, evenly from the first frame to the last possible
+    start, where SampleFrames rounds; a single test clip is the middle one. A video shorter than a
+    clip is looped.
 
-    A clip of L flow fields needs L + gap frames. These are what is sampled
-    with a ``flow_gap``, for one stream or for both: where each clip of L
-    frames of RGB begins among them is added as ``rgb_offsets``, 0 in training,
-    and in a test such that RGB has the very clips of a test without flow.
+    A clip of L flow fields needs L + 1 frames, which are sampled with ``flow_gap=1``, for one
+    stream or for both. ``rgb_offsets`` is where each clip of L frames of RGB begins among them: 0
+    in training, and in a test such that RGB has the very clips of a test without flow.
 
     Args:
         clip_len (int): Length L of a clip as the network sees it.
-        flow_gap (int): Frames that a flow field spans, the ``gap`` of
-            :class:`~r21d_plugin.datasets.FarnebackFlow`. Defaults to 0: no
-            flow.
+        flow_gap (int): 1 where flow is computed. Defaults to 0.
         frame_interval (int): Step between its frames. Defaults to 1.
         num_clips (int): Clips of a video. Defaults to 1.
         test_mode (bool): Whether to take test clips. Defaults to False.
@@ -37,7 +33,7 @@ class SampleClips(SampleFrames):
         self.flow_gap = flow_gap
 
     def transform(self, results: dict) -> dict:
-        """Add ``frame_inds``, ``clip_len`` (L + gap), ``num_clips`` and ``frame_interval``."""
+        """Add ``frame_inds``, ``clip_len`` (of frames), ``num_clips`` and ``frame_interval``."""
         results = super().transform(results)
         if self.flow_gap:
             results['rgb_offsets'] = self._rgb_offsets(results['total_frames'])

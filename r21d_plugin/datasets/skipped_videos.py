@@ -45,12 +45,12 @@ def collate_without_skipped(items: Sequence[dict]) -> dict:
     """Put the videos that decode into a batch.
 
     Args:
-        items (Sequence[dict]): What :class:`~r21d_plugin.datasets.LabelledVideoDataset` gives
-            with ``on_error='skip'``.
+        items (Sequence[dict]): What :class:`~r21d_plugin.datasets.LabelledVideoDataset` gives with
+            ``on_error='skip'``.
 
     Returns:
-        dict: ``inputs`` and ``data_samples``, lists that may be empty, and ``skipped``, a line
-        for each video that does not decode.
+        dict: ``inputs`` and ``data_samples``, lists that may be empty, and ``skipped``, a line for
+        each video that does not decode.
     """
     skipped = [line for item in items for line in item.pop('skipped')]
     decoded = [item for item in items if item]

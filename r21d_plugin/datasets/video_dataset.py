@@ -15,27 +15,25 @@ from .text_files import quote, read_lines
 class LabelledVideoDataset(VideoDataset):
     """MMAction2's VideoDataset, naming the line that is wrong.
 
-    Reads the same annotation files, ``path label`` a line, paths with spaces
-    included, or with ``multi_class`` ``path label label ...``. Where a video has
-    several labels, each is an equal part of what its clips are trained on.
+    Reads the same annotation files, ``path label`` a line, paths with spaces included, or with
+    ``multi_class`` ``path label label ...``. Where a video has several labels, each is an equal
+    part of what its clips are trained on.
 
     Args:
         ann_file (str): Annotation file.
         num_classes (int): Classes; labels are 0 to num_classes - 1.
-        multi_class (bool): Whether videos may have several labels. Defaults to
-            False.
-        on_error (str): What becomes of a video that is missing or does not
-            decode. ``'raise'``: the run ends with its name. ``'skip'``: in
-            training another one, drawn at random, takes its place; in a test it
-            is left out. :class:`~r21d_plugin.engine.SkippedVideosHook` counts
-            and lists them. Defaults to ``'raise'``.
-        max_bad_fraction (float): Part of the videos read that may be skipped;
-            more end the run. Defaults to 0.05.
+        multi_class (bool): Whether videos may have several labels. Defaults to False.
+        on_error (str): What to do with a video that is missing or does not decode: ``'raise'`` ends
+            the run with its name; ``'skip'`` replaces it in training by another one, drawn at
+            random, and leaves it out of a test (:class:`~r21d_plugin.engine.SkippedVideosHook`).
+            Defaults to ``'raise'``.
+        max_bad_fraction (float): Part of the videos read that may be skipped; more end the run.
+            Defaults to 0.05.
         **kwargs: Further arguments of VideoDataset.
 
     Raises:
-        InputError: If the annotation file is missing or a line of it is not a
-            path below ``data_prefix['video']`` and a label in range.
+        InputError: If the annotation file is missing or a line of it is not a path below
+            ``data_prefix['video']`` and a label in range.
     """
 
     def __init__(
@@ -54,12 +52,11 @@ class LabelledVideoDataset(VideoDataset):
         super().__init__(ann_file, num_classes=num_classes, multi_class=multi_class, **kwargs)
 
     def __getitem__(self, idx: int) -> dict:
-        """Give what the pipeline makes of a video.
+        """Run the pipeline on a video.
 
         Returns:
-            dict: With ``on_error='skip'`` also ``skipped``, a line on each video
-            that was to be given and does not decode; in a test it is all there
-            is then. :func:`.skipped_videos.collate_without_skipped` takes it.
+            dict: With ``on_error='skip'`` also ``skipped``, a line for each video that did not
+            decode; in a test it is all there is then.
 
         Raises:
             VideoInputError: If the video does not decode.
@@ -81,24 +78,14 @@ class LabelledVideoDataset(VideoDataset):
         )
 
     def get_data_info(self, idx: int) -> dict:
-        """Give what is known of a video.
-
-        Returns:
-            dict: ``filename`` and ``label``, with ``multi_class`` a vector of
-            num_classes: in a test 1 for each of its labels, in training parts
-            of 1.
-        """
+        """Give ``filename`` and ``label``, several labels of training as parts of 1."""
         info = super().get_data_info(idx)
         if self.multi_class and not self.test_mode:
             info['label'] = info['label'] / info['label'].sum()
         return info
 
     def load_data_list(self) -> list[dict]:
-        """Read the annotation file.
-
-        Returns:
-            list[dict]: ``filename`` and ``label`` of every video.
-        """
+        """Read ``filename`` and ``label`` of every video from the annotation file."""
         if not exists(self.ann_file):
             raise InputError(f'{self.ann_file}: no such annotation file: prepare the dataset first')
         with get_local_path(self.ann_file) as path:
@@ -110,7 +97,7 @@ class LabelledVideoDataset(VideoDataset):
     def _parse(self, line: str, where: str) -> dict:
         words = line.split(self.delimiter)
         labels: list[int] = []
-        while len(words) > 1 and is_number(words[-1]) and (self.multi_class or not labels):
+        while len(words) > 1 and is_label(words[-1]) and (self.multi_class or not labels):
             labels.insert(0, int(words.pop()))
         filename = (self.delimiter or ' ').join(words).rstrip()
         if not labels:
@@ -121,7 +108,8 @@ class LabelledVideoDataset(VideoDataset):
                 f'classes, 0 to {self.num_classes - 1}'
             )
         folder = self.data_prefix.get('video') or ''
-        if folder and leaves(filename):
+        outside = os.path.normpath(filename).split(os.sep)[0] == os.pardir
+        if folder and (outside or os.path.isabs(filename)):
             raise InputError(
                 f'{where}: {quote(filename)} is not below {folder}: give paths relative to it, or '
                 "any paths and data_prefix=dict(video='')"
@@ -130,11 +118,6 @@ class LabelledVideoDataset(VideoDataset):
         return dict(filename=os.path.join(folder, filename), label=label)
 
 
-def is_number(word: str) -> bool:
+def is_label(word: str) -> bool:
     """Whether a word is a number that a label could be."""
     return word.isdecimal() and len(word) < 10
-
-
-def leaves(path: str) -> bool:
-    """Whether a path leads out of the folder that it is joined to."""
-    return os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir

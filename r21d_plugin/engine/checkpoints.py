@@ -25,10 +25,10 @@ class ResumableCheckpointHook(CheckpointHook):
     """MMEngine's hook, for runs that may be killed at any moment.
 
     A checkpoint is complete before the one it replaces is removed, and so is the note of which is
-    the last. One that was validated is saved again, with what the validation has changed (the
-    best accuracy, schedules that follow the accuracy), so that a resumed run is in the state of
-    the unbroken one. If the kill came before that, the resumed run begins with the validation.
-    The arguments are those of MMEngine's hook.
+    the last. One that was validated is saved again, with what the validation has changed (the best
+    accuracy, schedules that follow the accuracy), so that a resumed run is in the state of the
+    unbroken one. If the kill came before that, the resumed run begins with the validation. The
+    arguments are those of MMEngine's hook.
     """
 
     kept: Sequence[int] = ()
@@ -49,19 +49,17 @@ class ResumableCheckpointHook(CheckpointHook):
         super().before_train(runner)
         self.kept = list(getattr(self, 'keep_ckpt_ids', ()))
         validated = runner.message_hub.runtime_info.get(VALIDATED, 0)
-        if (
-            in_epochs
-            and runner.val_loop is not None
-            and validated < loop.epoch
-            and validation_is_due(loop)
-        ):
-            runner.val_loop.run()
+        if in_epochs and runner.val_loop is not None and validated < loop.epoch:
+            loop._decide_current_val_interval()
+            is_last = loop.epoch == loop.max_epochs
+            if loop.epoch >= loop.val_begin and (loop.epoch % loop.val_interval == 0 or is_last):
+                runner.val_loop.run()
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Save the best checkpoint, and the last one again."""
         runner.message_hub.update_info(VALIDATED, runner.epoch)
         super().after_val_epoch(runner, metrics)
-        if self.kept and self.kept[-1] == runner.epoch and self.by_epoch:
+        if self.by_epoch and self.kept and self.kept[-1] == runner.epoch:
             meta = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, runner.epoch, meta)
 
@@ -84,40 +82,24 @@ class ResumableCheckpointHook(CheckpointHook):
             backend_args=self.backend_args,
             **self.args,
         )
-        self._note_last(runner.work_dir)
-        while 0 < self.max_keep_ckpts < len(self.kept):
-            first, *self.kept = self.kept
-            self._remove(first)
+        self._tidy(runner.work_dir)
 
     @master_only
-    def _note_last(self, work_dir: str) -> None:
+    def _tidy(self, work_dir: str) -> None:
         with atomic_write(Path(work_dir, NOTE)) as partial:
             partial.write_text(self.last_ckpt)
-
-    @master_only
-    def _remove(self, step: int) -> None:
-        path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
-        if self.file_backend.isfile(path):
-            self.file_backend.remove(path)
-
-
-def validation_is_due(loop: EpochBasedTrainLoop) -> bool:
-    """Whether a training loop validates after the epoch that it has just finished, if any."""
-    loop._decide_current_val_interval()
-    return loop.epoch >= max(loop.val_begin, 1) and (
-        loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs
-    )
+        while 0 < self.max_keep_ckpts < len(self.kept):
+            first, *self.kept = self.kept
+            path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(first))
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
 
 
 def latest_checkpoint(work_dir: str, logger: logging.Logger) -> str | None:
-    """Where a run that was stopped goes on.
+    """Find where a run that was stopped continues.
 
-    That is at the checkpoint noted as the last one or, if that is missing or
-    damaged, at the newest whole one; the logger is told.
-
-    Args:
-        work_dir (str): Work dir of the run.
-        logger (Logger): Logger of the run.
+    That is at the checkpoint noted as the last one or, if that is missing or damaged, at the newest
+    whole one; the logger is told.
 
     Returns:
         str, optional: Path or address; None if the run saved no checkpoint.
@@ -129,24 +111,19 @@ def latest_checkpoint(work_dir: str, logger: logging.Logger) -> str | None:
     noted = note.read_text().strip() if note.exists() else ''
     if '://' in noted or is_whole(Path(noted)):
         return noted
-    saved = saved_checkpoints(work_dir)
-    if not saved and not noted:
+    found = [path for kind in ('epoch', 'iter') for path in Path(work_dir).glob(f'{kind}_*.pth')]
+    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    if not found and not noted:
         return None
-    for path in saved:
+    for path in found:
         if is_whole(path):
             logger.warning(f'{noted or note} is damaged or missing: resuming from {path}')
             return str(path)
-    names = ', '.join(path.name for path in saved) or noted
+    names = ', '.join(path.name for path in found) or noted
     raise InputError(
         f'{work_dir}: nothing to resume from, damaged or missing: {names}: remove that and {NOTE} '
         'to begin anew, or name a checkpoint after --resume'
     )
-
-
-def saved_checkpoints(work_dir: str) -> list[Path]:
-    """Checkpoints of a work dir that hold a whole run, damaged ones too, newest first."""
-    found = [path for kind in ('epoch', 'iter') for path in Path(work_dir).glob(f'{kind}_*.pth')]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def is_whole(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Hooks of the default runtime: seeds, training accuracy, and checks of what the user gave."""
+"""Hooks of the default runtime: seeds, training accuracy, acceleration, and checks of the input."""
 
 from collections import OrderedDict
 from functools import partial
@@ -18,17 +18,16 @@ from torch.utils.data import DataLoader
 from .._errors import InputError
 from .._registries import HOOKS
 from ..models.accelerate import accelerate
-from ..weights import check_match, convert_state_dict, format_loaded, set_eps
+from ..weights import match_weights
 
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
     """Seed every training epoch from the run's seed and the epoch's number.
 
-    MMEngine seeds once: a resumed run would repeat the random crops and clip
-    starts of the first epochs instead of going on with those of the unbroken
-    run, and workers would draw the same ones in every epoch. It needs workers
-    that are started anew for each epoch (``persistent_workers=False``).
+    MMEngine seeds once: a resumed run would repeat the random crops and clip starts of the first
+    epochs, and workers would draw the same ones in every epoch. It needs workers that are started
+    anew for each epoch (``persistent_workers=False``).
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -49,13 +48,10 @@ class EpochSeedHook(Hook):
 
 @HOOKS.register_module()
 class TrainingAccuracyHook(Hook):
-    """Log the training accuracy of every finished epoch.
+    """Log the training accuracy of every finished epoch, ``train/clip@1``.
 
-    It is the mean over all batches of all processes, where MMEngine's own log
-    has ``top1_acc`` of one batch in twenty. The name is ``train/clip@1``, as
-    training sees single clips, and the step is the epoch, as that of the
-    validation's metrics. Nothing is logged for a head without ``top1_acc``, such
-    as that of two streams with a loss each.
+    It is the mean over all batches of all processes, where MMEngine's own log has ``top1_acc`` of
+    one batch in twenty. Nothing is logged for a head without ``top1_acc``.
     """
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -73,11 +69,10 @@ class TrainingAccuracyHook(Hook):
 
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
-    """Take weights of any public form, and refuse those of another network.
+    """Accept weights of any public format, and refuse those of another network.
 
-    MMEngine only logs what does not match. Finetuning (``load_from`` in
-    training) may change the classifier; what is loaded then and what is not is
-    logged, as it is of weights that others have published.
+    MMEngine only logs what does not match. Finetuning (``load_from`` in training) may change the
+    classifier. What is loaded of published weights, or for finetuning, is logged.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -86,65 +81,47 @@ class CheckpointMatchHook(Hook):
         Raises:
             InputError: If they differ.
         """
-        model = unwrapped(runner.model)
+        model = unwrap(runner.model)
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
         finetuning = training and not runner._resume
         held = checkpoint.get('state_dict', checkpoint)
         given = OrderedDict((k.removeprefix('module.'), v) for k, v in held.items())
         given._metadata = getattr(held, '_metadata', {})  # type: ignore[attr-defined]
-        state_dict, weights = convert_state_dict(given, model, source)
-        check_match(model, state_dict, source, ignore='cls_head.' if finetuning else None)
-        eps = set_eps(model, state_dict, weights)
-        if weights:
+        ignore = 'cls_head.' if finetuning else ()
+        state_dict, report = match_weights(model, given, source, ignore)
+        if state_dict is not given:
             if 'state_dict' not in checkpoint:
                 checkpoint.clear()
             checkpoint['state_dict'] = state_dict
-        if finetuning or weights:
-            form = weights.format if weights else ''
-            runner.logger.info(format_loaded(model, state_dict, source, form) + eps)
+        if finetuning or state_dict is not given:
+            runner.logger.info(report)
 
 
 @HOOKS.register_module()
 class AccelerateHook(Hook):
-    """Have the network of a run compute faster, see :func:`r21d_plugin.accelerate`.
-
-    ``default_hooks.accelerate=None`` leaves it out.
-    """
+    """Accelerate the network of a run (:func:`r21d_plugin.accelerate`)."""
 
     def before_run(self, runner: Runner) -> None:
-        """Accelerate the model, before it trains, validates or is tested."""
-        accelerate(unwrapped(runner.model))
+        """Accelerate it before it trains, validates or is tested."""
+        accelerate(unwrap(runner.model))
 
 
 @HOOKS.register_module()
 class ClassCountHook(Hook):
     """Refuse a dataset with more classes than the head scores."""
 
-    def before_train(self, runner: Runner) -> None:
-        """Check the training set."""
-        self._check(runner, runner.train_dataloader)
-
-    def before_val(self, runner: Runner) -> None:
-        """Check the validation set."""
-        self._check(runner, runner.val_dataloader)
-
-    def before_test(self, runner: Runner) -> None:
-        """Check the test set."""
-        self._check(runner, runner.test_dataloader)
-
-    def _check(self, runner: Runner, loader: DataLoader) -> None:
-        head = getattr(unwrapped(runner.model), 'cls_head', None)
-        dataset: Any = loader.dataset
-        dataset_classes = getattr(dataset, 'num_classes', None)
-        head_classes = getattr(head, 'num_classes', None)
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        loader: Any = getattr(runner, f'{mode}_dataloader')
+        dataset_classes = getattr(loader.dataset, 'num_classes', None)
+        head_classes = getattr(getattr(unwrap(runner.model), 'cls_head', None), 'num_classes', None)
         if dataset_classes and head_classes and dataset_classes > head_classes:
             raise InputError(
-                f'{dataset.ann_file} has {dataset_classes} classes and the head '
+                f'{loader.dataset.ann_file} has {dataset_classes} classes and the head '
                 f'{head_classes}: make model.cls_head.num_classes and the dataset agree'
             )
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model itself, out of what distributed training wraps around it."""
+def unwrap(model: nn.Module) -> nn.Module:
+    """Remove the wrapper of distributed training, if there is one."""
     return cast(nn.Module, model.module) if is_model_wrapper(model) else model

@@ -18,8 +18,8 @@ from ..models.recognizer import warn_of_slow_bfloat16
 class BFloat16OptimWrapper(OptimWrapper):
     """Training in bfloat16 on the CPU, where MMEngine's AmpOptimWrapper refuses to train.
 
-    Weights and their gradients stay float32. Losses are not scaled: bfloat16
-    has the range of float32. ``tools/train.py --amp`` chooses it on the CPU.
+    Weights and their gradients stay float32. Losses are not scaled: bfloat16 has the range of
+    float32. ``tools/train.py --amp`` chooses it on the CPU.
 
     Args:
         **kwargs: Arguments of MMEngine's OptimWrapper.

@@ -25,8 +25,8 @@ class PredictionPicturesHook(Hook):
     does not know.
 
     Args:
-        out_dir (str, optional): Folder with a folder of pictures for each video. Defaults to
-            None: they go where the visualizer writes.
+        out_dir (str, optional): Folder with a folder of pictures for each video. Defaults to None:
+            they go where the visualizer writes.
         show (bool): Whether to show them in a window. Defaults to False.
         wait_time (float): Seconds to show each video. Defaults to 2.
         interval (int): Draw every n-th video. Defaults to 1.

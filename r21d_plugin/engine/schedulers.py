@@ -10,9 +10,9 @@ from .._registries import PARAM_SCHEDULERS
 class GradualWarmupLR(LinearLR):
     """Warm-up of `Goyal et al. <https://arxiv.org/abs/1706.02677>`_ (Section 2.2).
 
-    The learning rate of n processes is n times that of one; this ramps it
-    linearly from the latter to the former, so it does nothing to a single
-    process. Section 4.1 uses it for the first 10 epochs.
+    The learning rate of n processes is n times that of one; this ramps it linearly from the latter
+    to the former, so it does nothing to a single process. Section 4.1 uses it for the first 10
+    epochs.
 
     Args:
         optimizer (Optimizer): The optimizer.

@@ -22,8 +22,8 @@ class SkippedVideosHook(Hook):
     The list is ``skipped_train_videos.txt`` in the work dir, or of ``val`` or ``test``; there is
     none if none was skipped. It is of the whole training, resumed or not, and of the last
     validation or test. A run ends when more than the dataset's ``max_bad_fraction`` of the videos
-    read do not decode: as soon as 1000 or as many as the dataset has were read, and after an
-    epoch of all processes.
+    read do not decode: as soon as 1000 or as many as the dataset has were read, and after an epoch
+    of all processes.
     """
 
     def __init__(self) -> None:

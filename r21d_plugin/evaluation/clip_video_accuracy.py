@@ -1,7 +1,6 @@
 """Clip and video accuracy from one test pass (Section 4.1)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -10,41 +9,32 @@ from torch import Tensor
 from .._errors import InputError
 from .._registries import METRICS
 
+Hits = tuple[int, int, bool, bool]
+"""Clips of a video, how many of them are right, and whether it is right at 1 and at 5."""
+
 
 @METRICS.register_module()
 class ClipVideoAccuracy(BaseMetric):
     """clip@1, video@1 and video@5.
 
-    clip@1 is the fraction of all clips whose top class is right; video@k the
-    fraction of videos whose label is among the k best classes of the mean of
-    the clips' softmax scores. Of several labels any one is right, as `Karpathy
-    et al. <https://doi.org/10.1109/CVPR.2014.223>`_ count on Sports-1M. Where a
-    video is tested with a single clip, clip@1 equals video@1.
+    clip@1 is the fraction of all clips whose top class is right; video@k the fraction of videos
+    whose label is among the k best classes of the mean of the clips' softmax scores. Of several
+    labels any one is right, as `Karpathy et al. <https://doi.org/10.1109/CVPR.2014.223>`_ count on
+    Sports-1M. Where a video is tested with a single clip, clip@1 equals video@1.
 
-    Reads ``clip_scores`` (clips x classes, softmax), as
-    :class:`~r21d_plugin.models.ClipHead` writes them. From another head with
-    ``average_clips=None`` it takes ``pred_score`` as clips x classes of logits,
-    and otherwise as the score of a single clip. Where samples have
-    ``stream_scores``, as those of :class:`~r21d_plugin.models.TwoStreamHead`,
-    the same is reported for each stream, as ``rgb/clip@1`` and so on.
+    Reads ``clip_scores`` (clips x classes, softmax), as :class:`~r21d_plugin.models.ClipHead`
+    writes them. From another head with ``average_clips=None`` it takes ``pred_score`` as clips x
+    classes of logits, and otherwise as the score of a single clip. Where samples have
+    ``stream_scores``, as those of :class:`~r21d_plugin.models.TwoStreamHead`, the same is reported
+    for each stream, as ``rgb/clip@1`` and so on.
 
-    Args:
-        collect_device (str): Device to gather the ranks' results on, ``'cpu'``
-            or ``'gpu'``. Defaults to ``'cpu'``.
-        prefix (str, optional): Prefix of the names. Defaults to None: none.
-        collect_dir (str, optional): Folder to gather through on the CPU.
-            Defaults to None: a temporary one.
+    Arguments are those of MMEngine's BaseMetric.
     """
 
     default_prefix = ''
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Score one batch of videos.
-
-        Args:
-            data_batch (object): The input, not used.
-            data_samples (Sequence[dict]): Predictions, one per video.
-        """
+        """Score the predictions of one batch of videos."""
         for sample in data_samples:
             scores = {'': clip_probabilities(sample)}
             for stream, clips in sample.get('stream_scores', {}).items():
@@ -52,43 +42,27 @@ class ClipVideoAccuracy(BaseMetric):
             labels = labels_of(sample)
             self.results.append({name: hits(clips, labels) for name, clips in scores.items()})
 
-    def compute_metrics(self, results: list[dict[str, 'Hits']]) -> dict[str, float]:
-        """Average over all videos of all ranks, each counted once.
-
-        Args:
-            results (list[dict[str, Hits]]): What :meth:`process` stored.
-
-        Returns:
-            dict[str, float]: The accuracies, 0 to 1.
+    def compute_metrics(self, results: list[dict[str, Hits]]) -> dict[str, float]:
+        """Average, 0 to 1, over all videos of all ranks, each counted once.
 
         Raises:
             InputError: If there are no videos.
         """
         if not results:
             raise InputError('no video was tested: none decodes, or the annotation file is empty')
-        # MMEngine has made plain tuples of the named ones.
-        videos = {name: [Hits(*result[name]) for result in results] for name in results[0]}
         return {
-            f'{name}{metric}': value
-            for name, of_stream in videos.items()
-            for metric, value in accuracies(of_stream).items()
+            f'{stream}{metric}': value
+            for stream in results[0]
+            for metric, value in accuracies([result[stream] for result in results]).items()
         }
 
 
-class Hits(NamedTuple):
-    """What is right about the scores of one video.
-
-    Attributes:
-        clips (int): Its clips.
-        clip_hits (int): Of these, the ones whose top class is right.
-        top1 (bool): Whether the video's top class is right.
-        top5 (bool): Whether the label is among its five best.
-    """
-
-    clips: int
-    clip_hits: int
-    top1: bool
-    top5: bool
+def clip_probabilities(sample: dict) -> Tensor:
+    """Softmax scores of a video's clips, clips x classes."""
+    if 'clip_scores' in sample:
+        return sample['clip_scores'].float()
+    score = sample['pred_score'].float()
+    return torch.softmax(score, dim=1) if score.ndim == 2 else score[None]
 
 
 def labels_of(sample: dict) -> frozenset[int]:
@@ -101,21 +75,11 @@ def hits(clips: Tensor, labels: frozenset[int]) -> Hits:
     """Compare the scores of a video's clips, clips x classes, with its labels."""
     best = clips.mean(dim=0).topk(min(5, clips.shape[1])).indices.tolist()
     clip_hits = sum(top in labels for top in clips.argmax(dim=1).tolist())
-    return Hits(len(clips), clip_hits, best[0] in labels, not labels.isdisjoint(best))
+    return len(clips), clip_hits, best[0] in labels, not labels.isdisjoint(best)
 
 
 def accuracies(videos: Sequence[Hits]) -> dict[str, float]:
     """clip@1, video@1 and video@5 of a set of videos, 0 to 1."""
-    return {
-        'clip@1': sum(video.clip_hits for video in videos) / sum(video.clips for video in videos),
-        'video@1': sum(video.top1 for video in videos) / len(videos),
-        'video@5': sum(video.top5 for video in videos) / len(videos),
-    }
-
-
-def clip_probabilities(sample: dict) -> Tensor:
-    """Softmax scores of a video's clips, clips x classes."""
-    if 'clip_scores' in sample:
-        return sample['clip_scores'].float()
-    score = sample['pred_score'].float()
-    return torch.softmax(score, dim=1) if score.ndim == 2 else score[None]
+    clips, clip_hits, top1, top5 = map(sum, zip(*videos, strict=True))
+    count = len(videos)
+    return {'clip@1': clip_hits / clips, 'video@1': top1 / count, 'video@5': top5 / count}

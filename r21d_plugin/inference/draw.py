@@ -1,6 +1,6 @@
 """Draw predictions over time on copies of videos."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
 
@@ -22,12 +22,13 @@ FONT = Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf')  # OpenCV's 
 class Overlay:
     """Draw bars of the ``top`` classes of a moment, and a timeline of the best class.
 
-    Sizes follow that of the text: 1/26 of the frame's shorter side, at least 10 pixels. Bars take
-    at most half of the height; narrow frames have no percentages.
+    Sizes follow that of the text: 1/26 of the shorter side of frames, whose ``size`` is width and
+    height, at least 10 pixels. Bars take at most half of the height; narrow frames have no
+    percentages.
     """
 
     def __init__(
-        self, size: tuple[int, int], scores: WindowScores, labels: Sequence[str], top: int
+        self, size: tuple[int, int], scores: WindowScores, labels: list[str], top: int
     ) -> None:
         width, height = size
         text_size = max(10, min(size) // 26)
@@ -37,22 +38,25 @@ class Overlay:
         self.bar_width = min(width, 22 * text_size)
         self.indent = text_size // 3
         self.percent_width = self.font.getlength('100% ') if width > 8 * text_size else 0
-        self.scores = scores
-        self.labels = labels
+        self.scores, self.labels = scores, labels
         best = scores.values.mean(0).argsort()[::-1]
         self.colours = dict(zip(best.tolist(), COLOURS, strict=False))
-        self.timeline = self._timeline(width, text_size * 3 // 4)
+        # A column for each moment: in the colour of the best class, as high as its score.
+        self.timeline = np.zeros((text_size * 3 // 4, width, 3))
+        for x in range(width):
+            moment = scores.at(x * scores.frames // width)
+            top = round(len(self.timeline) * (1 - float(moment.max())))
+            self.timeline[top:, x] = self.colours.get(int(moment.argmax()), OTHER)
 
     def draw(self, number: int, frame: np.ndarray) -> np.ndarray:
         """Draw on a frame, H x W x 3 uint8, RGB, in place, by its number in the video."""
         scores = self.scores.at(number)
         for row, label in enumerate(scores.argsort()[::-1][: self.rows].tolist()):
-            top = row * self.row_height
+            score, top = float(scores[label]), row * self.row_height
             region = frame[top : top + self.row_height, : self.bar_width]
-            bar = round(float(scores[label]) * self.bar_width)
             blend(region, np.zeros(3), 0.6)
-            blend(region[:, :bar], self.colours.get(label, OTHER), 0.75)
-            self._write(region, label, float(scores[label]))
+            blend(region[:, : round(score * self.bar_width)], self.colours.get(label, OTHER), 0.75)
+            self._write(region, label, score)
         blend(frame[-len(self.timeline) :], self.timeline, 0.85)
         now = number * frame.shape[1] // self.scores.frames
         frame[-len(self.timeline) :, now : now + self.indent] = 255
@@ -67,59 +71,26 @@ class Overlay:
         drawing.text(place, self.labels[label], 'white', self.font, anchor='lm')
         region[:] = np.asarray(image)
 
-    def _timeline(self, width: int, height: int) -> np.ndarray:
-        """A column for each moment: in the colour of the best class, as high as its score."""
-        strip = np.zeros((height, width, 3))
-        for x in range(width):
-            scores = self.scores.at(x * self.scores.frames // width)
-            label = int(scores.argmax())
-            top = round(height * (1 - float(scores[label])))
-            strip[top:, x] = self.colours.get(label, OTHER)
-        return strip
-
 
 def blend(region: np.ndarray, colour: np.ndarray, opacity: float) -> None:
     """Blend a colour, or an image, into a part of a frame, in place."""
     region[:] = (1 - opacity) * region + opacity * colour
 
 
-def draw_video(
-    video: Path, out: Path, scores: WindowScores, labels: Sequence[str], top: int = 5
-) -> None:
-    """Write a copy of a video, .mp4, with scores over time drawn on.
+def draw_video(video: Path, out: Path, scores: WindowScores, labels: list[str], top: int) -> None:
+    """Write a copy of a video, .mp4, with the ``top`` classes of each moment drawn on, atomically.
 
-    Args:
-        video (Path): The video.
-        out (Path): The copy, written atomically.
-        scores (WindowScores): Scores, clips x classes.
-        labels (Sequence[str]): Names of the classes.
-        top (int): Classes to show, at most. Defaults to 5.
-
-    Raises:
-        InputError: If the video does not decode or its copy cannot be written.
+    Raises an InputError if the video does not decode or its copy cannot be written.
     """
     fps = DecordClipInit().transform(dict(filename=str(video)))['avg_fps']
     frames = all_frames(str(video))
     first = next(frames)
-    overlay = Overlay((first.shape[1], first.shape[0]), scores, labels, top)
+    overlay = Overlay(first.shape[1::-1], scores, labels, top)
     write_video(out, map(overlay.draw, count(), chain([first], frames)), fps, parents=True)
 
 
-def write_video(
-    path: Path, frames: Iterable[np.ndarray], fps: float, parents: bool = False
-) -> None:
-    """Write a video atomically.
-
-    Args:
-        path (Path): The video, .mp4 or .avi.
-        frames (Iterable[ndarray]): Frames, H x W x 3 uint8, RGB.
-        fps (float): Frames a second.
-        parents (bool): Whether to make its folder. Defaults to False.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    frames = iter(frames)
+def write_video(path: Path, frames: Iterator[np.ndarray], fps: float, parents: bool) -> None:
+    """Write frames, H x W x 3 uint8 RGB, as .mp4 or .avi, atomically; an InputError if it fails."""
     first = next(frames)
     with atomic_write(path, parents) as partial:
         fourcc = cv2.VideoWriter_fourcc(*'mp4v')  # type: ignore[attr-defined]
@@ -131,20 +102,3 @@ def write_video(
                 writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         finally:
             writer.release()
-
-
-def copy_paths(folder: Path, videos: Mapping[str, Path]) -> dict[Path, Path]:
-    """Paths in a folder of the copies, .mp4, of videos that are given by name.
-
-    Raises:
-        InputError: If a copy would be written over a video.
-    """
-    copies = {
-        video: folder / (name if video.suffix == '.mp4' else f'{name}.mp4')
-        for name, video in videos.items()
-    }
-    originals = {video.resolve() for video in copies}
-    for copy in copies.values():
-        if copy.resolve() in originals:
-            raise InputError(f'{copy}: is a video itself: give another folder to draw into')
-    return copies

@@ -5,10 +5,7 @@ from a video and gives scores. A file is kept only if its scores are the recogni
 """
 
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
@@ -32,59 +29,45 @@ from ..version import __version__
 from .recognizer import load_recognizer
 from .video_inputs import build_pipeline, pipeline_of
 
-TOLERANCE = 1e-4
-"""Accepted difference of scores, relative to the largest one; rounding makes up to 4e-6."""
-
+TOLERANCE = 1e-4  # difference of scores, relative to the largest one; rounding makes up to 4e-6
 TRACED_BATCH, CHECKED_BATCHES = 2, (1, 3)  # videos
-
-Run = Callable[[Sequence[np.ndarray]], np.ndarray]
-"""A loaded file: a function from the clips of each stream to scores, N x classes."""
 
 
 def export_recognizer(
     cfg: Config, checkpoint: str, path: Path, clips: int | None = None
 ) -> tuple[dict[str, Any], float]:
-    """Export a recognizer to one file, written atomically.
+    """Export a recognizer to one file, ``.onnx`` (ONNX) or ``.pt2`` (torch.export).
 
-    Its inputs are float32 and not normalised, N x C x T x H x W for any N: RGB in 0..255
-    (``imgs``) or flow in pixels (``flow``), of two streams first the one, then the other. T, H
-    and W are those of the config's test pipeline. Its output is softmax scores, N x classes.
-
-    Args:
-        cfg (Config): The config.
-        checkpoint (str): As :func:`load_recognizer` takes it.
-        path (Path): File to write: ``.onnx`` (ONNX) or ``.pt2`` (torch.export).
-        clips (int, optional): Clips of a video, over which scores are averaged: inputs are N x
-            clips x C x T x H x W then. Defaults to None: one clip, without that axis.
+    The file takes clips in float32, not normalised, N x C x T x H x W for any N: RGB in 0..255
+    (``imgs``), flow in pixels (``flow``), or both in this order. T, H and W are those of the test
+    pipeline. With ``clips`` it takes so many of each video, N x clips x C x T x H x W, and averages
+    their scores. It gives softmax scores, N x classes.
 
     Returns:
-        tuple[dict, float]: The metadata in the file, and the largest difference of its scores
-        from the recognizer's on videos of noise, relative to the largest score.
+        tuple[dict, float]: The metadata in the file, and the largest difference of its scores from
+        the recognizer's on videos of noise, relative to the largest score.
 
     Raises:
-        InputError: If an argument is wrong, the file cannot be written, or its scores differ from
-            the recognizer's.
+        InputError: If an argument is wrong, the file cannot be written, or its scores differ.
     """
-    to_bytes, load = format_of(path)
+    if path.suffix not in FORMATS:
+        raise InputError(f'{path}: end the name in .onnx (ONNX) or .pt2 (torch.export)')
+    needed = ('onnx', 'onnxscript', 'onnxruntime') if path.suffix == '.onnx' else ()
+    if missing := [name for name in needed if find_spec(name) is None]:
+        raise InputError(f"ONNX needs {', '.join(missing)}: pip install 'r21d_plugin[export]'")
     if clips is not None and clips < 1:
         raise InputError(f'{clips} clips of a video: there has to be at least 1')
     recognizer = load_recognizer(cfg, checkpoint, torch.device('cpu')).requires_grad_(False)
-    videos = noise_videos(cfg, max(TRACED_BATCH, *CHECKED_BATCHES), clips or 1)
-    expected = recognizer.test_step(pseudo_collate(videos))
-    expected = torch.stack([sample.pred_score for sample in expected]).numpy()
-    streams = stack_streams([video['inputs'] for video in videos])
-    scorer = ClipScores(recognizer, list(streams), clips)
-    metadata = metadata_of(cfg, scorer, streams)
-    inputs = [x.float() if clips else x.float().squeeze(1) for x in streams.values()]
-    with atomic_write(path, parents=True) as partial, silence_exporters():
+    videos, inputs = noise_videos(cfg, clips)
+    expected = torch.stack([sample.pred_score for sample in recognizer.test_step(videos)])
+    scorer = ClipScores(recognizer, inputs, clips)
+    metadata = metadata_of(cfg, scorer, inputs)
+    with atomic_write(path, parents=True) as partial:
         partial.touch()  # fails now rather than after the work
-        partial.write_bytes(to_bytes(trace(scorer, inputs), metadata))
-        run = load(partial)
-        errors = [
-            np.abs(run([x[:size].numpy() for x in inputs]) - expected[:size]).max()
-            for size in CHECKED_BATCHES
-        ]
-        difference = float(np.max(errors) / expected.max())
+        partial.write_bytes(FORMATS[path.suffix](trace(scorer, inputs.values()), metadata))
+        batches = [{key: x[:size] for key, x in inputs.items()} for size in CHECKED_BATCHES]
+        errors = [(x - expected[: len(x)]).abs().max() for x in run_file(partial, batches)]
+        difference = float(torch.stack(errors).max() / expected.max())
         if not difference <= TOLERANCE:  # NaN too is refused
             raise InputError(
                 f"{path}: not written: its scores differ from the recognizer's by up to "
@@ -94,28 +77,15 @@ def export_recognizer(
 
 
 class ClipScores(nn.Module):
-    """``clips -> normalisation -> backbone -> head -> softmax -> mean over clips``.
+    """``clips -> normalisation -> backbone -> head -> softmax -> mean over clips``."""
 
-    Args:
-        recognizer (BaseRecognizer): The recognizer.
-        streams (Sequence[str]): Its streams, of ``imgs`` and ``flow``.
-        clips (int, optional): Clips of a video. None: one, without an axis.
-    """
-
-    def __init__(
-        self, recognizer: BaseRecognizer, streams: Sequence[str], clips: int | None
-    ) -> None:
+    def __init__(self, model: BaseRecognizer, streams: Iterable[str], clips: int | None) -> None:
         super().__init__()
-        head = recognizer.cls_head
-        if head.average_clips != 'prob':
-            raise InputError(
-                f'cls_head.average_clips={head.average_clips!r}: only softmax scores are '
-                "exported: set it to 'prob'"
-            )
-        self.recognizer = recognizer
-        self.clips = clips
+        head, whole = model.cls_head, model.data_preprocessor
+        if (mode := head.average_clips) != 'prob':
+            raise InputError(f"cls_head.average_clips={mode!r}: only 'prob' (softmax) is exported")
+        self.recognizer, self.clips = model, clips
         self.fuse = head.fuse if isinstance(head, TwoStreamHead) else nn.Identity()
-        whole = recognizer.data_preprocessor
         by_stream = dict(getattr(whole, 'preprocessors', {}))
         self.preprocessors = {name: by_stream.get(name, whole) for name in streams}
 
@@ -130,60 +100,52 @@ class ClipScores(nn.Module):
         return self.recognizer.cls_head.average_clip(self.fuse(logits), self.clips or 1)
 
 
-def noise_videos(cfg: Config, count: int, clips: int) -> list[dict]:
-    """Videos of noise, as the test pipeline of a config packs videos."""
-    pipeline = update_transform(pipeline_of(cfg), 'SampleClips', num_clips=clips)
+def noise_videos(cfg: Config, clips: int | None) -> tuple[dict, dict[str, Tensor]]:
+    """Videos of noise, as a test packs them, and by stream as :class:`ClipScores` takes them."""
+    pipeline = update_transform(pipeline_of(cfg), 'SampleClips', num_clips=clips or 1)
     del pipeline[find_transform(pipeline, 'DecordClipInit')]
     pack = build_pipeline(pipeline)
-    rng = np.random.default_rng(0)
+    rng, count = np.random.default_rng(0), max(TRACED_BATCH, *CHECKED_BATCHES)
     noise = rng.integers(0, 256, (count, 64, 128, 171, 3), np.uint8)
     brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # or clips look much the same
     info = dict(filename='noise', total_frames=64, start_index=0, modality='RGB', label=0)
-    return [
-        pack(dict(info, video_reader=[decord.nd.array(frame) for frame in frames]))
-        for frames in (brightness * noise).astype(np.uint8)
-    ]
+    readers = ([*map(decord.nd.array, frames)] for frames in (brightness * noise).astype(np.uint8))
+    videos = pseudo_collate([pack(dict(info, video_reader=reader)) for reader in readers])
+    streams = videos['inputs']
+    if not isinstance(streams, dict):
+        streams = {'imgs' if streams[0].dtype == torch.uint8 else 'flow': streams}
+    inputs = {name: torch.stack(x).float() for name, x in streams.items()}
+    return videos, inputs if clips else {name: x.squeeze(1) for name, x in inputs.items()}
 
 
-def stack_streams(inputs: Sequence[Any]) -> dict[str, Tensor]:
-    """Stack the packed inputs of videos: N x clips x C x T x H x W by ``imgs`` and ``flow``."""
-    if isinstance(inputs[0], dict):
-        return {name: torch.stack([video[name] for video in inputs]) for name in inputs[0]}
-    clips = torch.stack(list(inputs))
-    return {'imgs' if clips.dtype == torch.uint8 else 'flow': clips}
-
-
-def metadata_of(cfg: Config, scorer: ClipScores, streams: dict[str, Tensor]) -> dict[str, Any]:
+def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> dict[str, Any]:
     """Metadata of a file, in types that JSON has."""
-    inputs = {
-        name: dict(
-            shape=['batch', *clips.shape[1 if scorer.clips else 2 :]],
-            content='RGB, 0 to 255' if name == 'imgs' else 'optical flow in pixels',
-            # By way of text, which has no more digits than the config.
-            mean=[float(str(value)) for value in processor.mean.flatten().numpy()],
-            std=[float(str(value)) for value in processor.std.flatten().numpy()],
-        )
-        for (name, clips), processor in zip(
-            streams.items(), scorer.preprocessors.values(), strict=True
-        )
-    }
     classes = scorer.recognizer.cls_head.num_classes
     content = f'softmax, mean over {scorer.clips} clips' if scorer.clips else 'softmax'
     return dict(
         config=Path(cfg.filename).stem,
         r21d_plugin=__version__,
-        clip_len=next(iter(streams.values())).shape[3],
+        clip_len=next(iter(inputs.values())).shape[-3],
         num_clips=scorer.clips or 1,
         num_classes=classes,
-        inputs=inputs,
+        inputs={
+            name: dict(
+                shape=['batch', *inputs[name].shape[1:]],
+                content='RGB, 0 to 255' if name == 'imgs' else 'optical flow in pixels',
+                # By way of text, which has no more digits than the config.
+                mean=[float(str(value)) for value in processor.mean.flatten().numpy()],
+                std=[float(str(value)) for value in processor.std.flatten().numpy()],
+            )
+            for name, processor in scorer.preprocessors.items()
+        },
         outputs=dict(scores=dict(shape=['batch', classes], content=content)),
     )
 
 
-def trace(scorer: ClipScores, inputs: Sequence[Tensor]) -> ExportedProgram:
+def trace(scorer: ClipScores, inputs: Iterable[Tensor]) -> ExportedProgram:
     """Trace the network on some of the inputs, for any batch size."""
-    shapes = dict(streams=({0: torch.export.Dim('batch')},) * len(inputs))
     few = tuple(clips[:TRACED_BATCH] for clips in inputs)
+    shapes = dict(streams=({0: torch.export.Dim('batch')},) * len(few))
     with torch.no_grad():
         program = torch.export.export(scorer.eval(), few, dynamic_shapes=shapes)
     program.example_inputs = None  # or the file holds them too
@@ -206,14 +168,6 @@ def to_onnx(program: ExportedProgram, metadata: dict[str, Any]) -> bytes:
     return onnx.model_proto.SerializeToString()
 
 
-def load_onnx(path: Path) -> Run:
-    """Load an ONNX file into ONNX Runtime."""
-    runtime = import_module('onnxruntime')
-    session = runtime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    names = [value.name for value in session.get_inputs()]
-    return lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))[0]
-
-
 def to_pt2(program: ExportedProgram, metadata: dict[str, Any]) -> bytes:
     """Convert a traced network to a torch.export file."""
     buffer = BytesIO()
@@ -221,39 +175,15 @@ def to_pt2(program: ExportedProgram, metadata: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def load_pt2(path: Path) -> Run:
-    """Load a torch.export file."""
-    network = torch.export.load(path).module()
-    return lambda inputs: network(*map(torch.from_numpy, inputs)).numpy()
+FORMATS = {'.onnx': to_onnx, '.pt2': to_pt2}
 
 
-FORMATS = {'.onnx': (to_onnx, load_onnx), '.pt2': (to_pt2, load_pt2)}
-
-
-def format_of(path: Path) -> tuple[Callable[..., bytes], Callable[[Path], Run]]:
-    """Functions that make and that load a file, by its suffix.
-
-    Raises:
-        InputError: If there is no such format, or a package that it needs is not installed.
-    """
-    if path.suffix not in FORMATS:
-        raise InputError(f'{path}: end the name in .onnx (ONNX) or .pt2 (torch.export)')
-    needed = ('onnx', 'onnxscript', 'onnxruntime') if path.suffix == '.onnx' else ()
-    if missing := [name for name in needed if find_spec(name) is None]:
-        raise InputError(
-            f"{path}: ONNX needs {', '.join(missing)}: pip install 'r21d_plugin[export]', "
-            'or export to .pt2'
-        )
-    return FORMATS[path.suffix]
-
-
-@contextmanager
-def silence_exporters() -> Iterator[None]:
-    """Suppress the warnings and log lines of exporters."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(action='ignore'):
-            yield
-    finally:
-        logging.disable(level)
+def run_file(path: Path, batches: list[dict[str, Tensor]]) -> list[Tensor]:
+    """Load a file, in ONNX Runtime or torch, and score batches of clips, by stream."""
+    if path.suffix == '.pt2':
+        network = torch.export.load(path).module()
+        return [network(*clips.values()) for clips in batches]
+    runtime = import_module('onnxruntime')
+    session = runtime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    feeds = [{name: x.numpy() for name, x in clips.items()} for clips in batches]
+    return [torch.from_numpy(session.run(None, feed)[0]) for feed in feeds]

@@ -1,6 +1,5 @@
 """Extract the features of the sliding clips of videos into a folder of .npy files."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -11,56 +10,26 @@ from typing import Any
 import numpy as np
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
 from .._atomic import atomic_write, write_json
 from .._errors import InputError, VideoInputError
-from ..datasets.pipelines import update_transform
 from ..datasets.video_files import Extraction, bytes_of
 from ..models.recognizer import precision_of
-from .sliding_window import SlidingClips, SlidingWindow
-from .video_inputs import load_videos, pipeline_of
-
-
-def feature_settings(
-    cfg: Config, checkpoint: str, model: BaseRecognizer, sample: SlidingClips
-) -> dict[str, str | int]:
-    """Settings that the features of a video depend on.
-
-    Returns:
-        dict: ``config`` and ``checkpoint`` as they were named, ``clip_len`` and ``stride`` in
-        frames, and a ``fingerprint`` of network, weights and pipeline.
-    """
-    # Features do not depend on how many clips a test takes.
-    pipeline = update_transform(pipeline_of(cfg), 'SampleClips', num_clips=1)
-    dtype = (model.test_cfg or {}).get('dtype', 'float32')
-    parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
-    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
-    for key, value in model.backbone.state_dict().items():
-        fingerprint.update(key.encode() + value.cpu().numpy().tobytes())
-    return dict(
-        config=cfg.filename,
-        checkpoint=checkpoint,
-        clip_len=sample.clip_len - sample.flow_gap,
-        stride=sample.stride,
-        fingerprint=fingerprint.hexdigest(),
-    )
+from .sliding_window import SlidingWindow, apply_to_clips
+from .video_inputs import load_videos
 
 
 class FeatureFolder:
     """A folder with ``NAME.npy``, the features of a video, and then ``NAME.json``, about it.
 
-    Args:
-        folder (Path): The folder.
-        settings (dict): As :func:`feature_settings` gives them; kept in ``settings.json``.
-
-    Raises:
-        InputError: If the folder has features of other settings, or cannot be written to.
+    Settings are ``config`` and ``checkpoint`` as they were named, ``stride``, and ``fingerprint``,
+    of all else that features depend on. They are kept in ``settings.json``. Raises an InputError if
+    the folder has features of other settings, or cannot be written to.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, str | int]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str | int]) -> None:
         if folder.suffix in ('.h5', '.hdf5'):
             raise InputError(f'{folder}: give a folder: features are .npy files, one per video')
         self.folder = folder
@@ -68,17 +37,11 @@ class FeatureFolder:
         if not path.exists():
             write_json(path, settings, parents=True)
         stored = read_json(path)
-        for key in ('clip_len', 'stride'):
-            if stored.get(key) != settings[key]:
-                raise InputError(
-                    f'{folder}: holds features with {key} {stored.get(key)}, not {settings[key]}: '
-                    'write these elsewhere'
-                )
-        if stored.get('fingerprint') != settings['fingerprint']:
+        if any(stored.get(key) != settings[key] for key in ('stride', 'fingerprint')):
             raise InputError(
                 f'{folder}: holds features of {stored.get("config")} and '
-                f'{stored.get("checkpoint")}, whose network, weights or pipeline are others: '
-                'write these elsewhere'
+                f'{stored.get("checkpoint")} with stride {stored.get("stride")}; now network, '
+                'weights, pipeline or stride differ: write these elsewhere'
             )
 
     def has(self, name: str, video_bytes: int) -> bool:
@@ -87,11 +50,7 @@ class FeatureFolder:
         return path.exists() and read_json(path).get('video_bytes') == video_bytes
 
     def write(self, name: str, features: np.ndarray, facts: dict[str, Any]) -> None:
-        """Write the features of a video, clips x channels, and facts that JSON can hold.
-
-        Raises:
-            InputError: If they cannot be written.
-        """
+        """Write the features of a video, clips x channels, and facts that JSON can hold."""
         npy = BytesIO()  # np.save into a file loses its end on a full disk without an error
         np.save(npy, features)
         with atomic_write(self.folder / f'{name}.npy', parents=True) as partial:
@@ -108,11 +67,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def clip_features(model: BaseRecognizer, packed: dict) -> Tensor:
-    """Compute the feature maps of packed views, averaged over (T, H, W).
-
-    Returns:
-        Tensor: Views x C; of two streams the C channels of RGB and then those of flow.
-    """
+    """Average feature maps of packed views over (T, H, W): views x C, of RGB and then of flow."""
     inputs = pseudo_collate([packed])['inputs']
     batch = model.data_preprocessor(dict(inputs=inputs, data_samples=None), False)
     with precision_of(model):
@@ -129,37 +84,25 @@ def extract_features(
     workers: int = 0,
     progress: Callable[[float], object] = lambda share: None,
 ) -> Iterator[Extraction]:
-    """Extract the features of videos, except those that an earlier run has completed.
+    """Extract the features of videos, by name, except those that the folder has already.
 
-    Args:
-        model (BaseRecognizer): The network.
-        window (SlidingWindow): The pipeline of the clips.
-        videos (Mapping[str, Path]): The videos by name.
-        folder (FeatureFolder): Where to write the features.
-        workers (int): Processes that decode. Defaults to 0: this one.
-        progress (Callable): As :meth:`SlidingWindow.apply` takes it.
-
-    Yields:
-        Extraction: What became of each video, in any order.
-
-    Raises:
-        InputError: If the features cannot be written.
+    ``workers`` processes decode, or this one; ``progress`` is that of :func:`apply_to_clips`.
+    Yields what became of each video, in any order; an InputError if features cannot be written.
     """
     missing: dict[Path, tuple[str, int]] = {}
     for name, video in videos.items():
+        done = Extraction(video)
         try:
             video_bytes = bytes_of(video)
+            if not folder.has(name, video_bytes):
+                missing[video] = name, video_bytes
+                continue
         except VideoInputError as error:
-            progress(1.0)
-            yield Extraction(video, error=str(error))
-            continue
-        if not folder.has(name, video_bytes):
-            missing[video] = name, video_bytes
-            continue
+            done = Extraction(video, error=str(error))
         progress(1.0)
-        yield Extraction(video)
+        yield done
     batches = load_videos(window.batches, list(missing), workers)
-    for video, found in window.apply(partial(clip_features, model), batches, progress):
+    for video, found in apply_to_clips(partial(clip_features, model), batches, progress):
         if isinstance(found, InputError):
             yield Extraction(video, error=str(found))
             continue

@@ -13,11 +13,7 @@ from ..weights import load_weights
 
 
 def use_device(device: str | None) -> torch.device:
-    """Set this process up for a device, by default a GPU if there is one, else the CPU.
-
-    Raises:
-        InputError: If there is no such device.
-    """
+    """Set this process up for a device, by default a GPU if there is one; or an InputError."""
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     try:
         torch.empty(0, device=device)
@@ -29,17 +25,11 @@ def use_device(device: str | None) -> torch.device:
 
 
 def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseRecognizer:
-    """Build the recognizer of a config with the weights of a checkpoint, in evaluation mode.
+    """Build the recognizer of a config, in evaluation mode, with the weights of a checkpoint.
 
-    Args:
-        cfg (Config): The config.
-        checkpoint (str): File or URL; ``'none'`` for a two-stream network whose config names the
-            checkpoints of its streams.
-        device (torch.device): Where to put it.
-
-    Raises:
-        InputError: If the config names an unknown type or argument, or the weights are missing,
-            unreadable or another network's.
+    The checkpoint is a file or URL, or ``'none'`` for a two-stream network whose config names those
+    of its streams. Raises an InputError if the config names an unknown type or argument, or the
+    weights are missing, unreadable or another network's.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     try:

@@ -15,17 +15,6 @@ from ..datasets.sampling import SampleClips
 from .video_inputs import build_pipeline, run_pipeline
 
 
-class ClipBatch(NamedTuple):
-    """Consecutive clips of a video."""
-
-    packed: dict  # as the pipeline packs them: inputs, views x C x T x H x W (or a dict of such)
-    size: int  # clips
-    done: float  # share of the video's clips that are done with these, 1 at the end
-    span: int  # frames that a clip covers
-    frames: int  # of the video
-    fps: float  # of the video, 0 where the pipeline does not open it
-
-
 class WindowScores(NamedTuple):
     """Scores, or features, of the sliding clips of a video; clip i begins at frame i * stride."""
 
@@ -33,7 +22,7 @@ class WindowScores(NamedTuple):
     stride: int  # frames from the start of a clip to that of the next
     span: int  # frames that a clip covers
     frames: int  # of the video
-    fps: float  # of the video, 0 if unknown
+    fps: float  # of the video, 0 where the pipeline does not open it
 
     def at(self, frame: int) -> np.ndarray:
         """Mean values of the clips that cover a frame, else those of the last clip before it."""
@@ -43,20 +32,21 @@ class WindowScores(NamedTuple):
         return covering.mean(0) if len(covering) else self.values[: last + 1][-1]
 
 
+class ClipBatch(NamedTuple):
+    """Consecutive clips of a video."""
+
+    packed: dict  # as the pipeline packs them: inputs, views x C x T x H x W (or a dict of such)
+    size: int  # clips
+    done: float  # share of the video's clips that are done with these, 1 at the end
+    video: WindowScores  # the video, still without values
+
+
 class SlidingClips(SampleClips):
     """Sample clips at frames 0, stride, 2 * stride and so on, as many as fit into a video.
 
-    A video shorter than a clip gives one, looped. The clips of two streams begin at the same
-    frames.
-
-    Args:
-        clip_len (int): Frames of a clip as the network sees it.
-        stride (int, optional): Frames from the start of a clip to that of the next. Defaults to
-            None: those that a clip of RGB spans.
-        **kwargs: Arguments of :class:`~r21d_plugin.datasets.SampleClips`.
-
-    Raises:
-        InputError: If the stride is less than 1.
+    A video shorter than a clip gives one, looped. Clips of two streams begin at the same frames.
+    Arguments are those of :class:`~r21d_plugin.datasets.SampleClips` and the stride in frames, by
+    default those that a clip of RGB spans.
     """
 
     def __init__(self, clip_len: int, stride: int | None = None, **kwargs: Any) -> None:
@@ -75,16 +65,9 @@ class SlidingClips(SampleClips):
 class SlidingWindow:
     """A test pipeline whose clips slide along a video.
 
-    A video is decoded forward, each frame once, a few clips at a time: memory use is independent
-    of its length.
-
-    Args:
-        pipeline (list[dict]): A test pipeline with ``SampleClips``.
-        stride (int, optional): As :class:`SlidingClips` takes it. Defaults to None.
-        batch_size (int): Clips at a time. Defaults to 8.
-
-    Raises:
-        InputError: If there is no such pipeline, or a number is less than 1.
+    A video is decoded forward, each frame once, ``batch_size`` clips at a time: memory use is
+    independent of its length. :class:`SlidingClips` says what ``stride`` is. Raises an InputError
+    if the pipeline has no ``SampleClips``, or a number is less than 1.
     """
 
     def __init__(self, pipeline: Pipeline, stride: int | None = None, batch_size: int = 8) -> None:
@@ -102,49 +85,37 @@ class SlidingWindow:
         video = run_pipeline(self.open, path)
         video['decoded'] = {}  # frames that clips share
         clips = video['frame_inds'].reshape(-1, video['clip_len'])
+        span, fps = int(np.ptp(clips[0])) + 1, video.get('avg_fps', 0.0)
+        empty = WindowScores(np.empty(0), self.sample.stride, span, video['total_frames'], fps)
         for first in range(0, len(clips), self.batch_size):
             batch = clips[first : first + self.batch_size]
-            yield ClipBatch(
-                packed=self.load(dict(video, frame_inds=batch.ravel(), num_clips=len(batch))),
-                size=len(batch),
-                done=(first + len(batch)) / len(clips),
-                span=int(np.ptp(clips[0])) + 1,
-                frames=video['total_frames'],
-                fps=video.get('avg_fps', 0.0),
-            )
+            packed = self.load(dict(video, frame_inds=batch.ravel(), num_clips=len(batch)))
+            yield ClipBatch(packed, len(batch), (first + len(batch)) / len(clips), empty)
 
-    def apply(
-        self,
-        network: Callable[[dict], Tensor],
-        batches: Iterable[tuple[Path, ClipBatch | InputError]],
-        progress: Callable[[float], object] = lambda share: None,
-    ) -> Iterator[tuple[Path, WindowScores | InputError]]:
-        """Apply a network to the clips of videos.
 
-        Args:
-            network (Callable): Function from packed clips to views x channels.
-            batches (Iterable): Videos and batches of their clips, those of each video in order,
-                or the error that ended it.
-            progress (Callable): Called with the share of a video, 0 to 1, done since the last
-                call. Defaults to a function without effect.
+def apply_to_clips(
+    network: Callable[[dict], Tensor],
+    batches: Iterable[tuple[Path, ClipBatch | InputError]],
+    progress: Callable[[float], object] = lambda share: None,
+) -> Iterator[tuple[Path, WindowScores | InputError]]:
+    """Apply a network, from packed clips to views x channels, to the clips of videos.
 
-        Yields:
-            tuple[Path, WindowScores or InputError]: Each video once, when it is done.
-        """
-        parts: dict[Path, list[np.ndarray]] = defaultdict(list)
-        done: dict[Path, float] = defaultdict(float)
-        for video, batch in batches:
-            now = 1.0 if isinstance(batch, InputError) else batch.done
-            progress(now - done[video])
-            done[video] = now
-            if isinstance(batch, InputError):
-                parts.pop(video, None)
-                yield video, batch
-                continue
-            with torch.no_grad():
-                views = network(batch.packed).float()
-            # A clip of several crops has a view for each.
-            parts[video].append(views.unflatten(0, (-1, batch.size)).mean(0).cpu().numpy())
-            if batch.done == 1:
-                values, stride = np.concatenate(parts.pop(video)), self.sample.stride
-                yield video, WindowScores(values, stride, batch.span, batch.frames, batch.fps)
+    The clips of each video come in order, or the error that ended it. It is yielded once, when it
+    is done. ``progress`` is called with the share of a video, 0 to 1, that is newly done.
+    """
+    parts: dict[Path, list[np.ndarray]] = defaultdict(list)
+    done: dict[Path, float] = defaultdict(float)
+    for video, batch in batches:
+        now = 1.0 if isinstance(batch, InputError) else batch.done
+        progress(now - done[video])
+        done[video] = now
+        if isinstance(batch, InputError):
+            parts.pop(video, None)
+            yield video, batch
+            continue
+        with torch.no_grad():
+            views = network(batch.packed).float()
+        # A clip of several crops has a view for each.
+        parts[video].append(views.unflatten(0, (-1, batch.size)).mean(0).cpu().numpy())
+        if batch.done == 1:
+            yield video, batch.video._replace(values=np.concatenate(parts.pop(video)))

@@ -16,10 +16,9 @@ from ..datasets.workers import init_worker
 
 def pipeline_of(cfg: Config) -> Pipeline:
     """Test pipeline of a config; an InputError if it has none."""
-    loader = cfg.get('test_dataloader')
-    if not loader:
+    if not cfg.get('test_dataloader'):
         raise InputError(f'{cfg.filename}: has no test_dataloader, whose pipeline is needed')
-    return loader.dataset.pipeline
+    return cfg.test_dataloader.dataset.pipeline
 
 
 def build_pipeline(transforms: Sequence[Any]) -> Compose:
@@ -38,19 +37,11 @@ def run_pipeline(pipeline: Compose, video: Path) -> dict:
 def load_videos(
     load: Callable[[Path], Iterable[Any]], videos: Sequence[Path], workers: int = 0
 ) -> Iterator[tuple[Path, Any]]:
-    """Load videos in worker processes, each video in one of them.
+    """Load videos in worker processes (0: in this one), each video in one of them.
 
-    Args:
-        load (Callable): Function from a video to an iterable of what is loaded of it.
-        videos (Sequence[Path]): The videos.
-        workers (int): Processes, no more than videos. Defaults to 0: this one.
-
-    Yields:
-        tuple[Path, Any]: A video and an item of it, or the InputError that ended it. Items of a
-        video keep their order; videos do if each has a single item.
-
-    Raises:
-        InputError: If ``workers`` is negative or a worker dies.
+    Yields videos with the items that ``load`` gives of them, or the InputError that ended it. Items
+    of a video keep their order; videos do if each has a single item. Raises an InputError if
+    ``workers`` is negative or a worker dies.
     """
     if workers < 0:
         raise InputError(f'workers={workers}: 0 or more')
@@ -76,8 +67,7 @@ class VideoItems(IterableDataset):
     """Dataset of :func:`load_videos`: worker i of n loads the videos i, i + n, i + 2n ..."""
 
     def __init__(self, load: Callable[[Path], Iterable[Any]], videos: Sequence[Path]) -> None:
-        self.load = load
-        self.videos = videos
+        self.load, self.videos = load, videos
 
     def __iter__(self) -> Iterator[tuple[Path, Any]]:
         worker = get_worker_info()

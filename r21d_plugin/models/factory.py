@@ -9,47 +9,33 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._errors import InputError
-from ..weights import (
-    PublicWeights,
-    Published,
-    find_weights,
-    load_matching,
-    load_state_dict_of,
-)
-from ..weights.architecture import infer_network
-from ..weights.formats import Weights, identify
-from ..weights.loading import load_converted
+from ..weights import PublicWeights, find_weights, load_matching, load_state_dict_of
+from ..weights.formats import Weights, identify, infer_network
 from .networks import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx
-from .video_resnet import DEPTHS, VideoResNet
+from .video_resnet import VideoResNet, check_whole
 
 CLIP_LEN = {18: 8, 34: 32}
 """Frames of a clip in the paper's tables, by depth."""
 
+BACKBONES = {cls.__name__: cls for cls in (R2D, FR2D, R3D, MCx, RMCx, R2Plus1D)}
+
 logger = logging.getLogger('r21d_plugin')
 
 
-def _networks() -> dict[str, dict]:
-    families: dict[str, dict] = {
-        'r2d': dict(type='R2D'),
-        'fr2d': dict(type='FR2D'),
-        'r3d': dict(type='R3D'),
-        **{f'mc{x}': dict(type='MCx', x=x) for x in range(2, 6)},
-        **{f'rmc{x}': dict(type='RMCx', x=x) for x in range(2, 6)},
-        'r2plus1d': dict(type='R2Plus1D'),
-    }
+def family(depth: int) -> dict[str, dict]:
+    """Backbone configs of one depth by name, in the order of Table 2."""
     return {
-        f'{name}_{depth}': dict(cfg, depth=depth)
-        for depth in DEPTHS
-        for name, cfg in families.items()
+        f'r2d_{depth}': dict(type='R2D', depth=depth, clip_len=CLIP_LEN[depth]),
+        f'fr2d_{depth}': dict(type='FR2D', depth=depth),
+        f'r3d_{depth}': dict(type='R3D', depth=depth),
+        **{f'mc{x}_{depth}': dict(type='MCx', depth=depth, x=x) for x in range(2, 6)},
+        **{f'rmc{x}_{depth}': dict(type='RMCx', depth=depth, x=x) for x in range(2, 6)},
+        f'r2plus1d_{depth}': dict(type='R2Plus1D', depth=depth),
     }
 
 
-NETWORKS: Mapping[str, dict] = _networks()
-"""Backbone config of every network of the paper, in the order of Table 2."""
-
-BACKBONES: dict[str, type[VideoResNet]] = {
-    cls.__name__: cls for cls in (R2D, FR2D, R3D, MCx, RMCx, R2Plus1D)
-}
+NETWORKS: Mapping[str, dict] = family(18) | family(34)
+"""Backbone config of every network of the paper."""
 
 
 def list_models() -> list[str]:
@@ -58,43 +44,32 @@ def list_models() -> list[str]:
 
 
 def backbone_cfg(name: str, clip_len: int | None = None) -> dict:
-    """Config of a backbone by name.
-
-    Args:
-        name (str): One of :func:`list_models`.
-        clip_len (int, optional): Frames of a clip, which only R2D depends on.
-            Defaults to the clip length of the paper's table: 8 at 18 layers,
-            32 at 34.
-
-    Raises:
-        InputError: If there is no such network.
-    """
+    """Config of a backbone by name; R2D's has the clip length, by default that of the paper."""
     if name not in NETWORKS:
         raise InputError(f'no network {name!r}: choose from {", ".join(NETWORKS)}')
     cfg = dict(NETWORKS[name])
-    if cfg['type'] == 'R2D':
-        cfg['clip_len'] = CLIP_LEN[cfg['depth']] if clip_len is None else clip_len
+    if clip_len is not None:
+        check_whole('clip_len', clip_len)
+        if 'clip_len' in cfg:
+            cfg['clip_len'] = clip_len
     return cfg
 
 
 class Classifier(VideoResNet):
-    """Mixed into a network of the family: ``conv5_x -> average over (T, H, W) -> fully connected``.
+    """A backbone with a head: ``conv5_x -> average over (T, H, W) -> fully connected``.
 
-    The modules have torchvision's names: ``stem``, ``layer1`` to ``layer4``, ``fc``.
+    It takes over the backbone's modules and attributes, so that all have torchvision's names:
+    ``stem``, ``layer1`` to ``layer4``, ``fc``.
     """
 
-    num_classes: int
-    drop_rate: float
+    def __init__(self, backbone: VideoResNet, num_classes: int, drop_rate: float = 0.0) -> None:
+        nn.Module.__init__(self)
+        vars(self).update(vars(backbone))
+        self.drop_rate = drop_rate
+        self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put a new classifier in place of the old one.
-
-        Args:
-            num_classes (int): Classes; 0: none, the output is pooled features.
-
-        Raises:
-            InputError: If it is negative or no whole number.
-        """
+        """Replace the classifier; of 0 classes there is none, and the output is pooled features."""
         check_whole('num_classes', num_classes, least=0)
         self.num_classes = num_classes
         self.fc: nn.Module = nn.Identity()
@@ -106,29 +81,13 @@ class Classifier(VideoResNet):
             self.fc = classifier
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Classify a feature map.
-
-        Args:
-            features (Tensor): Output of :meth:`forward_features`, N x C x T x H x W.
-            pre_logits (bool): Whether to leave out the classifier. Defaults to
-                False.
-
-        Returns:
-            Tensor: Logits, N x classes, or pooled features, N x C.
-        """
+        """Classify the output of :meth:`forward_features`; with ``pre_logits`` only pool it."""
         pooled = F.dropout(features.mean(dim=(2, 3, 4)), self.drop_rate, self.training)
         return pooled if pre_logits else self.fc(pooled)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map normalised clips, N x C x T x H x W, to logits, N x classes."""
         return self.forward_head(self.forward_features(x))
-
-
-CLASSIFIERS: dict[str, type] = {
-    name: type(f'{name}Classifier', (Classifier, cls), {'__module__': __name__})
-    for name, cls in BACKBONES.items()
-}
-globals().update({cls.__name__: cls for cls in CLASSIFIERS.values()})  # so that they pickle
 
 
 def create_model(
@@ -144,144 +103,96 @@ def create_model(
 ) -> Any:
     """Build a network that maps normalised clips, N x C x T x H x W, to logits, N x num_classes.
 
-    What the weights say is taken wherever an argument is left out. Where
-    ``num_classes`` or ``in_channels`` differ from them, the classifier is new,
-    or conv1 adapted (channels summed, or repeated with the scale kept), and
-    the log says so.
+    Where ``num_classes`` or ``in_channels`` differ from those of the weights, the classifier is
+    new, or conv1 adapted (channels summed, or repeated with the scale kept), and the log says so.
 
     Args:
         name (str): One of :func:`list_models`, such as ``'r2plus1d_34'``.
-        num_classes (int, optional): Classes; 0: no classifier, the output is
-            N x num_features. Defaults to those of the weights, else 400.
-        in_channels (int, optional): Channels of the input: 3 for RGB, 2 for
-            optical flow. Defaults to those of the weights, else 3.
-        clip_len (int, optional): Frames of a clip. Only R2D depends on it.
-            Defaults to those of the weights, else 8 at 18 layers and 32 at 34.
-        weights (str, Path or PublicWeights, optional): A checkpoint, file or
-            URL, as training writes it or as torchvision, ig65m-pytorch or VMZ
-            publish theirs, or the name of public ones, such as
-            ``'ig65m_kinetics_32f'``, which are downloaded once. Batch norm
-            gets their epsilon, unless ``norm_cfg`` names one. Defaults to
-            None: initialised as in the paper.
-        drop_rate (float): Probability of dropout before the classifier, of
-            which the paper uses none. Defaults to 0.
-        features_only (bool): Whether to build the backbone alone, which gives
-            the feature maps of the groups in ``out_indices``. Defaults to False.
-        **kwargs: Further arguments of the backbone, such as ``out_indices``,
-            or ``midplanes='block'`` for torchvision's R(2+1)D.
+        num_classes (int, optional): Classes; 0: no classifier, the output is N x num_features.
+            Defaults to those of the weights, else 400.
+        in_channels (int, optional): Channels of the input: 3 for RGB, 2 for optical flow. Defaults
+            to those of the weights, else 3.
+        clip_len (int, optional): Frames of a clip. Only R2D depends on it. Defaults to those of the
+            weights, else 8 at 18 layers and 32 at 34.
+        weights (str, Path or PublicWeights, optional): A checkpoint, file or URL, as training
+            writes it or as torchvision, ig65m-pytorch or VMZ publish theirs, or the name of public
+            ones, such as ``'ig65m_kinetics_32f'``, which are downloaded once. Batch norm gets their
+            epsilon, unless ``norm_cfg`` names one. Defaults to None: initialised as in the paper.
+        drop_rate (float): Probability of dropout before the classifier. Defaults to 0, as in the
+            paper.
+        features_only (bool): Whether to build the backbone alone, which gives the feature maps of
+            the groups in ``out_indices``. Defaults to False.
+        **kwargs: Further arguments of the backbone, such as ``out_indices``, or
+            ``midplanes='block'`` for torchvision's R(2+1)D.
 
     Returns:
         VideoResNet: The network, an ordinary module.
 
     Raises:
-        InputError: If there is no such network or no such weights, an argument
-            makes no sense, or the weights are another network's.
+        InputError: If there is no such network or no such weights, an argument makes no sense, or
+            the weights are another network's.
     """
+    if features_only and num_classes:
+        raise InputError(f'num_classes={num_classes}: features_only=True has no classifier')
     cfg = backbone_cfg(name, clip_len)
-    source, state_dict, found = read_weights(name, weights)
-    shape = infer_network(found.tensors, source) if found else {}
-    for key, value in (('clip_len', clip_len), ('in_channels', in_channels)):
-        if value is not None:
-            check_whole(key, value)
-    cfg.update({k: shape[k] for k in ('midplanes', 'base_channels') if k in shape})
-    if cfg['type'] == 'R2D' and clip_len is None:
-        cfg['clip_len'] = shape.get('clip_len', cfg['clip_len'])
-    if cfg['type'] != 'R2Plus1D':
-        cfg.pop('midplanes', None)
-    cfg['in_channels'] = shape.get('in_channels', 3) if in_channels is None else in_channels
-    cfg.update(kwargs)
-    network = cfg.pop('type')
-    if features_only:
-        if num_classes:
-            raise InputError(f'num_classes={num_classes}: features_only=True has no classifier')
-        model = BACKBONES[network](**cfg)
-    else:
-        model = CLASSIFIERS[network](**cfg)
-        model.drop_rate = drop_rate
-        model.reset_classifier(
-            shape.get('num_classes', 400) if num_classes is None else num_classes
-        )
-    if found is not None:
-        tensors = fit_classifier_and_stem(model, found.tensors)
-        load_converted(model, tensors, found, source, ignore='fc.')
-    elif state_dict is not None:
-        load_matching(model, state_dict, source)
+    source, found = ('', None) if weights is None else read_weights(name, weights)
+    asked = dict(num_classes=num_classes, in_channels=in_channels, clip_len=clip_len)
+    shape = dict(num_classes=400) | cfg
+    if found:
+        shape |= infer_network(found.tensors, source)
+    shape |= {key: value for key, value in asked.items() if value is not None}
+    names = (*cfg, 'in_channels', 'base_channels', 'midplanes')
+    cfg = {key: shape[key] for key in names if key in shape} | kwargs
+    model: VideoResNet = BACKBONES[cfg.pop('type')](**cfg)
+    if not features_only:
+        model = Classifier(model, shape['num_classes'], drop_rate)
+    if found:
+        fitted = found._replace(tensors=fit_weights(found.tensors, model))
+        load_matching(model, fitted, source, ignore='fc.')
     return model
 
 
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Check that an argument is a whole number from some number on.
-
-    Raises:
-        InputError: If it is not.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f'{name}={value!r}: use a whole number from {least} on')
-
-
-def read_weights(
-    network: str, weights: str | Path | PublicWeights | None
-) -> tuple[str, Mapping[str, Tensor] | None, Weights | None]:
-    """Read weights.
-
-    Returns:
-        tuple: Where they come from, the state dict as it is in the file, and
-        what it was identified as; None where there is nothing.
-    """
-    if weights is None:
-        return '', None, None
-    public = public_weights(network, weights)
-    source = str(weights) if public is None else public.url
-    state_dict = load_state_dict_of(source)
-    return source, state_dict, identify(state_dict, source)
+def read_weights(network: str, weights: str | Path | PublicWeights) -> tuple[str, Weights]:
+    """Read a file, URL or public weights of a network; return the file or URL too."""
+    if isinstance(weights, PublicWeights):
+        if weights.value.network != network:
+            raise InputError(f'{weights}: weights of {weights.value.network}, not {network}')
+        source = weights.value.url
+    elif '/' in str(weights) or Path(weights).suffix or Path(weights).exists():
+        source = str(weights)
+    else:
+        source = find_weights(network, str(weights)).url
+    found = identify(load_state_dict_of(source), source)
+    if found is None:
+        raise InputError(f'{source}: weights of another network: no tensor has a name of {network}')
+    return source, found
 
 
-def fit_classifier_and_stem(model: VideoResNet, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights for a network that may have other classes and input channels than they had.
-
-    Returns:
-        dict[str, Tensor]: The weights, conv1 adapted, without a classifier that
-        does not fit.
-    """
+def fit_weights(tensors: Mapping[str, Tensor], model: VideoResNet) -> dict[str, Tensor]:
+    """Adapt conv1 to a network's input channels, and leave out a classifier of other classes."""
     own = model.state_dict()
-    fitted = dict(tensors)
-    for key in ('fc.weight', 'fc.bias'):
-        if key in fitted and (key not in own or own[key].shape != fitted[key].shape):
-            del fitted[key]
+    fitted = {
+        key: value
+        for key, value in tensors.items()
+        if not key.startswith('fc.') or (key in own and own[key].shape == value.shape)
+    }
     if 'fc.weight' in own and 'fc.weight' not in fitted:
         logger.info('classifier: new, of %d classes', len(own['fc.weight']))
-    first = 'stem.0.weight'
-    given, wanted = fitted[first].shape[1:2], own[first].shape[1:2]
-    if given != wanted and fitted[first].shape[2:] == own[first].shape[2:]:
-        fitted[first] = adapt_channels(fitted[first], *wanted)
-        logger.info('conv1: adapted from %d to %d input channels', *given, *wanted)
+    given, wanted = fitted['stem.0.weight'].shape, own['stem.0.weight'].shape
+    if given[1:2] != wanted[1:2] and given[2:] == wanted[2:] and 0 not in given:
+        fitted['stem.0.weight'] = adapt_channels(fitted['stem.0.weight'], wanted[1])
+        logger.info('conv1: adapted from %d to %d input channels', given[1], wanted[1])
     return fitted
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """Weights of a convolution for another number of input channels, as timm adapts them.
+    """Adapt a convolution's weights to another number of input channels, as timm does.
 
-    Summed for one channel; for more, repeated in turn and scaled by given / wanted, so that
-    activations keep their scale.
+    They are summed for one channel; for more, repeated in turn and scaled by given / wanted, so
+    that activations keep their scale.
     """
     given = weight.shape[1]
     if channels == 1:
         return weight.sum(dim=1, keepdim=True)
     repeated = weight.repeat(1, -(-channels // given), 1, 1, 1)[:, :channels]
     return repeated * (given / channels)
-
-
-def public_weights(network: str, weights: str | Path | PublicWeights) -> Published | None:
-    """The public weights that are meant, if any.
-
-    Raises:
-        InputError: If there are none of that name for this network.
-    """
-    if isinstance(weights, PublicWeights):
-        if weights.value.network != network:
-            raise InputError(f'{weights}: weights of {weights.value.network}, not {network}')
-        return weights.value
-    name = str(weights)
-    if '/' in name or Path(name).suffix or Path(name).exists():
-        return None
-    return find_weights(network, name)

@@ -15,35 +15,22 @@ from .._registries import MODELS
 class ClipHead(I3DHead):
     """MMAction2's I3DHead, keeping the scores of each clip too.
 
-    Global average pooling over (T, H, W), dropout, one fully connected layer.
-    A tested video gets ``pred_score``, the mean of its clips' softmax as in
-    Section 4.1, and ``clip_scores``, those softmax scores (clips x classes),
-    which :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` reads.
+    ``average over (T, H, W) -> dropout -> fully connected``. A tested video gets ``pred_score``,
+    the mean of its clips' softmax scores (Section 4.1), and ``clip_scores``, these scores (clips x
+    classes), which :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` reads.
 
     Args:
         num_classes (int): Number of classes.
         in_channels (int): Channels of the feature map. Defaults to 512.
-        dropout_ratio (float): Probability of dropout, of which the paper uses
-            none. Defaults to 0.
-        average_clips (str): As in MMAction2's heads. Defaults to ``'prob'``.
-        **kwargs: Further arguments of I3DHead.
+        dropout_ratio (float): Probability of dropout. Defaults to 0, as in the paper.
+        **kwargs: Further arguments of I3DHead. ``average_clips`` defaults to ``'prob'``.
     """
 
     def __init__(
-        self,
-        num_classes: int,
-        in_channels: int = 512,
-        dropout_ratio: float = 0.0,
-        average_clips: str = 'prob',
-        **kwargs,
+        self, num_classes: int, in_channels: int = 512, dropout_ratio: float = 0.0, **kwargs: Any
     ) -> None:
-        super().__init__(
-            num_classes,
-            in_channels,
-            dropout_ratio=dropout_ratio,
-            average_clips=average_clips,
-            **kwargs,
-        )
+        kwargs.setdefault('average_clips', 'prob')
+        super().__init__(num_classes, in_channels, dropout_ratio=dropout_ratio, **kwargs)
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
@@ -53,15 +40,7 @@ class ClipHead(I3DHead):
             return super().forward(x.float(), **kwargs)
 
     def predict_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> SampleList:
-        """Write the scores into the data samples.
-
-        Args:
-            cls_scores (Tensor): Logits, (videos * clips) x classes.
-            data_samples (SampleList): One per video.
-
-        Returns:
-            SampleList: The same, with predictions.
-        """
+        """Write scores into a sample per video, from logits (videos * clips) x classes."""
         data_samples = super().predict_by_feat(cls_scores, data_samples)
         clips = by_video(cls_scores, data_samples)
         for data_sample, clip_scores in zip(data_samples, clips, strict=True):

@@ -1,9 +1,9 @@
 """The three forms of a convolution (Section 3 and Figure 2 of the paper).
 
-Each function builds plain modules of PyTorch from a :class:`ConvSpec`. A 2D
-convolution has no temporal extent and ignores a temporal stride; a (2+1)D one
-splits the stride between its halves. Module names follow torchvision's video
-ResNets (``0`` spatial, ``1`` norm, ``3`` temporal inside a (2+1)D convolution).
+Each function builds plain modules of PyTorch from a :class:`ConvSpec`. A 2D convolution has no
+temporal extent and ignores a temporal stride; a (2+1)D one splits the stride between its halves.
+Module names follow torchvision's video ResNets (``0`` spatial, ``1`` norm, ``3`` temporal inside a
+(2+1)D convolution).
 """
 
 from collections.abc import Callable
@@ -17,45 +17,30 @@ Size = tuple[int, int, int]
 NormLayer = Callable[[int], nn.Module]
 """Builds a normalisation layer for a number of channels."""
 
-STEM_MID_CHANNELS = 45
-"""Mid channels of R(2+1)D's conv1 of 64 filters, by the authors' code.
+STEM_MIDPLANES = 45
+"""Mid channels of R(2+1)D's conv1 of 64 filters, by the authors' code and released weights.
 
-The formula of Section 3.5 gives 83; the paper's 33.3M parameters and the
-released weights have 45.
+The formula of Section 3.5 gives 83, which is not what the paper's 33.3M parameters contain.
 """
 
 
 class ConvSpec(NamedTuple):
-    """The 3D convolution whose place a form takes.
-
-    Attributes:
-        in_channels (int): Channels of the input.
-        out_channels (int): Filters.
-        mid_channels (int): Channels between the halves of a (2+1)D convolution.
-        norm (NormLayer): Normalisation between these halves.
-        kernel_size (Size): Odd sizes, padded to keep the input's. Defaults to
-            3 x 3 x 3.
-        stride (Size): Stride. Defaults to 1.
-    """
+    """The 3D convolution whose place a form takes; padding keeps the input's size."""
 
     in_channels: int
     out_channels: int
-    mid_channels: int
-    norm: NormLayer
-    kernel_size: Size = (3, 3, 3)
+    mid_channels: int  # between the halves of a (2+1)D convolution
+    norm: NormLayer  # between the same
+    kernel_size: Size = (3, 3, 3)  # odd
     stride: Size = (1, 1, 1)
 
 
 def conv3d(spec: ConvSpec) -> nn.Conv3d:
     """3D convolution: t x d x d, over time and space (Section 3.3)."""
     t, height, width = spec.kernel_size
+    padding = (t // 2, height // 2, width // 2)
     return nn.Conv3d(
-        spec.in_channels,
-        spec.out_channels,
-        spec.kernel_size,
-        spec.stride,
-        padding=(t // 2, height // 2, width // 2),
-        bias=False,
+        spec.in_channels, spec.out_channels, spec.kernel_size, spec.stride, padding, bias=False
     )
 
 
@@ -67,37 +52,20 @@ def conv2d(spec: ConvSpec) -> nn.Conv3d:
 
 
 def conv2plus1d(spec: ConvSpec) -> nn.Sequential:
-    """(2+1)D convolution: 1 x d x d, norm, ReLU, then t x 1 x 1 (Section 3.5).
-
-    The spatial half takes the spatial stride, the temporal half the temporal one.
-    """
-    temporal = spec._replace(
-        in_channels=spec.mid_channels,
-        kernel_size=(spec.kernel_size[0], 1, 1),
-        stride=(spec.stride[0], 1, 1),
-    )
-    return nn.Sequential(
-        conv2d(spec._replace(out_channels=spec.mid_channels)),
-        spec.norm(spec.mid_channels),
-        nn.ReLU(inplace=True),
-        conv3d(temporal),
-    )
+    """(2+1)D convolution: 1 x d x d, norm, ReLU, then t x 1 x 1 (Section 3.5)."""
+    t, step = spec.kernel_size[0], spec.stride[0]
+    mid = spec.mid_channels
+    spatial = spec._replace(out_channels=mid)
+    temporal = spec._replace(in_channels=mid, kernel_size=(t, 1, 1), stride=(step, 1, 1))
+    return nn.Sequential(conv2d(spatial), spec.norm(mid), nn.ReLU(inplace=True), conv3d(temporal))
 
 
 def conv_over_clip(spec: ConvSpec, clip_len: int) -> nn.Conv3d:
-    """2D convolution over a whole clip: L x d x d, after which time is gone (Section 3.1).
-
-    The same as reshaping a clip of ``clip_len`` frames to 3L channels.
-    """
+    """2D convolution of a clip as an image of 3L channels: L x d x d (Section 3.1)."""
     _, height, width = spec.kernel_size
-    return nn.Conv3d(
-        spec.in_channels,
-        spec.out_channels,
-        (clip_len, height, width),
-        (1, *spec.stride[1:]),
-        padding=(0, height // 2, width // 2),
-        bias=False,
-    )
+    kernel_size, stride = (clip_len, height, width), (1, *spec.stride[1:])
+    padding = (0, height // 2, width // 2)
+    return nn.Conv3d(spec.in_channels, spec.out_channels, kernel_size, stride, padding, bias=False)
 
 
 FORMS: dict[str, Callable[[ConvSpec], nn.Module]] = {
@@ -109,7 +77,7 @@ FORMS: dict[str, Callable[[ConvSpec], nn.Module]] = {
 
 
 def factorized_channels(in_channels: int, out_channels: int, t: int = 3, d: int = 3) -> int:
-    """M_i of Section 3.5: as many parameters as the full 3D convolution.
+    """Compute M_i of Section 3.5, which gives a (2+1)D convolution the parameters of a 3D one.
 
     ``floor(t d^2 N_{i-1} N_i / (d^2 N_{i-1} + t N_i))``
     """

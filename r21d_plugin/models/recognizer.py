@@ -22,27 +22,22 @@ Inputs = list[Tensor] | dict[str, list[Tensor]]
 class MultiClipTesting(BaseRecognizer):
     """Testing a few views at a time, for recognizers of any input.
 
-    ``test_cfg=dict(max_testing_views=n)`` bounds how many views (clips times
-    crops) are on the device at once, at any batch size: views are moved,
-    normalised and classified n at a time. What grows with the clips is their
-    uint8 pixels in host memory alone. Unset, all views of a batch go at once.
-
-    ``test_cfg=dict(dtype='bfloat16')`` (or ``'float16'`` on a GPU) has the
-    backbone compute in that type, classifier and scores staying float32.
+    ``test_cfg=dict(max_testing_views=n)`` bounds how many views (clips times crops) are on the
+    device at once, at any batch size; their uint8 pixels stay in host memory. Unset, all views of a
+    batch go at once. ``test_cfg=dict(dtype='bfloat16')`` (or ``'float16'`` on a GPU) has the
+    backbone compute in that type; classifier and scores stay float32.
     """
 
     def test_step(self, data: dict) -> SampleList:
         """Predict a batch of videos.
 
         Args:
-            data (dict): ``inputs``, one tensor per video of views x C x T x H
-                x W, as the pipeline packs them (for several streams a dict of
-                such lists), and ``data_samples``.
+            data (dict): ``inputs``, a tensor per video of views x C x T x H x W (several streams: a
+                dict of such lists), and ``data_samples``.
 
         Returns:
-            SampleList: The data samples with predictions. Of no videos, as all of
-            a batch may have been skipped, it is an element that MMEngine's loops
-            take for the losses of the batch, and drop: they demand a last one.
+            SampleList: The samples with predictions. For an empty batch, all of whose videos were
+            skipped, an element that MMEngine's loops take for losses and drop: they demand one.
         """
         if not data['data_samples']:
             return [BaseDataElement(loss={})]
@@ -61,19 +56,11 @@ class MultiClipTesting(BaseRecognizer):
 
 @MODELS.register_module()
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
-    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does.
-
-    Args:
-        **kwargs: Arguments of MMAction2's Recognizer3D.
-    """
+    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does."""
 
 
 def precision_of(recognizer: BaseRecognizer) -> torch.autocast:
-    """What a recognizer computes in when it is tested, by ``test_cfg.dtype``.
-
-    Raises:
-        InputError: If there is no such type.
-    """
+    """Autocast context of a recognizer in tests, by ``test_cfg.dtype``."""
     dtype = (recognizer.test_cfg or {}).get('dtype', 'float32')
     if dtype not in ('float32', 'bfloat16', 'float16'):
         raise InputError(f'test_cfg.dtype={dtype!r}: use float32, bfloat16 or float16')
@@ -85,31 +72,17 @@ def precision_of(recognizer: BaseRecognizer) -> torch.autocast:
 
 @cache
 def warn_of_slow_bfloat16() -> None:
-    """Log a warning, once, where bfloat16 is slow on this CPU."""
+    """Warn, once, if bfloat16 is slow on this CPU."""
     if not has_fast_bfloat16():
-        print_log(
-            'this CPU has no instructions for bfloat16, which is several times slower on it than '
-            'float32',
-            'current',
-            logging.WARNING,
-        )
+        message = 'without instructions for bfloat16 this CPU is several times slower in it'
+        print_log(message, 'current', logging.WARNING)
 
 
 def chunks(inputs: Inputs, limit: int | None) -> Iterator[Inputs]:
-    """Cut the views of a batch of videos into pieces.
-
-    Args:
-        inputs (list[Tensor] or dict[str, list[Tensor]]): Views x ... per
-            video, of one stream or by stream.
-        limit (int, optional): Most views of a piece. None: all of them.
-
-    Yields:
-        list[Tensor] or dict[str, list[Tensor]]: In turn, views x ... as of a
-        single video.
-    """
+    """Cut the views of a batch of videos (views x ... each) into chunks of at most ``limit``."""
     if isinstance(inputs, dict):
-        for pieces in zip(*(chunks(videos, limit) for videos in inputs.values()), strict=True):
-            yield dict(zip(inputs, pieces, strict=True))
+        for parts in zip(*(chunks(videos, limit) for videos in inputs.values()), strict=True):
+            yield dict(zip(inputs, parts, strict=True))
         return
     views = [view for video in inputs for view in video]
     limit = limit or len(views)

@@ -1,7 +1,6 @@
 """The paper's family of video ResNets, as ordinary modules of PyTorch.
 
-Every network is a depth and the form of each of its five groups of
-convolutions (Figure 1, Table 1)::
+A network is a depth and the form of each of its five groups of convolutions (Figure 1, Table 1)::
 
     network   conv1    conv2_x  conv3_x  conv4_x  conv5_x
     f-R2D     2D       2D       2D       2D       2D
@@ -10,12 +9,12 @@ convolutions (Figure 1, Table 1)::
     R3D       3D       3D       3D       3D       3D
     R(2+1)D   (2+1)D   (2+1)D   (2+1)D   (2+1)D   (2+1)D
 
-R2D is f-R2D on a clip whose time conv1 has folded away. What the paper leaves
-open (batch norm's epsilon, conv1's mid channels, strides of the mixed
-networks) follows the authors' release, https://github.com/facebookresearch/VMZ.
+R2D is f-R2D after a conv1 that spans all frames. What the paper leaves open (batch norm's
+epsilon, conv1's mid channels, strides of the mixed networks) follows the authors' release,
+https://github.com/facebookresearch/VMZ.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal
@@ -25,15 +24,7 @@ from torch import Tensor, fx, nn
 from torch.utils.checkpoint import checkpoint
 
 from .._errors import InputError
-from .layers import (
-    FORMS,
-    STEM_MID_CHANNELS,
-    ConvSpec,
-    NormLayer,
-    Size,
-    conv_over_clip,
-    factorized_channels,
-)
+from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, conv_over_clip, factorized_channels
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 """Residual blocks of conv2_x to conv5_x by depth (Table 1)."""
@@ -47,10 +38,7 @@ Midplanes = Literal['layer', 'block']
 
 
 def norm_layer(norm_cfg: dict) -> NormLayer:
-    """What builds the normalisation layers of a config.
-
-    ``BN3d`` is PyTorch's; every other type is MMCV's to build.
-    """
+    """Return what builds the layers of a config; MMCV builds all types but ``BN3d``."""
     arguments = dict(norm_cfg)
     if arguments.pop('type') == 'BN3d' and 'requires_grad' not in arguments:
         return partial(nn.BatchNorm3d, **arguments)
@@ -63,7 +51,7 @@ def make_stem(
     form: str, in_channels: int, channels: int, norm: NormLayer, clip_len: int | None
 ) -> nn.Sequential:
     """conv1: ``x -> 3x7x7 convolution, stride 1x2x2 -> norm -> ReLU``."""
-    mid_channels = max(1, STEM_MID_CHANNELS * channels // 64)
+    mid_channels = max(1, STEM_MIDPLANES * channels // 64)
     spec = ConvSpec(in_channels, channels, mid_channels, norm, (3, 7, 7), (1, 2, 2))
     conv = conv_over_clip(spec, clip_len) if clip_len else FORMS[form](spec)
     # A (2+1)D convolution spreads over the stem, as in torchvision's keys.
@@ -74,19 +62,10 @@ def make_stem(
 class BasicBlock(nn.Module):
     """Vanilla residual block of two 3x3x3 convolutions (Equation 1).
 
-    ``x -> conv -> norm -> ReLU -> conv -> norm -> (+ shortcut) -> ReLU``, the
-    shortcut being the identity or, where channels or size change, a 1x1x1
-    convolution and norm.
+    ``x -> conv -> norm -> ReLU -> conv -> norm -> (+ shortcut) -> ReLU``
 
-    Args:
-        form (str): Form of both convolutions, a key of :data:`.layers.FORMS`.
-        in_channels (int): Channels of the input.
-        channels (int): Channels of the output.
-        stride (Size): Stride of the first convolution.
-        midplanes (str): Where a (2+1)D convolution's mid channels are computed
-            from: its own channels (``'layer'``) or the block's (``'block'``).
-        norm (NormLayer): Builds the normalisation layers.
-        with_cp (bool): Recompute activations in the backward pass.
+    The shortcut is the identity or, where channels or size change, a 1x1x1 convolution and norm.
+    ``form`` is a key of :data:`.layers.FORMS`; the first convolution has the ``stride``.
     """
 
     def __init__(
@@ -94,7 +73,7 @@ class BasicBlock(nn.Module):
         form: str,
         in_channels: int,
         channels: int,
-        stride: Size,
+        stride: tuple[int, int, int],
         midplanes: Midplanes,
         norm: NormLayer,
         with_cp: bool,
@@ -115,7 +94,7 @@ class BasicBlock(nn.Module):
         self.with_cp = with_cp
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C_in, T, H, W) to (N, C_out, T', H', W')."""
+        """Map N x C x T x H x W to N x C' x T' x H' x W'."""
         if not torch.jit.is_scripting() and self.with_cp:
             return self.relu(self.recomputed(x))
         return self.relu(self.residual(x))
@@ -126,7 +105,7 @@ class BasicBlock(nn.Module):
 
     @torch.jit.unused
     def recomputed(self, x: Tensor) -> Tensor:
-        """The residual sum, whose activations the backward pass computes again."""
+        """:meth:`residual`, with activations recomputed in the backward pass."""
         if not torch.is_grad_enabled():
             return self.residual(x)
         if torch.compiler.is_compiling():  # a compiled graph updates running statistics once
@@ -137,10 +116,7 @@ class BasicBlock(nn.Module):
 
 @contextmanager
 def running_stats_kept(module: nn.Module) -> Iterator[None]:
-    """Keep batch norm's running statistics as they are inside the block.
-
-    Recomputing activations would otherwise count every batch twice.
-    """
+    """Keep batch norm's running statistics: recomputed activations must not be counted twice."""
     norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.training]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -157,35 +133,29 @@ def running_stats_kept(module: nn.Module) -> Iterator[None]:
 class VideoResNet(nn.Module):
     """A video ResNet whose five groups of convolutions each have a form.
 
+    Input: normalised clips, N x C x T x H x W. Output: a feature map, N x C' x T' x H' x W'.
+
     Args:
         depth (int): Layers, 18 or 34.
-        forms (Sequence[str]): Forms of conv1 and conv2_x to conv5_x, keys of
-            :data:`.layers.FORMS`.
-        in_channels (int): Channels of the input: 3 for RGB, 2 for optical
-            flow. Defaults to 3.
-        base_channels (int): Filters of conv1 and conv2_x, doubled by each
-            later group. Defaults to 64.
-        out_indices (Sequence[int]): Groups to return, 0 (conv2_x) to 3
-            (conv5_x). Defaults to ``(3, )``.
-        frozen_stages (int): Groups to freeze, parameters and batch norm: -1
-            for none, 0 for conv1, n for conv1 to conv{n+1}_x. Defaults to -1.
-        norm_eval (bool): Whether batch norm uses its running statistics in
-            training too. Defaults to False.
-        norm_cfg (dict, optional): Normalisation layer. Defaults to
-            ``dict(type='BN3d', eps=1e-3)``, as the authors trained.
-        with_cp (bool): Whether to trade compute for memory by recomputing
-            activations in the backward pass. Defaults to False.
+        forms (Sequence[str]): Forms of conv1 and conv2_x to conv5_x, keys of :data:`.layers.FORMS`.
+        in_channels (int): Channels of the input, 3 for RGB or 2 for optical flow. Defaults to 3.
+        base_channels (int): Filters of conv1 and conv2_x, doubled by each later group. Defaults to
+            64.
+        out_indices (Sequence[int]): Groups whose feature maps are returned, 0 (conv2_x) to 3
+            (conv5_x); a tuple if there are several. Defaults to ``(3, )``.
+        frozen_stages (int): Groups to freeze, parameters and batch norm: -1 for none, 0 for conv1,
+            n for conv1 to conv{n+1}_x. Defaults to -1.
+        norm_eval (bool): Use batch norm's running statistics in training too. Defaults to False.
+        norm_cfg (dict, optional): Normalisation layer. Defaults to ``dict(type='BN3d', eps=1e-3)``,
+            as the authors trained.
+        with_cp (bool): Save memory by recomputing activations in the backward pass. Defaults to
+            False.
         midplanes (str): See :class:`R2Plus1D`. Defaults to ``'layer'``.
-        clip_len (int, optional): Frames that conv1 spans, in R2D. Defaults to
-            None: conv1 spans 3 frames or one.
-        init_cfg (dict or list[dict], optional): Initialisation by MMEngine.
-            ``dict(type='r21d_plugin.Pretrained', checkpoint=...)`` takes
-            weights of any public form. Defaults to None: MSRA, `He et al.
-            <https://arxiv.org/abs/1502.01852>`_, as in the paper.
-
-    Raises:
-        InputError: If the depth is not one of the paper's, or another argument
-            makes no sense.
+        clip_len (int, optional): Frames of a clip, which R2D's conv1 spans. Defaults to None: conv1
+            spans 3 frames or one.
+        init_cfg (dict or list[dict], optional): Initialisation by MMEngine, such as
+            ``dict(type='r21d_plugin.Pretrained', checkpoint=...)`` for weights of any public form.
+            Defaults to None: MSRA, as in the paper (https://arxiv.org/abs/1502.01852).
     """
 
     def __init__(
@@ -204,17 +174,13 @@ class VideoResNet(nn.Module):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__()
-        if depth not in DEPTHS:
-            raise InputError(f'depth={depth!r} is not in the paper: use one of {list(DEPTHS)}')
-        if not set(out_indices) <= set(range(4)) or not out_indices:
+        check_choice('depth', depth, DEPTHS)
+        check_choice('frozen_stages', frozen_stages, range(-1, 5))
+        check_choice('midplanes', midplanes, ('layer', 'block'))
+        check_whole('in_channels', in_channels)
+        check_whole('base_channels', base_channels)
+        if not out_indices or not set(out_indices) <= set(range(4)):
             raise InputError(f'out_indices={out_indices!r}: choose from 0 (conv2_x) to 3 (conv5_x)')
-        if frozen_stages not in range(-1, 5):
-            raise InputError(f'frozen_stages={frozen_stages!r}: use -1 (none) to 4 (conv5_x)')
-        if midplanes not in ('layer', 'block'):
-            raise InputError(f"midplanes={midplanes!r}: use 'layer' (the paper) or 'block'")
-        for name, value in (('in_channels', in_channels), ('base_channels', base_channels)):
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f'{name}={value!r}: use a whole number from 1 on')
         self.depth = depth
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
@@ -226,18 +192,18 @@ class VideoResNet(nn.Module):
 
         norm = norm_layer(NORM_CFG if norm_cfg is None else norm_cfg)
         self.stem = make_stem(forms[0], in_channels, base_channels, norm, clip_len)
-        channels = base_channels
         layers = []
+        in_channels = base_channels
         for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth], strict=True)):
+            channels = base_channels * 2**group
             layer = nn.Sequential()
             for i in range(blocks):
-                out_channels = base_channels * 2**group
                 step = 2 if group > 0 and i == 0 else 1
                 stride = (1 if form == '2D' else step, step, step)
                 layer.append(
-                    BasicBlock(form, channels, out_channels, stride, midplanes, norm, with_cp)
+                    BasicBlock(form, in_channels, channels, stride, midplanes, norm, with_cp)
                 )
-                channels = out_channels
+                in_channels = channels
             layers.append(layer)
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.num_features = channels
@@ -252,14 +218,7 @@ class VideoResNet(nn.Module):
         return [self.stem, self.layer1, self.layer2, self.layer3, self.layer4]
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Compute the feature map of conv5_x.
-
-        Args:
-            x (Tensor): Normalised clips, N x C x T x H x W.
-
-        Returns:
-            Tensor: N x num_features x T' x H' x W'.
-        """
+        """Compute the feature map of conv5_x, N x num_features x T' x H' x W'."""
         if not torch.jit.is_scripting():
             self.check_clips(x)
         x = self.stem(x)
@@ -269,16 +228,7 @@ class VideoResNet(nn.Module):
         return self.layer4(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute feature maps.
-
-        Args:
-            x (Tensor): Normalised clips, N x C x T x H x W.
-
-        Returns:
-            Tensor or tuple[Tensor]: The feature map of the group in
-            ``out_indices``, N x C' x T' x H' x W'; a tuple if there are
-            several. A scripted network gives that of conv5_x alone.
-        """
+        """Compute the feature maps of ``out_indices``; a scripted network has conv5_x's alone."""
         if torch.jit.is_scripting():
             assert len(self.out_indices) == 1, 'a scripted network gives one feature map'
             assert self.out_indices[0] == 3, 'a scripted network gives that of conv5_x'
@@ -287,7 +237,7 @@ class VideoResNet(nn.Module):
 
     @torch.jit.unused
     def feature_maps(self, x: Tensor) -> Any:
-        """The feature maps of the groups in ``out_indices``."""
+        """Compute the feature map of one group, or a tuple of several."""
         self.check_clips(x)
         features = []
         x = self.stem(x)
@@ -299,11 +249,7 @@ class VideoResNet(nn.Module):
 
     @torch.jit.unused
     def check_clips(self, x: Tensor) -> None:
-        """Check the length of clips, which R2D's conv1 spans.
-
-        Raises:
-            InputError: If it is another.
-        """
+        """Raise InputError for clips of another length than R2D's conv1 spans."""
         if self.clip_len is None or isinstance(x, fx.Proxy) or x.shape[2] == self.clip_len:
             return
         raise InputError(
@@ -312,11 +258,7 @@ class VideoResNet(nn.Module):
         )
 
     def set_norm_eps(self, eps: float) -> bool:
-        """Set the epsilon of batch norm, unless ``norm_cfg`` has named one.
-
-        Returns:
-            bool: Whether the network computes with this epsilon now.
-        """
+        """Set batch norm's epsilon, unless ``norm_cfg`` names one; return whether it has this."""
         if not self.norm_eps_is_given:
             for module in self.modules():
                 if isinstance(module, BATCH_NORMS):
@@ -333,7 +275,7 @@ class VideoResNet(nn.Module):
         initialize_by_cfg(self, self.init_cfg)
 
     def train(self, mode: bool = True) -> 'VideoResNet':
-        """Set the mode, leaving frozen groups and norms as they are."""
+        """Set the mode; frozen groups and norms stay in evaluation mode."""
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:
@@ -349,7 +291,7 @@ class VideoResNet(nn.Module):
 
 
 def initialize(network: nn.Module) -> None:
-    """MSRA initialisation of convolutions; norms begin as the identity."""
+    """MSRA initialisation of convolutions; norms start as the identity."""
     for module in network.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
@@ -365,3 +307,15 @@ def norm_eps(network: nn.Module) -> float | None:
 def note_norm_eps(network: nn.Module, state_dict: dict, prefix: str, metadata: dict) -> None:
     """Write the epsilon of batch norm into a state dict's metadata, which saving keeps."""
     metadata['norm_eps'] = norm_eps(network)
+
+
+def check_choice(name: str, value: Any, choices: Iterable) -> None:
+    """Raise InputError if an argument is not one of its choices."""
+    if value not in (known := list(choices)):
+        raise InputError(f'{name}={value!r}: use one of {known}')
+
+
+def check_whole(name: str, value: Any, least: int = 1) -> None:
+    """Raise InputError if an argument is not a whole number from ``least`` on."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f'{name}={value!r}: use a whole number from {least} on')

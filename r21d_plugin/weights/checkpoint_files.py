@@ -17,28 +17,26 @@ from torch.serialization import MAGIC_NUMBER
 
 from .._atomic import atomic_write
 from .._errors import InputError
+from . import pickles
 from .formats import StateDict
-from .pickles import LEGACY_PICKLES, check_expansion, read_blobs
+from .pickles import RefusalError
 from .public import PublicWeights
-from .safe_globals import RefusalError, mmengine_globals
+
+NO_WEIGHTS = '{}: holds no weights by name: save model.state_dict()'
 
 
 def download(url: str) -> Path:
-    """Download a file, unless it is in torch.hub's cache already.
+    """Download a file to ``checkpoints/<name>`` in :func:`torch.hub.get_dir`, unless it is there.
 
     Args:
-        url (str): Its address. The files of :class:`~r21d_plugin.weights.PublicWeights` are
-            checked against the published hash, where there is one.
-
-    Returns:
-        Path: The file, ``checkpoints/<name>`` in :func:`torch.hub.get_dir`.
+        url (str): Its address. The files of :class:`~r21d_plugin.weights.PublicWeights` are checked
+            against the published hash, where there is one.
 
     Raises:
         InputError: If it cannot be downloaded or has another hash.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', Path(unquote(urlparse(url).path)).name)
-    known = (weights.value for weights in PublicWeights)
-    sha256 = next((weights.sha256 for weights in known if weights.url == url), None)
+    sha256 = next((w.value.sha256 for w in PublicWeights if w.value.url == url), None)
     several = distributed.is_available() and distributed.is_initialized()
     if several and distributed.get_rank() > 0:
         distributed.barrier()
@@ -55,19 +53,18 @@ def fetch(url: str, path: Path, sha256: str | None) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), progress=sys.stderr.isatty())
         except (URLError, OSError, ValueError) as error:
-            reason = getattr(error, 'reason', error)
             raise InputError(
-                f'{url}: cannot be downloaded ({reason}): without a network, fetch it elsewhere '
-                f'and put it at {path}'
+                f'{url}: cannot be downloaded ({getattr(error, "reason", error)}): without a '
+                f'network, fetch it elsewhere and put it at {path}'
             ) from error
     if sha256 is not None:
         with path.open('rb') as file:
-            found = hashlib.file_digest(file, 'sha256').hexdigest()
-        if not found.startswith(sha256):
+            found = hashlib.file_digest(file, 'sha256').hexdigest()[: len(sha256)]
+        if found != sha256:
             path.unlink()
             raise InputError(
-                f'{url}: its SHA-256 begins with {found[: len(sha256)]}, where {sha256} is '
-                'published: the file was deleted, download it again'
+                f'{url}: its SHA-256 begins with {found}, where {sha256} is published: the file '
+                'was deleted, download it again'
             )
 
 
@@ -89,20 +86,15 @@ def load_checkpoint(filename: str, map_location: Any = None) -> dict:
     try:
         checkpoint = read(path, map_location)
     except Exception as error:  # what a damaged file raises is up to its bytes
+        reason = 'not a readable checkpoint, truncated perhaps: copy it again or use an earlier one'
         named = re.search(r'GLOBAL (\S+)', str(error))
-        refused = str(error) if isinstance(error, RefusalError) else named and named[1]
-        if refused:
-            raise InputError(
-                f'{filename}: not loaded, as it holds more than tensors and plain data '
-                f'({refused[:200]}) and could run code'
-            ) from error
-        raise InputError(
-            f'{filename}: not a readable checkpoint, truncated perhaps: '
-            'copy it again or use an earlier one'
-        ) from error
+        if refused := str(error) if isinstance(error, RefusalError) else named and named[1]:
+            reason = 'not loaded, as it holds more than tensors and plain data '
+            reason += f'({refused[:200]}) and could run code'
+        raise InputError(f'{filename}: {reason}') from error
     weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
-        raise no_weights(filename)
+        raise InputError(NO_WEIGHTS.format(filename))
     return checkpoint
 
 
@@ -118,8 +110,10 @@ def load_state_dict_of(filename: str) -> StateDict:
     """
     checkpoint = load_checkpoint(filename, 'cpu')
     state_dict = checkpoint.get('state_dict', checkpoint)
-    if not all(map(is_plain, state_dict.values())):
-        raise no_weights(filename)
+    for value in state_dict.values():
+        plain = isinstance(value, Tensor) and value.layout == torch.strided
+        if not plain or value.is_nested or value.is_quantized or value.is_meta:
+            raise InputError(NO_WEIGHTS.format(filename))
     return state_dict
 
 
@@ -137,41 +131,53 @@ def save_checkpoint(checkpoint: dict, path: Path) -> None:
 
 
 def read(path: Path, map_location: Any) -> Any:
-    """Read a file of torch or Caffe2, told apart by its first bytes."""
-    with path.open('rb') as file:
-        head = file.read(32)
-    if head.startswith(b'PK'):
-        check_zip(path)
-    elif MAGIC_NUMBER.to_bytes(10, 'little') not in head:
-        return dict(state_dict=read_blobs(path))
-    else:
-        with path.open('rb') as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-            check_expansion(content, LEGACY_PICKLES)
-    with torch.serialization.safe_globals(mmengine_globals()):
+    """Read a file of torch or Caffe2, told apart by its first bytes.
+
+    torch.load(weights_only=True) runs no code, but lets a small file become gigabytes. Hence no zip
+    file is read that is compressed or overlaps itself, and pickles are run without it first.
+    """
+    with path.open('rb') as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        size = len(content)
+        if content[:2] == b'PK':
+            with zipfile.ZipFile(file) as archive:
+                parts = archive.infolist()
+                packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+                if packed or sum(part.file_size for part in parts) > size:
+                    raise RefusalError('compressed data')
+                pickled = [part for part in parts if part.filename.endswith('.pkl')]
+                programs: list[Any] = [BytesIO(archive.read(part)) for part in pickled]
+        elif MAGIC_NUMBER.to_bytes(10, 'little') in content[:32]:
+            programs = [content] * pickles.LEGACY_PICKLES  # one after the other
+        else:
+            return dict(state_dict=tensors_of(pickles.run_pickle(content, size, pickles.DATA)))
+        for program in programs:
+            pickles.run_pickle(program, size, pickles.TORCH)
+    known: list[Any] = [(value, name.replace(' ', '.')) for name, value in mmengine_names().items()]
+    with torch.serialization.safe_globals(known):
         return torch.load(path, map_location=map_location, weights_only=True)
 
 
-def check_zip(path: Path) -> None:
-    """Refuse a zip file that is compressed, overlaps itself, or whose pickles ask for more."""
-    with zipfile.ZipFile(path) as archive:
-        parts = archive.infolist()
-        packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-        if packed or sum(part.file_size for part in parts) > path.stat().st_size:
-            raise RefusalError('compressed data')
-        for part in parts:
-            if part.filename.endswith('.pkl'):
-                check_expansion(BytesIO(archive.read(part)))
+def tensors_of(content: Any) -> dict[str, Tensor]:
+    """Tensors by name, from a pickle of arrays such as Caffe2's ``{'blobs': {name: array}}``."""
+    blobs = content.get('blobs', content) if isinstance(content, dict) else {}
+    if not blobs or not all(isinstance(blob, pickles.NumberArray) for blob in blobs.values()):
+        raise RefusalError('something else than arrays by name')
+    return {name: torch.from_numpy(blob) for name, blob in blobs.items()}
 
 
-def is_plain(value: Any) -> bool:
-    """Whether a value is a dense, unquantised tensor with data."""
-    return (
-        isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not (value.is_nested or value.is_quantized or value.is_meta)
-    )
+def mmengine_names() -> dict[str, Any]:
+    """What ``torch.load`` has to admit besides tensors in a checkpoint of MMEngine.
 
+    MMEngine 0.10.7 pickles its message hub, with NumPy scalars inside, into every checkpoint. Where
+    MMEngine is not loaded, placeholders stand for its statistics.
+    """
+    module = sys.modules.get('mmengine.logging.history_buffer')
+    history_buffer = getattr(module, 'HistoryBuffer', pickles.Placeholder)
 
-def no_weights(source: str) -> InputError:
-    """The error of a file without weights."""
-    return InputError(f'{source}: holds no weights by name: save model.state_dict()')
+    def statistics_method(owner: type, name: str) -> Any:
+        if owner is not history_buffer or name not in ('min', 'max', 'mean', 'current'):
+            raise RefusalError(f'getattr({owner!r}, {name!r})')
+        return getattr(owner, name, None)
+
+    names = {'mmengine.logging.history_buffer HistoryBuffer': history_buffer}
+    return names | {'builtins getattr': statistics_method} | pickles.NUMPY

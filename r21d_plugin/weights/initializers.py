@@ -1,14 +1,12 @@
 """Initialise backbones from weights by MMEngine's ``init_cfg``."""
 
-from typing import Any
-
 from torch import nn
 
 from .._errors import InputError
 from .._registries import WEIGHT_INITIALIZERS
 from .checkpoint_files import load_state_dict_of
-from .formats import identify, rename_keys
-from .loading import load_converted, load_weights
+from .formats import identify
+from .loading import load_matching, load_weights
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -28,18 +26,12 @@ class Pretrained:
 
 
 @WEIGHT_INITIALIZERS.register_module()
-class PretrainedRGB:
-    """Initialise a flow backbone from an RGB checkpoint.
+class PretrainedRGB(Pretrained):
+    """Initialise a flow backbone from an RGB checkpoint of the same network.
 
     Each channel of conv1 gets the mean of the RGB weights over the three colours, as in `Wang et
     al. <https://arxiv.org/abs/1608.00859>`_ (Section 3.2); all else is copied.
-
-    Args:
-        checkpoint (str): Checkpoint (file or URL) of the same network on RGB, of any public format.
     """
-
-    def __init__(self, checkpoint: str) -> None:
-        self.checkpoint = checkpoint
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights; raises InputError if they are those of another network."""
@@ -47,10 +39,7 @@ class PretrainedRGB:
         first = 'stem.0.weight'
         if weights is None or first not in weights.tensors:
             raise InputError(f'{self.checkpoint}: weights of another network than the backbone')
-        channels = module.state_dict()[first].shape[1]
         averaged = weights.tensors[first].mean(dim=1, keepdim=True)
-        tensors: dict[str, Any] = {
-            **weights.tensors,
-            first: averaged.expand(-1, channels, -1, -1, -1),
-        }
-        load_converted(module, rename_keys(tensors, module), weights, self.checkpoint)
+        conv1 = averaged.expand(-1, module.state_dict()[first].shape[1], -1, -1, -1)
+        adapted = weights._replace(tensors={**weights.tensors, first: conv1})
+        load_matching(module, adapted, self.checkpoint)

@@ -1,13 +1,15 @@
-"""Load weights that fit a network, and say why others do not."""
+"""Load weights that fit a network, say why others do not, and join those of two streams."""
 
 import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from .._errors import InputError
-from .architecture import format_difference, format_network, infer_network
 from .checkpoint_files import load_state_dict_of
-from .formats import StateDict, Weights, convert_state_dict
+from .formats import EPS, StateDict, Weights, add_prefixes, format_network, identify, infer_network
 
 logger = logging.getLogger('r21d_plugin')
 
@@ -20,8 +22,8 @@ def load_weights(model: nn.Module, source: str) -> None:
 
     Args:
         model (nn.Module): A network of :func:`r21d_plugin.create_model`, a backbone or a
-            recognizer. Its batch norm gets the epsilon that the weights were trained with,
-            unless ``norm_cfg`` names one.
+            recognizer. Its batch norm gets the epsilon that the weights were trained with, unless
+            ``norm_cfg`` names one.
         source (str): File or address of the weights.
 
     Raises:
@@ -31,92 +33,84 @@ def load_weights(model: nn.Module, source: str) -> None:
 
 
 def load_matching(
-    model: nn.Module, state_dict: StateDict, source: str, ignore: str | None = None
+    model: nn.Module, weights: StateDict | Weights, source: str, ignore: str | tuple[str, ...] = ()
 ) -> None:
-    """Load weights of any public format that pass :func:`check_match`."""
-    state_dict, weights = convert_state_dict(state_dict, model, source)
-    load_converted(model, state_dict, weights, source, ignore)
-
-
-def load_converted(
-    model: nn.Module,
-    state_dict: StateDict,
-    weights: Weights | None,
-    source: str,
-    ignore: str | None = None,
-) -> None:
-    """Load what :func:`~.formats.convert_state_dict` returned, after :func:`check_match`; log it.
-
-    Raises:
-        InputError: If they are another network's.
-    """
-    check_match(model, state_dict, source, ignore)
+    """Load weights that :func:`match_weights` accepts; log what was loaded if it converted them."""
+    state_dict, report = match_weights(model, weights, source, ignore)
     model.load_state_dict(state_dict, strict=False)
-    eps = set_eps(model, state_dict, weights)
-    if weights:
-        logger.info('%s%s', format_loaded(model, state_dict, source, weights.format), eps)
+    if state_dict is not weights:
+        logger.info(report)
 
 
-def set_eps(model: nn.Module, state_dict: StateDict, weights: Weights | None) -> str:
-    """Give a network the epsilon of batch norm that its weights were trained with.
+def match_weights(
+    model: nn.Module, weights: StateDict | Weights, source: str, ignore: str | tuple[str, ...] = ()
+) -> tuple[StateDict, str]:
+    """Convert weights of any public format to a network's names, and check that they are its own.
 
     Args:
-        model (nn.Module): The network.
-        state_dict (Mapping[str, Tensor]): The weights, whose metadata may name it.
-        weights (Weights, optional): What the weights were identified as.
+        model (nn.Module): The network. Its batch norm gets the epsilon of the weights.
+        weights (Mapping[str, Tensor] or Weights): The weights, as they are in a file or identified.
+        source (str): File or address, for messages.
+        ignore (str or tuple[str, ...]): Prefix of tensors that may differ, such as a classifier
+            that is trained anew. Defaults to (): none.
 
     Returns:
-        str: A note for the log, empty if the epsilon is not known.
+        tuple[Mapping[str, Tensor], str]: The weights, the same object if there was nothing to
+        convert, and a report for the log.
+
+    Raises:
+        InputError: If a tensor is missing, left over or of another shape.
     """
+    own = model.state_dict()
+    found, kind = None, ''
+    state_dict: Any = weights
+    if isinstance(weights, Weights):
+        found = weights
+    elif own.keys() & {'stem.0.weight', 'backbone.stem.0.weight'}:
+        found = identify(weights, source)
+    if found:
+        backbone = 'backbone.' if 'backbone.stem.0.weight' in own else ''
+        classifier = next((p for p in ('cls_head.fc_cls.', 'fc.') if f'{p}weight' in own), None)
+        state_dict = add_prefixes(found.tensors, backbone, classifier)
+        kind = f'{found.format}, {format_network(infer_network(found.tensors, source))}: '
+    check_match(model, state_dict, source, ignore)
+    loaded = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
+    anew = ', '.join(sorted(filter(must_match, own.keys() - loaded)))
+    report = f'{source}: {kind}{len(loaded)} of {len(own)} tensors are loaded, '
+    report += f'trained anew: {anew}' if anew else 'all'
+    return state_dict, report + set_eps(model, state_dict, found)
+
+
+def set_eps(model: nn.Module, state_dict: StateDict, found: Weights | None) -> str:
+    """Give batch norm the epsilon that weights were trained with, and return a note for the log."""
     noted = getattr(state_dict, '_metadata', None) or {}
     notes: dict[str, None] = {}  # each once, in order
     for name, module in model.named_modules():
-        eps = noted.get(name, {}).get('norm_eps', weights.eps if weights else None)
+        eps = noted.get(name, {}).get('norm_eps', found.eps if found else None)
         if eps is not None and hasattr(module, 'set_norm_eps'):
             kept = '' if module.set_norm_eps(eps) else ' not used, as norm_cfg names another'
             notes[f'; epsilon of batch norm {eps:g}{kept}'] = None
     return ''.join(notes)
 
 
-def format_loaded(model: nn.Module, state_dict: StateDict, source: str, format: str) -> str:
-    """Format a report of which weights are loaded and which tensors keep their initial values."""
-    own = model.state_dict()
-    fitting = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
-    anew = sorted(key for key in own.keys() - fitting if must_match(key))
-    kind = f'{format}, {format_network(infer_network(state_dict, source))}: ' if format else ''
-    return (
-        f'{source}: {kind}{len(fitting)} of {len(own)} tensors are loaded, '
-        f'{"all" if not anew else "trained anew: " + ", ".join(anew)}'
-    )
+def must_match(key: str, ignore: str | tuple[str, ...] = ()) -> bool:
+    """Whether a tensor has to match: neither one to ignore nor a counter of batches."""
+    return not key.startswith(ignore) and not key.endswith('num_batches_tracked')
 
 
 def check_match(
-    model: nn.Module, state_dict: StateDict, source: str, ignore: str | None = None
+    model: nn.Module, state_dict: StateDict, source: str, ignore: str | tuple[str, ...] = ()
 ) -> None:
-    """Check that weights are those of a network, tensor by tensor.
-
-    Args:
-        model (nn.Module): The network.
-        state_dict (Mapping[str, Tensor]): The weights, by its names.
-        source (str): File or address, for the message.
-        ignore (str, optional): Prefix of tensors that may differ, such as a classifier that is
-            trained anew. Defaults to None.
-
-    Raises:
-        InputError: If a tensor is missing, left over or of another shape.
-    """
+    """Check that weights are those of a network, tensor by tensor; see :func:`match_weights`."""
     ours = {k: v for k, v in model.state_dict().items() if must_match(k, ignore)}
     theirs = {k: v for k, v in state_dict.items() if must_match(k, ignore)}
     missing = [key for key in ours if key not in theirs]
     left_over = [key for key in theirs if key not in ours]
     reshaped = [key for key in ours if key in theirs and ours[key].shape != theirs[key].shape]
-    if not (missing or left_over or reshaped):
-        return
     for stream in STREAMS:
         prefix = f'backbone.{stream}.'
-        if any(key.startswith(prefix) for key in missing) and not any(
-            key.startswith(prefix) for key in theirs
-        ):
+        lacks, has = (any(k.startswith(prefix) for k in keys) for keys in (missing, theirs))
+        if lacks and not has:
             raise InputError(
                 f'{source}: no weights of the {stream} stream: join the checkpoints of both with '
                 'tools/fuse_checkpoints.py'
@@ -126,18 +120,62 @@ def check_match(
         reasons.append(f'{len(missing)} of {len(ours)} tensors are missing ({missing[0]}, ...)')
     if left_over:
         reasons.append(f'{len(left_over)} do not belong to it ({left_over[0]}, ...)')
-    if reshaped:
-        key = reshaped[0]
-        given, wanted = tuple(theirs[key].shape), tuple(ours[key].shape)
-        reasons.append(f'{len(reshaped)} have another shape ({key} is {given}, not {wanted})')
-    difference = format_difference(infer_network(theirs, source), infer_network(ours, source))
-    raise InputError(
-        f'{source}: weights of another network: {difference or "; ".join(reasons)}: '
-        'use the config that they were trained with'
-    )
+    for key in reshaped[:1]:
+        shapes = f'{tuple(theirs[key].shape)}, not {tuple(ours[key].shape)}'
+        reasons.append(f'{len(reshaped)} have another shape ({key} is {shapes})')
+    if reasons:
+        given, wanted = infer_network(theirs, source), infer_network(ours, source)
+        names = [name for name in given if name in wanted and given[name] != wanted[name]]
+        if 'network' in names:
+            reasons = [f'{given["network"]}, not {wanted["network"]}']
+        elif names:
+            values = (', '.join(f'{k}={net[k]!r}' for k in names) for net in (given, wanted))
+            reasons = [f'{given["network"]} with {", not ".join(values)}']
+        raise InputError(
+            f'{source}: weights of another network: {"; ".join(reasons)}: use the config that they '
+            'were trained with'
+        )
 
 
-def must_match(key: str, ignore: str | None = None) -> bool:
-    """Whether a tensor has to match: neither one to ignore nor a counter of batches."""
-    ignored = ignore is not None and key.startswith(ignore)
-    return not (ignored or key.endswith('num_batches_tracked'))
+def fuse_checkpoints(rgb: str, flow: str) -> dict:
+    """Join the checkpoints of two streams that were trained apart.
+
+    Args:
+        rgb (str): Checkpoint (file or URL, of any public format) of the RGB stream.
+        flow (str): Checkpoint of the flow stream.
+
+    Returns:
+        dict: Checkpoint of :class:`~r21d_plugin.models.TwoStreamRecognizer`.
+
+    Raises:
+        InputError: If one is not the checkpoint of a network with its classifier, the first not of
+            RGB, or their numbers of classes differ.
+    """
+    tensors: dict[str, Tensor] = {}
+    eps, classes = {}, {}
+    for stream, path in zip(STREAMS, (rgb, flow), strict=True):
+        weights = identify(load_state_dict_of(path), path)
+        if weights is None or not {'fc.weight', 'stem.0.weight'} <= weights.tensors.keys():
+            raise InputError(
+                f'{path}: not the weights of one stream with its classifier: use those of its test'
+            )
+        head = f'cls_head.classifiers.{stream}.fc_cls.'
+        tensors |= add_prefixes(weights.tensors, f'backbone.{stream}.', head)
+        eps[f'backbone.{stream}'] = weights.eps
+        classes[stream] = len(weights.tensors['fc.weight'])
+    channels = tensors['backbone.rgb.stem.0.weight'].shape[1]
+    if channels != 3:
+        raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')
+    if classes['rgb'] != classes['flow']:
+        raise InputError(
+            f'{rgb} has {classes["rgb"]} classes and {flow} {classes["flow"]}: '
+            'both streams need the same'
+        )
+    return dict(state_dict=with_eps(tensors, eps), meta=dict(rgb=rgb, flow=flow))
+
+
+def with_eps(tensors: StateDict, eps: Mapping[str, float | None]) -> StateDict:
+    """State dict whose metadata note the epsilon of each backbone, as VideoResNet's do."""
+    state_dict: Any = OrderedDict(tensors)
+    state_dict._metadata = {path: dict(norm_eps=EPS if e is None else e) for path, e in eps.items()}
+    return state_dict

@@ -29,17 +29,14 @@ class VideoClassification(nn.Module):
         crop_size: tuple[int, int] = (112, 112),
     ) -> None:
         super().__init__()
-        self.mean = list(mean)
-        self.std = list(std)
-        self.resize_size = resize_size
-        self.crop_size = crop_size
+        self.mean, self.std = list(mean), list(std)
+        self.resize_size, self.crop_size = resize_size, crop_size
 
     def forward(self, clips: Tensor) -> Tensor:
         """Preprocess clips.
 
         Args:
-            clips (Tensor): ``(..., T, C, H, W)``: RGB in 0 to 255, uint8 or float, or flow in
-                pixels.
+            clips (Tensor): ``(..., T, C, H, W)``: RGB in 0 to 255, or flow in pixels.
 
         Returns:
             Tensor: float32, ``(..., C, T, H', W')``, H' x W' being ``crop_size``.
@@ -58,13 +55,10 @@ class VideoClassification(nn.Module):
         if top < 0 or left < 0:
             raise InputError(f'clips of shape {shape}: use frames of at least {height} x {width}')
         frames = frames[..., top : top + height, left : left + width]
-        mean = torch.tensor(self.mean, device=clips.device)[:, None, None]
-        std = torch.tensor(self.std, device=clips.device)[:, None, None]
+        mean, std = torch.tensor([self.mean, self.std], device=clips.device)[..., None, None]
         return ((frames - mean) / std).unflatten(0, shape[:-3]).transpose(-4, -3)
 
     def extra_repr(self) -> str:
         """Its arguments."""
-        return (
-            f'mean={self.mean}, std={self.std}, resize_size={self.resize_size}, '
-            f'crop_size={self.crop_size}'
-        )
+        names = ('mean', 'std', 'resize_size', 'crop_size')
+        return ', '.join(f'{name}={getattr(self, name)}' for name in names)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from r21d_plugin import InputError
 from r21d_plugin.datasets import FarnebackFlow, flow
-from r21d_plugin.datasets.flow import follow, magnitude, mirror
+from r21d_plugin.datasets.flow import mirror
 
 
 def plain(before, after):
@@ -131,45 +131,10 @@ def test_mmactions_flip_is_not_that(path):
     assert np.abs(flipped - expected).mean() > 0.1
 
 
-def test_a_gap_compares_distant_frames(path):
-    frames = pipeline(flow_gap=3)(video(path))['imgs']
-    fields = pipeline(dict(FLOW, gap=3), flow_gap=3)(video(path))['imgs']
-    np.testing.assert_array_equal(fields, [plain(frames[t], frames[t + 3]) for t in range(8)])
-
-
-def test_merging_follows_each_pixel(path):
-    frames = pipeline(flow_gap=3)(video(path))['imgs']
-    fields = pipeline(dict(FLOW, gap=3, merge=True), flow_gap=3)(video(path))['imgs']
-    expected = []
-    for t in range(8):
-        total = plain(frames[t], frames[t + 1])
-        for step in (1, 2):
-            then = plain(frames[t + step], frames[t + step + 1])
-            for y, x in np.ndindex(48, 48):
-                u, v = total[y, x]
-                there = min(max(round(y + v), 0), 47), min(max(round(x + u), 0), 47)
-                total[y, x] += then[there]
-        expected.append(total)
-    np.testing.assert_allclose(fields, expected, atol=1e-5)
-
-
-def test_merged_displacements_add_up():
-    right = np.zeros((6, 8, 2), np.float32)
-    right[..., 0] = 2
-    down = np.zeros((6, 8, 2), np.float32)
-    down[..., 1] = np.arange(8)  # column x moves down by x
-    merged = follow(right, down)
-    np.testing.assert_array_equal(merged[..., 0], 2)
-    np.testing.assert_array_equal(merged[0, :, 1], [2, 3, 4, 5, 6, 7, 7, 7])
-
-
-def test_magnitude_channel(path):
-    fields = pipeline(dict(FLOW, magnitude=True))(video(path))['imgs']
-    assert fields.shape[-1] == 3
-    u = (fields[..., 0] - 0.0046635) / 0.972347
-    v = (fields[..., 1] - 0.0046261) / 0.755146
-    np.testing.assert_allclose(fields[..., 2], abs(u) + abs(v), rtol=1e-5)
-    np.testing.assert_array_equal(magnitude(fields[..., :2]), fields[..., 2:])
+def test_frames_of_an_interval(path):
+    frames = pipeline(frame_interval=2)(video(path))['imgs']
+    fields = pipeline(FLOW, frame_interval=2)(video(path))['imgs']
+    np.testing.assert_array_equal(fields, [plain(frames[t], frames[t + 1]) for t in range(8)])
 
 
 def test_nothing_moves_where_a_short_video_starts_over(tmp_path):
@@ -207,11 +172,6 @@ def test_frames_from_anywhere(path):
     imgs = pipeline(num_clips=2)(video(path))['imgs']
     results = FarnebackFlow().transform(dict(imgs=imgs, clip_len=9))
     np.testing.assert_array_equal(results['imgs'], pipeline(FLOW, num_clips=2)(video(path))['imgs'])
-
-
-def test_a_gap_has_to_be_positive():
-    with pytest.raises(InputError, match='gap=0'):
-        FarnebackFlow(gap=0)
 
 
 class Threads:

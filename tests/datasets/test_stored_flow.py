@@ -22,16 +22,12 @@ CROP = dict(type='CenterCrop', crop_size=48)
 META = ('filename', 'flip', 'crop_bbox', 'img_shape')
 
 
-def pipeline(*cut, root=None, stream='flow', scale=SCALE, **flow):
+def pipeline(*cut, root=None, stream='flow', **numbers):
     """A test pipeline of three clips with other crops and flips."""
-    steps = clip_pipelines(8, stream, 3, scale=scale, flow_root=root and str(root))[2]
+    numbers = dict(scale=SCALE, flow_root=root and str(root)) | numbers
+    steps = clip_pipelines(8, stream, 3, **numbers)[2]
     steps[3:4] = cut
     steps[-1]['meta_keys'] = META
-    for step in steps:
-        if step['type'] == 'r21d_plugin.FarnebackFlow':
-            step.update(flow)
-        if step['type'] == 'r21d_plugin.SampleClips':
-            step['flow_gap'] = flow.get('gap', 1)
     return steps
 
 
@@ -96,13 +92,9 @@ def test_finds_the_longest_path(root):
         find_flow(flow, Path('c.mp4'))
 
 
-def test_merging_stored_flow(root):
-    path = root / 'videos/a.mp4'
-    computed = run(pipeline(gap=2, merge=True), path)['inputs']
-    stored = run(pipeline(gap=2, merge=True, root=root / 'flow'), path)['inputs']
-    assert np.abs(computed - stored).mean() < STEP
-    with pytest.raises(InputError, match='frame 0 to 2 is not stored'):
-        run(pipeline(gap=2, root=root / 'flow'), path)
+def test_frames_of_an_interval(root):
+    with pytest.raises(InputError, match='frame 0 to 2 is not stored, only to the next frame'):
+        run(pipeline(root=root / 'flow', frame_interval=2), root / 'videos/a.mp4')
 
 
 def test_bad_stored_flow(root, tmp_path):

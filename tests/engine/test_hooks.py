@@ -55,7 +55,7 @@ def test_class_count(dataset, head, fits):
         ),
     )
     if fits:
-        ClassCountHook().before_train(runner)
+        ClassCountHook().before_train_epoch(runner)
     else:
         with pytest.raises(InputError, match=r'list\.txt has 7 classes and the head 5'):
-            ClassCountHook().before_train(runner)
+            ClassCountHook().before_train_epoch(runner)

@@ -9,15 +9,8 @@ import pytest
 import torch
 
 from r21d_plugin import InputError
-from r21d_plugin.evaluation.scores import (
-    DumpScores,
-    accuracy,
-    accuracy_by_clips,
-    check_same_videos,
-    fuse,
-    read_scores,
-    sweep_weights,
-)
+from r21d_plugin.evaluation.scores import DumpScores, accuracy, accuracy_by_clips, read_scores
+from tools.fuse_scores import check_same_videos, fuse, sweep_weights
 
 
 def dump(path, scores, labels=None, folder='/data/val', names='abcdefghijklmnop'):
@@ -89,7 +82,7 @@ def test_tests_that_do_not_match(tmp_path, scores):
     assert 'has 10 x 6 clips x classes' in refused(
         tmp_path, rgb, dump(tmp_path / 'clips.pkl', scores[1][:, :5])
     )
-    assert 'and 10 x 4 in' in refused(
+    assert 'and 10 x 4 clips x classes in' in refused(
         tmp_path, rgb, dump(tmp_path / 'classes.pkl', scores[1][..., :4])
     )
     assert 'c.mp4 has labels [2] in' in refused(

@@ -1,8 +1,8 @@
 """The page of the paper's results, against the configs."""
 
 import pytest
-from evaluation.test_complexity import PUBLISHED
 from support import CLASSES, ROOT, parse_config_name
+from tools.test_complexity import PUBLISHED
 
 from experiments.study.paper import TABLES
 

@@ -15,8 +15,11 @@ import sys
 import traceback
 
 import torch
+from mmengine.config import config
 
-from r21d_plugin.engine import launch  # noqa: F401
+from r21d_plugin.cli import launch  # noqa: F401
+
+config.FormatCode = lambda code, **_: (code, True)  # half of the time of a tiny run
 
 CHANGES = {('open', 'w'), ('open', 'wb'), ('os.rename', ''), ('os.remove', '')}
 

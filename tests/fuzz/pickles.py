@@ -15,7 +15,11 @@ from torch.utils.serialization import config  # noqa: F401 - torch.load imports 
 from r21d_plugin import InputError
 from r21d_plugin.weights import load_pickle_as_data, load_state_dict_of
 
-INSTRUMENTED = ['pickle', 'r21d_plugin.weights.pickles', 'r21d_plugin.weights.checkpoint_files']
+INSTRUMENTED = [
+    'pickletools',
+    'r21d_plugin.weights.pickles',
+    'r21d_plugin.weights.checkpoint_files',
+]
 
 HARM = ('exec', 'compile', 'import', 'os.', 'subprocess.', 'socket.', 'ctypes.', 'shutil.')
 """Beginnings of the audit events that no weights may cause."""

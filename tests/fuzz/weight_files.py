@@ -18,7 +18,7 @@ INSTRUMENTED = [
     'r21d_plugin.weights.checkpoint_files',
     'r21d_plugin.weights.formats',
     'r21d_plugin.weights.loading',
-    'r21d_plugin.weights.architecture',
+    'r21d_plugin.weights.pickles',
 ]
 
 MODEL = create_model('r2plus1d_18', num_classes=2, base_channels=2)

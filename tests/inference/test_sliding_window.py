@@ -11,7 +11,7 @@ from untrained import CONFIGS
 from r21d_plugin import InputError
 from r21d_plugin._errors import VideoInputError
 from r21d_plugin.cli.launch import load_config
-from r21d_plugin.inference.sliding_window import SlidingWindow, WindowScores
+from r21d_plugin.inference.sliding_window import SlidingWindow, WindowScores, apply_to_clips
 from r21d_plugin.inference.video_inputs import load_videos, pipeline_of
 
 
@@ -32,7 +32,7 @@ def means(packed):
 
 
 def apply(window, video, network=means):
-    ((_, found),) = window.apply(network, ((video, batch) for batch in window.batches(video)))
+    ((_, found),) = apply_to_clips(network, ((video, batch) for batch in window.batches(video)))
     return found
 
 
@@ -100,7 +100,7 @@ def test_videos_are_put_together_and_broken_ones_named(tmp_path, workers):
     shares = []
     sliding = window('rgb', 4, 1)
     batches = load_videos(sliding.batches, videos, workers)
-    found = dict(sliding.apply(means, batches, shares.append))
+    found = dict(apply_to_clips(means, batches, shares.append))
     assert found.keys() == set(videos)
     assert isinstance(found[videos[1]], VideoInputError)
     for video in (videos[0], videos[3]):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from copy import deepcopy
+from itertools import cycle, islice
 from random import Random
 
 import pytest
@@ -109,26 +110,24 @@ def test_gradients_of_any_shape(accelerated):
 
     The last norm of a block and that of its shortcut are added, so their biases have one gradient.
     """
+    torch.manual_seed(0)
     rng = Random(0)
-    names = [name for name in list_models() if '18' in name]
-    for _ in range(150):
-        frames = rng.choice([4, 8, 16])
-        model = create_model(
-            rng.choice(names), 5, clip_len=frames, base_channels=rng.choice([4, 8])
-        )
+    for name in islice(cycle(list_models()), 300):
+        frames, width = rng.choice([4, 8, 16]), rng.choice([4, 8])
         dtype = rng.choice([torch.float32, torch.float64])
-        model = accelerate(model.to(dtype)) if accelerated else model.to(dtype)
+        model = create_model(name, 5, clip_len=frames, base_channels=width).to(dtype)
+        if accelerated:
+            accelerate(model)
         sides = [rng.choice([14, 16, 28, 32, 48]) for _ in range(2)]
-        x = torch.randn(rng.choice([1, 2, 3]), 3, frames, *sides, dtype=dtype)
-        if len(x) == 1 and max(sides) <= 16:
-            continue  # a norm of a single number, which PyTorch refuses
+        clips = rng.choice([1, 2, 3]) if max(sides) > 16 else rng.choice([2, 3])  # norms need two
+        x = torch.randn(clips, 3, frames, *sides, dtype=dtype)
         out = model(x)
         (out * torch.randn_like(out)).sum().backward()
         for block in (m for m in model.modules() if isinstance(m, BasicBlock)):
             if isinstance(block.downsample, nn.Sequential):
-                torch.testing.assert_close(
-                    block.conv2[-1].bias.grad, block.downsample[-1].bias.grad, msg=str(x.shape)
-                )
+                ours, theirs = block.conv2[-1].bias.grad, block.downsample[-1].bias.grad
+                rounding = 64 * torch.finfo(dtype).eps * theirs.norm()
+                assert (ours - theirs).norm() <= rounding, (name, dtype, x.shape)
 
 
 def test_names_values_and_hooks_stay():

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -27,6 +30,16 @@ def test_r2d_fits_the_clip_length():
     assert create_model('r2d_18', clip_len=16).clip_len == 16
 
 
+@pytest.mark.parametrize('name', ['r2d_18', 'mc3_18', 'r2plus1d_18'])
+def test_models_are_copied_and_pickled(name):
+    model = create_model(name, 5, clip_len=8, base_channels=4).eval()
+    clips = torch.randn(1, 3, 8, 32, 32)
+    for copied in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert type(copied) is type(model)
+        assert copied.state_dict()._metadata == model.state_dict()._metadata
+        assert torch.equal(copied(clips), model(clips))
+
+
 def test_create_model_is_quiet(capfd):
     create_model('fr2d_18')
     out, _err = capfd.readouterr()
@@ -42,6 +55,12 @@ def test_weights_of_a_trained_recognizer(tmp_path):
         assert torch.equal(a, b)
     with pytest.raises(InputError, match=r'epoch_1.pth: weights of another network'):
         create_model('fr2d_34', num_classes=3, weights=str(tmp_path / 'epoch_1.pth'))
+
+
+def test_weights_of_something_else(tmp_path):
+    torch.save(dict(weight=torch.zeros(2)), tmp_path / 'x.pth')
+    with pytest.raises(InputError, match=r'x.pth: weights of another network: no tensor has a'):
+        create_model('r3d_18', weights=tmp_path / 'x.pth')
 
 
 def as_trained(key):

@@ -191,9 +191,9 @@ def test_flow(exported):
     ('suffix', 'number'), [('.onnx', 2), ('.pt2', None)], ids=['onnx, 2 clips', 'pt2']
 )
 def test_two_streams(exported, suffix, number):
-    fusion = {'model.cls_head.fusion': 'weighted', 'model.cls_head.weights': [0.6, 0.4]}
+    weights = {'model.cls_head.weights': [0.6, 0.4]}
     averaging = ['--clips', number] if number else []
-    out, recognizer = exported(BOTH, suffix, *averaging, changes=SHALLOW_BOTH | fusion)
+    out, recognizer = exported(BOTH, suffix, *averaging, changes=SHALLOW_BOTH | weights)
     meta, run = load(out)
     assert list(meta['inputs']) == ['imgs', 'flow']
     inputs = {name: clips(4, name, number) for name in ('imgs', 'flow')}
@@ -278,7 +278,7 @@ def test_wrong_program_is_not_kept(refused, monkeypatch, clip_scores):
 def test_wrong_onnx_is_not_kept(refused, monkeypatch):
     import onnx
 
-    to_onnx, load_onnx = export.FORMATS['.onnx']
+    to_onnx = export.FORMATS['.onnx']
 
     def pack(program, metadata):
         model = onnx.load_from_string(to_onnx(program, metadata))
@@ -287,7 +287,7 @@ def test_wrong_onnx_is_not_kept(refused, monkeypatch):
         bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
         return model.SerializeToString()
 
-    monkeypatch.setitem(export.FORMATS, '.onnx', (pack, load_onnx))
+    monkeypatch.setitem(export.FORMATS, '.onnx', pack)
     assert "not written: its scores differ from the recognizer's" in refused('.onnx')
 
 

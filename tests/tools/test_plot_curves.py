@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from support import OPTIONS, ROOT, shell
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from r21d_plugin.evaluation.training_curves import last_errors_table, read_curves, read_runs
+from tools.plot_curves import last_errors_table, read_curves, read_runs
 
 TOOL = 'plot_curves.py'
 TRAIN = [ROOT / 'configs/r2plus1d_18_kinetics.py', '--device', 'cpu']

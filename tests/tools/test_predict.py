@@ -12,8 +12,8 @@ from support import ROOT, write_video
 from untrained import CONFIGS, untrained, write_videos
 
 from r21d_plugin.cli.launch import load_config
-from r21d_plugin.inference.predict import class_names
 from r21d_plugin.weights.public import kinetics_400
+from tools.predict import class_names
 
 CPU = ['--device', 'cpu']
 

@@ -141,7 +141,8 @@ def test_r21d_on_a_wheel(kinetics, wheel_bin, tmp_path):
     assert (tmp_path / 'a.pt2').exists()
     for command in ([r21d, 'flow'], [*mim, 'data:extract_flow']):
         shell(*command, videos, tmp_path / 'flow', cwd=kinetics)
-    assert 'prepare' in shell(r21d, cwd=kinetics)
+    for command in ([r21d], [wheel_bin / 'python', '-m', 'r21d_plugin']):
+        assert 'prepare' in shell(*command, cwd=kinetics)
     assert '--annotations' in shell(r21d, 'prepare', '--help', cwd=kinetics)
     wrong = subprocess.run([r21d, 'tran'], capture_output=True, text=True)
     assert wrong.returncode == 1

@@ -195,7 +195,7 @@ def test_testing_in_bfloat16(in_kinetics, trained, tool, fails, tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['model.backbone.depth=50'], 'depth=50 is not in the paper: use one of [18, 34]'),
+        (['model.backbone.depth=50'], 'depth=50: use one of [18, 34]'),
         (['model.backbone.depht=18'], "unexpected keyword argument 'depht'"),
         (['model.backbone.type=r21d_plugin.R4D'], 'r21d_plugin.R4D is not in the'),
         (['model.cls_head.num_classes=3'], 'has 400 classes and the head 3'),

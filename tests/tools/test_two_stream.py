@@ -159,9 +159,8 @@ def test_the_two_stream_network_of_the_paper(in_kinetics, tool, tmp_path):
     assert group_by_stream(last_test(tmp_path)).keys() == {'', 'rgb', 'flow'}
 
 
-@pytest.mark.parametrize('fusion', ['average', 'concat'])
-def test_joint_training_from_two_checkpoints(in_motion, streams, tool, tmp_path, fusion):
-    options = [*STANDSTILL, f'model.cls_head.fusion={fusion}', *named(streams)]
+def test_joint_training_from_two_checkpoints(in_motion, streams, tool, tmp_path):
+    options = [*STANDSTILL, *named(streams)]
     tool('train.py', BOTH, *CPU, '--no-validate', '--work-dir', tmp_path, *options)
     trained = load_state_dict_of(str(tmp_path / 'epoch_1.pth'))
     for stream, path in zip(('rgb', 'flow'), streams, strict=True):

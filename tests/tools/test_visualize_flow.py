@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from support import write_video
 
-from r21d_plugin.inference.draw_flow import flow_colours
+from tools.visualize_flow import flow_colours
 
 TOOL = 'visualize_flow.py'
 

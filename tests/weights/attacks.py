@@ -38,7 +38,7 @@ ATTACKS = {
         'builtins.eval',
     ),
     'Python 2': (b'c__builtin__\nexec\n' + string(b'open("was-here", "w")') + b'\x85R.', 'exec'),
-    'INST': (b'(' + string(CANARY.encode()) + b'ios\nsystem\n.', 'os.system'),
+    'INST': (b'(' + string(CANARY.encode()) + b'ios\nsystem\n.', 'operation INST'),
     'OBJ': (b'(cos\nsystem\n' + string(CANARY.encode()) + b'o.', 'os.system'),
     'NEWOBJ': (b'\x80\x02csubprocess\nPopen\n' + string(b'ls') + b'\x85\x81.', 'subprocess.Popen'),
     'NEWOBJ_EX': (
@@ -52,7 +52,7 @@ ATTACKS = {
     ),
     'instead of an array': (
         blob(array(np.zeros(3, 'f4')).replace(b'_reconstruct', b'scalar')),
-        'numpy.core.multiarray.scalar',
+        None,
     ),
     'getattr': (b'cbuiltins\ngetattr\n(' + string(b'a') * 2 + b'tR.', 'builtins.getattr'),
     'torch.load': (b'ctorch\nload\n' + CALL, 'torch.load'),
@@ -74,16 +74,16 @@ ATTACKS = {
     ),
     'persistent id': (b'Pwas-here\n.', None),
     'binary persistent id': (string(b'was-here') + b'Q.', None),
-    'extension of a byte': (b'\x80\x02\x82\x01.', 'an extension'),
-    'extension of two bytes': (b'\x80\x02\x83\x01\x00.', 'an extension'),
-    'extension of four bytes': (b'\x80\x02\x84\x01\x00\x00\x00.', 'an extension'),
-    'bytearray': (b'\x80\x05\x96' + struct.pack('<Q', 2**33) + b'.', 'an array of bytes'),
+    'extension of a byte': (b'\x80\x02\x82\x01.', 'operation EXT1'),
+    'extension of two bytes': (b'\x80\x02\x83\x01\x00.', 'operation EXT2'),
+    'extension of four bytes': (b'\x80\x02\x84\x01\x00\x00\x00.', 'operation EXT4'),
+    'bytearray': (b'\x80\x05\x96' + struct.pack('<Q', 2**33) + b'.', None),
 }
 
 
 def nested_tuples(depth: int) -> bytes:
     """A tuple of 2^depth parts in a few bytes."""
-    return b')' + b'2\x86' * depth
+    return b')' + b'q\x01h\x01\x86' * depth
 
 
 def zipped(pickled: bytes) -> bytes:
@@ -121,7 +121,7 @@ def filled(empty: bytes, flags: int = 0) -> bytes:
 
 
 TORCH_ATTACKS = {
-    'zeros': (call(b'builtins\nbytearray', integer(2**31 - 1)), 'an array of bytes'),
+    'zeros': (call(b'builtins\nbytearray', integer(2**31 - 1)), 'builtins.bytearray'),
     'doubled': (call(b'_codecs\nencode', CONTENT, text('hex')), "text in 'hex'"),
     'doubled by three arguments': (
         call(b'_codecs\nencode', CONTENT, text('hex'), text('strict')),
@@ -143,5 +143,7 @@ TORCH_ATTACKS = {
     'array filled twice': (filled(filled(EMPTY)), 'filled twice'),
     'objects': (filled(EMPTY).replace(text('f8'), text('O8')), 'something else than numbers'),
     'a type itself': (call(b'numpy\ndtype', text('V8')), 'something else than numbers'),
+    'nested key': (b'}' + nested_tuples(60) + b'Ns', 'nested tuples'),
+    'long key': (b'}(' + b'K\x00' * 9 + b'tNs', 'nested tuples'),
 }
 """Pickles within torch's files that torch would read."""

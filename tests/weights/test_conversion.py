@@ -3,7 +3,7 @@ import torch
 
 from r21d_plugin import InputError, create_model
 from r21d_plugin.weights import load_checkpoint
-from r21d_plugin.weights.conversion import convert
+from tools.convert_weights import convert
 
 from .published import caffe2_blobs, save, seed_norms, write_caffe2
 
@@ -22,7 +22,7 @@ def test_ours_are_the_same_tensors_and_epsilon(name, kwargs, tmp_path):
         original = network(name, norm_cfg=dict(type='BN3d', eps=eps), **kwargs)
         torch.save(original.state_dict(), tmp_path / 'a.pth')
         report = convert(str(tmp_path / 'a.pth'), tmp_path / 'b.pth', 'r21d')
-        assert (report.eps, report.shift) == (eps, 0)
+        assert report['batch norm'] == f'for an epsilon of {eps:g}, running variances +0'
         loaded = create_model(name, 7, base_channels=4, weights=str(tmp_path / 'b.pth'), **kwargs)
         assert loaded.stem[1].eps == eps
         for key, value in original.state_dict().items():
@@ -37,12 +37,13 @@ def test_torchvisions_have_its_epsilon(name, kwargs, tmp_path):
     torch.save(original.state_dict(), tmp_path / 'a.pth')
     report = convert(str(tmp_path / 'a.pth'), tmp_path / 'b.pth', 'torchvision')
     eps = 1e-3 if '34' in name else 1e-5
-    assert (report.eps, report.shift) == (eps, 1e-3 - eps)
+    shift = 1e-3 - eps
+    assert report['batch norm'] == f'for an epsilon of {eps:g}, running variances {shift:+g}'
     theirs = torch.load(tmp_path / 'b.pth', weights_only=True)
     assert not hasattr(theirs, '_metadata')
     for key, value in original.state_dict().items():
-        shift = report.shift if key.endswith('running_var') else 0
-        torch.testing.assert_close(theirs[key], value + shift, rtol=0, atol=0)
+        shifted = value + shift if key.endswith('running_var') else value
+        torch.testing.assert_close(theirs[key], shifted, rtol=0, atol=0)
     clips = torch.randn(1, 3, 8, 24, 24)
     loaded = create_model(name, 7, base_channels=4, weights=str(tmp_path / 'b.pth'), **kwargs)
     assert loaded.stem[1].eps == eps
@@ -53,8 +54,8 @@ def test_torchvisions_have_its_epsilon(name, kwargs, tmp_path):
 def test_names_that_are_written(tmp_path):
     path = write_caffe2(caffe2_blobs(network('mc3_18')), tmp_path / 'a.pkl')
     report = convert(str(path), tmp_path / 'theirs.pth', 'torchvision')
-    assert report.source.startswith('a Caffe2 pickle')
-    assert report.network == 'MC3-18 (base_channels=4, in_channels=3, num_classes=7)'
+    assert 'a.pkl: a Caffe2 pickle' in report['source']
+    assert report['network'] == 'MC3-18 (base_channels=4, in_channels=3, num_classes=7)'
     theirs = torch.load(tmp_path / 'theirs.pth', weights_only=True)
     assert {'stem.0.weight', 'layer2.0.downsample.1.running_var', 'fc.bias'} <= theirs.keys()
     convert(str(path), tmp_path / 'ours.pth', 'r21d')

@@ -10,7 +10,7 @@ from torch.nn import BatchNorm3d
 
 from r21d_plugin import InputError, create_model, list_models
 from r21d_plugin.weights import fuse_checkpoints
-from r21d_plugin.weights.formats import from_net, to_net
+from r21d_plugin.weights.formats import FROM_NET, NET_NAMES, replace_prefixes
 
 from .published import caffe2_blobs, save, seed_norms, write_caffe2
 
@@ -248,14 +248,17 @@ def test_two_streams_of_published_weights(pkl, tmp_path):
 
 
 def test_every_tensor_has_a_name_in_a_net():
-    names = list(network('r2plus1d_18').state_dict())
-    net_names = [to_net(name) for name in names]
-    assert all(name.startswith('blocks.') for name in net_names)
-    assert [from_net(name) for name in net_names] == names
+    state_dict = network('r2plus1d_18').state_dict()
+    of_net = replace_prefixes(state_dict, NET_NAMES)
+    assert all(name.startswith('blocks.') for name in of_net)
+    assert list(replace_prefixes(of_net, FROM_NET)) == list(state_dict)
 
 
 def test_names_in_a_net():
-    assert to_net('stem.0.weight') == 'blocks.0.0.weight'
-    assert to_net('layer4.1.conv2.0.3.weight') == 'blocks.4.1.conv2.0.3.weight'
-    assert to_net('fc.bias') == 'blocks.5.proj.bias'
-    assert from_net('blocks.6.weight') == 'blocks.6.weight'
+    ours = ['stem.0.weight', 'layer4.1.conv2.0.3.weight', 'fc.bias', 'blocks.6.weight']
+    assert list(replace_prefixes(dict.fromkeys(ours), NET_NAMES)) == [
+        'blocks.0.0.weight',
+        'blocks.4.1.conv2.0.3.weight',
+        'blocks.5.proj.bias',
+        'blocks.6.weight',
+    ]

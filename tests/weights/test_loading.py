@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from r21d_plugin import InputError, create_model
-from r21d_plugin.weights import check_match, load_checkpoint
+from r21d_plugin.weights import load_checkpoint
+from r21d_plugin.weights.loading import check_match
 
 
 @pytest.fixture

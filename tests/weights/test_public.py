@@ -10,9 +10,9 @@ import torch
 from mmengine.runner import CheckpointLoader
 
 from r21d_plugin import InputError, PublicWeights, create_model
-from r21d_plugin.evaluation.complexity import measure
 from r21d_plugin.weights import download, find_weights
 from r21d_plugin.weights.public import kinetics_400
+from tools.complexity import measure
 
 from .published import save, seed_norms
 
@@ -62,13 +62,10 @@ def test_what_they_say_is_consistent(weights):
     assert name.endswith(f'_{value.clip_len}f')
     assert ('_flow_' in name) == (value.in_channels == 2)
     assert len(value.mean) == len(value.std) == value.in_channels
-    assert ('Kinetics-400' in value.training) == (value.classes == 400)
+    assert ('Kinetics-400' in value.training) == (value.num_classes == 400)
     assert value.source == 'VMZ' or f'-{value.sha256}.pth' in value.url
-    categories = value.categories
-    assert categories is None or len(categories) == value.classes
-    accuracies = [a for a in (value.clip1, value.video1, value.video5) if a is not None]
-    assert accuracies == sorted(accuracies)
-    measure(value.network, value.clip_len, 112, value.in_channels, value.classes)
+    assert list(value.metrics.values()) == sorted(value.metrics.values())
+    measure(value.network, value.clip_len, 112, value.in_channels, value.num_classes)
 
 
 @pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
@@ -87,11 +84,11 @@ def test_meta(weights):
         'sha256',
     ):
         assert meta[name] == getattr(value, name)
-    assert meta['num_classes'] == value.classes
+    assert meta['num_classes'] == value.num_classes
     assert (meta['mean'], meta['std']) == (value.mean, value.std)
     assert (meta['resize_size'], meta['crop_size']) == ((128, 171), (112, 112))
-    assert meta['categories'] is None or len(meta['categories']) == value.classes
-    assert bool(meta['metrics']) == bool(meta['test']) == (value.video1 is not None)
+    assert meta['categories'] is None or len(meta['categories']) == value.num_classes
+    assert bool(meta['metrics']) == bool(meta['test']) == ('video@1' in value.metrics)
     assert meta['license']
 
 

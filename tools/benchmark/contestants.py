@@ -130,7 +130,7 @@ def flops_of(task: Task) -> float:
 
 def gflop(measure: Measure) -> float:
     """Multiplications and additions of a measure, in 10^9; a backward pass is two forward ones."""
-    from r21d_plugin.evaluation.complexity import measure as complexity
+    from tools.complexity import measure as complexity
 
     passes = 3 if measure.kind == 'training' else int(measure.kind in FORWARD)
     if not passes:

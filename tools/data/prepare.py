@@ -7,6 +7,7 @@ or listed twice is left out and named in OUT/missing_videos.txt and so on.
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from tabulate import tabulate
@@ -47,6 +48,7 @@ def prepare(args: argparse.Namespace, out: Path) -> None:
     """Write the annotation files and print what became of the videos."""
     from r21d_plugin.datasets import preparation
     from r21d_plugin.datasets.annotations import read_annotations
+    from r21d_plugin.datasets.workers import parallel_map
 
     annotations = read_annotations(args.dataset, args.annotations)
     folder = args.videos
@@ -54,10 +56,11 @@ def prepare(args: argparse.Namespace, out: Path) -> None:
     if args.reencode:
         preparation.find_ffmpeg()
         cut = args.dataset == 'kinetics400'
-        matches = preparation.reencode_videos(matches, folder, args.reencode, cut, args.workers)
+        encode = partial(preparation.reencode_video, folder, args.reencode, cut)
+        matches = parallel_map(encode, matches, args.workers)
         folder = args.reencode
     if not args.no_check:
-        matches = preparation.check_videos(matches, folder, args.workers)
+        matches = parallel_map(partial(preparation.check_video, folder), matches, args.workers)
     files = preparation.AnnotationFiles(out, args.dataset)
     try:
         for match in tqdm(matches, unit='video', desc=args.dataset):
