@@ -20,7 +20,7 @@ from .figures import plot_clips, plot_cost, plot_errors, plot_lengths
 from .hard_motion import ACTIONS
 from .paper import TABLES
 from .plan import LENGTHS, Run, Scale
-from .results import METRICS, REQUIREMENTS, Results, Values, read_results
+from .results import ACCURACIES, REQUIREMENTS, Results, Values, read_results
 
 try:
     from markdown import markdown
@@ -171,9 +171,9 @@ def table_2(results: Mapping[str, Results]) -> str:
     rows = []
     for row in TABLE_2:
         found = results[f'{row.network}_8f'].tests[8]
-        figures = [in_words(found[name]) for name in (*METRICS, *REQUIREMENTS)]
+        figures = [format_values(found[name]) for name in (*ACCURACIES, *REQUIREMENTS)]
         rows.append([row.name, row.clip1, row.video1, *figures])
-    return github(rows, ['network', 'paper clip@1', 'paper video@1', *METRICS, *REQUIREMENTS])
+    return github(rows, ['network', 'paper clip@1', 'paper video@1', *ACCURACIES, *REQUIREMENTS])
 
 
 def table_3(results: Mapping[str, Results]) -> str:
@@ -184,17 +184,19 @@ def table_3(results: Mapping[str, Results]) -> str:
     rows = []
     for (name, frames), hours, row in zip(settings, PAPER_HOURS, TABLES[1].rows, strict=True):
         found = results[f'r2plus1d_18_{name}'].tests[frames]
-        figures = [in_words(found[name]) for name in (*METRICS, *REQUIREMENTS)]
+        figures = [format_values(found[name]) for name in (*ACCURACIES, *REQUIREMENTS)]
         minutes = f'{times[name]:.1f}'
         rows.append([row.name, hours, row.clip1, row.video1, minutes, *figures])
     paper = ['paper hours', 'paper clip@1', 'paper video@1']
-    return github(rows, ['frames', *paper, 'minutes', *METRICS, *REQUIREMENTS])
+    return github(rows, ['frames', *paper, 'minutes', *ACCURACIES, *REQUIREMENTS])
 
 
 def table_5b(results: Mapping[str, Results]) -> str:
     """video@1 by number of clips."""
     by_clips = results['r2plus1d_18_32f'].by_clips
-    return github([['video@1', *map(in_words, by_clips.values())]], ['clips', *map(str, by_clips)])
+    return github(
+        [['video@1', *map(format_values, by_clips.values())]], ['clips', *map(str, by_clips)]
+    )
 
 
 def costs(results: Mapping[str, Results]) -> dict[str, tuple[float, Values]]:
@@ -212,11 +214,11 @@ def lengths(results: Mapping[str, Results]) -> dict[str, dict[int, Values]]:
     """Accuracies of R(2+1)D-18 by metric and frames of a clip."""
     return {
         metric: {n: accuracy(results, f'r2plus1d_18_{n}f', metric) for n in LENGTHS}
-        for metric in METRICS
+        for metric in ACCURACIES
     }
 
 
-def in_words(values: Values) -> str:
+def format_values(values: Values) -> str:
     """Mean and spread in per cent."""
     return f'{100 * values.mean:.1f} ± {100 * values.spread:.1f}'
 

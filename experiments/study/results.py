@@ -14,7 +14,7 @@ from .plan import MANY_CLIPS, Run, Scale, Test, epochs_of, tests_of
 COUNTS = (1, 2, 5, 10, 20, 50, MANY_CLIPS)
 """Test clips of Figure 5b."""
 
-METRICS = ('clip@1', 'video@1')
+ACCURACIES = ('clip@1', 'video@1')
 
 REQUIREMENTS = tuple(dict.fromkeys(action.requires for action in ACTIONS.values()))
 """What classes require."""
@@ -105,7 +105,7 @@ def results_of(seeds: list[Run], scale: Scale, out: Path) -> Results:
 def accuracies(scores: Mapping[str, Scores]) -> dict[str, float]:
     """clip@1 and video@1 of a test, and video@1 by what classes require."""
     whole = accuracy(scores)
-    found = {metric: whole[metric] for metric in METRICS}
+    found = {metric: whole[metric] for metric in ACCURACIES}
     requirements = [action.requires for action in ACTIONS.values()]
     for requirement in REQUIREMENTS:
         part = {

@@ -44,10 +44,10 @@ def pytest_terminal_summary(terminalreporter) -> None:
     if tried:
         terminalreporter.section('faults')
         for kind in sorted(tried):
-            terminalreporter.write_line(in_words(kind, tried[kind], survived[kind]))
-        terminalreporter.write_line(in_words('all', tried.total(), survived.total()))
+            terminalreporter.write_line(format_count(kind, tried[kind], survived[kind]))
+        terminalreporter.write_line(format_count('all', tried.total(), survived.total()))
 
 
-def in_words(kind: str, tried: int, survived: int) -> str:
+def format_count(kind: str, tried: int, survived: int) -> str:
     """A line of the summary."""
     return f'{kind}: {tried} tried, {survived} survived, {tried - survived} lost'
