@@ -19,13 +19,5 @@ from .weights.public import list_weights
 if 'mmaction.registry' in sys.modules:
     from . import registry  # noqa: F401
 
-__all__ = [
-    'InputError',
-    'PublicWeights',
-    '__version__',
-    'accelerate',
-    'create_model',
-    'list_models',
-    'list_weights',
-    'load_weights',
-]
+__all__ = ['InputError', 'PublicWeights', '__version__', 'accelerate', 'create_model']
+__all__ += ['list_models', 'list_weights', 'load_weights']

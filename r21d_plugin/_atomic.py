@@ -6,12 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from ._errors import InputError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a disk that is full, or of a quota or limit that is reached."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota or limit reached
 
 
 def write_failure(error: OSError) -> str:
@@ -23,11 +21,7 @@ def write_failure(error: OSError) -> str:
 
 @contextmanager
 def name_file_on_error(path: Path | str) -> Iterator[None]:
-    """Turn an OSError of the block into an InputError that names the file.
-
-    Raises:
-        InputError: If the file cannot be written.
-    """
+    """Turn an OSError of the block into an InputError that names the file."""
     try:
         yield
     except OSError as error:
@@ -38,18 +32,9 @@ def name_file_on_error(path: Path | str) -> Iterator[None]:
 def atomic_write(path: Path, parents: bool = False) -> Iterator[Path]:
     """Give the block a temporary file to write, and rename it when the block ends.
 
-    A block that raises leaves nothing behind. A killed process leaves a file whose name begins with
-    a dot, which the next attempt overwrites.
-
-    Args:
-        path (Path): The file.
-        parents (bool): Whether to make its folder. Defaults to False.
-
-    Yields:
-        Path: Temporary file in the same folder, with the same extension.
-
-    Raises:
-        InputError: If it cannot be written.
+    The temporary file is in the same folder (made if ``parents``), with the same extension. A block
+    that raises leaves nothing behind; a killed process leaves a file whose name begins with a dot,
+    which the next attempt overwrites. An InputError is raised if the file cannot be written.
     """
     partial = path.with_name(f'.{path.stem}.partial{path.suffix}')
     with name_file_on_error(path):
@@ -63,7 +48,7 @@ def atomic_write(path: Path, parents: bool = False) -> Iterator[Path]:
                 partial.unlink()
 
 
-def write_json(path: Path, content: Any, parents: bool = False, indent: int | None = 2) -> None:
+def write_json(path: Path, content: object, parents: bool = False, indent: int | None = 2) -> None:
     """Write a JSON file atomically (see :func:`atomic_write`)."""
     with atomic_write(path, parents) as partial:
         partial.write_text(json.dumps(content, indent=indent, ensure_ascii=False) + '\n', 'utf-8')

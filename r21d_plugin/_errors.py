@@ -4,10 +4,9 @@
 class InputError(ValueError):
     """Something that the user gave is wrong.
 
-    The message is one line that names what is wrong, where (file, key or index) and what to do
-    about it. Commands print it alone and exit with status 1; any other exception is a defect and
-    keeps its traceback. Non-printable characters (newlines, terminal escapes) in quoted input are
-    replaced by spaces.
+    The message is one line that names what is wrong, where (file, key or index) and what to do.
+    Commands print it alone and exit with status 1; other exceptions are defects and keep their
+    traceback. Non-printable characters (newlines, terminal escapes) are replaced by spaces.
     """
 
     def __init__(self, message: str) -> None:

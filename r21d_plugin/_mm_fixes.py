@@ -1,4 +1,4 @@
-"""Repairs of MMEngine for the processes of our own commands.
+"""Repairs of MMEngine for the processes of our own commands: how checkpoints are read and written.
 
 :func:`apply` changes the process that calls it; importing this package does not call it.
 """
@@ -14,32 +14,17 @@ from .weights import load_checkpoint
 
 
 class AtomicBackend(LocalBackend):
-    """MMEngine's backend of local files, with atomic writes.
-
-    MMEngine 0.10.7 writes checkpoints under their final names: half of one stays where a run is
-    killed or a disk is full.
-    """
+    """MMEngine's backend of local files, which leaves half a file where a run is killed; atomic."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes.
-
-        Raises:
-            InputError: If they cannot be written.
-        """
+        """Write bytes; raise an InputError if they cannot be written."""
         with atomic_write(Path(filepath), parents=True) as partial:
             partial.write_bytes(obj)
 
 
 @cache
 def apply() -> None:
-    """Repair this process, once.
-
-    Checkpoints are loaded by :func:`r21d_plugin.weights.load_checkpoint`, as MMEngine 0.10.7 calls
-    ``torch.load`` in a way that torch 2.6 and later refuse for MMEngine's own checkpoints, and
-    written atomically.
-    """
-    CheckpointLoader.register_scheme(prefixes='', loader=load_checkpoint, force=True)
-    CheckpointLoader.register_scheme(
-        prefixes=('http://', 'https://'), loader=load_checkpoint, force=True
-    )
+    """Repair this process, once: MMEngine 0.10.7 cannot load its checkpoints with torch 2.6."""
+    for prefixes in ('', ('http://', 'https://')):
+        CheckpointLoader.register_scheme(prefixes, load_checkpoint, force=True)
     register_backend('local', AtomicBackend, force=True, prefixes='')

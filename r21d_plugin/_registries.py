@@ -1,19 +1,22 @@
 """The registries of scope ``r21d_plugin``, which :mod:`r21d_plugin.registry` fills."""
 
-import mmengine.registry
-from mmengine.registry import Registry
+from mmengine import registry
 
 from ._mm_import import import_models
 
 import_models()
 
 
-class SharedRegistry(Registry):
+class SharedRegistry(registry.Registry):
     """A registry whose classes are found without its scope too, where nobody has taken the name.
 
-    They are entered into MMEngine's own registry, which all others ask last: so they never stand in
-    the way of a class of the same name in MMAction2's registry or another's.
+    They are entered into MMEngine's own registry, which all others ask last, so they never hide a
+    class of the same name.
     """
+
+    def __init__(self, parent: registry.Registry) -> None:
+        locations = ['r21d_plugin.registry']
+        super().__init__(parent.name, parent=parent, scope='r21d_plugin', locations=locations)
 
     def register_module(self, name=None, force=False, module=None):
         """Register a class, as MMEngine's registries do."""
@@ -26,19 +29,12 @@ class SharedRegistry(Registry):
         return module
 
 
-def _child(name: str) -> SharedRegistry:
-    parent = getattr(mmengine.registry, name)
-    return SharedRegistry(
-        parent.name, parent=parent, scope='r21d_plugin', locations=['r21d_plugin.registry']
-    )
-
-
-MODELS = _child('MODELS')
-DATASETS = _child('DATASETS')
-TRANSFORMS = _child('TRANSFORMS')
-DATA_SAMPLERS = _child('DATA_SAMPLERS')
-METRICS = _child('METRICS')
-HOOKS = _child('HOOKS')
-WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS')
-OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS')
-PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS')
+MODELS = SharedRegistry(registry.MODELS)
+DATASETS = SharedRegistry(registry.DATASETS)
+TRANSFORMS = SharedRegistry(registry.TRANSFORMS)
+DATA_SAMPLERS = SharedRegistry(registry.DATA_SAMPLERS)
+METRICS = SharedRegistry(registry.METRICS)
+HOOKS = SharedRegistry(registry.HOOKS)
+WEIGHT_INITIALIZERS = SharedRegistry(registry.WEIGHT_INITIALIZERS)
+OPTIM_WRAPPERS = SharedRegistry(registry.OPTIM_WRAPPERS)
+PARAM_SCHEDULERS = SharedRegistry(registry.PARAM_SCHEDULERS)

@@ -8,14 +8,15 @@ so that what works on a ``Net`` works on these::
     features = torch.nn.Sequential(*net.blocks[:-1])  # a backbone
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from ._errors import InputError
 from .models.factory import create_model
-from .weights.formats import FROM_NET, NET_NAMES, replace_prefixes
+from .weights.formats import FROM_NET, NET_NAMES, StateDict, replace_prefixes
 
 try:
     from pytorchvideo.models.head import create_res_basic_head
@@ -40,7 +41,6 @@ def create_net(
     ``in_channels`` and ``base_channels``; ``kwargs`` are its other arguments, such as ``weights``.
     ``head_activation``, such as ``nn.Softmax``, is applied to the logits, in training too.
     """
-    # These are for a backbone's forward and train, which a Net does not call.
     if refused := sorted({'out_indices', 'frozen_stages', 'norm_eval'} & kwargs.keys()):
         raise InputError(f'{refused[0]}: a Net cannot obey it: change its blocks instead')
     model = create_model(name, model_num_class, input_channel, base_channels=stem_dim_out, **kwargs)
@@ -57,47 +57,38 @@ def create_net(
     return net
 
 
-def create_r2d(*, model_depth: int = 18, **kwargs: Any) -> Net:
-    """Build R2D of clips of ``clip_len`` frames: 2D convolutions over a whole clip."""
-    return create_net(f'r2d_{model_depth}', **kwargs)
+def create_of_depth(family: str, *, model_depth: int = 18, **kwargs: Any) -> Net:
+    """Build the network of a family and a depth; ``kwargs`` are those of :func:`create_net`."""
+    return create_net(f'{family}_{model_depth}', **kwargs)
 
 
-def create_fr2d(*, model_depth: int = 18, **kwargs: Any) -> Net:
-    """Build f-R2D: 2D convolutions over frames."""
-    return create_net(f'fr2d_{model_depth}', **kwargs)
+create_r2d = partial(create_of_depth, 'r2d')  # 2D convolutions over clips of clip_len frames
+create_fr2d = partial(create_of_depth, 'fr2d')  # 2D convolutions over frames
+create_r3d = partial(create_of_depth, 'r3d')  # 3D convolutions
+create_r2plus1d = partial(create_of_depth, 'r2plus1d')  # midplanes by layer or by block
 
 
-def create_r3d(*, model_depth: int = 18, **kwargs: Any) -> Net:
-    """Build R3D: 3D convolutions."""
-    return create_net(f'r3d_{model_depth}', **kwargs)
-
-
-def create_mcx(*, x: int, model_depth: int = 18, **kwargs: Any) -> Net:
+def create_mcx(*, x: int, **kwargs: Any) -> Net:
     """Build MCx: 3D convolutions below group x (2 to 5), 2D from there on."""
-    return create_net(f'mc{x}_{model_depth}', **kwargs)
+    return create_of_depth(f'mc{x}', **kwargs)
 
 
-def create_rmcx(*, x: int, model_depth: int = 18, **kwargs: Any) -> Net:
+def create_rmcx(*, x: int, **kwargs: Any) -> Net:
     """Build rMCx: 2D convolutions below group x (2 to 5), 3D from there on."""
-    return create_net(f'rmc{x}_{model_depth}', **kwargs)
+    return create_of_depth(f'rmc{x}', **kwargs)
 
 
-def create_r2plus1d(*, model_depth: int = 18, **kwargs: Any) -> Net:
-    """Build R(2+1)D: (2+1)D convolutions, their ``midplanes`` by layer or by block."""
-    return create_net(f'r2plus1d_{model_depth}', **kwargs)
-
-
-def state_dict_to_net(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def state_dict_to_net(state_dict: StateDict) -> dict[str, Tensor]:
     """Rename the tensors of a model of ``create_model`` to those of a ``Net``."""
     return rename(state_dict, NET_NAMES, 'a model of create_model')
 
 
-def state_dict_from_net(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def state_dict_from_net(state_dict: StateDict) -> dict[str, Tensor]:
     """Rename the tensors of a ``Net`` to those of a model of ``create_model``."""
     return rename(state_dict, FROM_NET, 'a Net of r21d_plugin')
 
 
-def rename(state_dict: Mapping[str, Tensor], prefixes: dict, form: str) -> dict[str, Tensor]:
+def rename(state_dict: StateDict, prefixes: dict[str, str], form: str) -> dict[str, Tensor]:
     """Replace the prefixes of names, each of which must have one."""
     for key in state_dict:
         if not key.startswith(tuple(prefixes)):

@@ -4,7 +4,7 @@ MMEngine imports this module when it meets ``type='r21d_plugin.X'``, so a scoped
 config without ``custom_imports``.
 """
 
-from ._registries import (
+from ._registries import (  # noqa: F401
     DATA_SAMPLERS,
     DATASETS,
     HOOKS,
@@ -15,30 +15,11 @@ from ._registries import (
     TRANSFORMS,
     WEIGHT_INITIALIZERS,
 )
-from .datasets import decoding, flow, samplers, sampling, video_dataset  # noqa: F401
-from .engine import (  # noqa: F401
-    checkpoints,
-    hooks,
-    optim_wrappers,
-    pictures,
-    schedulers,
-    skipped_videos,
-)
+from .datasets import LabelledVideoDataset  # noqa: F401, the package registers all of it
+from .engine import EpochSeedHook  # noqa: F401, likewise
 from .evaluation import clip_video_accuracy, scores  # noqa: F401
-from .models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, head, recognizer, two_stream  # noqa: F401
+from .models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, recognizer, two_stream  # noqa: F401
 from .weights import initializers  # noqa: F401
 
 for _backbone in (R2D, FR2D, R3D, MCx, RMCx, R2Plus1D):
     MODELS.register_module(module=_backbone)
-
-__all__ = [
-    'DATASETS',
-    'DATA_SAMPLERS',
-    'HOOKS',
-    'METRICS',
-    'MODELS',
-    'OPTIM_WRAPPERS',
-    'PARAM_SCHEDULERS',
-    'TRANSFORMS',
-    'WEIGHT_INITIALIZERS',
-]

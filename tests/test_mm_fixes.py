@@ -33,16 +33,14 @@ def test_the_stand_in_steps_aside_for_the_real_folder(tmp_path):
         (package / '__init__.py').touch()
     (folder / 'drn.py').write_text("DRN = 'the real one'")
     code = """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location('_mm_import', sys.argv[1])
-ours = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(ours)
-sys.meta_path.append(ours.DRNFinder)
+import sys
+from r21d_plugin._mm_import import DRNFinder
+sys.meta_path.append(DRNFinder)
 from mmaction.models.localizers.drn.drn import DRN
 assert DRN == 'the real one'
 """
-    command = [sys.executable, '-S', '-c', code, ROOT / 'r21d_plugin/_mm_import.py']
-    subprocess.run(command, check=True, env={'PYTHONPATH': str(tmp_path)})
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    subprocess.run([sys.executable, '-c', code], check=True, env={**os.environ, 'PYTHONPATH': path})
 
 
 def test_a_transformers_that_mmaction2_cannot_use(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from r21d_plugin import InputError
-from r21d_plugin.cli.arguments import CHECKPOINT_HELP, add_run_arguments, parse_run_arguments
+from r21d_plugin.cli.arguments import CHECKPOINT_HELP, add_run_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 
 
@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show these in a window')
     parser.add_argument('--interval', type=int, default=1, help='draw every n-th video')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each video')
-    return parse_run_arguments(parser)
+    return parser.parse_args()
 
 
 def apply_args(cfg: Any, args: argparse.Namespace) -> None:
@@ -36,7 +36,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
     if args.show or args.show_dir:
         cfg.default_hooks.visualization = dict(
             type='r21d_plugin.PredictionPicturesHook',
-            show=args.show,
+            show_frames=args.show,
             wait_time=args.wait_time,
             out_dir=args.show_dir,
             interval=args.interval,

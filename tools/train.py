@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from r21d_plugin.cli.arguments import add_run_arguments, parse_run_arguments
+from r21d_plugin.cli.arguments import add_run_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 
 
@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN')
     add_run_arguments(parser)
-    return parse_run_arguments(parser)
+    return parser.parse_args()
 
 
 def apply_args(cfg: Any, args: argparse.Namespace) -> None:
@@ -55,18 +55,32 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
     cfg.randomness = dict(cfg.get('randomness') or {}, **given)
 
 
+def use_bfloat16_on_the_cpu(cfg: Any) -> None:
+    """Replace MMEngine's mixed precision, which needs a GPU."""
+    from mmengine.device import get_device
+
+    if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(key, None)
+        cfg.optim_wrapper.type = 'r21d_plugin.BFloat16OptimWrapper'
+
+
 def main() -> None:
     """Train."""
     args = parse_args()
     with errors_in_one_line():
         from r21d_plugin.cli import launch
+        from r21d_plugin.engine.checkpoints import latest_checkpoint
 
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
-            launch.choose_mixed_precision(cfg)
+            use_bfloat16_on_the_cpu(cfg)
             runner = launch.build_runner(cfg, args.config)
-            launch.resume(runner, args.resume)
+            if args.resume == 'auto':
+                args.resume = latest_checkpoint(runner.work_dir, runner.logger)
+            if args.resume is not None:
+                runner._resume, runner._load_from = True, args.resume
             runner.train()
 
 

@@ -1,29 +1,29 @@
 """Command-line arguments that several scripts share."""
 
-import argparse
 import os
+from argparse import SUPPRESS, ArgumentParser
 
 from mmengine.config import DictAction
 
+CHECKPOINT_HELP = (
+    'checkpoint file or URL; none for two streams whose checkpoints are named by '
+    '--cfg-options model.checkpoints.rgb=... model.checkpoints.flow=...'
+)
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
+
+def add_config_options(parser: ArgumentParser) -> None:
     """Add ``--cfg-options``."""
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='values of the config to override, as key.subkey=value',
-    )
+    text = 'values of the config to override, as key.subkey=value'
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=text)
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+def add_run_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of a run: its config, work dir, launcher and device."""
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     add_config_options(parser)
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='launcher'
-    )
+    launchers = ['none', 'pytorch', 'slurm', 'mpi']
+    parser.add_argument('--launcher', choices=launchers, default='none', help='launcher')
     parser.add_argument(
         '--gpus',
         type=int,
@@ -31,28 +31,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         'default: one GPU if there is one',
     )
     parser.add_argument('--device', choices=['cpu', 'cuda'], help='default: cuda if there is a GPU')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    # Launchers that pass it set LOCAL_RANK too.
+    parser.add_argument('--local_rank', '--local-rank', type=int, help=SUPPRESS)
 
 
-def parse_run_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the command line, and export the local rank that old launchers pass as an argument."""
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
-
-
-def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+def add_network_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of a trained network and of what it runs on."""
     parser.add_argument('--config', required=True, help='config file')
     parser.add_argument('--checkpoint', required=True, help=CHECKPOINT_HELP)
     parser.add_argument('--device', help='cpu, cuda or cuda:1; default: a GPU if there is one')
-    parser.add_argument(
-        '--workers', type=int, default=os.cpu_count(), help='processes that decode (all cores)'
-    )
+    workers = 'processes that decode (all cores)'
+    parser.add_argument('--workers', type=int, default=os.cpu_count(), help=workers)
     add_config_options(parser)
-
-
-CHECKPOINT_HELP = (
-    'checkpoint file or URL; none for two streams whose checkpoints are named by '
-    '--cfg-options model.checkpoints.rgb=... model.checkpoints.flow=...'
-)

@@ -31,13 +31,10 @@ def errors_in_one_line() -> Iterator[None]:
         where = error.filename or 'a file, or standard output'
         message = f'{where}: cannot write there: {write_failure(error)}'
     except RuntimeError as error:
-        death = WORKER_DEATH.search(str(error))
-        if death is None:
+        if (death := WORKER_DEATH.search(str(error))) is None:
             raise
-        message = (
-            f'{death[0]}, perhaps for lack of memory: lower the number of workers or the batch '
-            'size (a training run continues with --resume)'
-        )
+        message = f'{death[0]}, perhaps for lack of memory: lower the number of workers or the '
+        message += 'batch size (a training run continues with --resume)'
     else:
         return
     try:

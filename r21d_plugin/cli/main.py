@@ -4,8 +4,6 @@ import runpy
 import sys
 from pathlib import Path
 
-TOOLS = Path(__file__).parents[1] / '.mim/tools'
-
 COMMANDS = {
     'train': ('train.py', 'train a recognizer by a config'),
     'test': ('test.py', 'test a checkpoint'),
@@ -15,7 +13,6 @@ COMMANDS = {
     'flow': ('data/extract_flow.py', 'store the optical flow of videos'),
     'prepare': ('data/prepare.py', "write a benchmark's annotation files"),
 }
-"""Script of each command, and what it does."""
 
 
 def main() -> None:
@@ -28,6 +25,6 @@ def main() -> None:
         return
     if name not in COMMANDS:
         sys.exit(f'error: {name}: no such command: choose from {", ".join(COMMANDS)}')
-    script = TOOLS / COMMANDS[name][0]
-    sys.argv = [str(script), *arguments]
-    runpy.run_path(str(script), run_name='__main__')
+    script = str(Path(__file__).parents[1] / '.mim/tools' / COMMANDS[name][0])
+    sys.argv = [script, *arguments]
+    runpy.run_path(script, run_name='__main__')

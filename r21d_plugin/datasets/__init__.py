@@ -2,15 +2,8 @@
 
 from .decoding import DecordClipDecode, DecordClipInit
 from .flow import FarnebackFlow
-from .samplers import EpochSizeSampler
-from .sampling import SampleClips
+from .sampling import EpochSizeSampler, SampleClips
 from .video_dataset import LabelledVideoDataset
 
-__all__ = [
-    'DecordClipDecode',
-    'DecordClipInit',
-    'EpochSizeSampler',
-    'FarnebackFlow',
-    'LabelledVideoDataset',
-    'SampleClips',
-]
+__all__ = ['DecordClipDecode', 'DecordClipInit', 'EpochSizeSampler', 'FarnebackFlow']
+__all__ += ['LabelledVideoDataset', 'SampleClips']

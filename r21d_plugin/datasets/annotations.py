@@ -6,38 +6,27 @@ a dataset has splits, a video may come once for each.
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from .._errors import InputError
 from .text_files import quote, read_lines
 
+CLASSES = dict(kinetics400=400, sports1m=487, ucf101=101, hmdb51=51)
+
 
 class Video(NamedTuple):
-    """An annotated video.
+    """An annotated video."""
 
-    Attributes:
-        subset (str): Name of its list, such as ``train_split_1``.
-        names (tuple[str, ...]): Possible names of its file, without extension, the best first.
-        labels (tuple[int, ...]): Its classes.
-        where (str): File and line of the annotation.
-        seconds (tuple[float, float], optional): Begin and end of the annotated part of the video on
-            YouTube.
-    """
-
-    subset: str
-    names: tuple[str, ...]
+    subset: str  # name of its list, such as train_split_1
+    names: tuple[str, ...]  # possible names of its file, without extension, the best first
     labels: tuple[int, ...]
-    where: str
-    seconds: tuple[float, float] | None = None
+    where: str  # file and line of the annotation
+    seconds: tuple[float, float] | None = None  # begin and end of the part of a YouTube video
 
 
-class Annotations(NamedTuple):
-    """Names of the classes of a benchmark, and its videos."""
-
-    classes: list[str]
-    videos: Iterator[Video]
+Annotations = tuple[list[str], Iterator[Video]]  # names of the classes, and the videos
 
 
 def kinetics400(files: Sequence[Path]) -> Annotations:
@@ -48,23 +37,20 @@ def kinetics400(files: Sequence[Path]) -> Annotations:
     """
     classes = sorted({row['label'] for path in files for row, _ in kinetics_rows(path)})
     number = {name: i for i, name in enumerate(classes)}
-    subsets = dict(train='train', validate='val', val='val')
 
     def videos() -> Iterator[Video]:
         for row, where in (entry for path in files for entry in kinetics_rows(path)):
             try:
-                seconds = float(row['time_start']), float(row['time_end'])
-                subset = subsets[row['split']]
+                begin, end = float(row['time_start']), float(row['time_end'])
+                subset = dict(train='train', validate='val', val='val')[row['split']]
             except (KeyError, ValueError) as error:
-                raise InputError(
-                    f'{where}: split {quote(row["split"])} or times are not as in Kinetics: '
-                    'give the CSV files of its training and validation sets'
-                ) from error
-            video = row['youtube_id']
-            names = (f'{video}_{seconds[0]:06.0f}_{seconds[1]:06.0f}', video)
-            yield Video(subset, names, (number[row['label']],), where, seconds)
+                found = f'split {quote(row["split"])} or times'
+                wanted = 'give the training and validation sets of Kinetics'
+                raise InputError(f'{where}: {found} are wrong: {wanted}') from error
+            names = (f'{row["youtube_id"]}_{begin:06.0f}_{end:06.0f}', row['youtube_id'])
+            yield Video(subset, names, (number[row['label']],), where, (begin, end))
 
-    return Annotations(classes, videos())
+    return classes, videos()
 
 
 def kinetics_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
@@ -95,18 +81,14 @@ def sports1m(files: Sequence[Path]) -> Annotations:
             for line, where in read_lines(found[f'{subset}_partition.txt']):
                 match = address.fullmatch(line)
                 if match is None:
-                    raise InputError(
-                        f'{where}: {quote(line)} is not a YouTube address and its labels'
-                    )
+                    raise InputError(f'{where}: {quote(line)} is not a YouTube address and labels')
                 labels = tuple(sorted({int(label) for label in match[2].split(',')}))
                 if labels[-1] >= len(classes):
-                    raise InputError(
-                        f'{where}: label {labels[-1]} is outside the label map of '
-                        f'{len(classes)} classes'
-                    )
+                    label_map = f'the label map of {len(classes)} classes'
+                    raise InputError(f'{where}: label {labels[-1]} is outside {label_map}')
                 yield Video(subset, (match[1],), labels, where)
 
-    return Annotations(classes, videos())
+    return classes, videos()
 
 
 def ucf101(files: Sequence[Path]) -> Annotations:
@@ -125,16 +107,16 @@ def ucf101(files: Sequence[Path]) -> Annotations:
             subset = f'{"train" if name.startswith("train") else "val"}_split_{name[-5]}'
             for line, where in read_lines(found[name]):
                 path, _, index = line.partition(' ')
-                folder, _, file = path.replace('\\', '/').rpartition('/')
+                file = Path(path.replace('\\', '/'))
+                folder = str(file.parent)
                 if folder not in classes:
                     raise InputError(f'{where}: no class {quote(folder)} in the label map')
                 label = classes.index(folder)
                 if index and index.strip() != str(label + 1):
                     raise InputError(f'{where}: {folder} is class {label + 1}, not {index.strip()}')
-                stem = Path(file).stem
-                yield Video(subset, (f'{folder}/{stem}', stem), (label,), where)
+                yield Video(subset, (f'{folder}/{file.stem}', file.stem), (label,), where)
 
-    return Annotations(classes, videos())
+    return classes, videos()
 
 
 def hmdb51(files: Sequence[Path]) -> Annotations:
@@ -142,74 +124,46 @@ def hmdb51(files: Sequence[Path]) -> Annotations:
 
     Code 1 is training, 2 testing, and 0 neither. Classes are numbered in alphabetical order.
     """
-    pattern = re.compile(r'(?P<name>.+)_test_split(?P<split>[123])\.txt')
-    matches = [(path, match) for path in expand(files) if (match := pattern.fullmatch(path.name))]
-    classes = sorted({match['name'] for _, match in matches})
-    needed = {(name, split) for name in classes or ['brush_hair'] for split in '123'}
-    missing = sorted(needed - {(match['name'], match['split']) for _, match in matches})
-    if missing:
-        name, split = missing[0]
-        raise InputError(f'{files[0]}: {name}_test_split{split}.txt is missing: give all of HMDB51')
+    matches = [re.fullmatch(r'(.+)_test_split[123]\.txt', name) for name in find_files(files)]
+    classes = sorted({match[1] for match in matches if match})
+    lists = [f'{name}_test_split{i}.txt' for name in classes or ['brush_hair'] for i in (1, 2, 3)]
+    found = find_files(files, *lists)
 
     def videos() -> Iterator[Video]:
-        for path, match in sorted(matches):
-            for line, where in read_lines(path):
+        for name in lists:
+            folder, split = name.removesuffix('.txt').split('_test_split')
+            for line, where in read_lines(found[name]):
                 file, _, code = line.rpartition(' ')
                 if code not in ('0', '1', '2') or not file:
                     raise InputError(f'{where}: {quote(line)} is not a video and code 0, 1 or 2')
-                if code == '0':
-                    continue
-                subset = f'{"train" if code == "1" else "val"}_split_{match["split"]}'
-                stem, label = Path(file.strip()).stem, classes.index(match['name'])
-                yield Video(subset, (f'{match["name"]}/{stem}', stem), (label,), where)
+                if code != '0':
+                    subset = f'{"train" if code == "1" else "val"}_split_{split}'
+                    stem = Path(file.strip()).stem
+                    yield Video(subset, (f'{folder}/{stem}', stem), (classes.index(folder),), where)
 
-    return Annotations(classes, videos())
+    return classes, videos()
 
 
-READERS: dict[str, Callable[[Sequence[Path]], Annotations]] = {
-    'kinetics400': kinetics400,
-    'sports1m': sports1m,
-    'ucf101': ucf101,
-    'hmdb51': hmdb51,
-}
-"""Reader of each benchmark's files."""
-
-CLASSES = dict(kinetics400=400, sports1m=487, ucf101=101, hmdb51=51)
-"""Number of classes of each."""
+READERS = dict(kinetics400=kinetics400, sports1m=sports1m, ucf101=ucf101, hmdb51=hmdb51)
 
 
 def read_annotations(dataset: str, files: Sequence[Path]) -> Annotations:
-    """Read the official annotation files of a benchmark.
-
-    Args:
-        dataset (str): ``'kinetics400'``, ``'sports1m'``, ``'ucf101'`` or ``'hmdb51'``.
-        files (Sequence[Path]): Its files, or folders of them.
-
-    Raises:
-        InputError: If they are not those of the benchmark.
-    """
-    annotations = READERS[dataset](files)
-    if len(annotations.classes) != CLASSES[dataset]:
-        raise InputError(
-            f'{files[0]}: {len(annotations.classes)} classes, and {dataset} has '
-            f'{CLASSES[dataset]}: is it the annotation of another dataset, or a part of it?'
-        )
-    return annotations
-
-
-def expand(files: Sequence[Path]) -> list[Path]:
-    """Replace folders by the text files in them."""
-    found: list[Path] = []
-    for path in files:
-        if not path.exists():
-            raise InputError(f'{path}: no such annotation file or folder')
-        found += sorted(path.rglob('*.txt')) if path.is_dir() else [path]
-    return found
+    """Read the official files of one of :data:`READERS`, or folders of them; check the classes."""
+    classes, videos = READERS[dataset](files)
+    if len(classes) != CLASSES[dataset]:
+        counts = f'{len(classes)} classes, and {dataset} has {CLASSES[dataset]}'
+        raise InputError(f'{files[0]}: {counts}: give the annotations of this dataset, and all')
+    return classes, videos
 
 
 def find_files(files: Sequence[Path], *names: str) -> dict[str, Path]:
-    """Find files by name, all of which have to be there."""
-    found = {path.name: path for path in expand(files)}
+    """Find files by name, those in folders too; an InputError if one of ``names`` is missing."""
+    found: dict[str, Path] = {}
+    for path in files:
+        if not path.exists():
+            raise InputError(f'{path}: no such annotation file or folder')
+        below = sorted(path.rglob('*.txt')) if path.is_dir() else [path]
+        found |= {file.name: file for file in below}
     for name in names:
         if name not in found:
             raise InputError(f'{files[0]}: {name} is missing: give it with the other annotations')

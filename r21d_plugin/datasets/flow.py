@@ -20,8 +20,7 @@ from .._errors import InputError
 from .._registries import TRANSFORMS
 from .flow_store import find_flow
 
-FlowOfFrames = Callable[[int, int], np.ndarray]
-"""Function from the numbers of two frames to the flow between them, H x W x 2 float32."""
+FlowOfFrames = Callable[[int, int], np.ndarray]  # H x W x 2 float32 by the numbers of two frames
 
 farneback = partial(
     cv2.calcOpticalFlowFarneback,
@@ -41,101 +40,71 @@ farneback = partial(
 class FarnebackFlow(BaseTransform):
     """Optical flow of clips, by Farneback's method or from stored fields.
 
-    It stands after crop and flip, behind a ``SampleClips`` with ``flow_gap=1``: its clips of L + 1
-    frames have L flow fields, field t from frame t to frame t + 1. A field that several clips
-    contain is computed once. Where a short video starts over (loops), the field is zero.
+    It stands after crop and flip, behind a ``SampleClips`` with ``flow_gap=1``: L + 1 frames of a
+    clip have L fields. A field that several clips contain is computed once. Where a short video
+    starts over (loops), the field is zero.
 
     Required keys: ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, one for each of ``frame_inds``
     and each crop; not with ``root``), ``clip_len`` (L + 1) and ``frame_inds``. Modified keys:
     ``imgs``, ``clip_len`` (L) and, where flow replaces the frames, ``modality``.
 
     Args:
-        key (str): Where to put the fields, M x H x W x 2 float32, neither clipped nor quantised: in
-            place of the frames (``'imgs'``), or beside them, then reduced to the L frames of each
-            clip's RGB. Defaults to ``'imgs'``.
-        root (str, optional): Folder that ``tools/data/extract_flow.py`` wrote to, from which the
-            fields are read. They were computed on whole frames: within some 16 pixels of the edge
-            of a crop they differ from those of the crop alone. It may follow one crop and one flip,
-            in that order. Defaults to None: they are computed.
+        key (str): Where to put the fields, M x H x W x 2 float32: in place of the frames
+            (``'imgs'``), or beside the L frames of each clip's RGB. Defaults to ``'imgs'``.
+        root (str, optional): Folder that ``tools/data/extract_flow.py`` wrote, to read the fields
+            from, after at most one crop and then one flip. They are of whole frames, so they differ
+            near the edges of a crop (some 16 pixels). Defaults to None: they are computed.
     """
 
     def __init__(self, key: str = 'imgs', root: str | None = None) -> None:
         if root is not None and not Path(root).is_dir():
             raise InputError(f'root={root!r}: no such folder of stored flow')
-        self.key = key
-        self.root = root
+        self.key, self.root = key, root
 
     def transform(self, results: dict) -> dict:
-        """Replace frames by flow, or add flow to them.
-
-        Raises:
-            InputError: If the video has a single frame, its frames differ in size, or no flow of it
-                is stored.
-        """
-        if 'frame_inds' not in results:
-            results['frame_inds'] = np.arange(len(results['imgs']))
-        if len(np.unique(results['frame_inds'])) < 2:
-            raise InputError(
-                f'{results.get("filename", "clip")}: 1 frame(s), and flow needs 2: drop it from '
-                'the annotation file'
-            )
-        clips = np.reshape(results['frame_inds'], (-1, results['clip_len']))
-        crops = farneback_flows(results) if self.root is None else [stored_flow(results, self.root)]
-        fields = [
-            flow(*pair) for flow in crops for clip in clips.tolist() for pair in pairwise(clip)
-        ]
+        """Replace frames by flow, or add it; an InputError if there is none for this video."""
+        imgs = results.get('imgs', [])
+        frame_inds = results.setdefault('frame_inds', np.arange(len(imgs)))
+        count = len(frame_inds)
+        if len(np.unique(frame_inds)) < 2:
+            name = results.get('filename', 'clip')
+            raise InputError(f'{name}: 1 frame(s), and flow needs 2: drop it from the annotations')
+        if self.root is None:
+            if get_worker_info() is not None and cv2.getNumThreads() > 1:
+                cv2.setNumThreads(0)  # the workers fill the cores already
+            firsts = range(0, len(imgs), count)
+            crops = [farneback_flow(imgs[i : i + count], results) for i in firsts]
+        else:
+            crops = [stored_flow(results, self.root)]
+        clips = np.reshape(frame_inds, (-1, results['clip_len'])).tolist()
+        fields = [flow(*pair) for flow in crops for clip in clips for pair in pairwise(clip)]
         if self.key == 'imgs':
             results['modality'] = 'Flow'
-        else:
-            results['imgs'] = rgb_frames(results)
+        else:  # of each clip's frames, those that a test of the RGB stream alone would take
+            length, offsets = results['clip_len'], results['rgb_offsets']
+            starts = [i + offsets[i // length % len(offsets)] for i in range(0, len(imgs), length)]
+            results['imgs'] = [imgs[start + t] for start in starts for t in range(length - 1)]
         results[self.key] = np.stack(fields)
         results['clip_len'] -= 1
         return results
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(key={self.key!r}, root={self.root!r})'
 
-
-def rgb_frames(results: dict) -> list[np.ndarray]:
-    """Of each clip's frames, those that a test of the RGB stream alone would take."""
-    imgs, count, offsets = results['imgs'], results['clip_len'], results['rgb_offsets']
-    starts = [i * count + offsets[i % len(offsets)] for i in range(len(imgs) // count)]
-    return [image for start in starts for image in imgs[start : start + count - 1]]
-
-
-def farneback_flows(results: dict) -> list[FlowOfFrames]:
-    """Flow of each crop by Farneback's method, each pair of frames once.
-
-    In a dataloader worker OpenCV is kept from starting threads of its own.
-    """
-    if get_worker_info() is not None and cv2.getNumThreads() > 1:
-        cv2.setNumThreads(0)
-    filename, count = results.get('filename', 'clip'), len(results['frame_inds'])
+def farneback_flow(imgs: Sequence[np.ndarray], results: dict) -> FlowOfFrames:
+    """Flow of the frames of one crop by Farneback's method, each pair of frames once."""
     # Frames that clips share were decoded, cropped and flipped alike.
-    position = {int(frame): i for i, frame in enumerate(results['frame_inds'])}
-    return [
-        farneback_flow(results['imgs'][start : start + count], position, filename)
-        for start in range(0, len(results['imgs']), count)
-    ]
-
-
-def farneback_flow(
-    imgs: Sequence[np.ndarray], position: dict[int, int], filename: str
-) -> FlowOfFrames:
-    """Flow of one crop, whose frames are at ``position`` in ``imgs`` by their numbers."""
+    frames = dict(zip(np.ravel(results['frame_inds']).tolist(), imgs, strict=True))
 
     @cache
     def gray(frame: int) -> np.ndarray:
-        return cv2.cvtColor(imgs[position[frame]], cv2.COLOR_RGB2GRAY)
+        return cv2.cvtColor(frames[frame], cv2.COLOR_RGB2GRAY)
 
     @cache
     def flow(first: int, second: int) -> np.ndarray:
         before, after = gray(first), gray(second)
         if before.shape != after.shape:
-            raise InputError(
-                f'{filename}: frames {first} and {second} are of {before.shape} and {after.shape} '
-                'pixels: resize the frames before their flow is computed'
-            )
+            name = f'{results.get("filename", "clip")}: frames {first} and {second}'
+            sizes = f'{before.shape} and {after.shape} pixels'
+            raise InputError(f'{name} are of {sizes}: resize frames before their flow is computed')
         if second <= first:
             return np.zeros((*before.shape, 2), np.float32)
         return farneback(before, after)
@@ -144,25 +113,15 @@ def farneback_flow(
 
 
 def stored_flow(results: dict, root: str) -> FlowOfFrames:
-    """Stored fields of a video, cut out and mirrored as its frames were, each read once.
-
-    Raises:
-        InputError: If there are none, or they are those of another video or size, or the steps
-            before were others than one crop and then one flip at most.
-    """
-    video = results['filename']
-    stored = find_flow(Path(root), Path(video))
+    """Stored fields of a video, cut out and mirrored as its frames were, each read once."""
+    stored = find_flow(Path(root), Path(results['filename']))
     if results['total_frames'] != stored.frames:
-        raise InputError(
-            f'{video}: {results["total_frames"]} frames, but flow of {stored.frames} is stored in '
-            f'{root}: extract it again'
-        )
+        counts = f'{stored.frames} frames, not {results["total_frames"]}'
+        raise InputError(f'{stored.path}: flow of {counts}: extract it again')
     width, height = stored.size
     if results.get('decoded_shape') != (height, width):
-        raise InputError(
-            f'{stored.path}: flow of {width}x{height} pixels, which has to be the scale of the '
-            "pipeline's DecordClipDecode: extract it again with that --scale"
-        )
+        size = f'flow of {width}x{height} pixels, which has to be the scale of DecordClipDecode'
+        raise InputError(f'{stored.path}: {size}: extract it again with that --scale')
     left, top, right, bottom = crop_box(results, stored.size)
     direction = results.get('flip') and results['flip_direction']
 
@@ -171,10 +130,8 @@ def stored_flow(results: dict, root: str) -> FlowOfFrames:
         if second <= first:
             return np.zeros((bottom - top, right - left, 2), np.float32)
         if second != first + 1:
-            raise InputError(
-                f'flow from frame {first} to {second} is not stored, only to the next frame: '
-                'use frame_interval=1'
-            )
+            pair = f'flow from frame {first} to {second}'
+            raise InputError(f'{pair} is not stored, only to the next frame: use frame_interval=1')
         field = stored.read(first)[top:bottom, left:right]
         return mirror(field, direction) if direction else field
 
@@ -182,11 +139,7 @@ def stored_flow(results: dict, root: str) -> FlowOfFrames:
 
 
 def crop_box(results: dict, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the one crop that the frames have had.
-
-    Raises:
-        InputError: If there were several, or the frames were mirrored or resized as well.
-    """
+    """Left, top, right and bottom of the one crop; an InputError if frames had other steps."""
     box = results.get('crop_bbox', (0, 0, *size))
     keys = list(results)  # in the order in which transforms have added them
     flipped_first = 'crop_bbox' in keys and 'flip' in keys[: keys.index('crop_bbox')]
@@ -196,20 +149,12 @@ def crop_box(results: dict, size: tuple[int, int]) -> tuple[int, int, int, int]:
         once = np.allclose(part, results.get('crop_quadruple', part), atol=1e-4)
         if once and tuple(results['img_shape']) == (bottom - top, right - left):
             return left, top, right, bottom
-    raise InputError(
-        'FarnebackFlow with root: stored flow can follow one crop and then one flip at most: '
-        'change the pipeline, or leave root out'
-    )
+    raise InputError('FarnebackFlow with root can follow one crop and then one flip at most')
 
 
 def mirror(flow: np.ndarray, direction: str = 'horizontal') -> np.ndarray:
-    """Flow of the mirrored frames: both channels mirrored, the one across negated.
-
-    Args:
-        flow (ndarray): ... x H x W x 2.
-        direction (str): ``'horizontal'`` or ``'vertical'``. Defaults to ``'horizontal'``.
-    """
-    horizontal = direction == 'horizontal'
-    mirrored = np.flip(flow, axis=-2 if horizontal else -3).copy()
-    mirrored[..., 0 if horizontal else 1] *= -1
+    """Flow (... x H x W x 2) of the mirrored frames, ``'horizontal'`` or ``'vertical'``."""
+    axis, across = (-2, 0) if direction == 'horizontal' else (-3, 1)
+    mirrored = np.flip(flow, axis).copy()
+    mirrored[..., across] *= -1  # displacements across the mirror change their sign
     return mirrored

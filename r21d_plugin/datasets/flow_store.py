@@ -11,51 +11,35 @@ import numpy as np
 from .._atomic import atomic_write
 from .._errors import InputError
 
-SUFFIX = '.flow.zip'
-"""What a video's file of flow has after the name of the video."""
-
-STEP = 1 / 16
-"""Step in pixels that stored flow is rounded to: it is off by at most half of it."""
-
-ZERO = 2**15
-"""What no motion is stored as."""
-
-HEADER = 'flow.json'
+SUFFIX = '.flow.zip'  # after the name of a video, the name of the file of its flow
+STEP = 1 / 16  # pixels that stored flow is rounded to: it is off by at most half of it
+ZERO = 2**15  # what no motion is stored as
 
 
 class StoredFlow:
     """The flow of a video from each frame to the next, as :func:`write_flow` writes it.
 
     A zip archive of a 16-bit grayscale TIFF (LZW) for each field, the horizontal displacement above
-    the vertical one, in steps of :data:`STEP`, and of ``flow.json``, which has the attributes
-    below.
-
-    Attributes:
-        frames (int): Frames of the video, one more than fields.
-        size (tuple[int, int]): Width and height of a field.
-        video_bytes (int): Size of the video's file.
-
-    Raises:
-        InputError: If the file is not such a file.
+    the vertical one, in steps of :data:`STEP`, and of ``flow.json``: frames of the video, one more
+    than fields; width and height of a field; the step; bytes of the video's file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self.archive = zipfile.ZipFile(path)
-            header = json.loads(self.archive.read(HEADER))
+            header = json.loads(self.archive.read('flow.json'))
             self.frames, self.step = header['frames'], header['step']
             self.video_bytes = header['video_bytes']
             self.size = (header['width'], header['height'])
         except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f'{path}: not a file of flow: delete it and extract it again'
-            ) from error
+            message = f'{path}: not a file of flow: delete it and extract it again'
+            raise InputError(message) from error
 
     def read(self, index: int) -> np.ndarray:
         """Read the flow from a frame to the next, H x W x 2 float32, in pixels."""
         try:
-            content = np.frombuffer(self.archive.read(field_name(index)), np.uint8)
+            content = np.frombuffer(self.archive.read(f'{index:06d}.tiff'), np.uint8)
         except (KeyError, zipfile.BadZipFile) as error:
             raise InputError(f'{self.path}: field {index} is damaged: extract it again') from error
         image = np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))
@@ -64,43 +48,26 @@ class StoredFlow:
 
 
 def find_flow(root: Path, video: Path) -> StoredFlow:
-    """Open the stored flow of a video.
+    """Open the stored flow of a video; an InputError if there is none, or it is another video's.
 
-    Below the root it has the path that the video has below the folder that was extracted, so this
-    tries the longest possible one first: for ``data/val/a.mp4`` ``data/val/a.mp4.flow.zip``,
-    ``val/a.mp4.flow.zip`` and ``a.mp4.flow.zip``.
-
-    Raises:
-        InputError: If there is none, or it is not that of the video.
+    It has the video's path below the folder that was extracted, so for ``data/val/a.mp4`` this
+    tries ``data/val/a.mp4.flow.zip``, ``val/a.mp4.flow.zip`` and ``a.mp4.flow.zip``.
     """
-    parts = video.parts[1:] if video.is_absolute() else video.parts
+    file = video.with_name(video.name + SUFFIX)
+    parts = file.parts[1:] if file.is_absolute() else file.parts
     paths = (root.joinpath(*parts[start:]) for start in range(len(parts)))
-    files = (path.with_name(path.name + SUFFIX) for path in paths)
-    path = next((file for file in files if file.is_file()), None)
+    path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        raise InputError(
-            f'{video}: no flow of it in {root}: extract it with tools/data/extract_flow.py'
-        )
+        tool = 'tools/data/extract_flow.py'
+        raise InputError(f'{video}: no flow of it in {root}: extract it with {tool}')
     flow = StoredFlow(path)
     if video.exists() and video.stat().st_size != flow.video_bytes:
-        raise InputError(
-            f'{path}: flow of another video than {video}, or of an earlier version: '
-            'extract it again'
-        )
+        raise InputError(f'{path}: flow of another video than {video}: extract it again')
     return flow
 
 
 def write_flow(path: Path, fields: Iterable[np.ndarray], video_bytes: int) -> None:
-    """Store the flow of a video atomically.
-
-    Args:
-        path (Path): File to write.
-        fields (Iterable[ndarray]): Flow from each frame to the next, H x W x 2.
-        video_bytes (int): Size of the video's file.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
+    """Store the fields of a video, H x W x 2 each, and the size of its file, atomically."""
     compression = [
         *(cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_LZW),
         *(cv2.IMWRITE_TIFF_PREDICTOR, cv2.IMWRITE_TIFF_PREDICTOR_HORIZONTAL),
@@ -110,13 +77,7 @@ def write_flow(path: Path, fields: Iterable[np.ndarray], video_bytes: int) -> No
             steps = np.rint(np.concatenate([field[..., 0], field[..., 1]]) / STEP) + ZERO
             steps = steps.clip(0, 2 * ZERO - 1).astype(np.uint16)
             image = cv2.imencode('.tiff', steps, compression)[1]
-            archive.writestr(field_name(index), image.tobytes())
-        height, width = field.shape[:2]
-        size = dict(width=width, height=height)
+            archive.writestr(f'{index:06d}.tiff', image.tobytes())
+        size = dict(height=field.shape[0], width=field.shape[1])
         header = dict(frames=index + 2, **size, step=STEP, video_bytes=video_bytes)
-        archive.writestr(HEADER, json.dumps(header))
-
-
-def field_name(index: int) -> str:
-    """Name of a field in the archive."""
-    return f'{index:06d}.tiff'
+        archive.writestr('flow.json', json.dumps(header))

@@ -24,45 +24,44 @@ def clip_pipelines(
     """Build the pipelines of training, validation and test.
 
     Training takes a clip at a random start, cropped and mirrored at random; validation the middle
-    clip; a test ``test_clips`` clips spread evenly over the video.
+    clip; a test several.
 
     Args:
         clip_len (int): Frames of a clip.
-        stream (str): ``'rgb'``, ``'flow'`` (computed after crop and flip), or ``'twostream'``,
-            packed as ``imgs`` and ``flow``. Defaults to ``'rgb'``.
-        test_clips (int): Clips of a video in a test. Defaults to 10.
+        stream (str): ``'rgb'``, ``'flow'`` or ``'twostream'``, which packs ``imgs`` and ``flow``.
+            Defaults to ``'rgb'``.
+        test_clips (int): Clips of a test, spread evenly over the video. Defaults to 10.
         frame_interval (int): Step between the frames of a clip. Defaults to 1.
-        scale (tuple[int, int]): Width and height that frames are resized to. Defaults to (171,
-            128).
+        scale (tuple[int, int]): Width and height of the resized frames. Defaults to (171, 128).
         crop (int): Height and width of the crop. Defaults to 112.
         flip (float): Probability of a mirror image in training. Defaults to 0.5.
-        flow_root (str, optional): Folder of stored flow (``tools/data/extract_flow.py``), which is
-            read instead of computed. Defaults to None.
-
-    Returns:
-        tuple[list[dict], list[dict], list[dict]]: Pipelines of training, validation and test.
-
-    Raises:
-        InputError: If there is no such stream.
+        flow_root (str, optional): Folder of stored flow. Defaults to None: flow is computed.
     """
     if stream not in ('rgb', 'flow', 'twostream'):
         raise InputError(f"stream={stream!r}: use 'rgb', 'flow' or 'twostream'")
-    only_flow_is_read = stream == 'flow' and flow_root is not None
-    inputs = dict(collect_keys=('imgs', 'flow')) if stream == 'twostream' else {}
+    sampling = dict(type='r21d_plugin.SampleClips', clip_len=clip_len)
+    decode: dict = dict(type='r21d_plugin.DecordClipDecode', scale=scale)
+    flow = dict(type='r21d_plugin.FarnebackFlow')
+    formatting: Pipeline = [dict(type='FormatShape', input_format='NCTHW')]
+    pack: dict = dict(type='PackActionInputs')
+    if stream != 'rgb':
+        sampling['flow_gap'] = 1
+    if frame_interval != 1:
+        sampling['frame_interval'] = frame_interval
+    if flow_root is not None:
+        flow['root'] = flow_root
+        decode |= dict(decode=False) if stream == 'flow' else {}
+    if stream == 'flow':
+        formatting.insert(0, flow)
+    elif stream == 'twostream':
+        both = dict(mapping=dict(imgs=['imgs', 'flow']), auto_remap=True, transforms=formatting)
+        formatting = [dict(flow, key='flow'), dict(type='TransformBroadcaster', **both)]
+        pack['collect_keys'] = ('imgs', 'flow')
 
-    def pipeline(cut: Pipeline, pack: dict, **sampling: object) -> Pipeline:
-        sampling |= {} if stream == 'rgb' else dict(flow_gap=1)
-        if frame_interval != 1:
-            sampling['frame_interval'] = frame_interval
-        decode = dict(type='r21d_plugin.DecordClipDecode', scale=scale)
-        return [
-            dict(type='r21d_plugin.DecordClipInit'),
-            dict(type='r21d_plugin.SampleClips', clip_len=clip_len, **sampling),
-            dict(decode, decode=False) if only_flow_is_read else decode,
-            *cut,
-            *flow_and_format(stream, flow_root),
-            dict(type='PackActionInputs', **inputs, **pack),
-        ]
+    def pipeline(cut: Pipeline, packing: dict, **clips: object) -> Pipeline:
+        init = dict(type='r21d_plugin.DecordClipInit')
+        sample = dict(sampling, **clips)
+        return deepcopy([init, sample, decode, *cut, *formatting, dict(pack, **packing)])
 
     random = [dict(type='RandomCrop', size=crop)]
     if flip:
@@ -76,52 +75,20 @@ def clip_pipelines(
     )
 
 
-def flow_and_format(stream: str, flow_root: str | None) -> Pipeline:
-    """The steps that compute or read flow and bring clips into the form N x C x T x H x W."""
-    formatting = dict(type='FormatShape', input_format='NCTHW')
-    if stream == 'rgb':
-        return [formatting]
-    flow = dict(type='r21d_plugin.FarnebackFlow')
-    if flow_root is not None:
-        flow['root'] = flow_root
-    if stream == 'flow':
-        return [flow, formatting]
-    both = dict(
-        type='TransformBroadcaster',
-        mapping=dict(imgs=['imgs', 'flow']),
-        auto_remap=True,
-        transforms=[formatting],
-    )
-    return [dict(flow, key='flow'), both]
-
-
 def dataloaders(*pipelines: Pipeline) -> tuple[dict, ...]:
     """What a config changes in its dataloaders to give each its pipeline."""
     return tuple(dict(dataset=dict(pipeline=pipeline)) for pipeline in pipelines)
 
 
 def update_transform(pipeline: Pipeline, name: str, **arguments: object) -> Pipeline:
-    """Copy a pipeline, with other arguments of one transform.
-
-    Args:
-        pipeline (list[dict]): The pipeline, which stays as it is.
-        name (str): Type of the transform, without scope.
-        **arguments (object): The arguments to change.
-
-    Raises:
-        InputError: If there is no such transform.
-    """
+    """Copy a pipeline, with other arguments of the transform of this name (without scope)."""
     pipeline = deepcopy(pipeline)
     pipeline[find_transform(pipeline, name)].update(arguments)
     return pipeline
 
 
 def find_transform(pipeline: Pipeline, name: str) -> int:
-    """Index of the first transform of a type, named without scope.
-
-    Raises:
-        InputError: If there is none.
-    """
+    """Index of the first transform of this name (without scope); an InputError if there is none."""
     types = [transform['type'].split('.')[-1] for transform in pipeline]
     if name not in types:
         raise InputError(f'the pipeline has no {name}: it has {", ".join(types)}')

@@ -1,89 +1,57 @@
 """Annotation files for the configs, from the official ones and a folder of videos."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
-from .._atomic import name_file_on_error
+from .._atomic import atomic_write
 from .._errors import InputError
-from .annotations import Annotations, Video
-from .decoding import VIDEO_SUFFIXES, all_frames
-
-FOLDERS = dict(
-    kinetics400=('videos_train', 'videos_val'),
-    sports1m=('videos',),
-    ucf101=('videos',),
-    hmdb51=('videos',),
-)
-"""Folders of videos that the configs of each benchmark read."""
+from .annotations import Video
+from .decoding import all_frames
+from .video_files import videos_below
 
 PROBLEMS = ('missing', 'broken', 'duplicate')
 
 
 class MatchedVideo(NamedTuple):
-    """An annotated video and its file.
-
-    Attributes:
-        video (Video): The video.
-        path (str): Its file below the folder of videos; empty if there is none.
-        problem (str): One of :data:`PROBLEMS`, or empty.
-    """
+    """An annotated video and its file."""
 
     video: Video
-    path: str
-    problem: str = ''
+    path: str  # below the folder of videos; empty if there is none
+    problem: str = ''  # one of PROBLEMS, or empty
 
 
 def index_videos(folder: Path) -> dict[str, str]:
     """Find all videos below a folder, laid out flat, by class or in any other way.
 
-    Returns:
-        dict[str, str]: Path below the folder by name without extension. Where several have the same
-        name, it is by the name of their folder and their own, as ``run/clip_1``, and by their own
-        it is empty.
-
-    Raises:
-        InputError: If there is no such folder or no video in it.
+    Returns paths below the folder by name without extension, as ``clip_1``, or where several have
+    the same name, by that of their folder too, as ``run/clip_1``.
     """
+    by_stem: dict[str, list[Path]] = defaultdict(list)
+    for path in videos_below(folder):
+        by_stem[path.stem].append(path.relative_to(folder))
     index: dict[str, str] = {}
-    for parent, folders, files in os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            stem, suffix = os.path.splitext(file)
-            if suffix.lower() not in VIDEO_SUFFIXES:
-                continue
-            path = Path(parent, file).relative_to(folder)
-            if stem in index:
-                for other in filter(None, (Path(index[stem]), path)):
-                    index[f'{other.parent.name}/{stem}'] = str(other)
-                index[stem] = ''
-            else:
-                index[stem] = str(path)
-    if not index:
-        raise InputError(f'{folder}: no videos in this folder ({" ".join(VIDEO_SUFFIXES)})')
+    for stem, paths in by_stem.items():
+        for path in paths:
+            index[stem if len(paths) == 1 else f'{path.parent.name}/{stem}'] = str(path)
     return index
 
 
-def match_videos(annotations: Annotations, index: dict[str, str]) -> Iterator[MatchedVideo]:
-    """Find the file of each annotated video; one that its list has already is a duplicate.
-
-    Raises:
-        InputError: If a video is in a list twice, with different labels.
-    """
+def match_videos(videos: Iterable[Video], index: dict[str, str]) -> Iterator[MatchedVideo]:
+    """Find the file of each video; one that a list has again, with its labels, is a duplicate."""
     seen: dict[tuple[str, str], tuple[int, ...]] = {}
-    for video in annotations.videos:
+    for video in videos:
         key = (video.subset, video.names[0])
         labels = seen.get(key, video.labels)
         if labels != video.labels:
-            raise InputError(
-                f'{video.where}: {video.names[0]} has labels {video.labels}, and {labels} before'
-            )
-        path = next((index[name] for name in video.names if index.get(name)), '')
+            before = f'labels {video.labels}, and {labels} before'
+            raise InputError(f'{video.where}: {video.names[0]} has {before}')
+        path = next((index[name] for name in video.names if name in index), '')
         problem = 'duplicate' if key in seen else '' if path else 'missing'
         seen[key] = video.labels
         yield MatchedVideo(video, path, problem)
@@ -100,67 +68,40 @@ def check_video(folder: Path, match: MatchedVideo) -> MatchedVideo:
 
 
 class AnnotationFiles:
-    """The annotation files of a dataset, which appear when all are complete.
+    """The annotation files of a dataset, which appear in a folder all at once."""
 
-    Args:
-        out (Path): Folder to write to.
-        dataset (str): Name of the dataset, with which their names begin.
-    """
-
-    def __init__(self, out: Path, dataset: str) -> None:
-        self.out = out
+    def __init__(self, dataset: str) -> None:
         self.dataset = dataset
-        self.files: dict[Path, TextIO] = {}
-        self.counts: dict[str, dict[str, int]] = {}
-        out.mkdir(parents=True, exist_ok=True)
+        self.lines: dict[str, list[str]] = defaultdict(list)
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
 
     def add(self, match: MatchedVideo) -> None:
-        """Write a video to its list, or to that of its problem."""
-        subset, problem = match.video.subset, match.problem
-        counts = self.counts.setdefault(subset, {})
-        counts[problem or 'written'] = counts.get(problem or 'written', 0) + 1
+        """Add a video to its list, or to that of its problem."""
+        (subset, names, labels, where, _), path, problem = match
+        self.counts[subset][problem or 'written'] += 1
         if problem:
-            self._write(f'{problem}_videos.txt', f'{match.video.where}: {match.video.names[0]}')
-            return
-        head, _, split = subset.partition('_split_')
-        middle = f'{head}_split_{split}' if split else f'{head}_list'  # as MMAction2 names them
-        labels = ' '.join(map(str, match.video.labels))
-        self._write(f'{self.dataset}_{middle}_videos.txt', f'{match.path} {labels}')
+            self.lines[f'{problem}_videos.txt'].append(f'{where}: {names[0]}')
+        else:
+            name = subset if '_split_' in subset else f'{subset}_list'  # as MMAction2 names them
+            line = ' '.join([path, *map(str, labels)])
+            self.lines[f'{self.dataset}_{name}_videos.txt'].append(line)
 
-    def _write(self, name: str, line: str) -> None:
-        path = self.out / name
-        with name_file_on_error(path):
-            if path not in self.files:
-                self.files[path] = path.with_name(f'.{name}.partial').open('w', encoding='utf-8')
-            self.files[path].write(line + '\n')
-
-    def finish(self, classes: list[str]) -> None:
-        """Write the label map and put all files in place."""
-        for class_name in classes:
-            self._write(f'label_map_{self.dataset}.txt', class_name)
-        for path, file in self.files.items():
-            with name_file_on_error(path):
-                file.close()
-        for name in PROBLEMS:
-            (self.out / f'{name}_videos.txt').unlink(missing_ok=True)
-        for path, file in self.files.items():
-            Path(file.name).replace(path)
-
-    def discard(self) -> None:
-        """Remove what is not complete."""
-        for file in self.files.values():
-            with suppress(OSError):  # of a full disk, which was reported
-                file.close()
-            Path(file.name).unlink(missing_ok=True)
+    def write(self, out: Path, classes: list[str]) -> None:
+        """Write the lists and the label map, and remove the lists of an earlier run's problems."""
+        files = self.lines | {f'label_map_{self.dataset}.txt': classes}
+        with ExitStack() as written:
+            for name, lines in files.items():
+                partial = written.enter_context(atomic_write(out / name))
+                partial.write_text(''.join(f'{line}\n' for line in lines), 'utf-8')
+        for problem in PROBLEMS:
+            if f'{problem}_videos.txt' not in files:
+                (out / f'{problem}_videos.txt').unlink(missing_ok=True)
 
 
-def link_videos(out: Path, folder: Path, names: Iterable[str]) -> None:
-    """Link the folder of videos to where the configs look for it.
-
-    Raises:
-        InputError: If something else is there.
-    """
-    for name in names:
+def link_videos(out: Path, folder: Path, dataset: str) -> None:
+    """Link the folder of videos to where the configs of a dataset look for it."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ('videos_train', 'videos_val') if dataset == 'kinetics400' else ('videos',):
         link = out / name
         if link.resolve() == folder.resolve():
             continue
@@ -171,29 +112,21 @@ def link_videos(out: Path, folder: Path, names: Iterable[str]) -> None:
 
 
 def find_ffmpeg() -> str:
-    """Path of ffmpeg: the system's, or that of the package imageio-ffmpeg.
-
-    Raises:
-        InputError: If there is none.
-    """
-    ffmpeg = shutil.which('ffmpeg')
-    if ffmpeg is None and importlib.util.find_spec('imageio_ffmpeg'):
-        ffmpeg = importlib.import_module('imageio_ffmpeg').get_ffmpeg_exe()
-    if ffmpeg is None:
-        raise InputError('--reencode needs ffmpeg: install it, or pip install imageio-ffmpeg')
-    return ffmpeg
+    """Path of ffmpeg: the system's, or that of the package imageio-ffmpeg."""
+    if ffmpeg := shutil.which('ffmpeg'):
+        return ffmpeg
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe
+    except ImportError as error:
+        message = '--reencode needs ffmpeg: install it, or pip install imageio-ffmpeg'
+        raise InputError(message) from error
+    return get_ffmpeg_exe()
 
 
 def reencode_video(folder: Path, out: Path, cut: bool, match: MatchedVideo) -> MatchedVideo:
-    """Encode a video as the authors did: 30 frames a second, shorter side 320.
+    """Encode a video into ``out``, unless it is there; ``'broken'`` is what ffmpeg cannot read.
 
-    What an earlier run encoded is kept. What ffmpeg cannot read is ``'broken'``.
-
-    Args:
-        folder (Path): Folder of the videos.
-        out (Path): Where to write it.
-        cut (bool): Whether to cut out the annotated seconds where the file is the whole video.
-        match (MatchedVideo): The video.
+    With ``cut`` only the annotated seconds, where the file is the whole video.
     """
     if match.problem:
         return match
@@ -208,7 +141,7 @@ def reencode_video(folder: Path, out: Path, cut: bool, match: MatchedVideo) -> M
 
 
 def encode(source: Path, target: Path, seconds: tuple[float, float] | None) -> bool:
-    """Run ffmpeg on a video, or on a part of it; return whether it succeeded."""
+    """Encode a video, or some seconds, as the authors: 30 frames a second, shorter side 320."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # Of a video in several splits, two processes may write the same target.
     partial_file = target.with_name(f'.{target.stem}.{os.getpid()}.partial.mp4')
@@ -216,8 +149,7 @@ def encode(source: Path, target: Path, seconds: tuple[float, float] | None) -> b
     part = [] if seconds is None else ['-ss', str(seconds[0]), '-t', str(seconds[1] - seconds[0])]
     command = [find_ffmpeg(), '-nostdin', '-loglevel', 'quiet', '-y', *part, '-i', str(source)]
     command += ['-r', '30', '-vf', shorter, '-an', '-c:v', 'libx264', str(partial_file)]
-    succeeded = subprocess.run(command).returncode == 0
-    if succeeded:
+    if succeeded := subprocess.run(command).returncode == 0:
         partial_file.replace(target)
     partial_file.unlink(missing_ok=True)
     return succeeded

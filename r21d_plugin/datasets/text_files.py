@@ -5,23 +5,14 @@ from pathlib import Path
 
 from .._errors import InputError
 
-MAX_LINE = 8192
-"""Characters of a line: the longest path (4096), and labels."""
+MAX_LINE = 8192  # characters: the longest path (4096), and labels
 
 
 def read_lines(path: Path, name: str | None = None) -> Iterator[tuple[str, str]]:
-    """Read the lines of a file, one at a time, with any line ends; empty ones are left out.
+    """Read the lines of a UTF-8 file, one at a time, with any line ends; empty ones are left out.
 
-    Args:
-        path (Path): The file, UTF-8.
-        name (str, optional): What to call it in messages. Defaults to None: its path.
-
-    Yields:
-        tuple[str, str]: A line without surrounding white space, and its place, such as
-        ``'train.txt, line 3'``.
-
-    Raises:
-        InputError: If the file is missing or not such a text.
+    Yields each without surrounding white space, and its place, such as ``'train.txt, line 3'``.
+    Messages call the file ``name``.
     """
     name = name or str(path)
     number = 0
@@ -29,13 +20,11 @@ def read_lines(path: Path, name: str | None = None) -> Iterator[tuple[str, str]]
         with path.open(encoding='utf-8-sig') as file:
             while line := file.readline(MAX_LINE + 1):
                 number += 1
+                where = f'{name}, line {number}'
                 if len(line) > MAX_LINE:
-                    raise InputError(
-                        f'{name}, line {number}: longer than {MAX_LINE} characters: '
-                        'is it a list of videos?'
-                    )
+                    raise InputError(f'{where}: longer than {MAX_LINE} characters: is it a list?')
                 if line.strip():
-                    yield line.strip(), f'{name}, line {number}'
+                    yield line.strip(), where
     except OSError as error:
         raise InputError(f'{name}: cannot read it: {error.strerror}') from error
     except UnicodeDecodeError as error:

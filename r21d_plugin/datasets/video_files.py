@@ -2,43 +2,32 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
+from .._atomic import atomic_write
 from .._errors import InputError
-from .decoding import VIDEO_SUFFIXES, name_video_on_error
-from .skipped_videos import SkippedVideos
+from .decoding import name_video_on_error
 from .text_files import read_lines
+
+SUFFIXES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
+"""Extensions by which the files in a folder are taken for videos."""
 
 
 class Extraction(NamedTuple):
-    """The outcome of computing and storing something of a video.
-
-    Attributes:
-        video (Path): The video.
-        error (str): Why nothing is stored; empty if something is.
-        computed (bool): Whether it was computed now, not in an earlier run.
-    """
+    """The outcome of computing and storing something of a video."""
 
     video: Path
-    error: str = ''
-    computed: bool = False
+    error: str = ''  # why nothing is stored; empty if something is
+    computed: bool = False  # whether it was computed now, not in an earlier run
 
 
 def find_videos(*sources: str | Path) -> list[Path]:
-    """List the videos that files, folders and patterns name, each once.
+    """List the videos of files, folders and patterns (``'videos/*/a*'``), sorted within each.
 
-    Args:
-        *sources (str or Path): Any files; folders, for all videos below them, by their extension;
-            patterns such as ``'videos/*/a*'``, for the files and folders that match, ``**``
-            standing for any folders.
-
-    Returns:
-        list[Path]: In the order of the sources, sorted within each.
-
-    Raises:
-        InputError: If a source names no video, or one whose name is not UTF-8.
+    Raises an InputError if one names no video, or one whose name is not UTF-8.
     """
     videos = dict.fromkeys(video for source in sources for video in expand(Path(source)))
     for video in videos:
@@ -52,11 +41,7 @@ def find_videos(*sources: str | Path) -> list[Path]:
 def expand(source: Path) -> list[Path]:
     """List the videos of one file, folder or pattern."""
     if source.is_dir():
-        named = (path for path in source.rglob('*') if path.suffix.lower() in VIDEO_SUFFIXES)
-        videos = sorted(path for path in named if not path.is_dir())
-        if not videos:
-            raise InputError(f'{source}: no videos in it ({" ".join(VIDEO_SUFFIXES)})')
-        return videos
+        return videos_below(source)
     if os.path.lexists(source):
         return [source]
     matches = sorted(glob(str(source), recursive=True))
@@ -65,29 +50,32 @@ def expand(source: Path) -> list[Path]:
     return [video for match in matches for video in expand(Path(match))]
 
 
+def videos_below(folder: Path) -> list[Path]:
+    """List the videos below a folder; an InputError if there are none."""
+    files = (Path(parent, file) for parent, _, files in os.walk(folder) for file in files)
+    videos = sorted(file for file in files if file.suffix.lower() in SUFFIXES)
+    if not videos:
+        raise InputError(f'{folder}: no videos in it ({" ".join(SUFFIXES)})')
+    return videos
+
+
 def by_name(videos: Iterable[Path], sources: Iterable[str | Path]) -> dict[str, Path]:
     """Name each video by its path below the folder that all sources have in common.
 
     A file's folder is the one that it is in, a pattern's the last one before its first wildcard.
     """
-    folder = os.path.commonpath([folder_of(Path(source)) for source in sources])
+    folders = []
+    for source in sources:
+        path = Path(os.path.abspath(source))
+        while has_magic(str(path)) and not os.path.lexists(path):
+            path = path.parent
+        folders.append(path if path.is_dir() else path.parent)
+    folder = os.path.commonpath(folders)
     return {os.path.relpath(video, folder): video for video in videos}
 
 
-def folder_of(source: Path) -> str:
-    """Absolute path of the folder of a file or pattern; of a folder its own."""
-    path = Path(os.path.abspath(source))
-    while has_magic(str(path)) and not os.path.lexists(path):
-        path = path.parent
-    return str(path if path.is_dir() else path.parent)
-
-
 def read_list(path: Path) -> list[Path]:
-    """Read a file that names a video a line.
-
-    Raises:
-        InputError: If there is no such file or no video in it.
-    """
+    """Read a file that names a video a line; an InputError if there is no such file or video."""
     videos = [Path(line) for line, _ in read_lines(path)]
     if not videos:
         raise InputError(f'{path}: no videos in this list')
@@ -95,35 +83,43 @@ def read_list(path: Path) -> list[Path]:
 
 
 def bytes_of(video: Path) -> int:
-    """Size of a video file.
-
-    Raises:
-        VideoInputError: If there is no such file.
-    """
+    """Size of a video file; a VideoInputError if there is no such file."""
     with name_video_on_error(str(video)):
         return video.stat().st_size
 
 
+@dataclass
+class SkippedVideos:
+    """Counts of the videos that were read and skipped, with a line that names each skipped one."""
+
+    read: int = 0
+    skipped: int = 0
+    reasons: set[str] = field(default_factory=set)
+
+    def add(self, read: int, skipped: int, reasons: Iterable[str]) -> None:
+        """Count more videos."""
+        self.read += read
+        self.skipped += skipped
+        self.reasons.update(reasons)
+
+    def write(self, path: Path) -> None:
+        """Write the reasons, a line each, or remove the list of an earlier run."""
+        if self.reasons:
+            with atomic_write(path, parents=True) as partial:
+                partial.write_text(''.join(f'{line}\n' for line in sorted(self.reasons)), 'utf-8')
+        else:
+            path.unlink(missing_ok=True)
+
+    def __str__(self) -> str:
+        return f'{self.skipped} of {self.read} videos read'
+
+
 def write_report(done: Sequence[Extraction], report: Path) -> str:
-    """Write the list of videos that do not decode, if there are any.
-
-    Args:
-        done (Sequence[Extraction]): The outcome for each video.
-        report (Path): The file.
-
-    Returns:
-        str: How many were computed, there already and broken.
-
-    Raises:
-        InputError: If all are broken, or the list cannot be written.
-    """
-    skipped = SkippedVideos()
-    for extraction in done:
-        reasons = [extraction.error] if extraction.error else []
-        skipped.add(1, len(reasons), reasons)
-    computed = sum(extraction.computed for extraction in done)
-    summary = f'{computed} computed, {len(done) - computed - skipped.skipped} there already'
-    skipped.write(report)
-    if skipped.skipped == len(done):
+    """List the videos that do not decode in a file, if there are any, and sum up what was done."""
+    errors = [extraction.error for extraction in done if extraction.error]
+    SkippedVideos(len(done), len(errors), set(errors)).write(report)
+    if len(errors) == len(done):
         raise InputError(f'{report}: none of the videos decodes')
-    return summary + (f', {skipped.skipped} broken: see {report}' if skipped.skipped else '')
+    computed = sum(extraction.computed for extraction in done)
+    summary = f'{computed} computed, {len(done) - computed - len(errors)} there already'
+    return summary + (f', {len(errors)} broken: see {report}' if errors else '')

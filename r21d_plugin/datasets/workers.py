@@ -5,60 +5,49 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 
 from .._errors import InputError
 
 Item = TypeVar('Item')
-Result = TypeVar('Result')
 
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes that leave nothing behind when this one is stopped or killed.
-
-    Raises:
-        InputError: If there are to be none, or one of them dies.
-    """
+    """A pool of processes that end with this one; an InputError if one of them dies."""
     if workers < 1:
         raise InputError(f'workers={workers}: at least 1 is needed')
+    pool = ProcessPoolExecutor(workers, initializer=init_worker)
     try:
-        with ProcessPoolExecutor(workers, initializer=init_worker) as pool:
-            try:
-                yield pool
-            finally:
-                pool.shutdown(cancel_futures=True)
-    except BrokenProcessPool as error:
-        raise InputError(
-            'a worker died, of a lack of memory or of a video that crashes the decoder: run the '
-            'same command again'
-        ) from error
+        yield pool
+    except BrokenExecutor as error:
+        reason = 'of a lack of memory or of a video that crashes the decoder'
+        raise InputError(f'a worker died, {reason}: run the same command again') from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def init_worker() -> None:
     """Leave interrupts to the parent process, and exit when it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)  # the workers fill the cores already
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
 
 
-def _exit_after(sentinel: Any) -> None:
-    wait([sentinel])
+def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
     os._exit(1)
 
 
 def parallel_map(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
+    function: Callable[[Item], Item], items: Iterable[Item], workers: int
+) -> Iterator[Item]:
     """Apply a function to items in parallel, a bounded number at a time; results are in order."""
     remaining = iter(items)
     with worker_pool(workers) as pool:

@@ -9,21 +9,10 @@ from .hooks import (
     TrainingAccuracyHook,
 )
 from .memory import keep_freed_memory
-from .optim_wrappers import BFloat16OptimWrapper
+from .optim import BFloat16OptimWrapper, GradualWarmupLR
 from .pictures import PredictionPicturesHook
-from .schedulers import GradualWarmupLR
 from .skipped_videos import SkippedVideosHook
 
-__all__ = [
-    'AccelerateHook',
-    'BFloat16OptimWrapper',
-    'CheckpointMatchHook',
-    'ClassCountHook',
-    'EpochSeedHook',
-    'GradualWarmupLR',
-    'PredictionPicturesHook',
-    'ResumableCheckpointHook',
-    'SkippedVideosHook',
-    'TrainingAccuracyHook',
-    'keep_freed_memory',
-]
+__all__ = ['AccelerateHook', 'BFloat16OptimWrapper', 'CheckpointMatchHook', 'ClassCountHook']
+__all__ += ['EpochSeedHook', 'GradualWarmupLR', 'PredictionPicturesHook', 'ResumableCheckpointHook']
+__all__ += ['SkippedVideosHook', 'TrainingAccuracyHook', 'keep_freed_memory']

@@ -1,19 +1,15 @@
 """Hooks of the default runtime: seeds, training accuracy, acceleration, and checks of the input."""
 
-from collections import OrderedDict
 from functools import partial
-from typing import Any, cast
 
 import numpy as np
 import torch
 from mmengine.dataset import worker_init_fn
 from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
-from torch import nn
-from torch.utils.data import DataLoader
+from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from .._errors import InputError
 from .._registries import HOOKS
@@ -25,22 +21,20 @@ from ..weights import match_weights
 class EpochSeedHook(Hook):
     """Seed every training epoch from the run's seed and the epoch's number.
 
-    MMEngine seeds once: a resumed run would repeat the random crops and clip starts of the first
-    epochs, and workers would draw the same ones in every epoch. It needs workers that are started
-    anew for each epoch (``persistent_workers=False``).
+    MMEngine seeds once: a resumed run would repeat the random crops of the first epochs, and new
+    workers those of every epoch. It needs ``persistent_workers=False``.
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed this process and the workers to come."""
-        sequence = np.random.SeedSequence([runner.seed, runner.epoch])
-        seed = int(sequence.generate_state(1)[0]) >> 1
-        set_random_seed(seed, diff_rank_seed=True)
-        loader: DataLoader = runner.train_loop.dataloader
+        loader = runner.train_dataloader
         if loader.persistent_workers:
             raise InputError(
                 'train_dataloader.persistent_workers=True keeps the seeds of the first epoch: '
                 'set it to False or remove EpochSeedHook from custom_hooks'
             )
+        seed = int(np.random.SeedSequence([runner.seed, runner.epoch]).generate_state(1)[0]) >> 1
+        set_random_seed(seed, diff_rank_seed=True)
         loader.worker_init_fn = partial(
             worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed
         )
@@ -60,11 +54,8 @@ class TrainingAccuracyHook(Hook):
             return
         accuracy = torch.tensor(history.mean(len(runner.train_dataloader)))
         all_reduce(accuracy, op='mean')
-        runner.visualizer.add_scalars(
-            {'train/clip@1': accuracy.item()},
-            step=runner.epoch + 1,
-            file_path=f'{runner.timestamp}.json',
-        )
+        scalars = {'train/clip@1': accuracy.item()}
+        runner.visualizer.add_scalars(scalars, runner.epoch + 1, f'{runner.timestamp}.json')
 
 
 @HOOKS.register_module()
@@ -76,23 +67,14 @@ class CheckpointMatchHook(Hook):
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Name the tensors as the model does, and compare them with it.
-
-        Raises:
-            InputError: If they differ.
-        """
-        model = unwrap(runner.model)
+        """Name the tensors as the model does; raise an InputError if they are not its own."""
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
-        training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
-        finetuning = training and not runner._resume
-        held = checkpoint.get('state_dict', checkpoint)
-        given = OrderedDict((k.removeprefix('module.'), v) for k, v in held.items())
-        given._metadata = getattr(held, '_metadata', {})  # type: ignore[attr-defined]
-        ignore = 'cls_head.' if finetuning else ()
-        state_dict, report = match_weights(model, given, source, ignore)
+        finetuning = isinstance(runner.optim_wrapper, BaseOptimWrapper) and not runner._resume
+        model = getattr(runner.model, 'module', runner.model)
+        given = checkpoint.get('state_dict', checkpoint)
+        consume_prefix_in_state_dict_if_present(given, 'module.')
+        state_dict, report = match_weights(model, given, source, 'cls_head.' if finetuning else ())
         if state_dict is not given:
-            if 'state_dict' not in checkpoint:
-                checkpoint.clear()
             checkpoint['state_dict'] = state_dict
         if finetuning or state_dict is not given:
             runner.logger.info(report)
@@ -104,7 +86,7 @@ class AccelerateHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Accelerate it before it trains, validates or is tested."""
-        accelerate(unwrap(runner.model))
+        accelerate(runner.model)
 
 
 @HOOKS.register_module()
@@ -112,16 +94,12 @@ class ClassCountHook(Hook):
     """Refuse a dataset with more classes than the head scores."""
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
-        loader: Any = getattr(runner, f'{mode}_dataloader')
-        dataset_classes = getattr(loader.dataset, 'num_classes', None)
-        head_classes = getattr(getattr(unwrap(runner.model), 'cls_head', None), 'num_classes', None)
-        if dataset_classes and head_classes and dataset_classes > head_classes:
+        dataset = getattr(runner, f'{mode}_dataloader').dataset
+        model = getattr(runner.model, 'module', runner.model)
+        classes = getattr(dataset, 'num_classes', None) or 0
+        scored = getattr(getattr(model, 'cls_head', None), 'num_classes', classes)
+        if classes > scored:
             raise InputError(
-                f'{loader.dataset.ann_file} has {dataset_classes} classes and the head '
-                f'{head_classes}: make model.cls_head.num_classes and the dataset agree'
+                f'{dataset.ann_file} has {classes} classes and the head {scored}: '
+                'make model.cls_head.num_classes and the dataset agree'
             )
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """Remove the wrapper of distributed training, if there is one."""
-    return cast(nn.Module, model.module) if is_model_wrapper(model) else model

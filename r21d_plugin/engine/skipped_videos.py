@@ -9,21 +9,18 @@ from mmengine.runner import Runner
 
 from .._errors import InputError
 from .._registries import HOOKS
-from ..datasets.skipped_videos import SkippedVideos, collate_without_skipped
-
-ENOUGH = 1000
-"""Videos read after which a run may end for those that were skipped, if the dataset has more."""
+from ..datasets.video_dataset import collate_without_skipped
+from ..datasets.video_files import SkippedVideos
 
 
 @HOOKS.register_module()
 class SkippedVideosHook(Hook):
     """Count and list the videos that datasets with ``on_error='skip'`` skip.
 
-    The list is ``skipped_train_videos.txt`` in the work dir, or of ``val`` or ``test``; there is
-    none if none was skipped. It is of the whole training, resumed or not, and of the last
-    validation or test. A run ends when more than the dataset's ``max_bad_fraction`` of the videos
-    read do not decode: as soon as 1000 or as many as the dataset has were read, and after an epoch
-    of all processes.
+    The list, if any, is ``skipped_train_videos.txt`` in the work dir (or of ``val`` or ``test``),
+    of the whole training, resumed or not, or of the last validation or test. A run ends when more
+    than the dataset's ``max_bad_fraction`` of the videos read do not decode: once 1000 or as many
+    as the dataset has were read, and after an epoch of all processes.
     """
 
     def __init__(self) -> None:
@@ -39,23 +36,21 @@ class SkippedVideosHook(Hook):
                 f'that repeats no video: set {mode}_dataloader.sampler.round_up=False'
             )
         loader.collate_fn = collate_without_skipped
-        if mode == 'train' and mode in self.counts:
-            return
-        self.counts[mode] = SkippedVideos()
-        path = list_path(runner, mode)
-        if mode == 'train' and runner._resume and path.exists():
-            self.counts[mode].reasons.update(path.read_text(encoding='utf-8').splitlines())
+        if mode != 'train' or mode not in self.counts:
+            self.counts[mode] = SkippedVideos()
+            path = list_path(runner, mode)
+            if mode == 'train' and runner._resume and path.exists():
+                self.counts[mode].reasons.update(path.read_text(encoding='utf-8').splitlines())
 
     def _before_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
     ) -> None:
-        if mode not in self.counts:
+        if (videos := self.counts.get(mode)) is None:
             return
         skipped = data_batch.pop('skipped')
-        videos = self.counts[mode]
         videos.add(len(data_batch['data_samples']) + len(skipped), len(skipped), skipped)
         dataset = getattr(runner, f'{mode}_dataloader').dataset
-        if is_main_process() and videos.read >= min(ENOUGH, len(dataset)):
+        if is_main_process() and videos.read >= min(1000, len(dataset)):
             check_fraction(runner, mode, videos)
 
     def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
@@ -65,10 +60,9 @@ class SkippedVideosHook(Hook):
         for videos in all_gather_object(self.counts[mode]):
             total.add(videos.read, videos.skipped, videos.reasons)
         if is_main_process():
-            path = list_path(runner, mode)
-            total.write(path)
+            total.write(list_path(runner, mode))
             if total.skipped:
-                runner.logger.warning(f'{mode}: skipped {total}: see {path}')
+                runner.logger.warning(f'{mode}: skipped {total}: see {list_path(runner, mode)}')
         check_fraction(runner, mode, total)
 
 
@@ -78,18 +72,13 @@ def list_path(runner: Runner, mode: str) -> Path:
 
 
 def check_fraction(runner: Runner, mode: str, videos: SkippedVideos) -> None:
-    """Check that not too many videos were skipped.
-
-    Raises:
-        InputError: If there were.
-    """
+    """Write the list and raise an InputError if too many videos were skipped."""
     limit = getattr(runner, f'{mode}_dataloader').dataset.max_bad_fraction
-    if videos.skipped <= limit * videos.read:
-        return
-    path = list_path(runner, mode)
-    if is_main_process():
-        videos.write(path)
-    raise InputError(
-        f'{path}: {videos} do not decode, more than max_bad_fraction={limit} allows: repair these, '
-        'or raise it'
-    )
+    if videos.skipped > limit * videos.read:
+        path = list_path(runner, mode)
+        if is_main_process():
+            videos.write(path)
+        raise InputError(
+            f'{path}: {videos} do not decode, more than max_bad_fraction={limit} allows: '
+            'repair these, or raise it'
+        )

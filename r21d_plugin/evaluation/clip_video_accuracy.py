@@ -43,11 +43,7 @@ class ClipVideoAccuracy(BaseMetric):
             self.results.append({name: hits(clips, labels) for name, clips in scores.items()})
 
     def compute_metrics(self, results: list[dict[str, Hits]]) -> dict[str, float]:
-        """Average, 0 to 1, over all videos of all ranks, each counted once.
-
-        Raises:
-            InputError: If there are no videos.
-        """
+        """Average, 0 to 1, over all videos of all ranks; an InputError if there are none."""
         if not results:
             raise InputError('no video was tested: none decodes, or the annotation file is empty')
         return {

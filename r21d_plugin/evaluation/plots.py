@@ -11,11 +11,7 @@ from .._errors import InputError
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, in the format that the file's extension names.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
+    """Write a figure atomically, in the format of its extension; an InputError if that fails."""
     with atomic_write(path) as partial:
         try:
             figure.savefig(partial, dpi=150, format=path.suffix[1:])
@@ -24,11 +20,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def plot_curve(curve: Mapping[Any, Mapping[str, float]], path: Path, varied: str) -> None:
-    """Plot accuracies, 0 to 1, by what was ``varied``, and mark the best of each metric.
-
-    Raises:
-        InputError: If the picture cannot be written.
-    """
+    """Plot accuracies, 0 to 1, by what was ``varied``, and mark the best of each metric."""
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
     places = list(curve)

@@ -11,12 +11,9 @@ ACCURACIES = ('clip@1', 'video@1', 'video@5')
 
 
 def last_test(work_dir: Path) -> dict[str, float]:
-    """Read the accuracies, 0 to 1, of the last test in a work dir.
+    """Read the accuracies, 0 to 1, of the last test in a work dir; an InputError if there is none.
 
     Those of two streams are named ``rgb/clip@1`` and so on.
-
-    Raises:
-        InputError: If there is none.
     """
     # MMEngine writes <time>/<time>.json, so that names sort by time.
     for path in sorted(work_dir.glob('*/*.json'), reverse=True):

@@ -1,4 +1,4 @@
-"""Scores of finished tests: stored, read back, and taken with fewer clips."""
+"""Scores of finished tests, stored and read back."""
 
 import os
 import zipfile
@@ -29,8 +29,8 @@ class Scores(NamedTuple):
 class DumpScores(BaseMetric):
     """Write the scores of a test into an ``.npz`` file.
 
-    It holds ``filenames`` (V), ``scores`` (V x clips x classes float32, softmax) and ``labels``
-    (V x the most labels of a video, filled up with -1).
+    It holds ``filenames`` (V), ``scores`` (V x clips x classes float32, softmax) and ``labels`` (V
+    x the most labels of a video, filled up with -1).
 
     Args:
         out_file_path (str): The file.
@@ -69,8 +69,8 @@ def read_scores(path: Path) -> dict[str, Scores]:
     """Read the scores that ``mim test --dump`` wrote.
 
     Args:
-        path (Path): An ``.npz`` file of :class:`DumpScores`, or a pickle of MMEngine's
-            DumpResults, which is read as data that cannot run code.
+        path (Path): An ``.npz`` file of :class:`DumpScores`, or a pickle of MMEngine's DumpResults,
+            which is read as data that cannot run code.
 
     Returns:
         dict[str, Scores]: By the path of the video below the folder that all have in common: two
@@ -122,28 +122,3 @@ def read_pickle(path: Path) -> Iterator[tuple[str, Scores]]:
 def accuracy(test: Mapping[str, Scores]) -> dict[str, float]:
     """clip@1, video@1 and video@5 of a test, 0 to 1."""
     return accuracies([hits(clips, labels) for clips, labels in test.values()])
-
-
-def accuracy_by_clips(
-    test: Mapping[str, Scores], counts: Sequence[int]
-) -> dict[int, dict[str, float]]:
-    """Accuracy with fewer clips of each video, spread evenly over those tested (Figure 5b).
-
-    Raises:
-        InputError: If a count is less than 1 or more than the clips of a video.
-    """
-    available = min(len(clips) for clips, _ in test.values())
-    wrong = [count for count in counts if not 1 <= count <= available]
-    if wrong:
-        raise InputError(f'{wrong[0]} clips asked for: the test has 1 to {available} of each video')
-    return {
-        count: accuracy({video: select_clips(scores, count) for video, scores in test.items()})
-        for count in counts
-    }
-
-
-def select_clips(scores: Scores, count: int) -> Scores:
-    """Scores of evenly spread clips of a video; a single one is the middle one."""
-    last = len(scores.clips) - 1
-    chosen = [i * last // (count - 1) for i in range(count)] if count > 1 else [last // 2]
-    return scores._replace(clips=scores.clips[chosen])

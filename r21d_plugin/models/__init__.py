@@ -2,17 +2,7 @@
 
 from .accelerate import accelerate
 from .layers import factorized_channels
-from .networks import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx
-from .video_resnet import VideoResNet
+from .video_resnet import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, VideoResNet
 
-__all__ = [
-    'FR2D',
-    'R2D',
-    'R3D',
-    'MCx',
-    'R2Plus1D',
-    'RMCx',
-    'VideoResNet',
-    'accelerate',
-    'factorized_channels',
-]
+__all__ = ['FR2D', 'R2D', 'R3D', 'MCx', 'R2Plus1D', 'RMCx', 'VideoResNet', 'accelerate']
+__all__ += ['factorized_channels']

@@ -117,19 +117,15 @@ class AcceleratedConv3d(nn.Conv3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve N x C x T x H x W."""
-        if not is_eager(x):
-            return self.traced(x)
+        if not is_eager(x):  # convolve in 3D, unless its gradient is wrong
+            if bf16_weight_gradient_is_wrong(x, self):
+                return sum_of_conv2d(x, self.weight, self.bias, self.stride, self.padding)
+            return super().forward(x)
         norm = self.pair.norm_to_fold() if self.pair is not None else None
         weight, bias = (self.weight, self.bias) if norm is None else self.fold(norm)
         if x.is_cuda or prefers_channels_last():
             x = x.contiguous(memory_format=torch.channels_last_3d)
         return self.convolve(x, weight, bias)
-
-    def traced(self, x: Tensor) -> Tensor:
-        """Convolve under a compiler or an exporter: in 3D, unless its gradient is wrong."""
-        if bf16_weight_gradient_is_wrong(x, self):
-            return sum_of_conv2d(x, self.weight, self.bias, self.stride, self.padding)
-        return super().forward(x)
 
     def train(self, mode: bool = True) -> 'AcceleratedConv3d':
         """Set the mode; the next evaluation folds anew."""
@@ -230,10 +226,7 @@ def conv2d(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, padding: Any) ->
 
 
 def temporal_conv2d(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, padding: Any) -> Tensor:
-    """Convolve over time, t x 1 x 1, as in 2D over N images of T rows of H W pixels.
-
-    The images are a view, be the memory N x C x T x H x W or N x T x H x W x C.
-    """
+    """Convolve over time, t x 1 x 1, as in 2D over N images, T x (H W), a view in either format."""
     images = x.permute(0, 2, 3, 4, 1).flatten(2, 3).permute(0, 3, 1, 2)
     y = conv2d(images, weight.squeeze(4), bias, (stride[0], 1), (padding[0], 0))
     return with_usual_strides(y.unflatten(3, x.shape[3:]))

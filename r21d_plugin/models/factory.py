@@ -11,13 +11,11 @@ from torch import Tensor, nn
 from .._errors import InputError
 from ..weights import PublicWeights, find_weights, load_matching, load_state_dict_of
 from ..weights.formats import Weights, identify, infer_network
-from .networks import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx
+from . import video_resnet
 from .video_resnet import VideoResNet, check_whole
 
 CLIP_LEN = {18: 8, 34: 32}
 """Frames of a clip in the paper's tables, by depth."""
-
-BACKBONES = {cls.__name__: cls for cls in (R2D, FR2D, R3D, MCx, RMCx, R2Plus1D)}
 
 logger = logging.getLogger('r21d_plugin')
 
@@ -58,8 +56,7 @@ def backbone_cfg(name: str, clip_len: int | None = None) -> dict:
 class Classifier(VideoResNet):
     """A backbone with a head: ``conv5_x -> average over (T, H, W) -> fully connected``.
 
-    It takes over the backbone's modules and attributes, so that all have torchvision's names:
-    ``stem``, ``layer1`` to ``layer4``, ``fc``.
+    It takes over the backbone's modules and attributes, so that all have torchvision's names.
     """
 
     def __init__(self, backbone: VideoResNet, num_classes: int, drop_rate: float = 0.0) -> None:
@@ -74,8 +71,7 @@ class Classifier(VideoResNet):
         self.num_classes = num_classes
         self.fc: nn.Module = nn.Identity()
         if num_classes:
-            stem: Any = self.stem[0]
-            classifier = nn.Linear(self.num_features, num_classes).to(stem.weight)
+            classifier = nn.Linear(self.num_features, num_classes).to(next(self.parameters()))
             nn.init.normal_(classifier.weight, std=0.01)
             nn.init.zeros_(classifier.bias)
             self.fc = classifier
@@ -118,8 +114,7 @@ def create_model(
             writes it or as torchvision, ig65m-pytorch or VMZ publish theirs, or the name of public
             ones, such as ``'ig65m_kinetics_32f'``, which are downloaded once. Batch norm gets their
             epsilon, unless ``norm_cfg`` names one. Defaults to None: initialised as in the paper.
-        drop_rate (float): Probability of dropout before the classifier. Defaults to 0, as in the
-            paper.
+        drop_rate (float): Probability of dropout before the classifier. Defaults to 0.
         features_only (bool): Whether to build the backbone alone, which gives the feature maps of
             the groups in ``out_indices``. Defaults to False.
         **kwargs: Further arguments of the backbone, such as ``out_indices``, or
@@ -143,7 +138,7 @@ def create_model(
     shape |= {key: value for key, value in asked.items() if value is not None}
     names = (*cfg, 'in_channels', 'base_channels', 'midplanes')
     cfg = {key: shape[key] for key in names if key in shape} | kwargs
-    model: VideoResNet = BACKBONES[cfg.pop('type')](**cfg)
+    model: VideoResNet = getattr(video_resnet, cfg.pop('type'))(**cfg)
     if not features_only:
         model = Classifier(model, shape['num_classes'], drop_rate)
     if found:
@@ -186,13 +181,9 @@ def fit_weights(tensors: Mapping[str, Tensor], model: VideoResNet) -> dict[str, 
 
 
 def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """Adapt a convolution's weights to another number of input channels, as timm does.
-
-    They are summed for one channel; for more, repeated in turn and scaled by given / wanted, so
-    that activations keep their scale.
-    """
+    """Adapt a convolution's weights to another number of input channels, as timm does."""
     given = weight.shape[1]
     if channels == 1:
         return weight.sum(dim=1, keepdim=True)
     repeated = weight.repeat(1, -(-channels // given), 1, 1, 1)[:, :channels]
-    return repeated * (given / channels)
+    return repeated * (given / channels)  # activations keep their scale

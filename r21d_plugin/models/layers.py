@@ -11,14 +11,11 @@ from typing import NamedTuple
 
 from torch import nn
 
-Size = tuple[int, int, int]
-"""Temporal extent, height and width."""
-
-NormLayer = Callable[[int], nn.Module]
-"""Builds a normalisation layer for a number of channels."""
+Size = tuple[int, int, int]  # temporal extent, height and width
+NormLayer = Callable[[int], nn.Module]  # builds a norm for a number of channels
 
 STEM_MIDPLANES = 45
-"""Mid channels of R(2+1)D's conv1 of 64 filters, by the authors' code and released weights.
+"""Mid channels of R(2+1)D's conv1 of 64 filters, in the authors' code and released weights.
 
 The formula of Section 3.5 gives 83, which is not what the paper's 33.3M parameters contain.
 """
@@ -46,26 +43,16 @@ def conv3d(spec: ConvSpec) -> nn.Conv3d:
 
 def conv2d(spec: ConvSpec) -> nn.Conv3d:
     """2D convolution: 1 x d x d, over each frame by itself (Section 3.2)."""
-    return conv3d(
-        spec._replace(kernel_size=(1, *spec.kernel_size[1:]), stride=(1, *spec.stride[1:]))
-    )
+    kernel_size, stride = (1, *spec.kernel_size[1:]), (1, *spec.stride[1:])
+    return conv3d(spec._replace(kernel_size=kernel_size, stride=stride))
 
 
 def conv2plus1d(spec: ConvSpec) -> nn.Sequential:
     """(2+1)D convolution: 1 x d x d, norm, ReLU, then t x 1 x 1 (Section 3.5)."""
-    t, step = spec.kernel_size[0], spec.stride[0]
-    mid = spec.mid_channels
+    t, step, mid = spec.kernel_size[0], spec.stride[0], spec.mid_channels
     spatial = spec._replace(out_channels=mid)
     temporal = spec._replace(in_channels=mid, kernel_size=(t, 1, 1), stride=(step, 1, 1))
     return nn.Sequential(conv2d(spatial), spec.norm(mid), nn.ReLU(inplace=True), conv3d(temporal))
-
-
-def conv_over_clip(spec: ConvSpec, clip_len: int) -> nn.Conv3d:
-    """2D convolution of a clip as an image of 3L channels: L x d x d (Section 3.1)."""
-    _, height, width = spec.kernel_size
-    kernel_size, stride = (clip_len, height, width), (1, *spec.stride[1:])
-    padding = (0, height // 2, width // 2)
-    return nn.Conv3d(spec.in_channels, spec.out_channels, kernel_size, stride, padding, bias=False)
 
 
 FORMS: dict[str, Callable[[ConvSpec], nn.Module]] = {

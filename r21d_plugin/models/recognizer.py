@@ -1,11 +1,12 @@
-"""Testing with many clips of a video in bounded memory."""
+"""Testing with many clips of a video: recognizer and head."""
 
 import logging
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 import torch
-from mmaction.models import Recognizer3D
+from mmaction.models import I3DHead, Recognizer3D
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.utils import SampleList
 from mmengine.logging import print_log
@@ -31,15 +32,10 @@ class MultiClipTesting(BaseRecognizer):
     def test_step(self, data: dict) -> SampleList:
         """Predict a batch of videos.
 
-        Args:
-            data (dict): ``inputs``, a tensor per video of views x C x T x H x W (several streams: a
-                dict of such lists), and ``data_samples``.
-
-        Returns:
-            SampleList: The samples with predictions. For an empty batch, all of whose videos were
-            skipped, an element that MMEngine's loops take for losses and drop: they demand one.
+        ``data['inputs']`` has a tensor per video of views x C x T x H x W, or is a dict of such
+        lists by stream. Returns ``data['data_samples']`` with predictions.
         """
-        if not data['data_samples']:
+        if not data['data_samples']:  # all videos were skipped; MMEngine's loops drop losses
             return [BaseDataElement(loss={})]
         test_cfg = self.test_cfg or {}
         precision = precision_of(self)
@@ -57,6 +53,39 @@ class MultiClipTesting(BaseRecognizer):
 @MODELS.register_module()
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
     """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does."""
+
+
+@MODELS.register_module()
+class ClipHead(I3DHead):
+    """MMAction2's I3DHead, keeping the scores of each clip too.
+
+    ``average over (T, H, W) -> dropout -> fully connected``. A tested video gets ``pred_score``,
+    the mean of its clips' softmax scores (Section 4.1), and ``clip_scores``, these scores (clips x
+    classes), which :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` reads.
+
+    Arguments are those of I3DHead. By default there is no dropout, as in the paper.
+    """
+
+    def __init__(
+        self, num_classes: int, in_channels: int = 512, dropout_ratio: float = 0.0, **kwargs: Any
+    ) -> None:
+        kwargs.setdefault('average_clips', 'prob')
+        super().__init__(num_classes, in_channels, dropout_ratio=dropout_ratio, **kwargs)
+
+    def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
+        """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
+        if not torch.is_autocast_enabled(x.device.type):
+            return super().forward(x, **kwargs)
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.float(), **kwargs)
+
+    def predict_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> SampleList:
+        """Write scores into a sample per video, from logits (videos * clips) x classes."""
+        data_samples = super().predict_by_feat(cls_scores, data_samples)
+        scores = cls_scores.softmax(-1).unflatten(0, (len(data_samples), -1))
+        for data_sample, clip_scores in zip(data_samples, scores, strict=True):
+            data_sample.set_field(clip_scores, 'clip_scores')
+        return data_samples
 
 
 def precision_of(recognizer: BaseRecognizer) -> torch.autocast:

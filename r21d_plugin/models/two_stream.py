@@ -1,8 +1,4 @@
-"""The two-stream network: RGB and optical flow (Section 4.2).
-
-Two networks of the family, one for each stream, whose softmax scores are averaged, as in `Simonyan
-and Zisserman <https://arxiv.org/abs/1406.2199>`_.
-"""
+"""The two-stream network: RGB and optical flow (Section 4.2, https://arxiv.org/abs/1406.2199)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +13,7 @@ from torch import Tensor
 from .._errors import InputError
 from .._registries import MODELS
 from ..weights import STREAMS, fuse_checkpoints, load_matching
-from .head import ClipHead, by_video
-from .recognizer import MultiClipTesting
+from .recognizer import ClipHead, MultiClipTesting
 
 
 @MODELS.register_module()
@@ -37,19 +32,17 @@ class TwoStreamBackbone(BaseModule):
 
 @MODELS.register_module()
 class TwoStreamHead(BaseHead):
-    """Classification by two streams, each by a classifier of its own: late fusion.
+    """Classification by two streams, each by a classifier of its own, whose scores are averaged.
 
-    A tested video gets the fused ``pred_score`` and ``clip_scores``, as
-    :class:`~r21d_plugin.models.ClipHead` gives them, and ``stream_scores``, the clip scores of each
-    stream. Training minimises the sum of the streams' cross-entropies.
+    A tested video gets the fused ``pred_score`` and ``clip_scores``, as :class:`ClipHead` gives
+    them, and ``stream_scores``, the clip scores of each stream. Training minimises the sum of the
+    streams' cross-entropies.
 
     Args:
-        num_classes (int): Number of classes.
-        in_channels (int): Channels of each feature map. Defaults to 512.
+        num_classes, in_channels, dropout_ratio: Of each stream, as :class:`ClipHead` takes them.
         weights (Sequence[float], optional): Weights of the softmax scores of RGB and flow, not
             negative, of which only the ratio matters; the authors' script has 0.6 and 0.4. Defaults
             to None: equal, as in the paper.
-        dropout_ratio (float): Probability of dropout. Defaults to 0, as in the paper.
         **kwargs: Further arguments of MMAction2's BaseHead.
     """
 
@@ -93,7 +86,8 @@ class TwoStreamHead(BaseHead):
         """Write scores into a sample per video, from logits (videos * clips) x 2 x classes."""
         fused = self.fuse(cls_scores)
         data_samples = super().predict_by_feat(fused, data_samples)
-        scores = [by_video(logits, data_samples) for logits in (fused, *cls_scores.unbind(1))]
+        scores = torch.stack([fused, *cls_scores.unbind(1)]).softmax(-1)
+        scores = scores.unflatten(1, (len(data_samples), -1))
         for data_sample, clip_scores, *streams in zip(data_samples, *scores, strict=True):
             data_sample.set_field(clip_scores, 'clip_scores')
             data_sample.set_field(dict(zip(STREAMS, streams, strict=True)), 'stream_scores')
@@ -109,9 +103,6 @@ class TwoStreamRecognizer(MultiClipTesting, MMRecognizer3D):
             each trained by itself. Defaults to None: one checkpoint of both, written by training
             this recognizer or by ``tools/fuse_checkpoints.py``, is loaded in the usual way.
         **kwargs: Arguments of MMAction2's recognizers.
-
-    Raises:
-        InputError: If the checkpoints are not those of two such streams.
     """
 
     def __init__(self, checkpoints: dict[str, str] | None = None, **kwargs: Any) -> None:
@@ -120,9 +111,8 @@ class TwoStreamRecognizer(MultiClipTesting, MMRecognizer3D):
         if checkpoints is None:
             return
         if set(checkpoints) != set(STREAMS):
-            raise InputError(
-                f'checkpoints has {", ".join(checkpoints)}: give one of rgb and one of flow'
-            )
+            given = ', '.join(checkpoints)
+            raise InputError(f'checkpoints has {given}: give one of rgb and one of flow')
         fused = fuse_checkpoints(**checkpoints)
         load_matching(self, fused['state_dict'], ' and '.join(checkpoints.values()))
 

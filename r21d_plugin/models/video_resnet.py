@@ -9,8 +9,8 @@ A network is a depth and the form of each of its five groups of convolutions (Fi
     R3D       3D       3D       3D       3D       3D
     R(2+1)D   (2+1)D   (2+1)D   (2+1)D   (2+1)D   (2+1)D
 
-R2D is f-R2D after a conv1 that spans all frames. What the paper leaves open (batch norm's
-epsilon, conv1's mid channels, strides of the mixed networks) follows the authors' release,
+R2D is f-R2D after a conv1 that spans all frames. What the paper leaves open (batch norm's epsilon,
+conv1's mid channels, strides of the mixed networks) follows the authors' release,
 https://github.com/facebookresearch/VMZ.
 """
 
@@ -24,7 +24,7 @@ from torch import Tensor, fx, nn
 from torch.utils.checkpoint import checkpoint
 
 from .._errors import InputError
-from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, conv_over_clip, factorized_channels
+from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, factorized_channels
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 """Residual blocks of conv2_x to conv5_x by depth (Table 1)."""
@@ -51,9 +51,12 @@ def make_stem(
     form: str, in_channels: int, channels: int, norm: NormLayer, clip_len: int | None
 ) -> nn.Sequential:
     """conv1: ``x -> 3x7x7 convolution, stride 1x2x2 -> norm -> ReLU``."""
-    mid_channels = max(1, STEM_MIDPLANES * channels // 64)
-    spec = ConvSpec(in_channels, channels, mid_channels, norm, (3, 7, 7), (1, 2, 2))
-    conv = conv_over_clip(spec, clip_len) if clip_len else FORMS[form](spec)
+    if clip_len is None:
+        mid_channels = max(1, STEM_MIDPLANES * channels // 64)
+        spec = ConvSpec(in_channels, channels, mid_channels, norm, (3, 7, 7), (1, 2, 2))
+        conv = FORMS[form](spec)
+    else:  # a clip as an image of 3L channels (Section 3.1)
+        conv = nn.Conv3d(in_channels, channels, (clip_len, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
     # A (2+1)D convolution spreads over the stem, as in torchvision's keys.
     convs = conv if isinstance(conv, nn.Sequential) else [conv]
     return nn.Sequential(*convs, norm(channels), nn.ReLU(inplace=True))
@@ -65,37 +68,27 @@ class BasicBlock(nn.Module):
     ``x -> conv -> norm -> ReLU -> conv -> norm -> (+ shortcut) -> ReLU``
 
     The shortcut is the identity or, where channels or size change, a 1x1x1 convolution and norm.
-    ``form`` is a key of :data:`.layers.FORMS`; the first convolution has the ``stride``.
+    ``form`` is a key of :data:`.layers.FORMS`, ``first`` the first convolution.
     """
 
-    def __init__(
-        self,
-        form: str,
-        in_channels: int,
-        channels: int,
-        stride: tuple[int, int, int],
-        midplanes: Midplanes,
-        norm: NormLayer,
-        with_cp: bool,
-    ) -> None:
+    def __init__(self, form: str, first: ConvSpec, midplanes: Midplanes, with_cp: bool) -> None:
         super().__init__()
-        build = FORMS[form]
-        first_mid = factorized_channels(in_channels, channels)
-        second_mid = factorized_channels(channels, channels) if midplanes == 'layer' else first_mid
-        first = ConvSpec(in_channels, channels, first_mid, norm, stride=stride)
-        second = ConvSpec(channels, channels, second_mid, norm)
+        build, norm, channels = FORMS[form], first.norm, first.out_channels
+        own_mid = factorized_channels(channels, channels)
+        mid_channels = own_mid if midplanes == 'layer' else first.mid_channels
+        second = ConvSpec(channels, channels, mid_channels, norm)
         self.conv1 = nn.Sequential(build(first), norm(channels), nn.ReLU(inplace=True))
         self.conv2 = nn.Sequential(build(second), norm(channels))
         self.downsample: nn.Module = nn.Identity()
-        if in_channels != channels or stride != (1, 1, 1):
-            shortcut = ConvSpec(in_channels, channels, 0, norm, (1, 1, 1), stride)
-            self.downsample = nn.Sequential(FORMS['3D'](shortcut), norm(channels))
+        if first.in_channels != channels or first.stride != (1, 1, 1):
+            shortcut = FORMS['3D'](first._replace(kernel_size=(1, 1, 1)))
+            self.downsample = nn.Sequential(shortcut, norm(channels))
         self.relu = nn.ReLU(inplace=True)
         self.with_cp = with_cp
 
     def forward(self, x: Tensor) -> Tensor:
         """Map N x C x T x H x W to N x C' x T' x H' x W'."""
-        if not torch.jit.is_scripting() and self.with_cp:
+        if not torch.jit.is_scripting() and self.with_cp and torch.is_grad_enabled():
             return self.relu(self.recomputed(x))
         return self.relu(self.residual(x))
 
@@ -103,11 +96,8 @@ class BasicBlock(nn.Module):
         """z_{i-1} + F(z_{i-1}) of Equation 1."""
         return self.conv2(self.conv1(x)).add_(self.downsample(x))
 
-    @torch.jit.unused
     def recomputed(self, x: Tensor) -> Tensor:
         """:meth:`residual`, with activations recomputed in the backward pass."""
-        if not torch.is_grad_enabled():
-            return self.residual(x)
         if torch.compiler.is_compiling():  # a compiled graph updates running statistics once
             return checkpoint(self.residual, x, use_reentrant=False)
         contexts = lambda: (nullcontext(), running_stats_kept(self))  # noqa: E731
@@ -139,23 +129,19 @@ class VideoResNet(nn.Module):
         depth (int): Layers, 18 or 34.
         forms (Sequence[str]): Forms of conv1 and conv2_x to conv5_x, keys of :data:`.layers.FORMS`.
         in_channels (int): Channels of the input, 3 for RGB or 2 for optical flow. Defaults to 3.
-        base_channels (int): Filters of conv1 and conv2_x, doubled by each later group. Defaults to
-            64.
+        base_channels (int): Filters of conv1 and conv2_x, doubled by later groups. Defaults to 64.
         out_indices (Sequence[int]): Groups whose feature maps are returned, 0 (conv2_x) to 3
             (conv5_x); a tuple if there are several. Defaults to ``(3, )``.
         frozen_stages (int): Groups to freeze, parameters and batch norm: -1 for none, 0 for conv1,
             n for conv1 to conv{n+1}_x. Defaults to -1.
         norm_eval (bool): Use batch norm's running statistics in training too. Defaults to False.
-        norm_cfg (dict, optional): Normalisation layer. Defaults to ``dict(type='BN3d', eps=1e-3)``,
-            as the authors trained.
-        with_cp (bool): Save memory by recomputing activations in the backward pass. Defaults to
-            False.
+        norm_cfg (dict, optional): Normalisation. Defaults to ``dict(type='BN3d', eps=1e-3)``.
+        with_cp (bool): Save memory by recomputing activations. Defaults to False.
         midplanes (str): See :class:`R2Plus1D`. Defaults to ``'layer'``.
-        clip_len (int, optional): Frames of a clip, which R2D's conv1 spans. Defaults to None: conv1
-            spans 3 frames or one.
+        clip_len (int, optional): Frames of a clip, which R2D's conv1 spans. Defaults to None.
         init_cfg (dict or list[dict], optional): Initialisation by MMEngine, such as
-            ``dict(type='r21d_plugin.Pretrained', checkpoint=...)`` for weights of any public form.
-            Defaults to None: MSRA, as in the paper (https://arxiv.org/abs/1502.01852).
+            ``dict(type='r21d_plugin.Pretrained', checkpoint=...)``. Defaults to None: MSRA, as in
+            the paper (https://arxiv.org/abs/1502.01852).
     """
 
     def __init__(
@@ -181,12 +167,9 @@ class VideoResNet(nn.Module):
         check_whole('base_channels', base_channels)
         if not out_indices or not set(out_indices) <= set(range(4)):
             raise InputError(f'out_indices={out_indices!r}: choose from 0 (conv2_x) to 3 (conv5_x)')
-        self.depth = depth
-        self.in_channels = in_channels
+        self.depth, self.in_channels, self.clip_len = depth, in_channels, clip_len
         self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
-        self.clip_len = clip_len
+        self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         self.init_cfg = init_cfg
         self.norm_eps_is_given = norm_cfg is not None and 'eps' in norm_cfg
 
@@ -200,15 +183,15 @@ class VideoResNet(nn.Module):
             for i in range(blocks):
                 step = 2 if group > 0 and i == 0 else 1
                 stride = (1 if form == '2D' else step, step, step)
-                layer.append(
-                    BasicBlock(form, in_channels, channels, stride, midplanes, norm, with_cp)
-                )
+                mid_channels = factorized_channels(in_channels, channels)
+                first = ConvSpec(in_channels, channels, mid_channels, norm, stride=stride)
+                layer.append(BasicBlock(form, first, midplanes, with_cp))
                 in_channels = channels
             layers.append(layer)
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
         self.num_features = channels
-        initialize(self)
-        self._freeze_stages()
+        self.reset_parameters()
+        self.train()
         self.register_state_dict_post_hook(note_norm_eps)
 
     @torch.jit.unused  # type: ignore[prop-decorator]
@@ -221,41 +204,30 @@ class VideoResNet(nn.Module):
         """Compute the feature map of conv5_x, N x num_features x T' x H' x W'."""
         if not torch.jit.is_scripting():
             self.check_clips(x)
-        x = self.stem(x)
-        x = self.layer1(x)
-        x = self.layer2(x)
-        x = self.layer3(x)
-        return self.layer4(x)
+        x = self.layer2(self.layer1(self.stem(x)))
+        return self.layer4(self.layer3(x))
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the feature maps of ``out_indices``; a scripted network has conv5_x's alone."""
-        if torch.jit.is_scripting():
-            assert len(self.out_indices) == 1, 'a scripted network gives one feature map'
-            assert self.out_indices[0] == 3, 'a scripted network gives that of conv5_x'
-            return self.forward_features(x)
-        return self.feature_maps(x)
+        if not torch.jit.is_scripting():
+            self.check_clips(x)
+            features: Any = ()
+            x = self.stem(x)
+            for index, layer in enumerate(self.groups[1 : max(self.out_indices) + 2]):
+                x = layer(x)
+                if index in self.out_indices:
+                    features += (x,)
+            return features[0] if len(features) == 1 else features
+        assert len(self.out_indices) == 1, 'a scripted network gives one feature map'
+        assert self.out_indices[0] == 3, 'a scripted network gives that of conv5_x'
+        return self.forward_features(x)
 
-    @torch.jit.unused
-    def feature_maps(self, x: Tensor) -> Any:
-        """Compute the feature map of one group, or a tuple of several."""
-        self.check_clips(x)
-        features = []
-        x = self.stem(x)
-        for index, layer in enumerate(self.groups[1 : max(self.out_indices) + 2]):
-            x = layer(x)
-            if index in self.out_indices:
-                features.append(x)
-        return features[0] if len(features) == 1 else tuple(features)
-
-    @torch.jit.unused
     def check_clips(self, x: Tensor) -> None:
         """Raise InputError for clips of another length than R2D's conv1 spans."""
         if self.clip_len is None or isinstance(x, fx.Proxy) or x.shape[2] == self.clip_len:
             return
-        raise InputError(
-            f'R2D was built for clips of {self.clip_len} frames and got {x.shape[2]}: '
-            'make its clip_len equal to that of the pipeline'
-        )
+        problem = f'R2D was built for clips of {self.clip_len} frames and got {x.shape[2]}'
+        raise InputError(f'{problem}: make its clip_len equal to that of the pipeline')
 
     def set_norm_eps(self, eps: float) -> bool:
         """Set batch norm's epsilon, unless ``norm_cfg`` names one; return whether it has this."""
@@ -267,36 +239,86 @@ class VideoResNet(nn.Module):
 
     def init_weights(self) -> None:
         """Initialise by ``init_cfg``, or as in the paper: MMEngine's runner calls this."""
-        if self.init_cfg is None:
-            initialize(self)
-            return
-        from mmengine.model import initialize as initialize_by_cfg
+        if self.init_cfg is not None:
+            from mmengine.model import initialize
 
-        initialize_by_cfg(self, self.init_cfg)
+            initialize(self, self.init_cfg)
+        else:
+            self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """MSRA initialisation of convolutions; norms start as the identity."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+            elif isinstance(module, BATCH_NORMS):
+                module.reset_parameters()
 
     def train(self, mode: bool = True) -> 'VideoResNet':
         """Set the mode; frozen groups and norms stay in evaluation mode."""
         super().train(mode)
-        self._freeze_stages()
+        for group in self.groups[: self.frozen_stages + 1]:
+            group.eval()
+            group.requires_grad_(False)
         if mode and self.norm_eval:
             for module in self.modules():
                 if isinstance(module, BATCH_NORMS):
                     module.eval()
         return self
 
-    def _freeze_stages(self) -> None:
-        for group in self.groups[: self.frozen_stages + 1]:
-            group.eval()
-            group.requires_grad_(False)
+
+class FR2D(VideoResNet):
+    """f-R2D: 2D convolutions over frames (Section 3.2)."""
+
+    def __init__(self, depth: int, **kwargs: Any) -> None:
+        super().__init__(depth, ['2D'] * 5, **kwargs)
 
 
-def initialize(network: nn.Module) -> None:
-    """MSRA initialisation of convolutions; norms start as the identity."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv3d):
-            nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
-        elif isinstance(module, BATCH_NORMS):
-            module.reset_parameters()
+class R2D(VideoResNet):
+    """R2D: 2D convolutions over a whole clip; feature maps have one time step (Section 3.1)."""
+
+    def __init__(self, depth: int, clip_len: int, **kwargs: Any) -> None:
+        check_whole('clip_len', clip_len)
+        super().__init__(depth, ['2D'] * 5, clip_len=clip_len, **kwargs)
+
+
+class R3D(VideoResNet):
+    """R3D: 3D convolutions (Section 3.3)."""
+
+    def __init__(self, depth: int, **kwargs: Any) -> None:
+        super().__init__(depth, ['3D'] * 5, **kwargs)
+
+
+class MCx(VideoResNet):
+    """MCx: 3D convolutions below group ``x`` (2 to 5), 2D from there on (Section 3.4)."""
+
+    def __init__(self, depth: int, x: int, **kwargs: Any) -> None:
+        super().__init__(depth, mixed('3D', '2D', x), **kwargs)
+
+
+class RMCx(VideoResNet):
+    """rMCx: 2D convolutions below group ``x`` (2 to 5), 3D from there on (Section 3.4)."""
+
+    def __init__(self, depth: int, x: int, **kwargs: Any) -> None:
+        super().__init__(depth, mixed('2D', '3D', x), **kwargs)
+
+
+class R2Plus1D(VideoResNet):
+    """R(2+1)D: (2+1)D convolutions (Section 3.5).
+
+    ``midplanes`` says what the mid channels M_i are computed from: with ``'layer'`` each
+    convolution's own channels, as in the paper; with ``'block'`` those of its residual block, as in
+    torchvision and its public weights.
+    """
+
+    def __init__(self, depth: int, midplanes: Midplanes = 'layer', **kwargs: Any) -> None:
+        super().__init__(depth, ['(2+1)D'] * 5, midplanes=midplanes, **kwargs)
+
+
+def mixed(below: str, from_x: str, x: int) -> list[str]:
+    """Forms of five groups that change at group x."""
+    check_choice('x', x, range(2, 6))
+    return [below] * (x - 1) + [from_x] * (6 - x)
 
 
 def norm_eps(network: nn.Module) -> float | None:

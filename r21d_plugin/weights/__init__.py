@@ -6,23 +6,7 @@ from .loading import STREAMS, fuse_checkpoints, load_matching, load_weights, mat
 from .pickles import RefusalError, load_pickle_as_data
 from .public import PublicWeights, Published, find_weights, list_weights
 
-__all__ = [
-    'STREAMS',
-    'PublicWeights',
-    'Published',
-    'RefusalError',
-    'Weights',
-    'download',
-    'find_weights',
-    'fuse_checkpoints',
-    'identify',
-    'infer_network',
-    'list_weights',
-    'load_checkpoint',
-    'load_matching',
-    'load_pickle_as_data',
-    'load_state_dict_of',
-    'load_weights',
-    'match_weights',
-    'save_checkpoint',
-]
+__all__ = ['STREAMS', 'PublicWeights', 'Published', 'RefusalError', 'Weights', 'download']
+__all__ += ['find_weights', 'fuse_checkpoints', 'identify', 'infer_network', 'list_weights']
+__all__ += ['load_checkpoint', 'load_matching', 'load_pickle_as_data', 'load_state_dict_of']
+__all__ += ['load_weights', 'match_weights', 'save_checkpoint']

@@ -19,7 +19,6 @@ from .._atomic import atomic_write
 from .._errors import InputError
 from . import pickles
 from .formats import StateDict
-from .pickles import RefusalError
 from .public import PublicWeights
 
 NO_WEIGHTS = '{}: holds no weights by name: save model.state_dict()'
@@ -28,56 +27,38 @@ NO_WEIGHTS = '{}: holds no weights by name: save model.state_dict()'
 def download(url: str) -> Path:
     """Download a file to ``checkpoints/<name>`` in :func:`torch.hub.get_dir`, unless it is there.
 
-    Args:
-        url (str): Its address. The files of :class:`~r21d_plugin.weights.PublicWeights` are checked
-            against the published hash, where there is one.
-
-    Raises:
-        InputError: If it cannot be downloaded or has another hash.
+    Raises InputError if that fails, or if the file has another hash than was published.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', Path(unquote(urlparse(url).path)).name)
     sha256 = next((w.value.sha256 for w in PublicWeights if w.value.url == url), None)
     several = distributed.is_available() and distributed.is_initialized()
     if several and distributed.get_rank() > 0:
         distributed.barrier()
-    fetch(url, path, sha256)  # rank 0 first; the other machines of a cluster after it
-    if several and distributed.get_rank() == 0:
-        distributed.barrier()
-    return path
-
-
-def fetch(url: str, path: Path, sha256: str | None) -> None:
-    """Download a file to a path where there is none, and check its hash."""
-    if not path.exists():
+    if not path.exists():  # rank 0 first; the other machines of a cluster after it
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), progress=sys.stderr.isatty())
         except (URLError, OSError, ValueError) as error:
-            raise InputError(
-                f'{url}: cannot be downloaded ({getattr(error, "reason", error)}): without a '
-                f'network, fetch it elsewhere and put it at {path}'
-            ) from error
+            reason = getattr(error, 'reason', error)
+            remedy = f'without a network, fetch it elsewhere and put it at {path}'
+            raise InputError(f'{url}: cannot be downloaded ({reason}): {remedy}') from error
     if sha256 is not None:
         with path.open('rb') as file:
             found = hashlib.file_digest(file, 'sha256').hexdigest()[: len(sha256)]
         if found != sha256:
             path.unlink()
-            raise InputError(
-                f'{url}: its SHA-256 begins with {found}, where {sha256} is published: the file '
-                'was deleted, download it again'
-            )
+            problem = f'its SHA-256 begins with {found}, where {sha256} is published'
+            raise InputError(f'{url}: {problem}: the file was deleted, download it again')
+    if several and distributed.get_rank() == 0:
+        distributed.barrier()
+    return path
 
 
 def load_checkpoint(filename: str, map_location: Any = None) -> dict:
-    """Load a checkpoint that holds weights by name.
+    """Load a checkpoint with weights by name, file or URL: one of torch or a Caffe2 pickle of VMZ.
 
-    Args:
-        filename (str): File or address of one that torch wrote, or of a Caffe2 pickle of VMZ.
-        map_location (Any): As :func:`torch.load` takes it. Defaults to None.
-
-    Raises:
-        InputError: If the file is missing or damaged, or holds anything but tensors by name and
-            plain data.
+    Raises InputError if the file is missing or damaged, or holds anything but tensors by name and
+    plain data.
     """
     web = filename.startswith(('http://', 'https://'))
     path = download(filename) if web else Path(filename).expanduser()
@@ -88,7 +69,7 @@ def load_checkpoint(filename: str, map_location: Any = None) -> dict:
     except Exception as error:  # what a damaged file raises is up to its bytes
         reason = 'not a readable checkpoint, truncated perhaps: copy it again or use an earlier one'
         named = re.search(r'GLOBAL (\S+)', str(error))
-        if refused := str(error) if isinstance(error, RefusalError) else named and named[1]:
+        if refused := str(error) if isinstance(error, pickles.RefusalError) else named and named[1]:
             reason = 'not loaded, as it holds more than tensors and plain data '
             reason += f'({refused[:200]}) and could run code'
         raise InputError(f'{filename}: {reason}') from error
@@ -101,12 +82,8 @@ def load_checkpoint(filename: str, map_location: Any = None) -> dict:
 def load_state_dict_of(filename: str) -> StateDict:
     """Load the weights of a checkpoint onto the CPU, under the names that they have in the file.
 
-    Args:
-        filename (str): See :func:`load_checkpoint`.
-
-    Raises:
-        InputError: See :func:`load_checkpoint`; also if there is anything but plain tensors, such
-            as the extra state or quantised tensors of other networks.
+    Raises InputError as :func:`load_checkpoint` does, and for anything but plain tensors, such as
+    the extra state or quantised tensors of other networks.
     """
     checkpoint = load_checkpoint(filename, 'cpu')
     state_dict = checkpoint.get('state_dict', checkpoint)
@@ -118,11 +95,7 @@ def load_state_dict_of(filename: str) -> StateDict:
 
 
 def save_checkpoint(checkpoint: dict, path: Path) -> None:
-    """Write a checkpoint atomically.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
+    """Write a checkpoint atomically, or raise InputError."""
     try:
         with atomic_write(path, parents=True) as partial:
             torch.save(checkpoint, partial)
@@ -143,8 +116,8 @@ def read(path: Path, map_location: Any) -> Any:
                 parts = archive.infolist()
                 packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
                 if packed or sum(part.file_size for part in parts) > size:
-                    raise RefusalError('compressed data')
-                pickled = [part for part in parts if part.filename.endswith('.pkl')]
+                    raise pickles.RefusalError('compressed data')
+                pickled = (part for part in parts if part.filename.endswith('.pkl'))
                 programs: list[Any] = [BytesIO(archive.read(part)) for part in pickled]
         elif MAGIC_NUMBER.to_bytes(10, 'little') in content[:32]:
             programs = [content] * pickles.LEGACY_PICKLES  # one after the other
@@ -152,7 +125,7 @@ def read(path: Path, map_location: Any) -> Any:
             return dict(state_dict=tensors_of(pickles.run_pickle(content, size, pickles.DATA)))
         for program in programs:
             pickles.run_pickle(program, size, pickles.TORCH)
-    known: list[Any] = [(value, name.replace(' ', '.')) for name, value in mmengine_names().items()]
+    known: Any = [(value, name.replace(' ', '.')) for name, value in mmengine_names().items()]
     with torch.serialization.safe_globals(known):
         return torch.load(path, map_location=map_location, weights_only=True)
 
@@ -161,22 +134,19 @@ def tensors_of(content: Any) -> dict[str, Tensor]:
     """Tensors by name, from a pickle of arrays such as Caffe2's ``{'blobs': {name: array}}``."""
     blobs = content.get('blobs', content) if isinstance(content, dict) else {}
     if not blobs or not all(isinstance(blob, pickles.NumberArray) for blob in blobs.values()):
-        raise RefusalError('something else than arrays by name')
+        raise pickles.RefusalError('something else than arrays by name')
     return {name: torch.from_numpy(blob) for name, blob in blobs.items()}
 
 
 def mmengine_names() -> dict[str, Any]:
-    """What ``torch.load`` has to admit besides tensors in a checkpoint of MMEngine.
-
-    MMEngine 0.10.7 pickles its message hub, with NumPy scalars inside, into every checkpoint. Where
-    MMEngine is not loaded, placeholders stand for its statistics.
-    """
+    """What checkpoints of MMEngine hold besides tensors: its message hub, with NumPy scalars."""
+    # Where MMEngine is not loaded, placeholders stand for its statistics.
     module = sys.modules.get('mmengine.logging.history_buffer')
     history_buffer = getattr(module, 'HistoryBuffer', pickles.Placeholder)
 
     def statistics_method(owner: type, name: str) -> Any:
         if owner is not history_buffer or name not in ('min', 'max', 'mean', 'current'):
-            raise RefusalError(f'getattr({owner!r}, {name!r})')
+            raise pickles.RefusalError(f'getattr({owner!r}, {name!r})')
         return getattr(owner, name, None)
 
     names = {'mmengine.logging.history_buffer HistoryBuffer': history_buffer}

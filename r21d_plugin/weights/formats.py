@@ -5,7 +5,7 @@ Every format is converted to one: torchvision's names, which are those of our ba
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -17,11 +17,8 @@ StateDict = Mapping[str, Tensor]
 EPS, TORCHVISION_EPS = 1e-3, 1e-5
 """Epsilon of batch norm in VMZ and ig65m-pytorch (34 layers), and in torchvision (18 layers)."""
 
-NET_NAMES = {
-    'stem.': 'blocks.0.',
-    **{f'layer{i}.': f'blocks.{i}.' for i in range(1, 5)},
-    'fc.': 'blocks.5.proj.',
-}
+NET_NAMES = {f'layer{i}.': f'blocks.{i}.' for i in range(1, 5)}
+NET_NAMES |= {'stem.': 'blocks.0.', 'fc.': 'blocks.5.proj.'}
 FROM_NET = {net: torchvision for torchvision, net in NET_NAMES.items()}
 """Prefixes of tensor names in a PyTorchVideo ``Net`` by torchvision's, and the reverse."""
 
@@ -37,12 +34,7 @@ class Weights(NamedTuple):
 def identify(state_dict: StateDict, source: str) -> Weights | None:
     """Identify the format of weights by their names, and convert them to torchvision's.
 
-    Args:
-        state_dict (Mapping[str, Tensor]): Tensors by name.
-        source (str): File or address, for messages.
-
-    Returns:
-        Weights, optional: None if they are not those of one network of this family.
+    Returns None if they are not those of one network of this family.
 
     Raises:
         InputError: If they are of MMAction2's 3D ResNets, other networks with similar names.
@@ -65,8 +57,7 @@ def identify(state_dict: StateDict, source: str) -> Weights | None:
         tensors = replace_prefixes(state_dict, FROM_NET)
         return Weights('weights of a PyTorchVideo Net', tensors, noted)
     if 'conv1_w' in state_dict:
-        names = caffe2_names(state_dict)
-        tensors = {names[blob]: value for blob, value in state_dict.items()}
+        tensors = rename_caffe2(state_dict)
         return Weights("a Caffe2 pickle of VMZ, the authors' release", tensors, EPS)
     if any('.conv_s.' in key for key in state_dict):
         other = "MMAction2's ResNet2Plus1d, which is not the paper's network (83 mid channels in "
@@ -99,8 +90,8 @@ def replace_prefixes(tensors: StateDict, prefixes: Mapping[str, str]) -> dict[st
     return renamed
 
 
-def caffe2_names(blobs: Iterable[str]) -> dict[str, str]:
-    """Convert VMZ's names of blobs to torchvision's; an unknown blob keeps its own.
+def rename_caffe2(blobs: StateDict) -> dict[str, Tensor]:
+    """Rename VMZ's blobs as torchvision names tensors; an unknown blob keeps its name.
 
     VMZ numbers the blocks from conv2_x to conv5_x, and calls spatial convolutions 'middle'.
     """
@@ -126,12 +117,12 @@ def caffe2_names(blobs: Iterable[str]) -> dict[str, str]:
             return f'{block_path(match[1])}.downsample.{int(bool(match[2]))}'
         return 'fc' if re.fullmatch(r'last_out_L\d+', module) else None
 
-    names = {}
-    for blob in blobs:
+    renamed = {}
+    for blob, value in blobs.items():
         module, _, suffix = blob.rpartition('_')
         path, tensor = module_path(module), tensors.get(suffix)
-        names[blob] = f'{path}.{tensor}' if path and tensor else blob
-    return names
+        renamed[f'{path}.{tensor}' if path and tensor else blob] = value
+    return renamed
 
 
 NETWORKS = {
@@ -145,15 +136,12 @@ NETWORKS = {
 
 
 def infer_network(state_dict: StateDict, source: str) -> dict[str, Any]:
-    """Infer a network from the shapes of its weights, of any public format.
+    """Infer a network from the shapes of its weights, of any public format (:func:`identify`).
 
     Returns:
         dict[str, Any]: ``network`` as the paper calls it, and the arguments that shape it, where it
         has them: ``clip_len``, ``midplanes``, ``base_channels``, ``in_channels``, ``num_classes``.
         Empty if it is no network of this family.
-
-    Raises:
-        InputError: See :func:`identify`.
     """
     weights = identify(state_dict, source)
     tensors = weights.tensors if weights else {}

@@ -36,10 +36,10 @@ class PretrainedRGB(Pretrained):
     def __call__(self, module: nn.Module) -> None:
         """Load the weights; raises InputError if they are those of another network."""
         weights = identify(load_state_dict_of(self.checkpoint), self.checkpoint)
-        first = 'stem.0.weight'
-        if weights is None or first not in weights.tensors:
+        if weights is None:
             raise InputError(f'{self.checkpoint}: weights of another network than the backbone')
-        averaged = weights.tensors[first].mean(dim=1, keepdim=True)
-        conv1 = averaged.expand(-1, module.state_dict()[first].shape[1], -1, -1, -1)
-        adapted = weights._replace(tensors={**weights.tensors, first: conv1})
+        first = 'stem.0.weight'
+        channels = module.state_dict()[first].shape[1]
+        averaged = weights.tensors[first].mean(dim=1, keepdim=True).expand(-1, channels, -1, -1, -1)
+        adapted = weights._replace(tensors={**weights.tensors, first: averaged})
         load_matching(module, adapted, self.checkpoint)

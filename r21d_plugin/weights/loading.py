@@ -2,7 +2,6 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -47,42 +46,28 @@ def match_weights(
 ) -> tuple[StateDict, str]:
     """Convert weights of any public format to a network's names, and check that they are its own.
 
-    Args:
-        model (nn.Module): The network. Its batch norm gets the epsilon of the weights.
-        weights (Mapping[str, Tensor] or Weights): The weights, as they are in a file or identified.
-        source (str): File or address, for messages.
-        ignore (str or tuple[str, ...]): Prefix of tensors that may differ, such as a classifier
-            that is trained anew. Defaults to (): none.
+    Batch norm gets their epsilon. Tensors whose names begin with ``ignore`` may differ, such as a
+    classifier that is trained anew. ``source`` is for messages.
 
-    Returns:
-        tuple[Mapping[str, Tensor], str]: The weights, the same object if there was nothing to
-        convert, and a report for the log.
-
-    Raises:
-        InputError: If a tensor is missing, left over or of another shape.
+    Returns the weights, the same object if there was nothing to convert, and a report for the log.
+    Raises InputError if a tensor is missing, left over or of another shape.
     """
     own = model.state_dict()
-    found, kind = None, ''
     state_dict: Any = weights
-    if isinstance(weights, Weights):
-        found = weights
-    elif own.keys() & {'stem.0.weight', 'backbone.stem.0.weight'}:
-        found = identify(weights, source)
+    found = weights if isinstance(weights, Weights) else None
+    if found is None and own.keys() & {'stem.0.weight', 'backbone.stem.0.weight'}:
+        found = identify(state_dict, source)
+    report = f'{source}: '
     if found:
         backbone = 'backbone.' if 'backbone.stem.0.weight' in own else ''
         classifier = next((p for p in ('cls_head.fc_cls.', 'fc.') if f'{p}weight' in own), None)
         state_dict = add_prefixes(found.tensors, backbone, classifier)
-        kind = f'{found.format}, {format_network(infer_network(found.tensors, source))}: '
+        report += f'{found.format}, {format_network(infer_network(found.tensors, source))}: '
     check_match(model, state_dict, source, ignore)
     loaded = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
     anew = ', '.join(sorted(filter(must_match, own.keys() - loaded)))
-    report = f'{source}: {kind}{len(loaded)} of {len(own)} tensors are loaded, '
+    report += f'{len(loaded)} of {len(own)} tensors are loaded, '
     report += f'trained anew: {anew}' if anew else 'all'
-    return state_dict, report + set_eps(model, state_dict, found)
-
-
-def set_eps(model: nn.Module, state_dict: StateDict, found: Weights | None) -> str:
-    """Give batch norm the epsilon that weights were trained with, and return a note for the log."""
     noted = getattr(state_dict, '_metadata', None) or {}
     notes: dict[str, None] = {}  # each once, in order
     for name, module in model.named_modules():
@@ -90,7 +75,7 @@ def set_eps(model: nn.Module, state_dict: StateDict, found: Weights | None) -> s
         if eps is not None and hasattr(module, 'set_norm_eps'):
             kept = '' if module.set_norm_eps(eps) else ' not used, as norm_cfg names another'
             notes[f'; epsilon of batch norm {eps:g}{kept}'] = None
-    return ''.join(notes)
+    return state_dict, report + ''.join(notes)
 
 
 def must_match(key: str, ignore: str | tuple[str, ...] = ()) -> bool:
@@ -111,10 +96,8 @@ def check_match(
         prefix = f'backbone.{stream}.'
         lacks, has = (any(k.startswith(prefix) for k in keys) for keys in (missing, theirs))
         if lacks and not has:
-            raise InputError(
-                f'{source}: no weights of the {stream} stream: join the checkpoints of both with '
-                'tools/fuse_checkpoints.py'
-            )
+            remedy = 'join the checkpoints of both with tools/fuse_checkpoints.py'
+            raise InputError(f'{source}: no weights of the {stream} stream: {remedy}')
     reasons = []
     if missing:
         reasons.append(f'{len(missing)} of {len(ours)} tensors are missing ({missing[0]}, ...)')
@@ -131,21 +114,14 @@ def check_match(
         elif names:
             values = (', '.join(f'{k}={net[k]!r}' for k in names) for net in (given, wanted))
             reasons = [f'{given["network"]} with {", not ".join(values)}']
-        raise InputError(
-            f'{source}: weights of another network: {"; ".join(reasons)}: use the config that they '
-            'were trained with'
-        )
+        remedy = 'use the config that they were trained with'
+        raise InputError(f'{source}: weights of another network: {"; ".join(reasons)}: {remedy}')
 
 
 def fuse_checkpoints(rgb: str, flow: str) -> dict:
-    """Join the checkpoints of two streams that were trained apart.
+    """Join checkpoints of two streams (files or URLs of any public format) to one of both.
 
-    Args:
-        rgb (str): Checkpoint (file or URL, of any public format) of the RGB stream.
-        flow (str): Checkpoint of the flow stream.
-
-    Returns:
-        dict: Checkpoint of :class:`~r21d_plugin.models.TwoStreamRecognizer`.
+    It is a checkpoint of :class:`~r21d_plugin.models.TwoStreamRecognizer`.
 
     Raises:
         InputError: If one is not the checkpoint of a network with its classifier, the first not of
@@ -155,7 +131,7 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
     eps, classes = {}, {}
     for stream, path in zip(STREAMS, (rgb, flow), strict=True):
         weights = identify(load_state_dict_of(path), path)
-        if weights is None or not {'fc.weight', 'stem.0.weight'} <= weights.tensors.keys():
+        if weights is None or 'fc.weight' not in weights.tensors:
             raise InputError(
                 f'{path}: not the weights of one stream with its classifier: use those of its test'
             )
@@ -163,18 +139,15 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
         tensors |= add_prefixes(weights.tensors, f'backbone.{stream}.', head)
         eps[f'backbone.{stream}'] = weights.eps
         classes[stream] = len(weights.tensors['fc.weight'])
-    channels = tensors['backbone.rgb.stem.0.weight'].shape[1]
-    if channels != 3:
+    if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')
     if classes['rgb'] != classes['flow']:
-        raise InputError(
-            f'{rgb} has {classes["rgb"]} classes and {flow} {classes["flow"]}: '
-            'both streams need the same'
-        )
+        problem = f'{rgb} has {classes["rgb"]} classes and {flow} {classes["flow"]}'
+        raise InputError(f'{problem}: both streams need the same')
     return dict(state_dict=with_eps(tensors, eps), meta=dict(rgb=rgb, flow=flow))
 
 
-def with_eps(tensors: StateDict, eps: Mapping[str, float | None]) -> StateDict:
+def with_eps(tensors: StateDict, eps: dict[str, float | None]) -> StateDict:
     """State dict whose metadata note the epsilon of each backbone, as VideoResNet's do."""
     state_dict: Any = OrderedDict(tensors)
     state_dict._metadata = {path: dict(norm_eps=EPS if e is None else e) for path, e in eps.items()}

@@ -6,7 +6,6 @@ machine here has only the operations that data needs, and a table of names. All 
 
 import pickletools
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,11 @@ class RefusalError(ValueError):
     """A pickle names or does something that is not allowed."""
 
 
-def run_pickle(file: Any, size: int, names: Mapping[str, Any]) -> Any:
+def run_pickle(file: Any, size: int, names: dict[str, Any]) -> Any:
     """Run a pickle of any protocol; strings of Python 2 become latin-1, with the values of bytes.
 
-    Args:
-        file (BinaryIO): Where to read, at the beginning of the pickle.
-        size (int): Size of the file, which is a limit for the bytes of each type of data.
-        names (Mapping[str, Any]): What each ``'module name'`` stands for.
+    Each type of data may have as many bytes as the file, ``size``. ``names`` says what each
+    ``'module name'`` in the pickle stands for.
 
     Raises:
         RefusalError: If it does something else than make data, or more data than the limit.
@@ -202,7 +199,6 @@ NUMPY = {
     **{f'numpy.{core}.multiarray scalar': NumberType.scalar for core in ('core', '_core')},
 }
 DATA = Names(NUMPY)
-"""Names in a pickle of tensors, arrays and numbers."""
 DATA |= {
     '_codecs encode': encode,
     '__builtin__ bytes': lambda: b'',  # how protocol 2 writes no bytes
@@ -210,13 +206,10 @@ DATA |= {
     'torch.storage _load_from_bytes': Storage,
     'torch._utils _rebuild_tensor_v2': Storage.view,
 }
+"""Names in a pickle of tensors, arrays and numbers."""
 
 
 def load_pickle_as_data(path: Path) -> Any:
-    """Read a pickle of containers, strings, numbers, tensors and arrays, as MMEngine dumps them.
-
-    Raises:
-        Exception: See :func:`run_pickle`.
-    """
+    """Read a pickle of data as MMEngine dumps it; raises what :func:`run_pickle` does."""
     content = path.read_bytes()
     return run_pickle(BytesIO(content), len(content), DATA)

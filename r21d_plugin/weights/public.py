@@ -43,11 +43,7 @@ class Published(NamedTuple):
 
     @property
     def meta(self) -> dict[str, Any]:
-        """All that is known of them, by name, as torchvision's weights have it.
-
-        Besides the fields: ``categories``, the names of the classes where they are published,
-        ``license``, and ``resize_size`` and ``crop_size``, height and width.
-        """
+        """All that is known of them, by name, as torchvision's weights have it."""
         return dict(
             self._asdict(),
             categories=kinetics_400() if self.num_classes == 400 else None,
@@ -58,13 +54,9 @@ class Published(NamedTuple):
         )
 
     def transforms(self) -> VideoClassification:
-        """Preprocessing of clips for them.
-
-        Flow is cropped and normalised only: compute it, in pixels, on frames that are resized to
-        128 x 171 already.
-        """
+        """Preprocessing of clips; flow has to be that of frames of 128 x 171, in pixels."""
         resize_size = (128, 171) if self.in_channels == 3 else None
-        return VideoClassification(self.mean, self.std, resize_size, (112, 112))
+        return VideoClassification(self.mean, self.std, resize_size)
 
 
 def kinetics_400() -> list[str]:
@@ -73,20 +65,17 @@ def kinetics_400() -> list[str]:
 
 
 def read_table() -> dict[str, Published]:
-    """Read the table of public weights: ``<network>_<name>`` and what is known of them."""
+    """Read the table of public weights, by ``<NETWORK>_<NAME>``."""
     table = json.loads(Path(__file__).with_name('public.json').read_text())
     for row in table.values():
         row |= {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
-    return {name: Published(**row) for name, row in table.items()}
+    return {name.upper(): Published(**row) for name, row in table.items()}
 
 
 class PublicWeights(Enum):
-    """Public weights: ``<NETWORK>_<NAME>``, where ``create_model(network, weights=name)`` works.
+    """Public weights, each a :class:`Published`: ``create_model(network, weights=name)`` works."""
 
-    The value of a member is a :class:`Published`.
-    """
-
-    vars().update({name.upper(): published for name, published in read_table().items()})
+    vars().update(read_table())
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -99,17 +88,12 @@ class PublicWeights(Enum):
 
 
 def find_weights(network: str, name: str) -> Published:
-    """Look up public weights of a network by their name, such as ``'ig65m_kinetics_32f'``.
-
-    Raises:
-        InputError: If there are none of this name.
-    """
+    """Look up public weights by name, such as ``'ig65m_kinetics_32f'``, or raise InputError."""
     names = public_names(network)
     if name not in names:
-        raise InputError(
-            f'weights {name!r}: no such file, and no public weights of {network}: '
-            f'{"choose from " + ", ".join(names) if names else "nobody has published any"}'
-        )
+        problem = f'no such file, and no public weights of {network}'
+        remedy = f'choose from {", ".join(names)}' if names else 'nobody has published any'
+        raise InputError(f'weights {name!r}: {problem}: {remedy}')
     return names[name]
 
 
@@ -123,12 +107,7 @@ def public_names(network: str) -> dict[str, Published]:
 
 
 def list_weights(network: str | None = None) -> list[str]:
-    """List the names of public weights.
-
-    Args:
-        network (str, optional): The network: its names as :func:`~r21d_plugin.create_model` takes
-            them. Defaults to None: those of all networks, ``<network>_<name>``.
-    """
+    """List public weights of a network, as ``create_model`` takes them, or ``<network>_<name>``."""
     if network is not None:
         return list(public_names(network))
     return [weights.name.lower() for weights in PublicWeights]

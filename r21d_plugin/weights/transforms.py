@@ -12,13 +12,9 @@ from .._errors import InputError
 class VideoClassification(nn.Module):
     """Resize, centre-crop and normalise clips; named after torchvision's preset.
 
-    Args:
-        mean (Sequence[float]): Mean of each channel, in the unit of the input.
-        std (Sequence[float]): Standard deviation of each channel, likewise.
-        resize_size (tuple[int, int], optional): Height and width that frames are resized to,
-            bilinearly, without antialiasing, as OpenCV does; the aspect ratio is not kept.
-            Defaults to None: frames keep their size.
-        crop_size (tuple[int, int]): Height and width of the crop. Defaults to (112, 112).
+    ``mean`` and ``std``, of each channel, are in the unit of the input; sizes are height and width.
+    Frames are resized, unless ``resize_size`` is None, bilinearly without antialiasing, as OpenCV
+    does; the aspect ratio is not kept.
     """
 
     def __init__(
@@ -33,16 +29,10 @@ class VideoClassification(nn.Module):
         self.resize_size, self.crop_size = resize_size, crop_size
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Preprocess clips.
+        """Preprocess clips, ``(..., T, C, H, W)``: RGB in 0 to 255, or flow in pixels.
 
-        Args:
-            clips (Tensor): ``(..., T, C, H, W)``: RGB in 0 to 255, or flow in pixels.
-
-        Returns:
-            Tensor: float32, ``(..., C, T, H', W')``, H' x W' being ``crop_size``.
-
-        Raises:
-            InputError: If they have other channels, or are smaller than the crop.
+        Returns float32, ``(..., C, T, H', W')``, H' x W' being ``crop_size``. Raises InputError if
+        the clips have other channels, or are smaller than the crop.
         """
         shape, channels = tuple(clips.shape), len(self.mean)
         if len(shape) < 4 or shape[-3] != channels:

@@ -16,8 +16,9 @@ from r21d_plugin.inference import recognizer as inference
 
 @pytest.fixture
 def no_launcher(monkeypatch):
-    for variable in launch.PROCESS_COUNT.values():
-        monkeypatch.delenv(variable, raising=False)
+    for variables in launch.PROCESS_COUNTS.values():
+        for variable in variables:
+            monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
 
 

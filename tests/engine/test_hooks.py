@@ -22,9 +22,7 @@ class RandomNumbers(Dataset):
 def epochs(loader, seed, numbers):
     hook, out = EpochSeedHook(), []
     for epoch in numbers:
-        runner = SimpleNamespace(
-            seed=seed, epoch=epoch, train_loop=SimpleNamespace(dataloader=loader)
-        )
+        runner = SimpleNamespace(seed=seed, epoch=epoch, train_dataloader=loader)
         hook.before_train_epoch(runner)
         out.append([torch.stack(batch).tolist() for batch in loader] + [torch.rand(1).item()])
     return out

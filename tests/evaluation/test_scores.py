@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from r21d_plugin import InputError
-from r21d_plugin.evaluation.scores import DumpScores, accuracy, accuracy_by_clips, read_scores
+from r21d_plugin.evaluation.scores import DumpScores, accuracy, read_scores
+from tools.accuracy_by_clips import accuracy_by_clips
 from tools.fuse_scores import check_same_videos, fuse, sweep_weights
 
 

@@ -205,8 +205,8 @@ def test_a_video_that_never_decodes_is_given_up(fault):
 def test_what_is_given_up_keeps_no_process_alive(tmp_path, fault):
     os.mkfifo(tmp_path / 'pipe.mp4')
     script = (
-        'import sys; from r21d_plugin.datasets import timeout\n'
-        'try: timeout.run_with_timeout(lambda: open(sys.argv[1]), 0.2)\n'
+        'import sys; from r21d_plugin.datasets import decoding\n'
+        'try: decoding.run_with_timeout(lambda: open(sys.argv[1]), 0.2)\n'
         "except TimeoutError: print('given up')"
     )
     command = [sys.executable, '-c', script, tmp_path / 'pipe.mp4']

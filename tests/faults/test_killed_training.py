@@ -109,14 +109,14 @@ def assert_same_run(work_dir, unbroken):
 
 
 def assert_nothing_half(work_dir):
-    """What is there under a final name is whole, and the note names one of it."""
+    """What is there under a final name is whole, and the note names one of it or is empty."""
     for name in files(work_dir):
         if name.endswith('.pth') and not name.startswith('.'):
             assert is_whole(work_dir / name), name
             load_checkpoint(str(work_dir / name))
     note = work_dir / 'last_checkpoint'
-    if note.exists():
-        assert is_whole(Path(note.read_text()))
+    if note.exists() and (noted := note.read_text()):
+        assert is_whole(Path(noted))
 
 
 def test_killed_at_random_moments(server, unbroken, tmp_path, fault):
@@ -204,6 +204,9 @@ def test_no_good_checkpoint(work_dir, logger, tmp_path):
     with pytest.raises(InputError, match=r'damaged or missing: epoch_\d+\.pth, epoch_\d+\.pth: '):
         latest_checkpoint(str(work_dir), logger)
     assert latest_checkpoint(str(tmp_path), logger) is None
+    (tmp_path / 'last_checkpoint').touch()
+    with pytest.raises(InputError, match='damaged or missing: last_checkpoint: '):
+        latest_checkpoint(str(tmp_path), logger)
 
 
 def test_checkpoints_inside_epochs_are_refused(server, tmp_path):

@@ -32,7 +32,7 @@ def encode(form: str, *contents: bytes) -> bytes:
 def read(form: str, paths: list[Path]) -> None:
     """Read all that the files say."""
     if form in READERS:
-        for report in match_videos(READERS[form](paths), {}):
+        for report in match_videos(READERS[form](paths)[1], {}):
             assert report.problem in ('missing', 'duplicate')
         return
     dataset = LabelledVideoDataset(

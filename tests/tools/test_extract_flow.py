@@ -125,7 +125,7 @@ def test_flow_of_another_size_is_there(tmp_path, tool, fails):
     arguments = ('data/extract_flow.py', tmp_path, tmp_path / 'out', '--workers', 1)
     tool(*arguments, '--scale', 64, 48)
     message = fails(*arguments)
-    assert 'flow of 64x48 pixels where 171x128 are needed' in message
+    assert 'flow of 64x48 pixels, not 171x128: choose another folder' in message
 
 
 def test_nothing_decodes(tmp_path, fails):

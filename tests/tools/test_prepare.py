@@ -1,6 +1,7 @@
 """Preparing the four benchmarks from files in the form of the official ones."""
 
 import shutil
+import sys
 
 import decord
 import pytest
@@ -208,7 +209,7 @@ def test_annotations_of_another_dataset(folder, fails):
     assert 'wave_test_split2.txt is missing' in fails(TOOL, 'hmdb51', *common, 'lists')
     assert 'nope: no such annotation' in fails(TOOL, 'ucf101', *common, 'nope')
     message = fails(TOOL, 'ucf101', '--videos', 'nope', '--annotations', 'ucf')
-    assert 'nope: no videos in this folder' in message
+    assert 'nope: no videos in it (.avi' in message
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_interrupted(kinetics, folder, fails, tool, monkeypatch):
         patch.setattr(preparation.AnnotationFiles, 'add', interrupted)
         message = fails(*kinetics, 'train.csv', 'validate.csv')
     assert message == 'error: stopped: nothing was written'
-    assert list((folder / 'data/kinetics400').iterdir()) == []
+    assert not (folder / 'data').exists()
     tool(*kinetics, 'train.csv', 'validate.csv')
 
 
@@ -303,6 +304,6 @@ def test_reencoding_by_class(folder, tool):
 
 def test_reencoding_needs_ffmpeg(kinetics, fails, monkeypatch):
     monkeypatch.setattr(shutil, 'which', lambda _: None)
-    monkeypatch.setattr('importlib.util.find_spec', lambda _: None)
+    monkeypatch.setitem(sys.modules, 'imageio_ffmpeg', None)
     message = fails(*kinetics, 'train.csv', 'validate.csv', '--reencode', 'encoded')
     assert message.startswith('error: --reencode needs ffmpeg: install it')

@@ -50,9 +50,9 @@ def prepare(args: argparse.Namespace, out: Path) -> None:
     from r21d_plugin.datasets.annotations import read_annotations
     from r21d_plugin.datasets.workers import parallel_map
 
-    annotations = read_annotations(args.dataset, args.annotations)
+    classes, videos = read_annotations(args.dataset, args.annotations)
     folder = args.videos
-    matches = preparation.match_videos(annotations, preparation.index_videos(folder))
+    matches = preparation.match_videos(videos, preparation.index_videos(folder))
     if args.reencode:
         preparation.find_ffmpeg()
         cut = args.dataset == 'kinetics400'
@@ -61,19 +61,14 @@ def prepare(args: argparse.Namespace, out: Path) -> None:
         folder = args.reencode
     if not args.no_check:
         matches = parallel_map(partial(preparation.check_video, folder), matches, args.workers)
-    files = preparation.AnnotationFiles(out, args.dataset)
-    try:
-        for match in tqdm(matches, unit='video', desc=args.dataset):
-            files.add(match)
-        preparation.link_videos(out, folder, preparation.FOLDERS[args.dataset])
-        files.finish(annotations.classes)
-    finally:
-        files.discard()
+    files = preparation.AnnotationFiles(args.dataset)
+    for match in tqdm(matches, unit='video', desc=args.dataset):
+        files.add(match)
+    preparation.link_videos(out, folder, args.dataset)
+    files.write(out, classes)
 
     problems = ('written', 'missing', 'broken', 'duplicate')
-    rows = [
-        [subset, *(count.get(p, 0) for p in problems)] for subset, count in files.counts.items()
-    ]
+    rows = [[subset, *(count[p] for p in problems)] for subset, count in files.counts.items()]
     print(tabulate(rows, ['subset', *problems]))
     for problem in problems[1:]:
         path = out / f'{problem}_videos.txt'

@@ -4,12 +4,12 @@ import pytest
 import torch
 from mmengine.optim import MultiStepLR
 
-from r21d_plugin.engine import GradualWarmupLR, schedulers
+from r21d_plugin.engine import GradualWarmupLR, optim
 
 
 def learning_rates(monkeypatch, processes, epochs=45, iterations=4):
     """Rate of every epoch's first iteration under the paper's schedule."""
-    monkeypatch.setattr(schedulers, 'get_world_size', lambda: processes)
+    monkeypatch.setattr(optim, 'get_world_size', lambda: processes)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.01 * processes)
     warmup = GradualWarmupLR.build_iter_from_epoch(
         optimizer, begin=0, end=10, epoch_length=iterations
