@@ -213,8 +213,7 @@ def test_a_video_of_one_frame(in_motion, streams, fails, tmp_path):
     ]
     message = fails('test.py', FLOW, streams[1], *CPU, '--work-dir', tmp_path, *OPTIONS, *data)
     assert message == (
-        f'error: {tmp_path}/single.mp4: 1 frame(s), and flow needs 2: '
-        'drop it from the annotation file'
+        f'error: {tmp_path}/single.mp4: 1 frame(s), and flow needs 2: drop it from the annotations'
     )
 
 
