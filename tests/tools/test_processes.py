@@ -246,7 +246,7 @@ def test_a_process_for_each_gpu(tmp_path, status):
     (tmp_path / 'printer.py').write_text(PRINTER)
     code = f"""
 import sys
-from r21d_plugin.engine import launch
+from r21d_plugin.cli import launch
 sys.argv = ['printer.py', '{status}']
 print('status', launch.run_on_gpus(2))
 """
