@@ -4,12 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import config
 from mmengine.registry import DefaultScope, init_default_scope
 from support import write_video
 
 import r21d_plugin.registry  # noqa: F401
 
 torch.set_num_threads(1)  # the networks are tiny, and two workers share two cores
+
+# The layout of dumped configs, which MMEngine also puts into every checkpoint, takes half of the
+# time of a tiny run.
+config.FormatCode = lambda code, **_: (code, True)
 
 
 @pytest.fixture(autouse=True)

@@ -17,9 +17,6 @@ def tool(monkeypatch):
         for manager in (MMLogger, MessageHub, Visualizer):
             manager._instance_dict.clear()
         monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
-        # The layout of dumped configs, which MMEngine also puts into every checkpoint, takes half
-        # of the time of a tiny run.
-        monkeypatch.setattr('mmengine.config.config.FormatCode', lambda code, **_: (code, True))
         runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')
 
     return run

@@ -133,13 +133,11 @@ def test_r21d_on_a_wheel(kinetics, wheel_bin, tmp_path):
     assert 'video 0.mp4' in out
     mim = [wheel_bin / 'mim', 'run', 'r21d_plugin']
     videos = 'data/kinetics400/videos_val'
-    for command in ([r21d, 'features'], [*mim, 'extract_features']):
-        out_dir = tmp_path / command[-1]
-        shell(*command, videos, '--out', out_dir, *network, cwd=kinetics)
-        assert len(list(out_dir.glob('*.npy'))) == 6
+    shell(r21d, 'features', videos, '--out', tmp_path / 'features', *network, cwd=kinetics)
+    assert len(list((tmp_path / 'features').glob('*.npy'))) == 6
     shell(r21d, 'export', config, checkpoint, tmp_path / 'a.pt2', *OPTIONS, cwd=kinetics)
     assert (tmp_path / 'a.pt2').exists()
-    for command in ([r21d, 'flow'], [*mim, 'data:extract_flow']):
+    for command in ([r21d, 'flow'], [*mim, 'extract_flow']):
         shell(*command, videos, tmp_path / 'flow', cwd=kinetics)
     for command in ([r21d], [wheel_bin / 'python', '-m', 'r21d_plugin']):
         assert 'prepare' in shell(*command, cwd=kinetics)
@@ -168,10 +166,10 @@ def test_mim_searches(kinetics):
 def test_mim_gridsearch(kinetics, tmp_path):
     """Which trains a flattened copy of the config."""
     options = ['--gpus', 0, '--work-dir', tmp_path, '--search-args']
-    search = '--optim_wrapper.optimizer.lr 0.01 0.02'
+    search = '--optim_wrapper.optimizer.lr 0.02'
     command = [BIN / 'mim', 'gridsearch', 'r21d_plugin', ROW.with_name('r2d_18_kinetics_16f.py')]
     out = shell(*command, *options, search, *OPTIONS, 'train_cfg.max_epochs=1', cwd=kinetics)
-    assert out.count('Saving checkpoint at 1 epochs') == 2
+    assert out.count('Saving checkpoint at 1 epochs') == 1
 
 
 @pytest.fixture(scope='module')
