@@ -28,13 +28,13 @@ def check_same_videos(tests: Mapping[Path, Mapping[str, Scores]]) -> None:
                     f'{path}: no scores of {len(missing)} videos that the other has: {names}'
                 )
         for video, scores in ours.items():
-            for here, there in zip(describe(scores), describe(theirs[video]), strict=True):
+            for here, there in zip(name_sizes(scores), name_sizes(theirs[video]), strict=True):
                 if here != there:
                     raise InputError(f'{video} has {here} in {first} and {there} in {other}')
 
 
-def describe(scores: Scores) -> tuple[str, str]:
-    """Name the labels and the sizes of a video's scores."""
+def name_sizes(scores: Scores) -> tuple[str, str]:
+    """Write out the labels and the sizes of a video's scores."""
     sizes = ' x '.join(map(str, scores.clips.shape))
     return f'labels {sorted(scores.labels)}', f'{sizes} clips x classes'
 
