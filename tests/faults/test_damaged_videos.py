@@ -218,11 +218,15 @@ def test_memory_is_flat_over_ten_thousand_decodes(good, damaged, tmp_path, proce
     special = [path for path, line in write_special(tmp_path).items() if path.name.isprintable()]
     with fault('leak'):
         grown = processes.submit(growth, [*good, *damaged, *special], 10_000).result()
-        assert grown < 8, f'{grown:.1f} MB more'
+        assert grown < 16, f'{grown:.1f} MB more'
 
 
 def growth(paths: list[Path], decodes: int) -> float:
-    """MB by which this process grows in all but the first decodes, which see every video."""
+    """MB by which this process grows in the second half of the decodes.
+
+    By then every video was seen and the allocator has settled: 1 MB is usual, and a leak of 4 KiB
+    a decode is 20.
+    """
     pipeline = Compose(
         [
             PIPELINE[0],
@@ -231,7 +235,7 @@ def growth(paths: list[Path], decodes: int) -> float:
         ]
     )
     for number in range(decodes):
-        if number == 2 * len(paths):
+        if number == decodes // 2:
             before = resident()
         path = paths[number % len(paths)]
         with contextlib.suppress(InputError):
