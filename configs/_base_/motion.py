@@ -41,7 +41,7 @@ test_dataloader = dict(
 
 # The paper's recipe in small: warm-up, then steps of a tenth.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=10)
-optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-4))
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4))
 auto_scale_lr = dict(enable=True, base_batch_size=16)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True),
