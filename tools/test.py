@@ -27,6 +27,7 @@ def parse_args() -> argparse.Namespace:
 def apply_args(cfg: Any, args: argparse.Namespace) -> None:
     """Write the arguments into the config."""
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+    cfg.resume = False
     cfg.load_from = None if args.checkpoint == 'none' else args.checkpoint  # mim demands a word
     if args.dump:
         evaluators = cfg.test_evaluator
@@ -34,7 +35,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
         dump = 'r21d_plugin.DumpScores' if args.dump.endswith('.npz') else 'DumpResults'
         cfg.test_evaluator = [*evaluators, dict(type=dump, out_file_path=args.dump)]
     if args.show or args.show_dir:
-        cfg.default_hooks.visualization = dict(
+        cfg.setdefault('default_hooks', {})['visualization'] = dict(
             type='r21d_plugin.PredictionPicturesHook',
             show_frames=args.show,
             wait_time=args.wait_time,
@@ -48,14 +49,14 @@ def main() -> None:
     args = parse_args()
     with errors_in_one_line():
         from r21d_plugin.cli import launch
+        from r21d_plugin.cli.runner import CommandRunner
 
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
         if cfg.load_from is None and not cfg.model.get('checkpoints'):
             raise InputError('no checkpoint to test: name one after the config')
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
-            runner = launch.build_runner(cfg, args.config)
-            runner.test()
+            CommandRunner.from_cfg(cfg).test()
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Train a recognizer: the script behind ``mim train r21d_plugin``."""
 
 import argparse
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
         deterministic=args.deterministic or None,
     )
     given = {key: value for key, value in given.items() if value is not None}
-    cfg.randomness = dict(cfg.get('randomness') or {}, **given)
+    if given:
+        cfg.randomness = dict(cfg.get('randomness') or dict(seed=None), **given)
 
 
 def use_bfloat16_on_the_cpu(cfg: Any) -> None:
@@ -65,23 +67,34 @@ def use_bfloat16_on_the_cpu(cfg: Any) -> None:
         cfg.optim_wrapper.type = 'r21d_plugin.BFloat16OptimWrapper'
 
 
+def resume(cfg: Any, checkpoint: str | None) -> None:
+    """Make the config resume from ``--resume``, or from what it names itself.
+
+    That is a checkpoint or, for ``'auto'``, the last one of the work dir if there is one.
+    """
+    from r21d_plugin.engine.checkpoints import latest_checkpoint
+
+    if checkpoint is None and not cfg.get('resume'):
+        return
+    named = checkpoint or cfg.get('load_from') or 'auto'
+    path = latest_checkpoint(cfg.work_dir, getLogger(__name__)) if named == 'auto' else named
+    cfg.resume = path is not None
+    cfg.load_from = path or cfg.get('load_from')
+
+
 def main() -> None:
     """Train."""
     args = parse_args()
     with errors_in_one_line():
         from r21d_plugin.cli import launch
-        from r21d_plugin.engine.checkpoints import latest_checkpoint
+        from r21d_plugin.cli.runner import CommandRunner
 
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
             use_bfloat16_on_the_cpu(cfg)
-            runner = launch.build_runner(cfg, args.config)
-            if args.resume == 'auto':
-                args.resume = latest_checkpoint(runner.work_dir, runner.logger)
-            if args.resume is not None:
-                runner._resume, runner._load_from = True, args.resume
-            runner.train()
+            resume(cfg, args.resume)
+            CommandRunner.from_cfg(cfg).train()
 
 
 if __name__ == '__main__':

@@ -16,14 +16,13 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
     accelerate=dict(type='r21d_plugin.AccelerateHook'),
+    epoch_seed=dict(type='r21d_plugin.EpochSeedHook'),
+    training_accuracy=dict(type='r21d_plugin.TrainingAccuracyHook'),
+    checkpoint_match=dict(type='r21d_plugin.CheckpointMatchHook'),
+    class_count=dict(type='r21d_plugin.ClassCountHook'),
+    finite_loss=dict(type='r21d_plugin.FiniteLossHook'),
+    skipped_videos=dict(type='r21d_plugin.SkippedVideosHook'),
 )
-custom_hooks = [
-    dict(type='r21d_plugin.EpochSeedHook'),
-    dict(type='r21d_plugin.TrainingAccuracyHook'),
-    dict(type='r21d_plugin.CheckpointMatchHook'),
-    dict(type='r21d_plugin.ClassCountHook'),
-    dict(type='r21d_plugin.SkippedVideosHook'),
-]
 
 env_cfg = dict(
     cudnn_benchmark=True,  # clips are all of one size

@@ -1,9 +1,9 @@
 """Command-line arguments that several scripts share."""
 
 import os
-from argparse import SUPPRESS, ArgumentParser
-
-from mmengine.config import DictAction
+import sys
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
+from typing import Any
 
 CHECKPOINT_HELP = (
     'checkpoint file or URL; none for two streams whose checkpoints are named by '
@@ -11,10 +11,26 @@ CHECKPOINT_HELP = (
 )
 
 
+class ConfigOptions(Action):
+    """Collect words of the form ``key.subkey=value``; values stay text."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Add the words of one option to those of earlier ones."""
+        options = dict(getattr(namespace, self.dest) or {})
+        for word in values:
+            key, equals, value = word.partition('=')
+            if not (key and equals):
+                sys.exit(f'error: --cfg-options {word}: write key.subkey=value')
+            options[key] = value
+        setattr(namespace, self.dest, options)
+
+
 def add_config_options(parser: ArgumentParser) -> None:
     """Add ``--cfg-options``."""
     text = 'values of the config to override, as key.subkey=value'
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help=text)
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, help=text)
 
 
 def add_run_arguments(parser: ArgumentParser) -> None:

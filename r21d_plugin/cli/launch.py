@@ -11,13 +11,14 @@ import mmengine.device.utils
 import torch
 from mmengine.config import Config
 from mmengine.dist import init_dist
-from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 from torch import distributed
 
 from .. import _mm_fixes
 from .._errors import InputError, first_line
 from ..engine import keep_freed_memory
+from .config_check import check_config
+from .options import merge_options
 
 PROCESS_COUNTS = {
     'pytorch': ('WORLD_SIZE', 'LOCAL_WORLD_SIZE'),
@@ -32,16 +33,17 @@ CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config, override values by dotted keys, and repair this process for MMEngine.
 
-    See :mod:`r21d_plugin._mm_fixes`. Raises an InputError if the config cannot be read.
+    See :mod:`r21d_plugin._mm_fixes`. Raises an InputError if the config cannot be read, or nothing
+    reads one of its keys or options.
     """
     _mm_fixes.apply()
     file = find_config(path)
     try:
         cfg = Config.fromfile(file)
-        if options:
-            cfg.merge_from_dict(options)
     except Exception as error:  # a config is code: anything can go wrong in it
         raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
+    merge_options(cfg, options or {})
+    check_config(cfg, path)
     return cfg
 
 
@@ -51,14 +53,6 @@ def find_config(path: str) -> Path:
         if file.is_file():
             return file
     raise InputError(f'{path}: no such config file')
-
-
-def build_runner(cfg: Config, path: str) -> Runner:
-    """Build the runner of a config; raise an InputError if an unknown type or argument is named."""
-    try:
-        return Runner.from_cfg(cfg)
-    except (KeyError, TypeError) as error:
-        raise InputError(f'{path}: {first_line(error)}') from error
 
 
 @contextmanager
@@ -83,9 +77,16 @@ def processes(
                 'start the script through the launcher, or leave the option out'
             )
         wanted = int(os.environ.get(local_count, 1))
+        if launcher == 'slurm' and torch.cuda.device_count() == 1:
+            wanted = 1  # --gpus-per-task=1: each process sees a GPU of its own
     elif device is None and (gpus == 0 or (gpus is None and not torch.cuda.is_available())):
         device = 'cpu'
     if device == 'cpu':
+        if alone and wanted > 1:
+            raise InputError(
+                f'--gpus {gpus} with --device cpu: leave one out; for several processes on CPUs '
+                f'use torchrun --nproc-per-node {gpus} ... --launcher pytorch --device cpu'
+            )
         # MMEngine takes a GPU wherever it saw one when it was imported.
         mmengine.device.utils.DEVICE = 'cpu'
         keep_freed_memory()

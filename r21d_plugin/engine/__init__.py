@@ -6,6 +6,7 @@ from .hooks import (
     CheckpointMatchHook,
     ClassCountHook,
     EpochSeedHook,
+    FiniteLossHook,
     TrainingAccuracyHook,
 )
 from .memory import keep_freed_memory
@@ -14,5 +15,6 @@ from .pictures import PredictionPicturesHook
 from .skipped_videos import SkippedVideosHook
 
 __all__ = ['AccelerateHook', 'BFloat16OptimWrapper', 'CheckpointMatchHook', 'ClassCountHook']
-__all__ += ['EpochSeedHook', 'GradualWarmupLR', 'PredictionPicturesHook', 'ResumableCheckpointHook']
-__all__ += ['SkippedVideosHook', 'TrainingAccuracyHook', 'keep_freed_memory']
+__all__ += ['EpochSeedHook', 'FiniteLossHook', 'GradualWarmupLR', 'PredictionPicturesHook']
+__all__ += ['ResumableCheckpointHook', 'SkippedVideosHook', 'TrainingAccuracyHook']
+__all__ += ['keep_freed_memory']

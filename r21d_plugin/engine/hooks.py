@@ -1,6 +1,7 @@
 """Hooks of the default runtime: seeds, training accuracy, acceleration, and checks of the input."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from .._errors import InputError
 from .._registries import HOOKS
+from ..models import VideoResNet
 from ..models.accelerate import accelerate
 from ..weights import match_weights
 
@@ -31,7 +33,7 @@ class EpochSeedHook(Hook):
         if loader.persistent_workers:
             raise InputError(
                 'train_dataloader.persistent_workers=True keeps the seeds of the first epoch: '
-                'set it to False or remove EpochSeedHook from custom_hooks'
+                'set it to False, or default_hooks.epoch_seed to None'
             )
         seed = int(np.random.SeedSequence([runner.seed, runner.epoch]).generate_state(1)[0]) >> 1
         set_random_seed(seed, diff_rank_seed=True)
@@ -68,9 +70,12 @@ class CheckpointMatchHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the tensors as the model does; raise an InputError if they are not its own."""
-        source = runner._load_from or find_latest_checkpoint(runner.work_dir)
-        finetuning = isinstance(runner.optim_wrapper, BaseOptimWrapper) and not runner._resume
+        source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
+        training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
+        finetuning = training and not runner.cfg.get('resume')
         model = getattr(runner.model, 'module', runner.model)
+        if not any(isinstance(module, VideoResNet) for module in model.modules()):
+            return
         given = checkpoint.get('state_dict', checkpoint)
         consume_prefix_in_state_dict_if_present(given, 'module.')
         state_dict, report = match_weights(model, given, source, 'cls_head.' if finetuning else ())
@@ -82,11 +87,39 @@ class CheckpointMatchHook(Hook):
 
 @HOOKS.register_module()
 class AccelerateHook(Hook):
-    """Accelerate the network of a run (:func:`r21d_plugin.accelerate`)."""
+    """Accelerate the networks of this package in a run (:func:`r21d_plugin.accelerate`)."""
 
     def before_run(self, runner: Runner) -> None:
-        """Accelerate it before it trains, validates or is tested."""
-        accelerate(runner.model)
+        """Accelerate them before they train, validate or are tested."""
+        for network in [m for m in runner.model.modules() if isinstance(m, VideoResNet)]:
+            accelerate(network)
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """End a training whose loss is not finite.
+
+    Args:
+        interval (int): Look at every n-th iteration, and at the last one of an epoch. Defaults to
+            20, as each look waits for the GPU.
+    """
+
+    def __init__(self, interval: int = 20) -> None:
+        self.interval = interval
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Raise an InputError if the loss is not finite."""
+        is_last = batch_idx + 1 == len(runner.train_dataloader)
+        if not is_last and not self.every_n_train_iters(runner, self.interval):
+            return
+        if not torch.isfinite(torch.as_tensor(outputs['loss'])).all():
+            raise InputError(
+                f'the loss is {outputs["loss"]:.3g} at iteration {runner.iter + 1}: training has '
+                'diverged: lower optim_wrapper.optimizer.lr, or clip gradients '
+                '(optim_wrapper.clip_grad.max_norm)'
+            )
 
 
 @HOOKS.register_module()
@@ -100,6 +133,6 @@ class ClassCountHook(Hook):
         scored = getattr(getattr(model, 'cls_head', None), 'num_classes', classes)
         if classes > scored:
             raise InputError(
-                f'{dataset.ann_file} has {classes} classes and the head {scored}: '
-                'make model.cls_head.num_classes and the dataset agree'
+                f'{mode}_dataloader.dataset.num_classes={classes} and '
+                f'model.cls_head.num_classes={scored}: make them agree'
             )

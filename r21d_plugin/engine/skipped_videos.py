@@ -39,7 +39,7 @@ class SkippedVideosHook(Hook):
         if mode != 'train' or mode not in self.counts:
             self.counts[mode] = SkippedVideos()
             path = list_path(runner, mode)
-            if mode == 'train' and runner._resume and path.exists():
+            if mode == 'train' and runner.cfg.get('resume') and path.exists():
                 self.counts[mode].reasons.update(path.read_text(encoding='utf-8').splitlines())
 
     def _before_iter(

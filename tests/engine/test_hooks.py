@@ -55,5 +55,5 @@ def test_class_count(dataset, head, fits):
     if fits:
         ClassCountHook().before_train_epoch(runner)
     else:
-        with pytest.raises(InputError, match=r'list\.txt has 7 classes and the head 5'):
+        with pytest.raises(InputError, match=r'dataset\.num_classes=7 and model\.cls_head\.num'):
             ClassCountHook().before_train_epoch(runner)

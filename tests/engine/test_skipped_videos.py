@@ -19,7 +19,7 @@ def runner(work_dir, resume=False, round_up=False):
     loader = SimpleNamespace(dataset=Videos(range(10)), sampler=SimpleNamespace(round_up=round_up))
     return SimpleNamespace(
         work_dir=work_dir,
-        _resume=resume,
+        cfg=dict(resume=resume),
         logger=logging.getLogger(),
         train_dataloader=loader,
         test_dataloader=loader,

@@ -1,0 +1,140 @@
+"""Keys of a config that nothing reads."""
+
+import inspect
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from .._errors import InputError
+
+RUN_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
+    'activation_checkpointing',
+    'compile',
+    'custom_imports',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'sync_bn',
+}
+"""Top-level keys that MMEngine's runner reads; others only name values for the config itself."""
+
+PLAIN_KEYS: dict[str, set[str]] = {
+    'auto_scale_lr': {'enable', 'base_batch_size'},
+    'data_prefix': {'audio', 'img', 'video'},
+    'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
+    'model.test_cfg': {'average_clips', 'max_testing_views', 'feature_extraction', 'fcn_test'},
+    'model.train_cfg': {'blending', 'aux_info'},
+    'optim_wrapper.paramwise_cfg': {
+        'bias_decay_mult',
+        'bias_lr_mult',
+        'bypass_duplicate',
+        'custom_keys',
+        'dcn_offset_lr_mult',
+        'dwconv_decay_mult',
+        'flat_decay_mult',
+        'norm_decay_mult',
+    },
+}
+"""What is read of dictionaries, by path or last name, whose other keys are ignored in silence."""
+
+TOGETHER = (
+    ('train_cfg', 'train_dataloader', 'optim_wrapper'),
+    ('val_cfg', 'val_dataloader', 'val_evaluator'),
+    ('test_cfg', 'test_dataloader', 'test_evaluator'),
+)
+"""Keys of which a config has all or none."""
+
+
+def check_config(cfg: Config, path: str) -> None:
+    """Raise an InputError if a key is misspelt, or one is missing that others need."""
+    for name in cfg:
+        refuse_misspelling(name, RUN_KEYS, path, cutoff=0.85)
+    for parent, read in PLAIN_KEYS.items():
+        for name in dict_at(cfg, parent):
+            refuse_misspelling(name, read, f'{path}: {parent}', cutoff=0.75)
+    if not cfg.get('model'):
+        raise InputError(f'{path}: no model in this config')
+    for names in TOGETHER:
+        missing = [name for name in names if cfg.get(name) is None]
+        if 0 < len(missing) < len(names):
+            given = ', '.join(sorted({*names} - {*missing}))
+            raise InputError(f'{path}: {" and ".join(missing)} missing, which {given} needs')
+
+
+def refuse_misspelling(name: str, names: Collection[str], where: str, cutoff: float) -> None:
+    """Raise an InputError if a name is nearly one of others."""
+    if name not in names and (nearest := get_close_matches(name, names, 1, cutoff)):
+        raise InputError(f'{where}: nothing reads {name}: did you mean {nearest[0]}?')
+
+
+def check_option(cfg: Config, key: str) -> Any:
+    """Return the value that an option overrides, None if there is none.
+
+    Raises an InputError if nothing reads it: where it names no key of a run, a value that the
+    config has used already, a place that a list does not have, or a key that is ignored.
+    """
+    first, *rest = key.split('.')
+    if first not in RUN_KEYS:
+        raise InputError(f'--cfg-options {key}: nothing reads it: {remedy(cfg, first, rest)}')
+    value: Any = cfg.get(first)
+    path = first
+    for word in rest:
+        if isinstance(value, list | tuple):
+            if not word.isdecimal() or int(word) >= len(value):
+                raise InputError(f'--cfg-options {key}: {path} is a list of {len(value)}')
+            value = value[int(word)]
+        elif isinstance(value, dict) and word in value:
+            value = value[word]
+        else:
+            names = PLAIN_KEYS.get(path) or PLAIN_KEYS.get(path.rpartition('.')[2])
+            if names and word not in names:
+                near = nearest_of(word, names)
+                raise InputError(f'--cfg-options {key}: nothing reads {word}: {near}')
+            return None
+        path = f'{path}.{word}'
+    return value
+
+
+def remedy(cfg: Config, first: str, rest: list[str]) -> str:
+    """Say what to override instead of a key that a run does not read."""
+    if first not in cfg:
+        return nearest_of(first, RUN_KEYS)
+    places = ['.'.join([place, *rest]) for place in places_of(cfg, first)]
+    if not places:
+        return f'{first} only names a value for the config file itself: change the file'
+    return f'the config file has used {first} already: override {" and ".join(places)}'
+
+
+def nearest_of(name: str, names: Collection[str]) -> str:
+    """Ask for the nearest name."""
+    nearest = get_close_matches(name, names, 1)
+    return f'did you mean {nearest[0]}?' if nearest else f'there is no {name} in a config'
+
+
+def places_of(cfg: Config, name: str) -> list[str]:
+    """Find where a run reads the value of a name: equal lists and dicts, or keys of this name."""
+    value = cfg[name]
+    run = {key: cfg[key] for key in cfg if key in RUN_KEYS}
+    if isinstance(value, list | dict):
+        return [path for path, other in walk(run) if other == value]
+    return [path for path, other in walk(run) if path.endswith(f'.{name}') and other == value]
+
+
+def walk(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield all values inside a config, with their dotted keys."""
+    pairs = dict(enumerate(value)) if isinstance(value, list | tuple) else value
+    for key, inner in pairs.items() if isinstance(pairs, dict) else ():
+        inner_path = f'{path}.{key}' if path else str(key)
+        yield inner_path, inner
+        yield from walk(inner, inner_path)
+
+
+def dict_at(cfg: Config, path: str) -> dict:
+    """The dictionary at a dotted key; an empty one if there is none."""
+    value: Any = cfg
+    for key in path.split('.'):
+        value = value.get(key) if hasattr(value, 'get') else None
+    return value if isinstance(value, dict) else {}

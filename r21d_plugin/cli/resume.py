@@ -1,0 +1,87 @@
+"""Resumed training with the learning rate and the schedule of its config.
+
+MMEngine restores them from the checkpoint, over what the config says.
+"""
+
+import warnings
+from typing import Any
+
+from mmengine.optim import OptimWrapper
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from .._errors import InputError
+
+Group = dict[str, Any]
+
+
+def configured_values(optim_wrapper: OptimWrapper) -> list[Group]:
+    """What the config gives each group of parameters, before any schedule."""
+    groups = optim_wrapper.param_groups
+    if not isinstance(groups, list):  # several optimizers: MMEngine's way is kept
+        return []
+    return [
+        {key: group.get(f'initial_{key}', value) for key, value in group.items() if key != 'params'}
+        for group in groups
+    ]
+
+
+def apply_configured(runner: Runner, configured: list[Group], filename: str) -> None:
+    """Give the optimizer of a resumed run the config's values, and replay the config's schedule.
+
+    What differs from the checkpoint is logged. A schedule that follows the validation cannot be
+    replayed: there the checkpoint's is kept, and that is logged.
+    """
+    if not configured:
+        return
+    schedulers = runner.param_schedulers or []
+    if any(getattr(scheduler, 'need_val_args', False) for scheduler in schedulers):
+        runner.logger.warning(f'learning rate and schedule are those of {filename}')
+        return
+    groups = runner.optim_wrapper.param_groups
+    resumed = [dict(group) for group in groups]
+    for group, values in zip(groups, configured, strict=True):
+        group.update(values)
+    if schedulers:
+        runner.param_schedulers = runner.build_param_scheduler(runner.cfg.param_scheduler)
+        replay(runner)
+    for key, (value, old) in differences(resumed, groups).items():
+        runner.logger.warning(f'resumed with {key}={value} of the config; {filename} has {old}')
+
+
+def refuse_other_optimizer(saved: list[Group], configured: list[Group]) -> None:
+    """Raise an InputError if the settings of a checkpoint's optimizer are not the config's."""
+    for group, values in zip(saved, configured):  # noqa: B905, other groups are torch's to refuse
+        known = {key for key in group if key != 'params' and not key.startswith('initial_')}
+        unknown, missing = known - set(values), set(values) - set(group)
+        if unknown and missing - {'initial_lr'}:
+            raise InputError(
+                f'its optimizer has {", ".join(sorted(unknown))}, that of the config '
+                f'{", ".join(sorted(missing))}: resume with the same optimizer, or begin anew from '
+                'its weights (load_from)'
+            )
+
+
+def replay(runner: Runner) -> None:
+    """Step the schedules as training has done up to now."""
+    in_epochs = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    epochs = runner.epoch if in_epochs else 1
+    by_epoch = [s for s in runner.param_schedulers if s.by_epoch]
+    by_iter = [s for s in runner.param_schedulers if not s.by_epoch]
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the optimizer has not stepped yet
+        for epoch in range(epochs):
+            for _ in range(runner.iter * epoch // epochs, runner.iter * (epoch + 1) // epochs):
+                for scheduler in by_iter:
+                    scheduler.step()
+            for scheduler in by_epoch if in_epochs else ():
+                scheduler.step()
+
+
+def differences(resumed: list[Group], groups: list[Group]) -> dict[str, tuple[Any, Any]]:
+    """The first values, of the config and of the checkpoint, of each setting that differs."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for old, new in zip(resumed, groups, strict=True):
+        for key in old.keys() & new.keys():
+            if key != 'params' and not key.startswith('initial_') and old[key] != new[key]:
+                found.setdefault(key, (new[key], old[key]))
+    return found

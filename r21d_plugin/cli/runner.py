@@ -1,0 +1,153 @@
+"""MMEngine's runner as our commands use it: mistakes in one line, and options that take effect."""
+
+import logging
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIMIZERS
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from .explain import errors_of
+from .resume import apply_configured, configured_values, refuse_other_optimizer
+from .summary import ShortFormatter, summarize
+
+HOOKS = dict(
+    accelerate=dict(type='r21d_plugin.AccelerateHook'),
+    checkpoint_match=dict(type='r21d_plugin.CheckpointMatchHook'),
+    class_count=dict(type='r21d_plugin.ClassCountHook'),
+    finite_loss=dict(type='r21d_plugin.FiniteLossHook'),
+    skipped_videos=dict(type='r21d_plugin.SkippedVideosHook'),
+)
+"""Default hooks of our commands, whosever config it is; a config leaves one out by None."""
+
+MMENGINE_HOOKS = 'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'
+
+
+class CommandRunner(Runner):
+    """The runner of ``tools/train.py`` and ``tools/test.py``.
+
+    What a config names wrongly is an InputError with the key. The learning rate is scaled with all
+    clips of a step, accumulated ones too. A resumed run follows the learning rate and the schedule
+    of its config. The screen shows a summary of the config, the log file all of it.
+    """
+
+    mode = 'train'  # whose dataloader and evaluator are built
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'CommandRunner':
+        """Build the runner of a config; an InputError names the key that is wrong."""
+        with errors_of(cfg, ''):
+            runner: CommandRunner = super().from_cfg(cfg)
+        runner.logger.info(summarize(runner))
+        return runner
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger; of long records the screen gets the title alone."""
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler) and handler.formatter:
+                handler.setFormatter(ShortFormatter(handler.formatter, self.log_dir))
+        return logger
+
+    def build_model(self, model: Any) -> nn.Module:
+        """Build the model."""
+        with errors_of(self.cfg, 'model'):
+            return super().build_model(model)
+
+    def build_dataloader(
+        self, dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """Build a dataloader; without workers, what needs workers is left out."""
+        if isinstance(dataloader, dict) and dataloader.get('num_workers', 0) == 0:
+            needs = ('persistent_workers', 'prefetch_factor')
+            dataloader = {key: value for key, value in dataloader.items() if key not in needs}
+        with errors_of(self.cfg, f'{self.mode}_dataloader'):
+            return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        """Build an evaluator."""
+        with errors_of(self.cfg, f'{self.mode}_evaluator'):
+            return super().build_evaluator(evaluator)
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        """Build the loop of training with its dataloader."""
+        return self._build_loop('train', loop)
+
+    def build_val_loop(self, loop: Any) -> BaseLoop:
+        """Build the loop of validation with its dataloader and evaluator."""
+        return self._build_loop('val', loop)
+
+    def build_test_loop(self, loop: Any) -> BaseLoop:
+        """Build the loop of a test with its dataloader and evaluator."""
+        return self._build_loop('test', loop)
+
+    def _build_loop(self, mode: str, loop: Any) -> BaseLoop:
+        self.mode = mode
+        build = getattr(super(), f'build_{mode}_loop')
+        with errors_of(self.cfg, f'{mode}_cfg'):
+            return build(loop)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> OptimWrapper:
+        """Build the optimizer and its wrapper."""
+        with errors_of(self.cfg, 'optim_wrapper'):
+            check_optimizer(optim_wrapper)
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> list | dict:
+        """Build the schedules."""
+        with errors_of(self.cfg, 'param_scheduler'):
+            return super().build_param_scheduler(scheduler)
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """Register the config's default hooks, and ours where it does not name them."""
+        hooks = {**HOOKS, **(hooks or {})}
+        # MMEngine takes None for its own alone.
+        kept = {name: hook for name, hook in hooks.items() if hook or name in MMENGINE_HOOKS}
+        with errors_of(self.cfg, 'default_hooks'):
+            super().register_default_hooks(kept)
+
+    def register_custom_hooks(self, hooks: list) -> None:
+        """Register the config's own hooks."""
+        with errors_of(self.cfg, 'custom_hooks'):
+            super().register_custom_hooks(hooks)
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+        """Scale the learning rate with the clips of a step over ``base_batch_size``.
+
+        These are the clips of a batch, times processes, times ``accumulative_counts``.
+        """
+        if auto_scale_lr and auto_scale_lr.get('enable'):
+            with errors_of(self.cfg, 'auto_scale_lr'):
+                count = self.cfg.optim_wrapper.get('accumulative_counts', 1)
+                base = auto_scale_lr['base_batch_size'] / count
+                if count > 1:
+                    self.logger.info(f'Gradients of {count} batches make a step.')
+                super().scale_lr(optim_wrapper, dict(enable=True, base_batch_size=base))
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+        """Load a checkpoint; to resume, an InputError if it is of another optimizer."""
+        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        if self.cfg.get('resume') and isinstance(self.optim_wrapper, OptimWrapper):
+            saved = checkpoint.get('optimizer', {}).get('param_groups', [])
+            refuse_other_optimizer(saved, configured_values(self.optim_wrapper))
+        return checkpoint
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume from a checkpoint, with the learning rate and schedule of the config."""
+        configured = configured_values(self.optim_wrapper)
+        with errors_of(self.cfg, f'cannot resume from {filename}'):
+            super().resume(filename, *args, **kwargs)
+            apply_configured(self, configured, filename)
+
+
+def check_optimizer(optim_wrapper: Any) -> None:
+    """Raise a KeyError if the optimizer is not registered; MMEngine goes on with None."""
+    optimizer = optim_wrapper.get('optimizer') if isinstance(optim_wrapper, dict) else None
+    name = (optimizer or {}).get('type')
+    if isinstance(name, str) and OPTIMIZERS.get(name) is None:
+        raise KeyError(f'{name} is not in the mmengine::optimizer registry')

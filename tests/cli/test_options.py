@@ -1,0 +1,118 @@
+import pytest
+from mmengine.config import Config
+
+from r21d_plugin import InputError
+from r21d_plugin.cli.config_check import check_config
+from r21d_plugin.cli.options import merge_options, parse_value
+
+
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('3', 3),
+        ('1e-3', 1e-3),
+        ('True', True),
+        ('false', False),
+        ('None', None),
+        ('1,2.5', [1, 2.5]),
+        ('[1,(2,3)]', [1, (2, 3)]),
+        ('(a, b)', ('a', 'b')),
+        ("'2024'", '2024'),
+        ("{'a': [1, 2]}", {'a': [1, 2]}),
+        ('a,b', 'a,b'),
+        ('my lists/train, new.txt', 'my lists/train, new.txt'),
+        (' spaced ', ' spaced '),
+    ],
+)
+def test_values(text, value):
+    assert parse_value(text) == value
+    assert type(parse_value(text)) is type(value)
+
+
+@pytest.fixture
+def cfg():
+    pipeline = [dict(type='A'), dict(type='B', scale=(4, 3))]
+    return Config(
+        dict(
+            num_classes=4,
+            note='x',
+            train_pipeline=pipeline,
+            model=dict(type='M', cls_head=dict(num_classes=4), test_cfg=dict(average_clips=None)),
+            train_dataloader=dict(
+                batch_size=2,
+                dataset=dict(ann_file='a.txt', data_prefix=dict(video=''), pipeline=pipeline),
+            ),
+            train_cfg=dict(max_epochs=1),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+            load_from=None,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ('key', 'text', 'value'),
+    [
+        ('train_dataloader.dataset.ann_file', 'my lists/1,2.txt', 'my lists/1,2.txt'),
+        ('train_dataloader.dataset.data_prefix.video', '2024', '2024'),
+        ('train_dataloader.dataset.ann_file', '[a.txt,b.txt]', ['a.txt', 'b.txt']),
+        ('train_dataloader.dataset.ann_file', 'None', None),
+        ('train_dataloader.dataset.pipeline.1.scale', '(8,6)', (8, 6)),
+        ('load_from', '2024', '2024'),
+        ('optim_wrapper.optimizer.lr', '1', 1),
+        ('optim_wrapper.clip_grad.max_norm', '40', 40),
+        ('model.test_cfg.max_testing_views', '3', 3),
+        ('auto_scale_lr.enable', 'True', True),
+    ],
+)
+def test_options_take_effect(cfg, key, text, value):
+    merge_options(cfg, {key: text})
+    found = cfg
+    for word in key.split('.'):
+        found = found[int(word) if word.isdecimal() else word]
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    ('option', 'remedy'),
+    [
+        ('optim_wraper.optimizer.lr', 'did you mean optim_wrapper?'),
+        ('tensorbord', 'there is no tensorbord'),
+        ('num_classes', 'override model.cls_head.num_classes'),
+        ('train_pipeline.1.scale', 'override train_dataloader.dataset.pipeline.1.scale'),
+        ('note', 'only names a value for the config file itself'),
+        ('model.test_cfg.max_testing_view', 'did you mean max_testing_views?'),
+        ('train_dataloader.dataset.data_prefix.vido', 'did you mean video?'),
+        ('train_dataloader.dataset.pipeline.7.scale', 'pipeline is a list of 2'),
+        ('optim_wrapper.paramwise_cfg.norm_decay', 'did you mean norm_decay_mult?'),
+    ],
+)
+def test_options_without_effect_are_refused(cfg, option, remedy):
+    if 'paramwise' in option:
+        cfg.optim_wrapper.paramwise_cfg = dict(bias_lr_mult=2)
+    before = cfg.to_dict()
+    with pytest.raises(InputError) as error:
+        merge_options(cfg, {option: '1'})
+    assert str(error.value).startswith(f'--cfg-options {option}: ')
+    assert remedy in str(error.value)
+    assert cfg.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(optim_wraper=dict()), 'nothing reads optim_wraper: did you mean optim_wrapper'),
+        (dict(train_cfgs=dict()), 'nothing reads train_cfgs: did you mean train_cfg'),
+        (
+            {'model.test_cfg.max_testing_view': 1},
+            r'model\.test_cfg: nothing reads max_testing_view: did you mean max_testing_views',
+        ),
+        (dict(val_cfg=dict()), 'val_dataloader and val_evaluator missing, which val_cfg needs'),
+        (dict(optim_wrapper=None), 'optim_wrapper missing, which train_cfg, train_dataloader need'),
+        (dict(model=None), 'no model in this config'),
+    ],
+)
+def test_configs_are_checked(cfg, changes, message):
+    check_config(cfg, 'my.py')
+    cfg.merge_from_dict(changes)
+    with pytest.raises(InputError, match=rf'my\.py: {message}'):
+        check_config(cfg, 'my.py')

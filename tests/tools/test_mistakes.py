@@ -1,0 +1,75 @@
+"""What a mistake in a config, an option or an argument gets: one line that names it."""
+
+import pytest
+from support import OPTIONS, ROOT
+
+CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
+PIPELINE = 'train_dataloader.dataset.pipeline'
+
+
+@pytest.mark.parametrize(
+    ('option', 'line'),
+    [
+        ('optim_wraper.optimizer.lr=0.1', 'did you mean optim_wrapper?'),
+        ('train_cfg.max_epoch=3', 'train_cfg: EpochBasedTrainLoop.__init__() got an unexpected'),
+        ('train_cfg.type=EpochLoop', 'train_cfg: EpochLoop is not a registered loop'),
+        ('train_dataloader.batchsize=3', 'train_dataloader: DataLoader.__init__() got an unexpec'),
+        ('val_dataloader.batch_size=0', 'val_dataloader: batch_size should be a positive integer'),
+        (f'{PIPELINE}.3.type=RandomCropp', 'train_dataloader: RandomCropp is not a registered '),
+        ('train_dataloader.dataset.type=Videos', 'train_dataloader: Videos is not a registered'),
+        ('val_evaluator.type=ClipAccuracy', 'val_evaluator: ClipAccuracy is not a registered met'),
+        ('optim_wrapper.optimizer.type=SDG', 'optim_wrapper: SDG is not a registered optimizer: '),
+        ('optim_wrapper.optimizer.mometum=1', 'optim_wrapper: '),
+        ('param_scheduler.1.type=MultiStep', 'MultiStep is not a registered parameter scheduler'),
+        ('model.backbone.depth=19', 'depth'),
+        ('model.cls_head.type=ClipHed', 'model: ClipHed is not a registered model: did you mean '),
+        ('default_hooks.logger.type=Loger', 'default_hooks: Loger is not a registered hook'),
+        ('train_dataloader.dataset.num_classes=500', 'train_dataloader.dataset.num_classes=500 '),
+        ('load_from=nowhere.pth', 'nowhere.pth: no such checkpoint file'),
+    ],
+)
+def test_of_a_training(in_kinetics, fails, tmp_path, option, line):
+    command = ['train.py', CONFIG, '--device', 'cpu', '--work-dir', tmp_path, *OPTIONS]
+    assert line in fails(*command, option)
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_a_diverged_training_ends(in_kinetics, fails, tmp_path):
+    command = ['train.py', CONFIG, '--device', 'cpu', '--work-dir', tmp_path, *OPTIONS]
+    line = fails(*command, 'optim_wrapper.optimizer.lr=1e12', 'train_cfg.max_epochs=3')
+    assert 'training has diverged: lower optim_wrapper.optimizer.lr' in line
+
+
+def test_a_work_dir_that_cannot_be(in_kinetics, fails, tmp_path):
+    (tmp_path / 'file').write_text('')
+    line = fails('train.py', CONFIG, '--device', 'cpu', '--work-dir', tmp_path / 'file', *OPTIONS)
+    assert f'{tmp_path}/file' in line
+
+
+def test_several_gpus_and_no_gpu(in_kinetics, fails, tmp_path):
+    words = ['--device', 'cpu', '--gpus', 2, '--work-dir', tmp_path, *OPTIONS]
+    assert '--gpus 2 with --device cpu' in fails('train.py', CONFIG, *words)
+
+
+def test_an_option_without_a_value(in_kinetics, fails):
+    assert 'write key.subkey=value' in fails('train.py', CONFIG, '--cfg-options', 'lr')
+
+
+def test_no_workers(in_kinetics, tool, tmp_path):
+    workers = [f'{mode}_dataloader.num_workers=0' for mode in ('train', 'val')]
+    words = ['--device', 'cpu', '--work-dir', tmp_path, *OPTIONS, *workers]
+    tool('train.py', CONFIG, *words, 'train_cfg.max_epochs=1')
+    assert (tmp_path / 'epoch_1.pth').exists()
+
+
+def test_the_screen_shows_a_summary(in_kinetics, tool, tmp_path, capfd):
+    words = ['--device', 'cpu', '--work-dir', tmp_path, *OPTIONS, 'train_cfg.max_epochs=1']
+    tool('train.py', CONFIG, *words)
+    screen = ''.join(capfd.readouterr())
+    assert 'network     r21d_plugin.R2Plus1D, depth=18' in screen
+    assert 'step        4 clips x 1 processes' in screen
+    before, _, _ = screen.partition('Epoch(train)')
+    assert before.count('\n') < 40
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'base_channels=4' in log.read_text()
+    assert 'GCC' in log.read_text()
