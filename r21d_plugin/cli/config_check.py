@@ -25,7 +25,13 @@ PLAIN_KEYS: dict[str, set[str]] = {
     'auto_scale_lr': {'enable', 'base_batch_size'},
     'data_prefix': {'audio', 'img', 'video'},
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
-    'model.test_cfg': {'average_clips', 'max_testing_views', 'feature_extraction', 'fcn_test'},
+    'model.test_cfg': {
+        'average_clips',
+        'dtype',
+        'fcn_test',
+        'feature_extraction',
+        'max_testing_views',
+    },
     'model.train_cfg': {'blending', 'aux_info'},
     'optim_wrapper.paramwise_cfg': {
         'bias_decay_mult',
