@@ -1,6 +1,6 @@
 """Clip and video accuracy from one test pass (Section 4.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -26,7 +26,7 @@ class ClipVideoAccuracy(BaseMetric):
     writes them. From another head with ``average_clips=None`` it takes ``pred_score`` as clips x
     classes of logits, and otherwise as the score of a single clip. Where samples have
     ``stream_scores``, as those of :class:`~r21d_plugin.models.TwoStreamHead`, the same is reported
-    for each stream, as ``rgb/clip@1`` and so on.
+    for each stream, as ``rgb/clip@1`` and so on. Scores that are not finite raise an InputError.
 
     Arguments are those of MMEngine's BaseMetric.
     """
@@ -39,6 +39,7 @@ class ClipVideoAccuracy(BaseMetric):
             scores = {'': clip_probabilities(sample)}
             for stream, clips in sample.get('stream_scores', {}).items():
                 scores[f'{stream}/'] = clips.float()
+            check_finite(sample, scores.values())
             labels = labels_of(sample)
             self.results.append({name: hits(clips, labels) for name, clips in scores.items()})
 
@@ -59,6 +60,16 @@ def clip_probabilities(sample: dict) -> Tensor:
         return sample['clip_scores'].float()
     score = sample['pred_score'].float()
     return torch.softmax(score, dim=1) if score.ndim == 2 else score[None]
+
+
+def check_finite(sample: dict, scores: Iterable[Tensor]) -> None:
+    """Raise an InputError that names a sample if one of its scores is not finite."""
+    if not all(values.isfinite().all() for values in scores):
+        name = sample.get('filename') or sample.get('frame_dir') or 'a video'
+        raise InputError(
+            f'{name}: its scores are not finite: training may have diverged: test an earlier '
+            'checkpoint, or train with a lower learning rate'
+        )
 
 
 def labels_of(sample: dict) -> frozenset[int]:

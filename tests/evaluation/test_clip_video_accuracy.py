@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
+from r21d_plugin import InputError
 from r21d_plugin.evaluation import ClipVideoAccuracy
 
 
@@ -58,6 +59,25 @@ def test_streams_are_reported_too():
     assert (metrics['clip@1'], metrics['rgb/clip@1'], metrics['flow/clip@1']) == (1, 0.5, 0)
     assert metrics['flow/video@1'] == 0
     assert len(metrics) == 9
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize('place', ['clip_scores', 'pred_score', 'stream'])
+def test_scores_that_are_not_finite(value, place):
+    """They would count as predictions of some class."""
+    sample = dict(clip_scores=one_hot_scores(0, 0), gt_label=torch.tensor([0]))
+    bad = one_hot_scores(0, 0)
+    bad[1, 2] = value
+    if place == 'stream':
+        sample['stream_scores'] = dict(rgb=one_hot_scores(0, 0), flow=bad)
+    else:
+        del sample['clip_scores']
+        sample[place] = bad
+    message = 'its scores are not finite: training may have diverged'
+    with pytest.raises(InputError, match=rf'^a\.mp4: {message}'):
+        evaluate([dict(sample, filename='a.mp4')])
+    with pytest.raises(InputError, match=rf'^a video: {message}'):
+        evaluate([sample])
 
 
 def test_a_single_score_is_a_single_clip():

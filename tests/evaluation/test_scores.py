@@ -154,6 +154,43 @@ def test_npz_dumps(tmp_path, scores):
         metric.process({}, [dict(clip_scores=scores[0][0], gt_label=torch.tensor([0]))])
 
 
+def test_dumps_of_scores_that_are_not_finite(tmp_path, scores):
+    metric = DumpScores(str(tmp_path / 'a.npz'))
+    sample = dict(filename='b.mp4', clip_scores=scores[0][0], gt_label=torch.tensor([0]))
+    sample['clip_scores'][1, 2] = float('nan')
+    with pytest.raises(InputError, match=r'^b\.mp4: its scores are not finite'):
+        metric.process({}, [sample])
+
+
+@pytest.mark.parametrize(
+    ('path', 'message'),
+    [
+        ('folder.npz', 'folder.npz: cannot write there: it is a folder'),
+        ('list.txt/a.npz', 'list.txt is no folder'),
+        ('list.txt/deeper/a.npz', 'list.txt/deeper/a.npz: cannot write there: Not a directory'),
+        (f'{"a" * 300}/a.npz', 'cannot write there: File name too long'),
+        ('/proc/nowhere/a.npz', '/proc/nowhere/a.npz: cannot write there: No such file'),
+        ('scores.csv', 'scores.csv: scores are stored in .npz files'),
+    ],
+)
+def test_a_place_that_cannot_be_written(tmp_path, path, message):
+    """It is refused before the test begins."""
+    (tmp_path / 'folder.npz').mkdir()
+    (tmp_path / 'list.txt').touch()
+    with pytest.raises(InputError) as error:
+        DumpScores(str(tmp_path / path))
+    assert message in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_dump_that_exists_is_left_as_it_is(tmp_path):
+    (tmp_path / 'a.npz').write_text('before')
+    DumpScores(str(tmp_path / 'a.npz'))
+    DumpScores(str(tmp_path / 'new/folder/a.npz'))
+    assert (tmp_path / 'a.npz').read_text() == 'before'
+    assert sorted(path.name for path in tmp_path.rglob('*')) == ['a.npz', 'folder', 'new']
+
+
 HOSTILE = """
 import resource, sys
 from pathlib import Path
