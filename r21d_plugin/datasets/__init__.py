@@ -2,7 +2,8 @@
 
 from .decoding import DecordClipDecode, DecordClipInit
 from .flow import FarnebackFlow
-from .sampling import EpochSizeSampler, SampleClips
+from .samplers import EpochSizeSampler
+from .sampling import SampleClips
 from .video_dataset import LabelledVideoDataset
 
 __all__ = ['DecordClipDecode', 'DecordClipInit', 'EpochSizeSampler', 'FarnebackFlow']

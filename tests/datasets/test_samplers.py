@@ -4,7 +4,7 @@ from itertools import chain
 import pytest
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets import EpochSizeSampler, sampling
+from r21d_plugin.datasets import EpochSizeSampler, samplers
 
 
 def epochs(sampler, count, first=0):
@@ -16,7 +16,7 @@ def epochs(sampler, count, first=0):
 
 
 def on_rank(monkeypatch, rank, world_size, *args, **kwargs):
-    monkeypatch.setattr(sampling, 'get_dist_info', lambda: (rank, world_size))
+    monkeypatch.setattr(samplers, 'get_dist_info', lambda: (rank, world_size))
     return EpochSizeSampler(*args, **kwargs)
 
 
