@@ -8,6 +8,7 @@ def inner_datasets(dataset: Any) -> list[Any]:
 
     Wrappers hold others in an attribute ``dataset`` (RepeatDataset, ClassBalancedDataset, Subset)
     or ``datasets`` (ConcatDataset), and may hold wrappers. A dataset that is no wrapper is itself.
+    Their configs have the same names, so this lists those of a ``ConfigDict`` too.
     """
     if isinstance(inner := getattr(dataset, 'datasets', None), list | tuple):
         return [found for part in inner for found in inner_datasets(part)]
