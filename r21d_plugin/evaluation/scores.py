@@ -131,5 +131,8 @@ def read_pickle(path: Path) -> Iterator[tuple[str, Scores]]:
 
 
 def accuracy(test: Mapping[str, Scores]) -> dict[str, float]:
-    """clip@1, video@1 and video@5 of a test, 0 to 1."""
+    """clip@1, video@1 and video@5 of a test, 0 to 1; an InputError if a video has no label."""
+    for video, (_, labels) in test.items():
+        if not labels:
+            raise InputError(f'{video}: no label: an accuracy needs a test of a list with labels')
     return accuracies([hits(clips, labels) for clips, labels in test.values()])

@@ -49,6 +49,14 @@ def test_any_of_several_labels_is_right():
         assert metrics['video@1'] == video
 
 
+@pytest.mark.parametrize('no_label', [torch.tensor([-1]), torch.zeros(6)])
+def test_videos_without_labels_count_nowhere(no_label):
+    unlabelled = dict(clip_scores=one_hot_scores(3, 3), gt_label=no_label)
+    labelled = dict(clip_scores=one_hot_scores(3, 3), gt_label=torch.tensor([3]))
+    assert evaluate([unlabelled]) == {}
+    assert evaluate([unlabelled, labelled]) == {'clip@1': 1, 'video@1': 1, 'video@5': 1}
+
+
 def test_streams_are_reported_too():
     sample = dict(
         clip_scores=one_hot_scores(0, 0),

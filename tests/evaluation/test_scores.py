@@ -36,6 +36,13 @@ def scores():
     return [torch.randn(2, 8, 10, 6).softmax(-1)[i] for i in (0, 1)]
 
 
+def test_no_accuracy_of_a_test_without_labels(tmp_path, scores):
+    test = read_scores(dump(tmp_path / 'scores.pkl', scores[0][:2], [-1, -1]))
+    assert test['b.mp4'].labels == frozenset()
+    with pytest.raises(InputError, match=r'a\.mp4: no label'):
+        accuracy(test)
+
+
 def test_joins_by_video_not_by_position(tmp_path, scores):
     rgb = dump(tmp_path / 'rgb.pkl', scores[0][:4], [0, 1, 2, 3])
     order = [2, 0, 3, 1]
