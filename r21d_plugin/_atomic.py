@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from ._errors import InputError
 
@@ -16,6 +17,8 @@ def write_failure(error: OSError) -> str:
     """Reason why something cannot be written, and the remedy where there is one."""
     if error.errno is None:  # NumPy's, of a write that ended too early
         return f'{error} bytes: is the disk full?'
+    if isinstance(error, FileExistsError):  # mkdir's
+        return f'{error.filename} is no folder'
     return os.strerror(error.errno) + (': make room there' if error.errno in FULL else '')
 
 
@@ -46,6 +49,19 @@ def atomic_write(path: Path, parents: bool = False) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 partial.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file to be written later; an InputError if one cannot be written there.
+
+    An existing file is left as it is.
+    """
+    with name_file_on_error(path):
+        if path.is_dir():
+            raise InputError(f'{path}: cannot write there: it is a folder: name a file')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f'.{path.stem}.', suffix=path.suffix):
+            pass
 
 
 def write_json(path: Path, content: object, parents: bool = False, indent: int | None = 2) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -63,6 +64,16 @@ def shell(*command: object, cwd: Path, **env: str) -> str:
     )
     assert result.returncode == 0, result.stdout[-4000:]
     return result.stdout
+
+
+def copy_source(target: Path) -> Path:
+    """Copy what a wheel is built from, so that the build leaves nothing in the checkout."""
+    bytecode = shutil.ignore_patterns('__pycache__')
+    for name in ('r21d_plugin', 'configs', 'tools'):
+        shutil.copytree(ROOT / name, target / name, symlinks=True, ignore=bytecode)
+    for name in ('pyproject.toml', 'build_backend.py', 'MANIFEST.in', 'README.md', 'LICENSE'):
+        shutil.copy(ROOT / name, target)
+    return target
 
 
 def assert_one_line(error: Exception) -> None:

@@ -93,7 +93,7 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     with errors_in_one_line():
-        if args.rgb == args.flow:
+        if args.rgb.resolve() == args.flow.resolve():
             raise InputError(f'{args.rgb}: given twice: name the dumps of two tests')
         tests = {path: read_scores(path) for path in (args.rgb, args.flow)}
         check_same_videos(tests)

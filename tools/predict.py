@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config
 from tabulate import tabulate
 from tqdm import tqdm
 
@@ -20,42 +19,10 @@ from r21d_plugin import InputError
 from r21d_plugin._atomic import write_json
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.weights.public import kinetics_400
+from r21d_plugin.inference.class_names import class_names
 
 if TYPE_CHECKING:
     from mmaction.structures import ActionDataSample
-
-
-def class_names(cfg: Config, path: Path | None = None) -> list[str]:
-    """Names of the classes of a config.
-
-    They are read from a label map, a name a line: ``path``, or ``label_map_<dataset>.txt`` beside
-    the annotation file of the test. Without one, they are the published names for Kinetics-400, and
-    numbers for other datasets.
-
-    Raises:
-        InputError: If the label map is missing, unreadable or another dataset's.
-    """
-    classes = cfg.model.cls_head.num_classes
-    folder, annotations = os.path.split(cfg.test_dataloader.dataset.get('ann_file', ''))
-    dataset = annotations.split('_')[0]
-    if path is None:
-        path = Path(folder, f'label_map_{dataset}.txt')
-        if not path.is_file():
-            published = kinetics_400() if dataset == 'kinetics400' else []
-            return published if len(published) == classes else [str(i) for i in range(classes)]
-    try:
-        names = path.read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f'{path}: no readable label map, a name a line in UTF-8: {error}'
-        ) from error
-    if len(names) != classes:
-        raise InputError(
-            f"{path}: {len(names)} names, and the config has {classes} classes: give its dataset's "
-            'label map with --labels'
-        )
-    return [name.strip() for name in names]
 
 
 def copy_paths(folder: Path, videos: Mapping[str, Path]) -> dict[Path, Path]:

@@ -285,8 +285,10 @@ def weights_page() -> str:
 def metafile() -> str:
     """The index of ``mim search`` and ``mim download``: a model for each config with weights.
 
-    mim 0.3.9 breaks off where it is to download a model of the index that has
-    none, so the other rows of the paper are in docs/paper.md alone.
+    ``mim search --model`` compares collections, so each network is one. ``--condition`` takes no
+    blanks or parentheses, so names of metrics have none. mim 0.3.9 breaks off where it is to
+    download a model of the index that has no weights, so the other rows of the paper are in
+    docs/paper.md alone.
     """
     import yaml
 
@@ -295,34 +297,32 @@ def metafile() -> str:
     models: dict[str, dict] = {}
     for weights in (member.value for member in PublicWeights):
         if weights.config is not None:
+            *pretraining, training = weights.training.split(', ')
             models[weights.config] = {
                 'Name': weights.config,
-                'In Collection': 'r(2+1)d',
+                'In Collection': weights.network,
                 'Config': f'configs/{weights.config}.py',
                 'Metadata': {
-                    'Network': weights.network,
                     'Frames': weights.clip_len,
                     'Input': 'RGB' if weights.in_channels == 3 else 'flow',
-                    'Training Data': weights.training,
+                    'Pretraining': ', '.join(pretraining) or 'none',
+                    'Training Data': training,
+                    'Published By': weights.source,
                 },
                 'Results': [
                     {
                         'Task': 'Action Recognition',
-                        'Dataset': 'Kinetics-400',
-                        'Metrics': {
-                            f'{metric} (published)': value
-                            for metric, value in weights.metrics.items()
-                        },
+                        'Dataset': training,
+                        'Metrics': dict(weights.metrics),
                     }
                 ],
                 'Weights': weights.url,
             }
-    collection = {
-        'Name': 'r(2+1)d',
-        'README': 'README.md',
-        'Paper': 'https://arxiv.org/abs/1711.11248',
-    }
-    index = dict(Collections=[collection], Models=list(models.values()))
+    collections = [
+        {'Name': network, 'README': 'README.md', 'Paper': 'https://arxiv.org/abs/1711.11248'}
+        for network in dict.fromkeys(model['In Collection'] for model in models.values())
+    ]
+    index = dict(Collections=collections, Models=list(models.values()))
     return '# Written by tools/write_docs.py.\n' + yaml.safe_dump(index, sort_keys=False)
 
 

@@ -3,7 +3,7 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=8,
     persistent_workers=False,  # see EpochSeedHook
-    sampler=dict(type='r21d_plugin.EpochSizeSampler', epoch_size=1_000_000),
+    sampler=dict(type='r21d_plugin.EpochSizeSampler'),
     dataset=dict(type='r21d_plugin.LabelledVideoDataset'),
 )
 val_dataloader = dict(

@@ -1,5 +1,6 @@
-# Kinetics-400 in MMAction2's folder layout.
+# Kinetics-400 in MMAction2's folder layout. Section 4.1: an epoch is 1M clips.
 _base_ = 'benchmark.py'
+from r21d_plugin.datasets import samplers
 
 num_classes = 400
 train_videos = dict(
@@ -13,6 +14,11 @@ val_videos = dict(
     num_classes=num_classes,
 )
 
-train_dataloader = dict(dataset=train_videos)
+train_dataloader = dict(
+    sampler=dict(
+        epoch_size=samplers.EpochSizeOf(1_000_000, lists='kinetics400_train_list_videos.txt')
+    ),
+    dataset=train_videos,
+)
 val_dataloader = dict(dataset=val_videos)
 test_dataloader = dict(dataset=val_videos)

@@ -1,7 +1,7 @@
 # Sports-1M. Its videos have several labels and last minutes, so Section 4.4
-# takes 100 clips of each in a test.
+# takes 100 clips of each in a test. An epoch is 1M clips, as of Kinetics.
 _base_ = 'benchmark.py'
-from r21d_plugin.datasets import pipelines
+from r21d_plugin.datasets import pipelines, samplers
 
 num_classes = 487
 train_videos = dict(
@@ -13,6 +13,11 @@ train_videos = dict(
 test_videos = dict(train_videos, ann_file='data/sports1m/sports1m_test_list_videos.txt')
 train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=8, test_clips=100)
 
-train_dataloader = dict(dataset=train_videos)
+train_dataloader = dict(
+    sampler=dict(
+        epoch_size=samplers.EpochSizeOf(1_000_000, lists='sports1m_train_list_videos.txt')
+    ),
+    dataset=train_videos,
+)
 val_dataloader = dict(dataset=test_videos)
 test_dataloader = dict(batch_size=1, dataset=dict(test_videos, pipeline=test_pipeline))

@@ -2,8 +2,10 @@
 
 from .decoding import DecordClipDecode, DecordClipInit
 from .flow import FarnebackFlow
-from .sampling import EpochSizeSampler, SampleClips
+from .samplers import EpochSizeSampler
+from .sampling import SampleClips
 from .video_dataset import LabelledVideoDataset
+from .wrappers import inner_datasets
 
 __all__ = ['DecordClipDecode', 'DecordClipInit', 'EpochSizeSampler', 'FarnebackFlow']
-__all__ += ['LabelledVideoDataset', 'SampleClips']
+__all__ += ['LabelledVideoDataset', 'SampleClips', 'inner_datasets']

@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from mmaction.datasets import VideoDataset
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.fileio import exists, get_local_path
 
 from .._errors import InputError, VideoInputError
 from .._registries import DATASETS
+from ..models.video_resnet import check_whole
 from .text_files import quote, read_lines
 
 
@@ -18,18 +20,20 @@ class LabelledVideoDataset(VideoDataset):
     """MMAction2's VideoDataset, naming the line that is wrong.
 
     Reads ``path label`` a line, paths with spaces included, or with ``multi_class`` ``path label
-    label ...``, where each label is an equal part of the target in training.
+    label ...``, where each label is an equal part of the target in training. With ``test_mode`` a
+    list may be without labels, a path a line, for predictions: there is no accuracy then.
 
     Args:
         ann_file (str): Annotation file.
-        num_classes (int): Classes; labels are 0 to num_classes - 1.
+        num_classes (int): Classes, at least 1; labels are 0 to num_classes - 1.
         multi_class (bool): Whether videos may have several labels. Defaults to False.
         on_error (str): What a video that does not decode does: ``'raise'`` ends the run; ``'skip'``
             replaces it by a random one in training, and leaves it out of a test
             (:class:`~r21d_plugin.engine.SkippedVideosHook`). Defaults to ``'raise'``.
-        max_bad_fraction (float): Part of the videos read that may be skipped. Defaults to 0.05.
+        max_bad_fraction (float): Part of the videos read that may be skipped, 0 to 1. Defaults to
+            0.05.
         **kwargs: Further arguments of VideoDataset. If ``data_prefix['video']`` is not empty, all
-            paths have to be below it.
+            paths have to be below it. Blanks around a ``delimiter`` are no part of a label.
     """
 
     def __init__(
@@ -43,6 +47,9 @@ class LabelledVideoDataset(VideoDataset):
     ) -> None:
         if on_error not in ('raise', 'skip'):
             raise InputError(f"on_error={on_error!r}: use 'raise' or 'skip'")
+        check_whole('num_classes', num_classes)
+        if not isinstance(max_bad_fraction, int | float) or not 0 <= max_bad_fraction <= 1:
+            raise InputError(f'max_bad_fraction={max_bad_fraction!r}: use a number from 0 to 1')
         self.on_error, self.max_bad_fraction = on_error, max_bad_fraction
         super().__init__(ann_file, num_classes=num_classes, multi_class=multi_class, **kwargs)
 
@@ -73,27 +80,40 @@ class LabelledVideoDataset(VideoDataset):
             info['label'] = info['label'] / info['label'].sum()
         return info
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """List the labels of a video, as ClassBalancedDataset asks for them."""
+        label = BaseDataset.get_data_info(self, idx)['label']  # not yet a vector
+        return label if self.multi_class else [label] if label >= 0 else []
+
     def load_data_list(self) -> list[dict]:
-        """Read ``filename`` and ``label`` of every video from the annotation file."""
+        """Read ``filename`` and ``label`` of every video; no label is -1, or an empty list."""
         if not exists(self.ann_file):
             raise InputError(f'{self.ann_file}: no such annotation file: prepare the dataset first')
         with get_local_path(self.ann_file) as path:
-            videos = [self._parse(*line) for line in read_lines(Path(path), self.ann_file)]
-        if not videos:
-            raise InputError(f'{self.ann_file}: no videos in this list')
-        return videos
+            lines = read_lines(Path(path), self.ann_file)
+            if (first := next(lines, None)) is None:
+                raise InputError(f'{self.ann_file}: no videos in this list')
+            labelled = not self.test_mode or bool(self._split(first[0])[1])
+            return [self._parse(*line, labelled) for line in chain([first], lines)]
 
-    def _parse(self, line: str, where: str) -> dict:
+    def _split(self, line: str) -> tuple[str, list[int]]:
         words = line.split(self.delimiter)
         labels: list[int] = []
         while len(words) > 1 and (self.multi_class or not labels):
-            if not words[-1].isdecimal() or len(words[-1]) > 9:
+            word = words[-1].strip()
+            if not word.isdecimal() or len(word) > 9:
                 break
-            labels.insert(0, int(words.pop()))
-        filename = (self.delimiter or ' ').join(words).rstrip()
-        if not labels:
+            labels.insert(0, int(word))
+            words.pop()
+        return (self.delimiter or ' ').join(words).rstrip(), labels
+
+    def _parse(self, line: str, where: str, labelled: bool) -> dict:
+        filename, labels = self._split(line)
+        if labelled and not labels:
             raise InputError(f'{where}: {quote(line)} is not a path and a label')
-        if max(labels) >= self.num_classes:
+        if labels and not labelled:
+            raise InputError(f'{where}: {quote(line)} has a label, and the first line has none')
+        if labels and max(labels) >= self.num_classes:
             bounds = f'the config has {self.num_classes} classes, 0 to {self.num_classes - 1}'
             raise InputError(f'{where}: label {max(labels)} is out of range: {bounds}')
         folder = self.data_prefix.get('video') or ''
@@ -101,16 +121,17 @@ class LabelledVideoDataset(VideoDataset):
         if folder and (outside or os.path.isabs(filename)):
             remedy = "give paths relative to it, or any and data_prefix=dict(video='')"
             raise InputError(f'{where}: {quote(filename)} is not below {folder}: {remedy}')
-        label = labels if self.multi_class else labels[0]
+        label = labels if self.multi_class else labels[0] if labels else -1
         return dict(filename=os.path.join(folder, filename), label=label)
 
 
 def collate_without_skipped(items: Sequence[dict]) -> dict:
     """Put the videos that decode into a batch of ``inputs``, ``data_samples`` and ``skipped``.
 
-    Items are those of a dataset with ``on_error='skip'``; each list may be empty.
+    Items are those of a dataset with ``on_error='skip'``, alone or beside others in a wrapper; each
+    list may be empty.
     """
-    skipped = [line for item in items for line in item.pop('skipped')]
+    skipped = [line for item in items for line in item.pop('skipped', [])]
     decoded = [item for item in items if item]
     batch = pseudo_collate(decoded) if decoded else dict(inputs=[], data_samples=[])
     return dict(batch, skipped=skipped)

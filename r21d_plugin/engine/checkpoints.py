@@ -1,7 +1,7 @@
 """Checkpoints that a run killed at any moment resumes from."""
 
 import logging
-import zipfile
+import re
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -10,6 +10,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from .._errors import InputError
 from .._registries import HOOKS
+from ..weights.checkpoint_files import is_whole
+from .plain_data import pack_message_hub, to_plain_data, unpack_message_hub
 
 NOTE = 'last_checkpoint'  # where MMEngine notes the path of the last checkpoint
 
@@ -21,11 +23,30 @@ class ResumableCheckpointHook(CheckpointHook):
     A checkpoint and the note of which is the last are complete before an older one is removed. One
     that was validated is saved again with what the validation has changed (the best accuracy,
     schedules that follow it); if the kill came before that, the resumed run validates first. So it
-    is in the state of the unbroken one. The arguments are those of MMEngine's hook.
+    is in the state of the unbroken one. Checkpoints are plain data, which
+    ``torch.load(weights_only=True)`` reads without MMEngine; what is none is left out, with a
+    warning. The arguments are those of MMEngine's hook.
     """
 
     max_keep_ckpts: int
     kept: list[int] = []
+    left_out: list[str] = []
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Convert the checkpoint to plain data."""
+        left_out: list[str] = []
+        checkpoint['message_hub'] = pack_message_hub(checkpoint['message_hub'], left_out)
+        plain = to_plain_data(checkpoint, left_out)
+        checkpoint.clear()
+        checkpoint.update(plain)
+        if left_out != self.left_out:
+            runner.logger.warning(f'not stored in checkpoints, as it is no plain data: {left_out}')
+            self.left_out = left_out
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Convert the log's history back to MMEngine's objects, for resuming."""
+        if isinstance(message_hub := checkpoint.get('message_hub'), dict):
+            checkpoint['message_hub'] = unpack_message_hub(message_hub)
 
     def before_train(self, runner: Runner) -> None:
         """Refuse checkpoints inside epochs; validate what was resumed if it was not validated."""
@@ -71,15 +92,19 @@ class ResumableCheckpointHook(CheckpointHook):
 def latest_checkpoint(work_dir: str, logger: logging.Logger) -> str | None:
     """Find where a run that was stopped continues; None if it saved no checkpoint.
 
-    That is at the checkpoint noted as the last one or, with a warning, at the newest whole one. An
+    That is at the checkpoint noted as the last one, which is looked for in the work dir itself
+    first (it may be a copy), or, with a warning, at the whole one of the highest number. An
     InputError is raised if there are some and none is whole.
     """
     note = Path(work_dir, NOTE)
-    noted = note.read_text().strip() if note.exists() else ''
-    if '://' in noted or is_whole(Path(noted)):
+    noted = note.read_text(errors='replace').strip() if note.is_file() else ''
+    if '://' in noted:
         return noted
-    found = [path for kind in ('epoch', 'iter') for path in Path(work_dir).glob(f'{kind}_*.pth')]
-    found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in (Path(work_dir, Path(noted).name), Path(noted)):
+        if is_whole(path):
+            return str(path)
+    numbers = {path: checkpoint_number(path) for path in Path(work_dir).glob('*.pth')}
+    found = sorted(filter(numbers.get, numbers), key=numbers.__getitem__, reverse=True)
     for path in filter(is_whole, found):
         logger.warning(f'{noted or note} is damaged or missing: resuming from {path}')
         return str(path)
@@ -92,10 +117,7 @@ def latest_checkpoint(work_dir: str, logger: logging.Logger) -> str | None:
     )
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a file is there and is all that torch has written, by its checksums."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
+def checkpoint_number(path: Path) -> int:
+    """Number of the epoch or iteration after which a checkpoint was saved, by its name; or 0."""
+    match = re.fullmatch(r'(?:epoch|iter)_(\d+)\.pth', path.name)
+    return int(match[1]) if match else 0

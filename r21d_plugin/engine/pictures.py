@@ -1,14 +1,19 @@
 """Pictures of a test: what ``tools/test.py`` draws for ``--show-dir`` and ``--show``."""
 
+import os
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import LabelData
 
 from .._errors import InputError
 from .._registries import HOOKS
+from ..datasets.wrappers import inner_datasets
+from ..evaluation.clip_video_accuracy import labels_of
+from ..inference.class_names import class_names
 
 
 @HOOKS.register_module()
@@ -18,15 +23,28 @@ class PredictionPicturesHook(Hook):
     It takes the place of MMAction2's ``VisualizationHook``, which in 1.2.0 fails on several clips
     (https://github.com/open-mmlab/mmaction2/pull/2697).
 
+    Labels are shown with the names of their classes where those are known: ``classes`` of the
+    dataset's metainfo, or the label map (:func:`~r21d_plugin.inference.class_names.class_names`).
+
     Args:
-        out_dir (str, optional): Folder for them, one per video. Defaults to the visualizer's.
+        out_dir (str, optional): Folder for them, with one for each video, at its path below
+            ``data_prefix['video']``. Defaults to the visualizer's.
         interval (int): Draw every n-th video. Defaults to 1.
         **drawing: Arguments of the visualizer, such as ``show_frames`` and ``wait_time``.
     """
 
     def __init__(self, out_dir: str | None = None, interval: int = 1, **drawing: Any) -> None:
         self.out_dir, self.interval, self.drawing = out_dir, interval, drawing
-        self.seen = 0
+        self.seen, self.folder = 0, os.sep
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Look up the names of the classes, and where the videos are."""
+        datasets = inner_datasets(runner.test_dataloader.dataset)
+        prefixes = [getattr(dataset, 'data_prefix', {}).get('video') for dataset in datasets]
+        self.folder = os.path.commonpath([os.path.abspath(prefix or '/') for prefix in prefixes])
+        meta = runner.visualizer.dataset_meta or {}
+        if not meta.get('classes') and (names := label_map(runner.cfg)):
+            runner.visualizer.dataset_meta = dict(meta, classes=names)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -43,9 +61,11 @@ class PredictionPicturesHook(Hook):
                     'leave these options out'
                 )
             drawn = sample.new()  # MMAction2's visualizer looks for labels by their names of 0.x
-            drawn.gt_labels = sample.gt_label
+            if labels := sorted(labels_of(sample.to_dict())):
+                drawn.gt_labels = drawn.set_gt_label(labels).gt_label
             drawn.pred_labels = LabelData(item=sample.pred_label, score=sample.pred_score)
-            name = Path(sample.get('filename', str(number))).name
+            filename = sample.get('filename')
+            name = self.relative_path(filename) if filename else str(number)
             runner.visualizer.add_datasample(
                 name,
                 clips.permute(0, 2, 3, 4, 1).flatten(0, 1).numpy(),
@@ -55,3 +75,18 @@ class PredictionPicturesHook(Hook):
                 **self.drawing,
             )
         self.seen += len(outputs)
+
+    def relative_path(self, filename: str) -> str:
+        """Path of a video below the folder of all videos, or else below the root."""
+        path = Path(os.path.abspath(filename))
+        inside = path.is_relative_to(self.folder)
+        return str(path.relative_to(self.folder if inside else path.anchor))
+
+
+def label_map(cfg: Config) -> list[str]:
+    """Names of the classes of a config, by its label map; none where it has none."""
+    model = cfg.get('model')
+    if not isinstance(model, dict) or 'cls_head' not in model or 'test_dataloader' not in cfg:
+        return []
+    names = class_names(cfg)
+    return [] if names == [str(i) for i in range(len(names))] else names

@@ -11,6 +11,7 @@ from .._errors import InputError
 from .._registries import HOOKS
 from ..datasets.video_dataset import collate_without_skipped
 from ..datasets.video_files import SkippedVideos
+from ..datasets.wrappers import inner_datasets
 
 
 @HOOKS.register_module()
@@ -28,7 +29,7 @@ class SkippedVideosHook(Hook):
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         loader: Any = getattr(runner, f'{mode}_dataloader')
-        if getattr(loader.dataset, 'on_error', 'raise') != 'skip':
+        if not skipping_datasets(loader.dataset):
             return
         if mode != 'train' and get_world_size() > 1 and getattr(loader.sampler, 'round_up', True):
             raise InputError(
@@ -66,14 +67,24 @@ class SkippedVideosHook(Hook):
         check_fraction(runner, mode, total)
 
 
+def skipping_datasets(dataset: Any) -> list[Any]:
+    """List the datasets with ``on_error='skip'``, of one or of a wrapper of several."""
+    inner = inner_datasets(dataset)
+    return [found for found in inner if getattr(found, 'on_error', 'raise') == 'skip']
+
+
 def list_path(runner: Runner, mode: str) -> Path:
     """Path of the list of skipped videos."""
     return Path(runner.work_dir) / f'skipped_{mode}_videos.txt'
 
 
 def check_fraction(runner: Runner, mode: str, videos: SkippedVideos) -> None:
-    """Write the list and raise an InputError if too many videos were skipped."""
-    limit = getattr(runner, f'{mode}_dataloader').dataset.max_bad_fraction
+    """Write the list and raise an InputError if too many videos were skipped.
+
+    Of several datasets the smallest ``max_bad_fraction`` counts, for all their videos.
+    """
+    datasets = skipping_datasets(getattr(runner, f'{mode}_dataloader').dataset)
+    limit = min(dataset.max_bad_fraction for dataset in datasets)
     if videos.skipped > limit * videos.read:
         path = list_path(runner, mode)
         if is_main_process():

@@ -1,9 +1,10 @@
 """Clip and video accuracy from one test pass (Section 4.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from torch import Tensor
 
 from .._errors import InputError
@@ -26,7 +27,8 @@ class ClipVideoAccuracy(BaseMetric):
     writes them. From another head with ``average_clips=None`` it takes ``pred_score`` as clips x
     classes of logits, and otherwise as the score of a single clip. Where samples have
     ``stream_scores``, as those of :class:`~r21d_plugin.models.TwoStreamHead`, the same is reported
-    for each stream, as ``rgb/clip@1`` and so on.
+    for each stream, as ``rgb/clip@1`` and so on. Videos without a label count nowhere; scores that
+    are not finite raise an InputError.
 
     Arguments are those of MMEngine's BaseMetric.
     """
@@ -39,17 +41,26 @@ class ClipVideoAccuracy(BaseMetric):
             scores = {'': clip_probabilities(sample)}
             for stream, clips in sample.get('stream_scores', {}).items():
                 scores[f'{stream}/'] = clips.float()
+            check_finite(sample, scores.values())
             labels = labels_of(sample)
-            self.results.append({name: hits(clips, labels) for name, clips in scores.items()})
+            found = {name: hits(clips, labels) for name, clips in scores.items()}
+            self.results.append(found if labels else {})
 
     def compute_metrics(self, results: list[dict[str, Hits]]) -> dict[str, float]:
-        """Average, 0 to 1, over all videos of all ranks; an InputError if there are none."""
+        """Average, 0 to 1, over all videos of all ranks; an InputError if there are none.
+
+        Of a list without labels there is no metric.
+        """
         if not results:
             raise InputError('no video was tested: none decodes, or the annotation file is empty')
+        labelled = [result for result in results if result]
+        if not labelled:
+            print_log('no accuracy: the videos of the annotation file have no labels', 'current')
+            return {}
         return {
             f'{stream}{metric}': value
-            for stream in results[0]
-            for metric, value in accuracies([result[stream] for result in results]).items()
+            for stream in labelled[0]
+            for metric, value in accuracies([result[stream] for result in labelled]).items()
         }
 
 
@@ -61,10 +72,25 @@ def clip_probabilities(sample: dict) -> Tensor:
     return torch.softmax(score, dim=1) if score.ndim == 2 else score[None]
 
 
+def check_finite(sample: dict, scores: Iterable[Tensor]) -> None:
+    """Raise an InputError that names a sample if one of its scores is not finite."""
+    if not all(values.isfinite().all() for values in scores):
+        name = sample.get('filename') or sample.get('frame_dir') or 'a video'
+        raise InputError(
+            f'{name}: its scores are not finite: training may have diverged: test an earlier '
+            'checkpoint, or train with a lower learning rate'
+        )
+
+
 def labels_of(sample: dict) -> frozenset[int]:
-    """Labels of a video, from one label or a vector that is not 0 at each of several."""
+    """Labels of a video, from one label or a vector that is not 0 at each of several.
+
+    A label of -1, or a vector of zeros, means that there is none.
+    """
     label = torch.as_tensor(sample['gt_label'])
-    return frozenset((label if label.numel() == 1 else label.nonzero()).flatten().tolist())
+    if label.numel() == 1:
+        return frozenset(label.flatten().tolist()) - {-1}
+    return frozenset(label.nonzero().flatten().tolist())
 
 
 def hits(clips: Tensor, labels: frozenset[int]) -> Hits:

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from .._atomic import atomic_write
+from .._atomic import atomic_write, check_writable
 from .._errors import InputError
 from .._registries import METRICS
 from ..weights.pickles import load_pickle_as_data
-from .clip_video_accuracy import accuracies, clip_probabilities, hits, labels_of
+from .clip_video_accuracy import accuracies, check_finite, clip_probabilities, hits, labels_of
 
 
 class Scores(NamedTuple):
@@ -33,8 +34,12 @@ class DumpScores(BaseMetric):
     x the most labels of a video, filled up with -1).
 
     Args:
-        out_file_path (str): The file.
+        out_file_path (str): The file, whose name ends in ``.npz``.
         **kwargs (Any): Arguments of MMEngine's BaseMetric.
+
+    Raises:
+        InputError: If the file cannot be written, before the test begins; if a video has no
+            filename or scores that are not finite.
     """
 
     default_prefix = ''
@@ -42,6 +47,10 @@ class DumpScores(BaseMetric):
     def __init__(self, out_file_path: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.path = Path(out_file_path)
+        if self.path.suffix != '.npz':
+            raise InputError(f'{self.path}: scores are stored in .npz files: name one')
+        if is_main_process():
+            check_writable(self.path)
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the scores of one batch of videos."""
@@ -51,8 +60,10 @@ class DumpScores(BaseMetric):
                     f"{self.path}: scores are stored by video: add 'filename' to the meta_keys of "
                     'PackActionInputs'
                 )
-            clips = clip_probabilities(sample).numpy()
-            self.results.append((sample['filename'], clips, sorted(labels_of(sample))))
+            clips = clip_probabilities(sample)
+            check_finite(sample, [clips])
+            labels = sorted(labels_of(sample))
+            self.results.append((sample['filename'], clips.numpy(), labels))
 
     def compute_metrics(self, results: list) -> dict:
         """Write the file; there are no metrics."""
@@ -120,5 +131,8 @@ def read_pickle(path: Path) -> Iterator[tuple[str, Scores]]:
 
 
 def accuracy(test: Mapping[str, Scores]) -> dict[str, float]:
-    """clip@1, video@1 and video@5 of a test, 0 to 1."""
+    """clip@1, video@1 and video@5 of a test, 0 to 1; an InputError if a video has no label."""
+    for video, (_, labels) in test.items():
+        if not labels:
+            raise InputError(f'{video}: no label: an accuracy needs a test of a list with labels')
     return accuracies([hits(clips, labels) for clips, labels in test.values()])

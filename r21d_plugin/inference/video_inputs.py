@@ -12,13 +12,14 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from .._errors import InputError, first_line
 from ..datasets.pipelines import Pipeline
 from ..datasets.workers import init_worker
+from ..datasets.wrappers import inner_datasets
 
 
 def pipeline_of(cfg: Config) -> Pipeline:
-    """Test pipeline of a config; an InputError if it has none."""
+    """Test pipeline of a config, of several datasets the first's; an InputError if it has none."""
     if not cfg.get('test_dataloader'):
         raise InputError(f'{cfg.filename}: has no test_dataloader, whose pipeline is needed')
-    return cfg.test_dataloader.dataset.pipeline
+    return inner_datasets(cfg.test_dataloader.dataset)[0].pipeline
 
 
 def build_pipeline(transforms: Sequence[Any]) -> Compose:

@@ -1,10 +1,14 @@
+import copy
+import pickle
 from collections import Counter
 from itertools import chain
 
 import pytest
+from mmengine.config import Config
+from support import ROOT
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets import EpochSizeSampler, sampling
+from r21d_plugin.datasets import EpochSizeSampler, samplers
 
 
 def epochs(sampler, count, first=0):
@@ -16,7 +20,7 @@ def epochs(sampler, count, first=0):
 
 
 def on_rank(monkeypatch, rank, world_size, *args, **kwargs):
-    monkeypatch.setattr(sampling, 'get_dist_info', lambda: (rank, world_size))
+    monkeypatch.setattr(samplers, 'get_dist_info', lambda: (rank, world_size))
     return EpochSizeSampler(*args, **kwargs)
 
 
@@ -68,8 +72,74 @@ def test_kinetics_size_is_quick_and_exact():
     assert sum(counts.values()) == 1_000_000
 
 
-def test_bad_sizes():
-    with pytest.raises(InputError, match='epoch_size=0'):
-        EpochSizeSampler(range(10), 0)
+def test_neighbouring_seeds_share_no_shuffle():
+    """Nor do they have each other's shuffles an epoch later."""
+    shuffles = [
+        tuple(epoch)
+        for seed in range(5)
+        for epoch in epochs(EpochSizeSampler(range(50), seed=seed), 5)
+    ]
+    assert len(set(shuffles)) == 25
+
+
+@pytest.mark.parametrize(('size', 'shown'), [(0, '0'), (-3, '-3'), (1.5, '1.5'), ('all', "'all'")])
+def test_bad_sizes(size, shown):
+    with pytest.raises(InputError, match=rf'train_dataloader\.sampler\.epoch_size={shown}: use a'):
+        EpochSizeSampler(range(10), size)
+
+
+def test_an_empty_dataset():
     with pytest.raises(InputError, match='empty'):
         EpochSizeSampler([], 10)
+
+
+class Videos(list):
+    """Seven videos of a list."""
+
+    def __init__(self, ann_file):
+        super().__init__(range(7))
+        self.ann_file = ann_file
+
+
+class Wrapper(list):
+    """Datasets one after the other, as ConcatDataset has them."""
+
+    def __init__(self, *datasets):
+        super().__init__(chain(*datasets))
+        self.datasets = datasets
+
+
+def test_an_epoch_is_the_dataset_by_default():
+    assert len(EpochSizeSampler(range(10))) == 10
+    assert len(EpochSizeSampler(Wrapper(Videos('a.txt'), Videos('b.txt')))) == 14
+
+
+KINETICS = 'elsewhere/kinetics400_train_list_videos.txt'
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'length'),
+    [
+        (Videos(KINETICS), 1_000_000),
+        (Videos('mine/train.txt'), 7),
+        (Wrapper(Videos(KINETICS), Videos(KINETICS)), 1_000_000),
+        (Wrapper(Videos(KINETICS), Videos('mine/train.txt')), 14),
+    ],
+)
+@pytest.mark.parametrize('copied', [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_other_data_do_not_inherit_the_epoch_of_a_benchmark(dataset, length, copied):
+    cfg = copied(Config.fromfile(ROOT / 'configs/r2plus1d_18_kinetics.py'))
+    sampler = cfg.train_dataloader.sampler
+    assert sampler.epoch_size == 1_000_000
+    assert len(EpochSizeSampler(dataset, sampler.epoch_size)) == length
+    cfg.merge_from_dict({'train_dataloader.sampler.epoch_size': 1_000_000})
+    assert len(EpochSizeSampler(dataset, cfg.train_dataloader.sampler.epoch_size)) == 1_000_000
+
+
+@pytest.mark.parametrize('split', ['1', '2'])
+def test_splits_have_the_epoch_of_their_benchmark(split, monkeypatch):
+    monkeypatch.setenv('SPLIT', split)
+    cfg = Config.fromfile(ROOT / 'configs/r2plus1d_34_hmdb51_from_kinetics.py')
+    loader = cfg.train_dataloader
+    dataset = Videos(loader.dataset.ann_file)
+    assert len(EpochSizeSampler(dataset, loader.sampler.epoch_size)) == 40_000

@@ -50,6 +50,61 @@ def test_names_the_line_that_is_wrong(tmp_path, text, message):
     assert str(error.value) == f'{tmp_path}/list.txt, {message}'
 
 
+@pytest.mark.parametrize('multi_class', [False, True])
+def test_lists_without_labels(tmp_path, multi_class):
+    """They are for predictions: paths with spaces are read, and training refuses them."""
+    text = 'a.mp4\nsome where/b c.mp4\n'
+    data = dataset(tmp_path, text, test_mode=True, multi_class=multi_class)
+    infos = [data.get_data_info(i) for i in range(2)]
+    assert [info['filename'] for info in infos] == ['videos/a.mp4', 'videos/some where/b c.mp4']
+    label = infos[0]['label']
+    assert label.tolist() == [0, 0, 0] if multi_class else label == -1
+    assert data.get_cat_ids(0) == []
+    with pytest.raises(InputError, match=r"line 1: 'a\.mp4' is not a path and a label"):
+        dataset(tmp_path, text, multi_class=multi_class)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('a.mp4 0\nb.mp4\n', r"line 2: 'b\.mp4' is not a path and a label"),
+        ('a.mp4\nb.mp4 0\n', r"line 2: 'b\.mp4 0' has a label, and the first line has none"),
+    ],
+)
+def test_a_list_has_labels_or_none(tmp_path, text, message):
+    with pytest.raises(InputError, match=message):
+        dataset(tmp_path, text, test_mode=True)
+
+
+@pytest.mark.parametrize('delimiter', [',', ', '])
+def test_commas(tmp_path, delimiter):
+    lines = ['a.mp4', '2'], ['b, c.mp4', '1']
+    text = ''.join(f'{delimiter.join(line)}\n' for line in lines)
+    data = dataset(tmp_path, text, delimiter=',')
+    found = [(info['filename'], info['label']) for info in map(data.get_data_info, range(2))]
+    assert found == [('videos/a.mp4', 2), ('videos/b, c.mp4', 1)]
+
+
+def test_a_byte_order_mark(tmp_path):
+    data = dataset(tmp_path, '\ufeffa.mp4 2\r\n\r\n')
+    assert (len(data), data.get_data_info(0)['filename']) == (1, 'videos/a.mp4')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(num_classes=0), 'num_classes=0: use a whole number'),
+        (dict(num_classes='3'), "num_classes='3': use a whole number"),
+        (dict(max_bad_fraction=1.5), r'max_bad_fraction=1\.5: use a number from 0 to 1'),
+        (dict(max_bad_fraction=-0.1), r'max_bad_fraction=-0\.1: use a number from 0 to 1'),
+        (dict(max_bad_fraction='5%'), "max_bad_fraction='5%': use a number from 0 to 1"),
+    ],
+)
+def test_values_are_checked(tmp_path, arguments, message):
+    with pytest.raises(InputError, match=message):
+        dataset(tmp_path, 'a.mp4 0\n', **arguments)
+
+
 @pytest.mark.parametrize('path', ['../a.mp4', '/etc/a.mp4', 'b/../../a.mp4'])
 def test_paths_stay_below_the_data_root(tmp_path, path):
     with pytest.raises(InputError, match=r"line 1: '.*a\.mp4' is not below videos"):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
+from r21d_plugin import InputError
 from r21d_plugin.evaluation import ClipVideoAccuracy
 
 
@@ -48,6 +49,14 @@ def test_any_of_several_labels_is_right():
         assert metrics['video@1'] == video
 
 
+@pytest.mark.parametrize('no_label', [torch.tensor([-1]), torch.zeros(6)])
+def test_videos_without_labels_count_nowhere(no_label):
+    unlabelled = dict(clip_scores=one_hot_scores(3, 3), gt_label=no_label)
+    labelled = dict(clip_scores=one_hot_scores(3, 3), gt_label=torch.tensor([3]))
+    assert evaluate([unlabelled]) == {}
+    assert evaluate([unlabelled, labelled]) == {'clip@1': 1, 'video@1': 1, 'video@5': 1}
+
+
 def test_streams_are_reported_too():
     sample = dict(
         clip_scores=one_hot_scores(0, 0),
@@ -58,6 +67,25 @@ def test_streams_are_reported_too():
     assert (metrics['clip@1'], metrics['rgb/clip@1'], metrics['flow/clip@1']) == (1, 0.5, 0)
     assert metrics['flow/video@1'] == 0
     assert len(metrics) == 9
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize('place', ['clip_scores', 'pred_score', 'stream'])
+def test_scores_that_are_not_finite(value, place):
+    """They would count as predictions of some class."""
+    sample = dict(clip_scores=one_hot_scores(0, 0), gt_label=torch.tensor([0]))
+    bad = one_hot_scores(0, 0)
+    bad[1, 2] = value
+    if place == 'stream':
+        sample['stream_scores'] = dict(rgb=one_hot_scores(0, 0), flow=bad)
+    else:
+        del sample['clip_scores']
+        sample[place] = bad
+    message = 'its scores are not finite: training may have diverged'
+    with pytest.raises(InputError, match=rf'^a\.mp4: {message}'):
+        evaluate([dict(sample, filename='a.mp4')])
+    with pytest.raises(InputError, match=rf'^a video: {message}'):
+        evaluate([sample])
 
 
 def test_a_single_score_is_a_single_clip():

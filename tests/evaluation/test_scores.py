@@ -36,6 +36,13 @@ def scores():
     return [torch.randn(2, 8, 10, 6).softmax(-1)[i] for i in (0, 1)]
 
 
+def test_no_accuracy_of_a_test_without_labels(tmp_path, scores):
+    test = read_scores(dump(tmp_path / 'scores.pkl', scores[0][:2], [-1, -1]))
+    assert test['b.mp4'].labels == frozenset()
+    with pytest.raises(InputError, match=r'a\.mp4: no label'):
+        accuracy(test)
+
+
 def test_joins_by_video_not_by_position(tmp_path, scores):
     rgb = dump(tmp_path / 'rgb.pkl', scores[0][:4], [0, 1, 2, 3])
     order = [2, 0, 3, 1]
@@ -152,6 +159,43 @@ def test_npz_dumps(tmp_path, scores):
         assert labels == expected[video].labels
     with pytest.raises(InputError, match="add 'filename' to the meta_keys of PackActionInputs"):
         metric.process({}, [dict(clip_scores=scores[0][0], gt_label=torch.tensor([0]))])
+
+
+def test_dumps_of_scores_that_are_not_finite(tmp_path, scores):
+    metric = DumpScores(str(tmp_path / 'a.npz'))
+    sample = dict(filename='b.mp4', clip_scores=scores[0][0], gt_label=torch.tensor([0]))
+    sample['clip_scores'][1, 2] = float('nan')
+    with pytest.raises(InputError, match=r'^b\.mp4: its scores are not finite'):
+        metric.process({}, [sample])
+
+
+@pytest.mark.parametrize(
+    ('path', 'message'),
+    [
+        ('folder.npz', 'folder.npz: cannot write there: it is a folder'),
+        ('list.txt/a.npz', 'list.txt is no folder'),
+        ('list.txt/deeper/a.npz', 'list.txt/deeper/a.npz: cannot write there: Not a directory'),
+        (f'{"a" * 300}/a.npz', 'cannot write there: File name too long'),
+        ('/proc/nowhere/a.npz', '/proc/nowhere/a.npz: cannot write there: No such file'),
+        ('scores.csv', 'scores.csv: scores are stored in .npz files'),
+    ],
+)
+def test_a_place_that_cannot_be_written(tmp_path, path, message):
+    """It is refused before the test begins."""
+    (tmp_path / 'folder.npz').mkdir()
+    (tmp_path / 'list.txt').touch()
+    with pytest.raises(InputError) as error:
+        DumpScores(str(tmp_path / path))
+    assert message in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_dump_that_exists_is_left_as_it_is(tmp_path):
+    (tmp_path / 'a.npz').write_text('before')
+    DumpScores(str(tmp_path / 'a.npz'))
+    DumpScores(str(tmp_path / 'new/folder/a.npz'))
+    assert (tmp_path / 'a.npz').read_text() == 'before'
+    assert sorted(path.name for path in tmp_path.rglob('*')) == ['a.npz', 'folder', 'new']
 
 
 HOSTILE = """

@@ -12,8 +12,8 @@ from support import ROOT, write_video
 from untrained import CONFIGS, untrained, write_videos
 
 from r21d_plugin.cli.launch import load_config
+from r21d_plugin.inference.class_names import class_names
 from r21d_plugin.weights.public import kinetics_400
-from tools.predict import class_names
 
 CPU = ['--device', 'cpu']
 
@@ -201,5 +201,5 @@ def test_where_names_of_classes_come_from(tmp_path, monkeypatch):
     prepared.parent.mkdir(parents=True)
     prepared.write_text('prepared\n' * 400)
     assert class_names(cfg) == ['prepared'] * 400
-    Path('given.txt').write_text('given\n' * 400)
+    Path('given.txt').write_bytes('\ufeff'.encode() + b'given\r\n' * 400 + b'\r\n\r\n')
     assert class_names(cfg, Path('given.txt')) == ['given'] * 400

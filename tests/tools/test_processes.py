@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import OPTIONS, ROOT, shell
+from support import OPTIONS, ROOT, copy_source, shell
 
 from experiments.motion import make_dataset
 from r21d_plugin import PublicWeights
@@ -31,7 +31,6 @@ param_scheduler = []
 
 
 ROW = ROOT / 'configs/r2plus1d_34_kinetics.py'
-BYTECODE = shutil.ignore_patterns('__pycache__')
 
 
 @pytest.fixture(scope='module')
@@ -46,11 +45,7 @@ def config(tmp_path_factory) -> Path:
 def wheel_bin(tmp_path_factory) -> Path:
     """Scripts of an environment that has our wheel and sees our dependencies."""
     root = tmp_path_factory.mktemp('wheel')
-    source = root / 'source'
-    for name in ('r21d_plugin', 'configs', 'tools'):
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=BYTECODE)
-    for name in ('pyproject.toml', 'build_backend.py', 'README.md', 'LICENSE'):
-        shutil.copy(ROOT / name, source)
+    source = copy_source(root / 'source')
     wheel = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet']
     subprocess.run([*wheel, '--wheel-dir', root, source], check=True)
     shutil.rmtree(source)
@@ -73,15 +68,6 @@ def wheel_bin(tmp_path_factory) -> Path:
         )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return root / 'env/bin'
-
-
-@pytest.mark.parametrize('folder', ['tools', 'configs'])
-def test_the_wheel_carries_what_mim_looks_for(wheel_bin, folder):
-    def files(root):
-        return {path.relative_to(root) for path in root.rglob('*.*') if '.pyc' not in path.name}
-
-    installed = next(wheel_bin.parent.glob('lib/python*/site-packages/r21d_plugin/.mim'))
-    assert files(installed / folder) == files(ROOT / folder)
 
 
 def test_mim_trains_and_tests_on_a_wheel(kinetics, wheel_bin, tmp_path):

@@ -1,16 +1,24 @@
 """Pictures of a test."""
 
+import re
+
 import cv2
 import pytest
 from mmaction.visualization import ActionVisualizer
-from untrained import CONFIGS, untrained, write_videos
+from support import write_video
+from untrained import CONFIGS, untrained
+
+from r21d_plugin.engine import PredictionPicturesHook
 
 
 @pytest.fixture
 def arguments(tmp_path):
-    """Arguments of test.py, for a stream: draw every other of three videos."""
-    frames = write_videos(tmp_path / 'videos')
-    (tmp_path / 'list.txt').write_text(''.join(f'{name} 7\n' for name in frames))
+    """Arguments of test.py, for a stream: draw every other of three videos, two of one name."""
+    names = ['a b.mp4', 'c.mp4', 'sub/a b.mp4']
+    (tmp_path / 'videos/sub').mkdir(parents=True)
+    for name in names:
+        write_video(tmp_path / 'videos' / name, frames=9)
+    (tmp_path / 'sports_list.txt').write_text(''.join(f'{name} 7\n' for name in names))
 
     def of(stream):
         command = ['test.py', CONFIGS[stream], untrained(tmp_path, stream), '--device', 'cpu']
@@ -22,14 +30,15 @@ def arguments(tmp_path):
         ]
         command += ['test_dataloader.persistent_workers=False', 'test_dataloader.batch_size=2']
         dataset = 'test_dataloader.dataset'
-        command.append(f'{dataset}.ann_file={tmp_path}/list.txt')
+        command.append(f'{dataset}.ann_file={tmp_path}/sports_list.txt')
         return [*command, f'{dataset}.data_prefix.video={tmp_path}/videos']
 
     return of
 
 
-@pytest.mark.parametrize('stream', ['rgb', 'twostream'])
-def test_what_was_seen_and_predicted_is_drawn(stream, arguments, tool, tmp_path, monkeypatch):
+@pytest.fixture
+def texts(monkeypatch):
+    """What is drawn on each frame."""
     texts, draw_texts = [], ActionVisualizer.draw_texts
 
     def draw(self, text, *args, **kwargs):
@@ -37,15 +46,54 @@ def test_what_was_seen_and_predicted_is_drawn(stream, arguments, tool, tmp_path,
         return draw_texts(self, text, *args, **kwargs)
 
     monkeypatch.setattr(ActionVisualizer, 'draw_texts', draw)
+    return texts
+
+
+@pytest.mark.parametrize('stream', ['rgb', 'twostream'])
+def test_what_was_seen_and_predicted_is_drawn(stream, arguments, tool, tmp_path, texts):
     tool(*arguments(stream))
-    assert sorted(path.name for path in (tmp_path / 'show').iterdir()) == ['a b.mp4', 'short.mp4']
-    pictures = list((tmp_path / 'show/a b.mp4/frames_0').iterdir())
-    assert sorted(int(path.stem) for path in pictures) == list(range(2 * 8))
+    folders = [path.parent for path in sorted((tmp_path / 'show').rglob('0.png'))]
+    show = tmp_path / 'show'
+    assert folders == [show / 'a b.mp4/frames_0', show / 'sub/a b.mp4/frames_0']
+    pictures = [path for folder in folders for path in folder.iterdir()]
+    assert sorted(int(path.stem) for path in pictures) == sorted([*range(2 * 8)] * 2)
     assert all(cv2.imread(str(path)).shape == (448, 448, 3) for path in pictures)
     frame, truth, prediction = texts[15].splitlines()
     assert frame == 'Frame 15 of total 16 frames'
     assert truth.split() == ['Ground', 'truth:', '7']
     assert prediction.startswith('Prediction: ')
+
+
+NAMES = [f'sport_{i}' for i in range(10)]
+
+
+@pytest.mark.parametrize('source', ['label map', 'metainfo'])
+def test_classes_are_named(source, arguments, tool, tmp_path, texts):
+    command = arguments('rgb')
+    if source == 'label map':
+        (tmp_path / 'label_map_sports.txt').write_text('\n'.join(NAMES))
+    else:
+        command.append(f'test_dataloader.dataset.metainfo.classes={NAMES}')
+    tool(*command)
+    _, truth, prediction = texts[0].splitlines()
+    assert truth == 'Ground truth: 7 (sport_7)'
+    assert re.fullmatch(r'Prediction: (\d), \d\.\d\d \(sport_\1\)', prediction)
+
+
+def test_without_a_label(arguments, tool, tmp_path, texts):
+    command = arguments('rgb')
+    (tmp_path / 'sports_list.txt').write_text('c.mp4\n')
+    (tmp_path / 'label_map_sports.txt').write_text('\n'.join(NAMES))
+    tool(*command)
+    assert 'Ground truth' not in texts[0]
+
+
+def test_files_elsewhere():
+    """Two absolute paths cannot be drawn into one folder."""
+    hook = PredictionPicturesHook()
+    hook.folder = '/data/videos'
+    assert hook.relative_path('/data/videos/../videos/a/b.mp4') == 'a/b.mp4'
+    assert hook.relative_path('/data/b.mp4') == 'data/b.mp4'
 
 
 def test_flow_is_no_picture(arguments, fails):
