@@ -1,4 +1,6 @@
-"""Repairs of MMEngine for the processes of our own commands: how checkpoints are read and written.
+"""Repairs of MMEngine for the processes of our own commands.
+
+Checkpoints are read safely and written atomically, and wrappers of datasets pass labels on.
 
 :func:`apply` changes the process that calls it; importing this package does not call it.
 """
@@ -6,6 +8,7 @@
 from functools import cache
 from pathlib import Path
 
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
 
@@ -24,7 +27,19 @@ class AtomicBackend(LocalBackend):
 
 @cache
 def apply() -> None:
-    """Repair this process, once: MMEngine 0.10.7 cannot load its checkpoints with torch 2.6."""
+    """Repair this process, once.
+
+    MMEngine 0.10.7 cannot load its checkpoints with torch 2.6, and its ClassBalancedDataset asks
+    what it wraps for labels, which its other wrappers do not know.
+    """
+    from .datasets.wrappers import labels_through_concat, labels_through_repeat
+
     for prefixes in ('', ('http://', 'https://')):
         CheckpointLoader.register_scheme(prefixes, load_checkpoint, force=True)
     register_backend('local', AtomicBackend, force=True, prefixes='')
+    for wrapper, labels in (
+        (ConcatDataset, labels_through_concat),
+        (RepeatDataset, labels_through_repeat),
+    ):
+        if not hasattr(wrapper, 'get_cat_ids'):
+            wrapper.get_cat_ids = labels

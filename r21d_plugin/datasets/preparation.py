@@ -7,13 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NamedTuple
 
-from .._atomic import atomic_write
-from .._errors import InputError
+from .._atomic import atomic_write, name_file_on_error
+from .._errors import InputError, first_line
 from .annotations import Video
 from .decoding import all_frames
-from .video_files import videos_below
+from .video_files import SUFFIXES, videos_below
 
 PROBLEMS = ('missing', 'broken', 'duplicate')
 
@@ -24,16 +25,19 @@ class MatchedVideo(NamedTuple):
     video: Video
     path: str  # below the folder of videos; empty if there is none
     problem: str = ''  # one of PROBLEMS, or empty
+    reason: str = ''  # of a broken video: the file, and what is wrong with it
 
 
 def index_videos(folder: Path) -> dict[str, str]:
     """Find all videos below a folder, laid out flat, by class or in any other way.
 
+    Files without an extension count, as annotations name what is looked for.
+
     Returns paths below the folder by name without extension, as ``clip_1``, or where several have
     the same name, by that of their folder too, as ``run/clip_1``.
     """
     by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in videos_below(folder):
+    for path in videos_below(folder, (*SUFFIXES, '')):
         by_stem[path.stem].append(path.relative_to(folder))
     index: dict[str, str] = {}
     for stem, paths in by_stem.items():
@@ -43,7 +47,10 @@ def index_videos(folder: Path) -> dict[str, str]:
 
 
 def match_videos(videos: Iterable[Video], index: dict[str, str]) -> Iterator[MatchedVideo]:
-    """Find the file of each video; one that a list has again, with its labels, is a duplicate."""
+    """Find the file of each video; one that a list has again, with its labels, is a duplicate.
+
+    A file whose path no list in UTF-8 can name is broken.
+    """
     seen: dict[tuple[str, str], tuple[int, ...]] = {}
     for video in videos:
         key = (video.subset, video.names[0])
@@ -54,7 +61,19 @@ def match_videos(videos: Iterable[Video], index: dict[str, str]) -> Iterator[Mat
         path = next((index[name] for name in video.names if name in index), '')
         problem = 'duplicate' if key in seen else '' if path else 'missing'
         seen[key] = video.labels
-        yield MatchedVideo(video, path, problem)
+        match = MatchedVideo(video, path, problem)
+        yield match if is_utf8(path) else broken(match, 'its name is not UTF-8: rename it')
+
+
+def is_utf8(path: str) -> bool:
+    """Whether the bytes of a path, as the system has it, are UTF-8."""
+    return not any('\ud800' <= character <= '\udfff' for character in path)
+
+
+def broken(match: MatchedVideo, why: str) -> MatchedVideo:
+    """Mark a video as broken, unless it has another problem already."""
+    reason = f'{ascii(match.path) if not is_utf8(match.path) else match.path}: {why}'
+    return match if match.problem else match._replace(problem='broken', reason=reason)
 
 
 def check_video(folder: Path, match: MatchedVideo) -> MatchedVideo:
@@ -62,8 +81,9 @@ def check_video(folder: Path, match: MatchedVideo) -> MatchedVideo:
     if not match.problem:
         try:
             next(all_frames(str(folder / match.path)))
-        except Exception:  # decord raises whatever the bytes make it raise
-            return match._replace(problem='broken')
+        except Exception as error:  # decord raises whatever the bytes make it raise
+            why = first_line(error).removeprefix(f'{folder / match.path}: ')
+            return broken(match, why.partition(':')[0] or type(error).__name__)
     return match
 
 
@@ -77,10 +97,11 @@ class AnnotationFiles:
 
     def add(self, match: MatchedVideo) -> None:
         """Add a video to its list, or to that of its problem."""
-        (subset, names, labels, where, _), path, problem = match
+        (subset, names, labels, where, _), path, problem, reason = match
         self.counts[subset][problem or 'written'] += 1
         if problem:
-            self.lines[f'{problem}_videos.txt'].append(f'{where}: {names[0]}')
+            line = f'{where}: {names[0]}' + (f': {reason}' if reason else '')
+            self.lines[f'{problem}_videos.txt'].append(line)
         else:
             name = subset if '_split_' in subset else f'{subset}_list'  # as MMAction2 names them
             line = ' '.join([path, *map(str, labels)])
@@ -98,17 +119,26 @@ class AnnotationFiles:
                 (out / f'{problem}_videos.txt').unlink(missing_ok=True)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise an InputError if a folder, there or not, cannot be written to; leave nothing there."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    with name_file_on_error(folder), TemporaryFile(dir=there):
+        pass
+
+
 def link_videos(out: Path, folder: Path, dataset: str) -> None:
     """Link the folder of videos to where the configs of a dataset look for it."""
-    out.mkdir(parents=True, exist_ok=True)
+    with name_file_on_error(out):
+        out.mkdir(parents=True, exist_ok=True)
     for name in ('videos_train', 'videos_val') if dataset == 'kinetics400' else ('videos',):
         link = out / name
         if link.resolve() == folder.resolve():
             continue
         if link.exists() and not link.is_symlink():
             raise InputError(f'{link}: is there and is not {folder}: move it away')
-        link.unlink(missing_ok=True)
-        link.symlink_to(folder.resolve())
+        with name_file_on_error(link):
+            link.unlink(missing_ok=True)
+            link.symlink_to(folder.resolve())
 
 
 def find_ffmpeg() -> str:
@@ -135,8 +165,10 @@ def reencode_video(folder: Path, out: Path, cut: bool, match: MatchedVideo) -> M
     if not (out / name).exists():
         seconds = match.video.seconds if cut and source.stem != clip else None
         # ffmpeg waits for a pipe that no one writes to.
-        if not (folder / source).is_file() or not encode(folder / source, out / name, seconds):
-            return match._replace(problem='broken')
+        if not (folder / source).is_file():
+            return broken(match, 'not a file')
+        if not encode(folder / source, out / name, seconds):
+            return broken(match, 'ffmpeg cannot encode it')
     return match._replace(path=str(name))
 
 

@@ -1,7 +1,7 @@
 """Find video files by files, folders and patterns, and report what was done with each."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
@@ -50,10 +50,10 @@ def expand(source: Path) -> list[Path]:
     return [video for match in matches for video in expand(Path(match))]
 
 
-def videos_below(folder: Path) -> list[Path]:
-    """List the videos below a folder; an InputError if there are none."""
+def videos_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
+    """List the files below a folder with these extensions; an InputError if there are none."""
     files = (Path(parent, file) for parent, _, files in os.walk(folder) for file in files)
-    videos = sorted(file for file in files if file.suffix.lower() in SUFFIXES)
+    videos = sorted(file for file in files if file.suffix.lower() in suffixes)
     if not videos:
         raise InputError(f'{folder}: no videos in it ({" ".join(SUFFIXES)})')
     return videos

@@ -1,6 +1,9 @@
 """The datasets inside MMEngine's and PyTorch's wrappers of datasets."""
 
+from bisect import bisect_right
 from typing import Any
+
+from mmengine.dataset import ConcatDataset, RepeatDataset
 
 
 def inner_datasets(dataset: Any) -> list[Any]:
@@ -15,3 +18,15 @@ def inner_datasets(dataset: Any) -> list[Any]:
     if (inner := getattr(dataset, 'dataset', None)) is not None:
         return inner_datasets(inner)
     return [dataset]
+
+
+def labels_through_concat(self: ConcatDataset, idx: int) -> list[int]:
+    """``get_cat_ids`` for MMEngine's ConcatDataset."""
+    part = bisect_right(self.cumulative_sizes, idx)
+    start = self.cumulative_sizes[part - 1] if part else 0
+    return self.datasets[part].get_cat_ids(idx - start)
+
+
+def labels_through_repeat(self: RepeatDataset, idx: int) -> list[int]:
+    """``get_cat_ids`` for MMEngine's RepeatDataset."""
+    return self.dataset.get_cat_ids(idx % len(self.dataset))

@@ -10,11 +10,23 @@ from .hooks import (
     TrainingAccuracyHook,
 )
 from .memory import keep_freed_memory
+from .model_checks import check_model
 from .optim import BFloat16OptimWrapper, GradualWarmupLR
 from .pictures import PredictionPicturesHook
 from .skipped_videos import SkippedVideosHook
 
-__all__ = ['AccelerateHook', 'BFloat16OptimWrapper', 'CheckpointMatchHook', 'ClassCountHook']
-__all__ += ['EpochSeedHook', 'FiniteLossHook', 'GradualWarmupLR', 'PredictionPicturesHook']
-__all__ += ['ResumableCheckpointHook', 'SkippedVideosHook', 'TrainingAccuracyHook']
-__all__ += ['keep_freed_memory']
+__all__ = [
+    'AccelerateHook',
+    'BFloat16OptimWrapper',
+    'CheckpointMatchHook',
+    'ClassCountHook',
+    'EpochSeedHook',
+    'FiniteLossHook',
+    'GradualWarmupLR',
+    'PredictionPicturesHook',
+    'ResumableCheckpointHook',
+    'SkippedVideosHook',
+    'TrainingAccuracyHook',
+    'check_model',
+    'keep_freed_memory',
+]

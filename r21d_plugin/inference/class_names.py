@@ -24,7 +24,7 @@ def class_names(cfg: Config, path: Path | None = None) -> list[str]:
     classes = cfg.model.cls_head.num_classes
     dataset_cfg = inner_datasets(cfg.test_dataloader.dataset)[0]
     folder, annotations = os.path.split(dataset_cfg.get('ann_file', ''))
-    dataset = annotations.split('_')[0]
+    dataset = Path(annotations).stem.split('_')[0]
     if path is None:
         path = Path(folder, f'label_map_{dataset}.txt')
         if not path.is_file():

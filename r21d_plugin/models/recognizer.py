@@ -16,6 +16,8 @@ from torch import Tensor
 from .._errors import InputError
 from .._registries import MODELS
 from .accelerate import has_fast_bfloat16
+from .parts import check_parts
+from .video_resnet import check_whole
 
 Inputs = list[Tensor] | dict[str, list[Tensor]]
 
@@ -52,7 +54,15 @@ class MultiClipTesting(BaseRecognizer):
 
 @MODELS.register_module()
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
-    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does."""
+    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does.
+
+    Arguments are those of Recognizer3D. Raises an InputError if its parts do not fit together
+    (:func:`~r21d_plugin.models.parts.check_parts`).
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        check_parts(self)
 
 
 @MODELS.register_module()
@@ -69,6 +79,8 @@ class ClipHead(I3DHead):
     def __init__(
         self, num_classes: int, in_channels: int = 512, dropout_ratio: float = 0.0, **kwargs: Any
     ) -> None:
+        check_whole('model.cls_head.num_classes', num_classes)
+        check_whole('model.cls_head.in_channels', in_channels)
         kwargs.setdefault('average_clips', 'prob')
         super().__init__(num_classes, in_channels, dropout_ratio=dropout_ratio, **kwargs)
 

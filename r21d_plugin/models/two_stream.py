@@ -13,7 +13,9 @@ from torch import Tensor
 from .._errors import InputError
 from .._registries import MODELS
 from ..weights import STREAMS, fuse_checkpoints, load_matching
+from .parts import check_parts
 from .recognizer import ClipHead, MultiClipTesting
+from .video_resnet import check_whole
 
 
 @MODELS.register_module()
@@ -54,6 +56,8 @@ class TwoStreamHead(BaseHead):
         dropout_ratio: float = 0.0,
         **kwargs: Any,
     ) -> None:
+        check_whole('model.cls_head.num_classes', num_classes)
+        check_whole('model.cls_head.in_channels', in_channels)
         super().__init__(num_classes, in_channels, average_clips='prob', **kwargs)
         self.classifiers = ModuleDict(
             {stream: ClipHead(num_classes, in_channels, dropout_ratio) for stream in STREAMS}
@@ -107,6 +111,7 @@ class TwoStreamRecognizer(MultiClipTesting, MMRecognizer3D):
 
     def __init__(self, checkpoints: dict[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_parts(self)
         self.checkpoints = checkpoints
         if checkpoints is None:
             return

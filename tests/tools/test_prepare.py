@@ -1,5 +1,6 @@
 """Preparing the four benchmarks from files in the form of the official ones."""
 
+import os
 import shutil
 import sys
 
@@ -74,7 +75,8 @@ def test_kinetics(kinetics, folder, tool, capsys):
     classes = ['abseiling', 'tying knot (not on a tie)', 'zumba']
     assert read(out / 'label_map_kinetics400.txt') == classes
     assert read(out / 'missing_videos.txt') == ['train.csv, line 6: lost_000000_000010']
-    assert read(out / 'broken_videos.txt') == ['train.csv, line 7: half_000000_000010']
+    (line,) = read(out / 'broken_videos.txt')
+    assert line == 'train.csv, line 7: half_000000_000010: half.mp4: does not decode'
     assert read(out / 'duplicate_videos.txt') == ['train.csv, line 5: ghi_000000_000010']
     printed = capsys.readouterr().out
     rows = [line.split() for line in printed.splitlines()]
@@ -113,6 +115,29 @@ def test_again(kinetics, folder, tool):
         'videos_train',
         'videos_val',
     ]
+
+
+@pytest.mark.parametrize('out', ['/proc/there', 'train.csv/there', 'train.csv'])
+def test_a_place_that_cannot_be_written(kinetics, folder, fails, out):
+    """It is told before the videos are opened."""
+    message = fails(*kinetics, 'train.csv', 'validate.csv', '--out', out)
+    assert message.startswith(f'error: {out}: cannot write there: ')
+
+
+def test_a_folder_whose_name_is_not_utf8(kinetics, folder, tool):
+    (folder / 'videos/a b').rename(folder / 'videos' / os.fsdecode(b'\xff'))
+    tool(*kinetics, 'train.csv', 'validate.csv')
+    out = folder / 'data/kinetics400'
+    line = read(out / 'broken_videos.txt')[0]
+    assert line.endswith(r"ghi_000000_000010: '\udcff/ghi.mkv': its name is not UTF-8: rename it")
+    assert len(read(out / 'kinetics400_train_list_videos.txt')) == 2
+
+
+def test_files_without_extension(folder):
+    (folder / 'videos/x').mkdir(parents=True)
+    for name in ('abc', 'x/def.mp4', 'notes.txt'):
+        (folder / 'videos' / name).touch()
+    assert preparation.index_videos(folder / 'videos') == {'abc': 'abc', 'def': 'x/def.mp4'}
 
 
 def test_sports1m(folder, tool):
@@ -275,7 +300,8 @@ def test_reencoding(kinetics, folder, tool):
     assert video.get_avg_fps() == 30
     assert len(video) == pytest.approx(300, abs=2)
     assert min(video[0].shape[:2]) == 320
-    assert read(out / 'broken_videos.txt') == ['train.csv, line 7: half_000000_000010']
+    (line,) = read(out / 'broken_videos.txt')
+    assert line == 'train.csv, line 7: half_000000_000010: half.mp4: ffmpeg cannot encode it'
 
 
 def test_reencoding_goes_on(kinetics, folder, tool):

@@ -1,7 +1,8 @@
 """Make the annotation files that the configs read from the official ones of a benchmark.
 
 Every annotated video is looked for, and opened to see that it decodes. What is missing, broken
-or listed twice is left out and named in OUT/missing_videos.txt and so on.
+or listed twice is left out and named in OUT/missing_videos.txt and so on; what is broken, with its
+file and the reason.
 """
 
 import argparse
@@ -50,6 +51,7 @@ def prepare(args: argparse.Namespace, out: Path) -> None:
     from r21d_plugin.datasets.annotations import read_annotations
     from r21d_plugin.datasets.workers import parallel_map
 
+    preparation.check_writable(out)
     classes, videos = read_annotations(args.dataset, args.annotations)
     folder = args.videos
     matches = preparation.match_videos(videos, preparation.index_videos(folder))
