@@ -1,5 +1,7 @@
 """Errors that a user can mend."""
 
+from numbers import Integral
+
 
 class InputError(ValueError):
     """Something that the user gave is wrong.
@@ -19,6 +21,12 @@ class VideoInputError(InputError):
 
 class MissingPackageError(InputError, ImportError):
     """A package is needed that is not installed."""
+
+
+def check_whole(name: str, value: object, least: int = 1) -> None:
+    """Raise an InputError if a value is not a whole number of at least ``least``."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
+        raise InputError(f'{name}={value!r}: use a whole number, at least {least}')
 
 
 def first_line(error: Exception) -> str:

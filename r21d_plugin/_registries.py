@@ -11,7 +11,7 @@ class SharedRegistry(registry.Registry):
     """A registry whose classes are found without its scope too, where nobody has taken the name.
 
     They are entered into MMEngine's own registry, which all others ask last, so they never hide a
-    class of the same name.
+    class of the same name. With ``_scope_='r21d_plugin'``, names that are not ours are MMAction2's.
     """
 
     def __init__(self, parent: registry.Registry) -> None:
@@ -24,9 +24,19 @@ class SharedRegistry(registry.Registry):
             return lambda cls: self.register_module(name, force, cls)
         super().register_module(name, force, module)
         bare = name or module.__name__
-        if bare not in self.parent.module_dict:
+        if not any(bare in other.module_dict for other in (self.parent, self._mmaction)):
             self.parent.register_module(bare, module=module)
         return module
+
+    @property
+    def _mmaction(self) -> registry.Registry:
+        return self.parent.children.get('mmaction', self.parent)
+
+    def get(self, key: str) -> type | None:
+        """Find a class by its name: here, else where MMAction2 would."""
+        if '.' in key or key in self.module_dict:
+            return super().get(key)
+        return self._mmaction.get(key)
 
 
 MODELS = SharedRegistry(registry.MODELS)

@@ -1,17 +1,24 @@
-"""MMAction2's own interfaces, with our backbones in a config of MMAction2's making."""
+"""MMAction2's own interfaces, with our configs, and our backbones in one of its making."""
 
 import copy
 
+import mmcv
+import numpy as np
 import pytest
 import torch
 from mmaction.apis import ActionRecogInferencer, inference_recognizer, init_recognizer
+from mmaction.apis.inferencers import MMAction2Inferencer
 from mmaction.registry import MODELS
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from support import ROOT
+from support import ROOT, write_video
+from untrained import CONFIGS, untrained
 
 import r21d_plugin.registry  # noqa: F401
+from r21d_plugin import InputError
+from r21d_plugin.datasets.decoding import all_frames
 from r21d_plugin.weights import load_checkpoint
 
 BACKBONES = [
@@ -95,6 +102,73 @@ def test_our_own_configs_through_inference_recognizer(in_kinetics, name):
     result = inference_recognizer(model, 'data/kinetics400/videos_val/video 0.mp4')
     assert result.pred_score.shape == (classes,)
     assert result.clip_scores.shape == (10, classes)
+
+
+FRAMES = dict(filename_tmpl='img_{:05}.png')  # lossless, so that scores are equal
+
+
+@pytest.fixture(params=['video', 'array', 'rawframes'])
+def inputs(request, tmp_path):
+    """A video as inferencers take it: their input_format, and what they are called with."""
+    video = str(write_video(tmp_path / 'a.mp4', 30, size=(100, 80)))
+    if request.param == 'video':
+        return 'video', video, video
+    frames = np.stack(list(all_frames(video)))
+    if request.param == 'array':
+        return 'array', video, frames
+    folder = tmp_path / 'frames'
+    for number, frame in enumerate(frames, start=1):
+        mmcv.imwrite(frame[..., ::-1], str(folder / FRAMES['filename_tmpl'].format(number)))
+    return 'rawframes', video, str(folder)
+
+
+@pytest.mark.parametrize('stream', CONFIGS)
+def test_inferencers_give_the_scores_of_inference_recognizer(inputs, stream, tmp_path):
+    input_format, video, given = inputs
+    config, checkpoint = str(CONFIGS[stream]), str(untrained(tmp_path, stream))
+    model = init_recognizer(config, checkpoint, device='cpu')
+    expected = inference_recognizer(model, video).pred_score.tolist()
+    assert max(expected) > 0.2
+    options = dict(device='cpu', input_format=input_format)
+    pack = FRAMES if input_format == 'rawframes' else {}
+    inferencer = ActionRecogInferencer(config, checkpoint, pack_cfg=pack, **options)
+    assert inferencer(given)['predictions'][0]['pred_scores'] == expected
+    if input_format != 'rawframes':  # it takes no pattern of names
+        inferencer = MMAction2Inferencer(config, checkpoint, **options)
+        assert inferencer(given)['predictions'][0]['rec_scores'] == [expected]
+
+
+def without_loading(config):
+    """A test pipeline as demos change it: without sampling, as they have the frames themselves."""
+    pipeline = Config.fromfile(config).test_pipeline
+    (sample,) = (step for step in pipeline if 'SampleFrames' in step['type'])
+    clips = dict(num_clips=sample['num_clips'], clip_len=sample['clip_len'])
+    return [step for step in pipeline if step is not sample], clips
+
+
+@pytest.mark.parametrize('how', ['imgs', 'array and ArrayDecode', 'array'])
+def test_demos_that_give_frames(how, tmp_path):
+    model = init_recognizer(str(CONFIGS['rgb']), str(untrained(tmp_path)), device='cpu')
+    pipeline, clips = without_loading(CONFIGS['rgb'])
+    video = write_video(tmp_path / 'a.mp4', 80, size=(100, 80))  # its ten clips are side by side
+    frames = list(all_frames(str(video)))
+    data = dict(modality='RGB', label=-1, img_shape=(80, 100), **clips)
+    if how == 'imgs':
+        data['imgs'] = frames
+    else:
+        data |= dict(array=frames, frame_inds=np.arange(80))
+    if 'ArrayDecode' in how:
+        pipeline.insert(1, dict(type='ArrayDecode'))
+    scores = inference_recognizer(model, data, Compose(pipeline)).pred_score
+    assert torch.equal(scores, inference_recognizer(model, str(video)).pred_score)
+
+
+@pytest.mark.parametrize('stream', ['flow', 'twostream'])
+def test_demos_that_give_a_frame_too_few_for_flow(stream):
+    pipeline, clips = without_loading(CONFIGS[stream])
+    data = dict(imgs=list(np.zeros((80, 80, 100, 3), np.uint8)), modality='RGB', **clips)
+    with pytest.raises(InputError, match=r'clips of L . 1 frames: sample them by r21d_plugin'):
+        Compose(pipeline)(data)
 
 
 def test_action_recog_inferencer(videos, tmp_path):

@@ -11,10 +11,10 @@ NAMES = dict(
         *('R2D', 'FR2D', 'R3D', 'MCx', 'RMCx', 'R2Plus1D', 'ClipHead', 'MultiClipRecognizer'),
         *('TwoStreamBackbone', 'TwoStreamHead', 'TwoStreamRecognizer'),
     ],
-    DATASETS=['LabelledVideoDataset'],
+    DATASETS=['LabelledVideoDataset', 'VideoDataset'],
     TRANSFORMS=[
-        *('DecordClipInit', 'DecordClipDecode', 'SampleClips'),
-        'FarnebackFlow',
+        *('OpenVideo', 'SampleFramesOfClips', 'ReadFrames', 'FarnebackFlow'),
+        *('DecordClipInit', 'SampleClips', 'DecordClipDecode'),  # as earlier releases name them
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],
     METRICS=['ClipVideoAccuracy', 'DumpScores'],
@@ -73,6 +73,17 @@ def test_every_public_name_is_in_both_scopes(kind):
     ours, theirs = getattr(registry, kind), getattr(mmaction.registry, kind)
     assert sorted(ours.module_dict) == sorted(NAMES[kind])
     for name in NAMES[kind]:
-        if name == 'Pretrained':  # MMEngine's own keeps its name
+        assert theirs.get(f'r21d_plugin.{name}') is ours.get(name)
+        if name in ('Pretrained', 'VideoDataset'):  # MMEngine's and MMAction2's own keep theirs
+            assert theirs.get(name) is not ours.get(name)
             continue
-        assert theirs.get(name) is theirs.get(f'r21d_plugin.{name}') is ours.get(name)
+        assert theirs.get(name) is ours.get(name)
+
+
+def test_in_our_scope_names_that_are_not_ours_are_mmactions():
+    for kind, names in dict(
+        DATASETS=['RawframeDataset', 'RepeatDataset'],
+        TRANSFORMS=['CenterCrop', 'Resize', 'SampleFrames', 'TransformBroadcaster', 'Nope'],
+    ).items():
+        ours, theirs = getattr(registry, kind), getattr(mmaction.registry, kind)
+        assert all(ours.get(name) is theirs.get(name) for name in names)

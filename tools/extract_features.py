@@ -27,11 +27,11 @@ def feature_settings(
     cfg: Config, checkpoint: str, model: 'BaseRecognizer', sample: 'SlidingClips'
 ) -> dict[str, str | int]:
     """Settings that features depend on; the fingerprint is of network, weights and pipeline."""
-    from r21d_plugin.datasets.pipelines import update_transform
+    from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
     from r21d_plugin.inference.video_inputs import pipeline_of
 
     # Features do not depend on how many clips a test takes.
-    pipeline = update_transform(pipeline_of(cfg), 'SampleClips', num_clips=1)
+    pipeline = update_transform(pipeline_of(cfg), *SAMPLERS, num_clips=1)
     dtype = (model.test_cfg or {}).get('dtype', 'float32')
     parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())

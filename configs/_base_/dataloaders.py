@@ -1,16 +1,17 @@
-# What all datasets share; each adds its annotation files and pipelines.
+# What all datasets share; each adds its annotation files and pipelines. Our VideoDataset is
+# LabelledVideoDataset, by a name that MMAction2's tools know.
 train_dataloader = dict(
     batch_size=32,
     num_workers=8,
     persistent_workers=False,  # see EpochSeedHook
     sampler=dict(type='r21d_plugin.EpochSizeSampler'),
-    dataset=dict(type='r21d_plugin.LabelledVideoDataset'),
+    dataset=dict(type='VideoDataset', _scope_='r21d_plugin'),
 )
 val_dataloader = dict(
     batch_size=32,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(type='r21d_plugin.LabelledVideoDataset', test_mode=True),
+    dataset=dict(type='VideoDataset', _scope_='r21d_plugin', test_mode=True),
 )
 test_dataloader = dict(val_dataloader, batch_size=4)

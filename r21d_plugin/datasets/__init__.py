@@ -1,11 +1,23 @@
 """Datasets, decoding, clip sampling and data samplers."""
 
-from .decoding import DecordClipDecode, DecordClipInit
+from .checked_pipeline import CheckedPipeline
+from .decoding import DecordClipDecode, DecordClipInit, OpenVideo, ReadFrames
 from .flow import FarnebackFlow
 from .samplers import EpochSizeSampler
-from .sampling import SampleClips
+from .sampling import SampleClips, SampleFramesOfClips
 from .video_dataset import LabelledVideoDataset
 from .wrappers import inner_datasets
 
-__all__ = ['DecordClipDecode', 'DecordClipInit', 'EpochSizeSampler', 'FarnebackFlow']
-__all__ += ['LabelledVideoDataset', 'SampleClips', 'inner_datasets']
+__all__ = [
+    'CheckedPipeline',
+    'DecordClipDecode',
+    'DecordClipInit',
+    'EpochSizeSampler',
+    'FarnebackFlow',
+    'LabelledVideoDataset',
+    'OpenVideo',
+    'ReadFrames',
+    'SampleClips',
+    'SampleFramesOfClips',
+    'inner_datasets',
+]

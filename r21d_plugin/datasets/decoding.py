@@ -1,4 +1,4 @@
-"""Decode the frames of a video's clips, each once."""
+"""Open videos and read the frames of their clips, each once."""
 
 import os
 import stat
@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from threading import Thread
 from typing import TypeVar
 
+import cv2
 import decord
 import mmcv
 import numpy as np
-from mmaction.datasets.transforms import DecordInit
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import FileClient
 
-from .._errors import VideoInputError
+from .._errors import InputError, VideoInputError, check_whole
 from .._registries import TRANSFORMS
+from .checks import check_scale, shorter_side
 
 Result = TypeVar('Result')
 
@@ -27,13 +29,15 @@ TIMEOUT = 300.0  # seconds after which a video that neither opens nor decodes is
 
 DECODE_ERRORS = (OSError, RuntimeError, StopIteration, decord.DECORDError)
 
+GIVEN_FRAMES = ('imgs', 'array', 'frame_dir')
+
 REASONS = {
     FileNotFoundError: 'no such video: correct the annotation file or data_prefix',
     UnicodeEncodeError: 'its name is not UTF-8: rename it',
     decord.DECORDLimitReachedError: 'has damaged frames or jumping timestamps: re-encode it or '
     'drop it from the annotation file',
     TimeoutError: 'did not decode in time: drop it from the annotation file, or raise the timeout '
-    'of DecordClipInit and DecordClipDecode',
+    'of OpenVideo and ReadFrames',
     Exception: 'does not decode: replace the file or drop it from the annotation file',
 }
 
@@ -69,12 +73,15 @@ def _run(future: Future, function: Callable[[], object]) -> None:
 
 
 @TRANSFORMS.register_module()
-class DecordClipInit(DecordInit):
-    """MMAction2's DecordInit, with an error of one line for a video that cannot be opened.
+class OpenVideo(BaseTransform):
+    """Open a video, with an error of one line if that fails.
 
-    decord 0.6.0 crashes on truncated videos in memory, which DecordInit gives it, but not on files.
-    So videos of a backend that is not the disk are copied to temporary files. Each failure leaks
-    some 20 kB, so a video on disk that did not open is not tried again until it changes.
+    Frames that are there already, as programs of MMAction2 give them (``imgs``, an ``array`` of
+    frames or ``frame_dir``, a folder of pictures), are left as they are.
+
+    decord 0.6.0 crashes on truncated videos in memory, but not on files. So videos of a backend
+    that is not the disk are copied to temporary files. Each failure leaks some 20 kB, so a video on
+    disk that did not open is not tried again until it changes.
 
     Args:
         io_backend (str): A backend of MMEngine that has the videos. Defaults to ``'disk'``.
@@ -86,17 +93,32 @@ class DecordClipInit(DecordInit):
     def __init__(
         self, io_backend: str = 'disk', num_threads: int = 1, timeout: float = TIMEOUT, **kwargs
     ) -> None:
-        super().__init__(io_backend, num_threads, **kwargs)
-        self.timeout = timeout
+        check_whole('num_threads', num_threads)
+        self.io_backend, self.num_threads, self.timeout = io_backend, num_threads, timeout
+        self.kwargs = kwargs
+        self.file_client: FileClient | None = None
         self.broken: set[tuple[str, int, int]] = set()
 
-    def _get_video_reader(self, filename: str) -> decord.VideoReader:
+    def transform(self, results: dict) -> dict:
+        """Open ``filename``; add ``video_reader``, ``total_frames`` and ``avg_fps``."""
+        if any(key in results for key in GIVEN_FRAMES):
+            if 'array' in results:
+                results.setdefault('total_frames', len(results['array']))
+            return results
+        with name_video_on_error(results['filename']):
+            reader = self._reader(results['filename'])
+            if len(reader) == 0:
+                raise RuntimeError('the video has no frames')
+            fps = reader.get_avg_fps()
+        return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=fps)
+
+    def _reader(self, filename: str) -> decord.VideoReader:
         if not Path(filename).suffix:
             filename += '.mp4'
         if self.io_backend in ('disk', 'local'):
             return self._open_file(filename)
         if self.file_client is None:
-            self.file_client: FileClient = FileClient(self.io_backend, **self.kwargs)
+            self.file_client = FileClient(self.io_backend, **self.kwargs)
         content = self.file_client.get(filename)
         if content is None:  # how LMDB says that it has no such entry
             raise FileNotFoundError(filename)
@@ -124,28 +146,25 @@ class DecordClipInit(DecordInit):
         reader = partial(decord.VideoReader, path, num_threads=self.num_threads, fault_tol=1e-6)
         return run_with_timeout(reader, self.timeout)
 
-    def transform(self, results: dict) -> dict:
-        """Open ``filename``; add ``video_reader``, ``total_frames`` and ``avg_fps``."""
-        with name_video_on_error(results['filename']):
-            results = super().transform(results)
-            if results['total_frames'] == 0:
-                raise RuntimeError('the video has no frames')
-        return results
-
 
 @TRANSFORMS.register_module()
-class DecordClipDecode(BaseTransform):
-    """Decode and resize each needed frame once, and hold none but one at full size.
+class ReadFrames(BaseTransform):
+    """Read and resize each needed frame once, and hold none but one at full size.
 
-    The frames are those of MMAction2's ``DecordDecode`` and ``Resize(scale, keep_ratio=False)``.
+    The frames are those of MMAction2's ``DecordDecode`` and ``Resize``. They are of
+    ``video_reader``, or of what there is of ``imgs`` (resized all), ``array`` (T x H x W x 3 uint8,
+    RGB) and ``frame_dir`` (pictures named by ``filename_tmpl``).
 
-    Required keys: ``video_reader``, ``frame_inds``, ``filename``. Optional key: ``decoded``, the
-    frames of the previous call by number, which this call reads and replaces. Added keys: ``imgs``
-    (a list of H x W x 3 uint8 arrays, RGB, none shared between entries), ``original_shape``,
-    ``img_shape`` and ``decoded_shape`` (H, W), ``scale_factor``, ``keep_ratio``.
+    Required keys: one of these and, but for ``imgs``, ``frame_inds``. Optional key: ``decoded``,
+    the frames of the previous call by number, which this call reads and replaces. Added keys:
+    ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, none shared between entries),
+    ``original_shape``, ``img_shape`` and ``decoded_shape`` (H, W), ``scale_factor``,
+    ``keep_ratio``.
 
     Args:
-        scale (tuple[int, int]): Width and height of the resized frames. Defaults to (171, 128).
+        scale (tuple[int, int], optional): Width and height of the resized frames, or -1 and the
+            length of the shorter side, which keeps the aspect ratio, in any order. None leaves
+            frames as they are. Defaults to (171, 128).
         interpolation (str): As in ``mmcv.imresize``. Defaults to ``'bilinear'``.
         timeout (float): Seconds to wait for the frames. Defaults to 300.
         decode (bool): Whether to decode, or only to add the shapes, which are all that a crop needs
@@ -154,45 +173,103 @@ class DecordClipDecode(BaseTransform):
 
     def __init__(
         self,
-        scale: tuple[int, int] = (171, 128),
+        scale: tuple[int, int] | None = (171, 128),
         interpolation: str = 'bilinear',
         timeout: float = TIMEOUT,
         decode: bool = True,
     ) -> None:
-        self.scale, self.interpolation = tuple(scale), interpolation
-        self.timeout, self.decode = timeout, decode
+        if scale is not None:
+            check_scale(scale)
+        if not decode and (scale is None or shorter_side(scale)):
+            raise InputError(f'decode=False with scale={scale}: needs width and height in pixels')
+        self.scale = None if scale is None else (scale[0], scale[1])
+        self.interpolation, self.timeout, self.decode = interpolation, timeout, decode
 
     def transform(self, results: dict) -> dict:
-        """Decode the frames ``frame_inds`` points to; a VideoInputError if one does not decode."""
-        reader, results['video_reader'] = results['video_reader'], None
-        width, height = self.scale
-        results['img_shape'] = results['decoded_shape'] = (height, width)
-        if not self.decode:
-            return results
-        wanted, positions = np.unique(results['frame_inds'], return_inverse=True)
-        frames = np.empty((len(wanted), height, width, 3), np.uint8)
-        decoded = results.get('decoded', {})
-        decoded.pop(int(wanted[-1]), None)  # the size of one frame has to be seen
-
-        def decode() -> tuple[int, int]:
-            for resized, index in zip(frames, wanted.tolist(), strict=True):
-                if index in decoded:
-                    resized[:] = decoded[index]
-                else:
-                    frame = read_frame(reader, index)
-                    mmcv.imresize(frame, self.scale, interpolation=self.interpolation, out=resized)
-            return frame.shape[:2]
-
-        with name_video_on_error(results['filename']):
-            results['original_shape'] = run_with_timeout(decode, self.timeout)
-        decoded.clear()
-        decoded.update(zip(wanted.tolist(), frames, strict=True))
+        """Read the frames ``frame_inds`` points to; a VideoInputError if one does not decode."""
+        if self.scale and not self.decode:
+            width, height = self.scale
+            results['img_shape'] = results['decoded_shape'] = (height, width)
+            return dict(results, video_reader=None)
+        numbers = np.arange(len(results['imgs'])) if 'imgs' in results else results['frame_inds']
+        wanted, positions = np.unique(numbers, return_inverse=True)
+        with name_video_on_error(results.get('filename') or results.get('frame_dir') or 'frames'):
+            read = partial(self._read, results, wanted.tolist())
+            frames, original_shape = run_with_timeout(read, self.timeout)
+        if 'decoded' in results:
+            results['decoded'].clear()
+            results['decoded'].update(zip(wanted.tolist(), frames, strict=True))
         # Indexing copies: transforms such as Flip work in place, so no entries may share memory.
-        results['imgs'] = list(frames[positions.ravel()])
-        results['keep_ratio'] = False
-        factors = np.divide(self.scale, results['original_shape'][::-1])
-        results['scale_factor'] = factors.astype(np.float32)
-        return results
+        imgs = list(frames[positions.ravel()])
+        shape = frames.shape[1:3]
+        return dict(
+            results,
+            imgs=imgs,
+            video_reader=None,
+            original_shape=original_shape,
+            img_shape=shape,
+            decoded_shape=shape,
+            keep_ratio=self.scale is None or shorter_side(self.scale) is not None,
+            scale_factor=np.divide(shape[::-1], original_shape[::-1]).astype(np.float32),
+        )
+
+    def _read(self, results: dict, wanted: list[int]) -> tuple[np.ndarray, tuple[int, int]]:
+        """Resized frames of these numbers, and height and width before that."""
+        before = results.get('decoded', {})
+        before.pop(wanted[-1], None)  # the size of one frame has to be seen
+        missing = [number for number in wanted if number not in before]
+        read = frames_of(results, missing)
+        first = next(read)
+        width, height = size = self._size(first)
+        frames = np.empty((len(wanted), height, width, 3), np.uint8)
+        read = chain([first], read)
+        for resized, number in zip(frames, wanted, strict=True):
+            if number in before:
+                resized[:] = before[number]
+            else:
+                mmcv.imresize(next(read), size, interpolation=self.interpolation, out=resized)
+        return frames, (first.shape[0], first.shape[1])
+
+    def _size(self, frame: np.ndarray) -> tuple[int, int]:
+        height, width, _ = frame.shape
+        if self.scale is None:
+            return width, height
+        short = shorter_side(self.scale)
+        return mmcv.rescale_size((width, height), (np.inf, short)) if short else self.scale
+
+
+# Names in configs of earlier releases. MMAction2's inferencers replace whatever has Init or Decode
+# in its name by transforms that do not resize.
+DecordClipInit, DecordClipDecode = OpenVideo, ReadFrames
+TRANSFORMS.register_module('DecordClipInit', module=OpenVideo)
+TRANSFORMS.register_module('DecordClipDecode', module=ReadFrames)
+
+
+def frames_of(results: dict, numbers: list[int]) -> Iterator[np.ndarray]:
+    """Yield frames by their numbers, in ascending order, H x W x 3 uint8, RGB."""
+    if 'imgs' in results:
+        read = results['imgs'].__getitem__
+    elif 'array' in results:
+        read = results['array'].__getitem__
+    elif 'frame_dir' in results:
+        template = str(Path(results['frame_dir'], results['filename_tmpl']))
+        read = partial(read_picture, template, results.get('offset', 0))
+    else:
+        read = partial(read_frame, results['video_reader'])
+    for number in numbers:
+        frame = read(number)
+        if frame.ndim != 3 or frame.shape[2] != 3:
+            raise InputError(f'frames of shape {frame.shape}: give RGB, H x W x 3 uint8')
+        yield frame
+
+
+def read_picture(template: str, offset: int, number: int) -> np.ndarray:
+    """Read a frame that is a picture, H x W x 3 uint8, RGB; a VideoInputError if it cannot be."""
+    path = Path(template.format(number + offset))
+    try:
+        return mmcv.imread(path, channel_order='rgb')
+    except (OSError, cv2.error) as error:
+        raise VideoInputError(f'{path}: no picture, which frame {number} has to be') from error
 
 
 def read_frame(reader: decord.VideoReader, index: int) -> np.ndarray:
@@ -206,7 +283,7 @@ def read_frame(reader: decord.VideoReader, index: int) -> np.ndarray:
 
 def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
     """Decode all frames of a video, H x W x 3 uint8, RGB, resized to ``scale`` (W, H)."""
-    reader = DecordClipInit().transform(dict(filename=filename))['video_reader']
+    reader = OpenVideo().transform(dict(filename=filename))['video_reader']
     for index in range(len(reader)):
         with name_video_on_error(filename):
             frame = run_with_timeout(partial(read_frame, reader, index), TIMEOUT)

@@ -16,7 +16,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
-from .._errors import InputError
+from .._errors import InputError, VideoInputError
 from .._registries import TRANSFORMS
 from .flow_store import find_flow
 
@@ -40,9 +40,9 @@ farneback = partial(
 class FarnebackFlow(BaseTransform):
     """Optical flow of clips, by Farneback's method or from stored fields.
 
-    It stands after crop and flip, behind a ``SampleClips`` with ``flow_gap=1``: L + 1 frames of a
-    clip have L fields. A field that several clips contain is computed once. Where a short video
-    starts over (loops), the field is zero.
+    It stands after crop and flip, behind a ``SampleFramesOfClips`` with ``flow_gap=1``: L + 1
+    frames of a clip have L fields. A field that several clips contain is computed once. Where a
+    short video starts over (loops), the field is zero.
 
     Required keys: ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, one for each of ``frame_inds``
     and each crop; not with ``root``), ``clip_len`` (L + 1) and ``frame_inds``. Modified keys:
@@ -63,12 +63,17 @@ class FarnebackFlow(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Replace frames by flow, or add it; an InputError if there is none for this video."""
+        if 'decoded_shape' in results and 'rgb_offsets' not in results:
+            sampler = 'r21d_plugin.SampleFramesOfClips with flow_gap=1'
+            raise InputError(
+                f'L fields of flow need clips of L + 1 frames: sample them by {sampler}'
+            )
         imgs = results.get('imgs', [])
         frame_inds = results.setdefault('frame_inds', np.arange(len(imgs)))
         count = len(frame_inds)
         if len(np.unique(frame_inds)) < 2:
-            name = results.get('filename', 'clip')
-            raise InputError(f'{name}: 1 frame(s), and flow needs 2: drop it from the annotations')
+            reason = '1 frame(s), and flow needs 2: drop it from the annotations'
+            raise VideoInputError(f'{results.get("filename", "clip")}: {reason}')
         if self.root is None:
             if get_worker_info() is not None and cv2.getNumThreads() > 1:
                 cv2.setNumThreads(0)  # the workers fill the cores already
@@ -114,13 +119,15 @@ def farneback_flow(imgs: Sequence[np.ndarray], results: dict) -> FlowOfFrames:
 
 def stored_flow(results: dict, root: str) -> FlowOfFrames:
     """Stored fields of a video, cut out and mirrored as its frames were, each read once."""
+    if 'filename' not in results:
+        raise InputError(f'root={root!r}: stored flow is of videos, and these frames are of none')
     stored = find_flow(Path(root), Path(results['filename']))
     if results['total_frames'] != stored.frames:
         counts = f'{stored.frames} frames, not {results["total_frames"]}'
         raise InputError(f'{stored.path}: flow of {counts}: extract it again')
     width, height = stored.size
     if results.get('decoded_shape') != (height, width):
-        size = f'flow of {width}x{height} pixels, which has to be the scale of DecordClipDecode'
+        size = f'flow of {width}x{height} pixels, which has to be the scale of ReadFrames'
         raise InputError(f'{stored.path}: {size}: extract it again with that --scale')
     left, top, right, bottom = crop_box(results, stored.size)
     direction = results.get('flip') and results['flip_direction']

@@ -6,9 +6,15 @@ Python configs.
 
 from copy import deepcopy
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
+from .checks import check_scale
 
 Pipeline = list[dict]
+
+# MMAction2's names of steps, and ours of sampling
+SAMPLERS = ('SampleFramesOfClips', 'SampleClips', 'SampleFrames')
+OPENERS = ('DecordInit', 'PyAVInit', 'OpenCVInit', 'PIMSInit')
+DECODERS = ('DecordDecode', 'PyAVDecode', 'OpenCVDecode', 'PIMSDecode', 'RawFrameDecode')
 
 
 def clip_pipelines(
@@ -32,15 +38,25 @@ def clip_pipelines(
             Defaults to ``'rgb'``.
         test_clips (int): Clips of a test, spread evenly over the video. Defaults to 10.
         frame_interval (int): Step between the frames of a clip. Defaults to 1.
-        scale (tuple[int, int]): Width and height of the resized frames. Defaults to (171, 128).
-        crop (int): Height and width of the crop. Defaults to 112.
+        scale (tuple[int, int]): Width and height of the resized frames, or -1 and their shorter
+            side, which keeps the aspect ratio. Defaults to (171, 128).
+        crop (int): Height and width of the crop, at most those of the frames. Defaults to 112.
         flip (float): Probability of a mirror image in training. Defaults to 0.5.
         flow_root (str, optional): Folder of stored flow. Defaults to None: flow is computed.
+
+    Raises:
+        InputError: If a value is none of these.
     """
+    counts = dict(clip_len=clip_len, test_clips=test_clips, frame_interval=frame_interval)
+    for name, value in dict(counts, crop=crop).items():
+        check_whole(name, value)
+    check_scale(scale)
+    if not 0 <= flip <= 1:
+        raise InputError(f'flip={flip!r}: give a probability, 0 to 1')
     if stream not in ('rgb', 'flow', 'twostream'):
         raise InputError(f"stream={stream!r}: use 'rgb', 'flow' or 'twostream'")
-    sampling = dict(type='r21d_plugin.SampleClips', clip_len=clip_len)
-    decode: dict = dict(type='r21d_plugin.DecordClipDecode', scale=scale)
+    sampling = dict(type='r21d_plugin.SampleFramesOfClips', clip_len=clip_len)
+    read: dict = dict(type='r21d_plugin.ReadFrames', scale=scale)
     flow = dict(type='r21d_plugin.FarnebackFlow')
     formatting: Pipeline = [dict(type='FormatShape', input_format='NCTHW')]
     pack: dict = dict(type='PackActionInputs')
@@ -50,7 +66,7 @@ def clip_pipelines(
         sampling['frame_interval'] = frame_interval
     if flow_root is not None:
         flow['root'] = flow_root
-        decode |= dict(decode=False) if stream == 'flow' else {}
+        read |= dict(decode=False) if stream == 'flow' else {}
     if stream == 'flow':
         formatting.insert(0, flow)
     elif stream == 'twostream':
@@ -59,9 +75,9 @@ def clip_pipelines(
         pack['collect_keys'] = ('imgs', 'flow')
 
     def pipeline(cut: Pipeline, packing: dict, **clips: object) -> Pipeline:
-        init = dict(type='r21d_plugin.DecordClipInit')
+        open_video = dict(type='r21d_plugin.OpenVideo')
         sample = dict(sampling, **clips)
-        return deepcopy([init, sample, decode, *cut, *formatting, dict(pack, **packing)])
+        return deepcopy([open_video, sample, read, *cut, *formatting, dict(pack, **packing)])
 
     random = [dict(type='RandomCrop', size=crop)]
     if flip:
@@ -80,16 +96,43 @@ def dataloaders(*pipelines: Pipeline) -> tuple[dict, ...]:
     return tuple(dict(dataset=dict(pipeline=pipeline)) for pipeline in pipelines)
 
 
-def update_transform(pipeline: Pipeline, name: str, **arguments: object) -> Pipeline:
-    """Copy a pipeline, with other arguments of the transform of this name (without scope)."""
+def for_videos(pipeline: Pipeline) -> Pipeline:
+    """Copy a pipeline, with our steps in place of MMAction2's that open and decode.
+
+    So one that reads folders of frames reads video files too, and an error names the video.
+    """
+    names = [name_of(step) for step in pipeline]
+    if not {*names} & {*OPENERS, *DECODERS}:
+        return deepcopy(pipeline)
+    read = dict(type='r21d_plugin.ReadFrames', scale=None)
+    steps = [
+        dict(read) if name in DECODERS else deepcopy(step)
+        for name, step in zip(names, pipeline, strict=True)
+        if name not in OPENERS
+    ]
+    return [dict(type='r21d_plugin.OpenVideo'), *steps]
+
+
+def update_transform(pipeline: Pipeline, *names: str, **arguments: object) -> Pipeline:
+    """Copy a pipeline, with other arguments of the first transform of one of these names."""
     pipeline = deepcopy(pipeline)
-    pipeline[find_transform(pipeline, name)].update(arguments)
+    pipeline[find_transform(pipeline, *names)].update(arguments)
     return pipeline
 
 
-def find_transform(pipeline: Pipeline, name: str) -> int:
-    """Index of the first transform of this name (without scope); an InputError if there is none."""
-    types = [transform['type'].split('.')[-1] for transform in pipeline]
-    if name not in types:
-        raise InputError(f'the pipeline has no {name}: it has {", ".join(types)}')
-    return types.index(name)
+def find_transform(pipeline: Pipeline, *names: str) -> int:
+    """Index of the first transform of one of these names (without scope).
+
+    Raises an InputError if there is none.
+    """
+    types = [name_of(transform) for transform in pipeline]
+    for index, name in enumerate(types):
+        if name in names:
+            return index
+    raise InputError(f'the pipeline has no {" or ".join(names)}: it has {", ".join(types)}')
+
+
+def name_of(transform: dict) -> str:
+    """Name of a transform's class, without scope."""
+    kind = transform['type']
+    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__

@@ -11,9 +11,8 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.logging import print_log
 from torch.utils.data import Sampler
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 from .._registries import DATA_SAMPLERS
-from ..models.video_resnet import check_whole
 from .wrappers import inner_datasets
 
 

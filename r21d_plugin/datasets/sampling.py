@@ -3,11 +3,12 @@
 import numpy as np
 from mmaction.datasets.transforms import SampleFrames
 
+from .._errors import check_whole
 from .._registries import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
-class SampleClips(SampleFrames):
+class SampleFramesOfClips(SampleFrames):
     """MMAction2's SampleFrames with the authors' test clips.
 
     Training clips start at a uniformly random frame, and test clips at ``floor(i * (N - needed) /
@@ -18,11 +19,24 @@ class SampleClips(SampleFrames):
     Args:
         clip_len (int): Length L of a clip as the network sees it.
         flow_gap (int): 1 where flow is computed. Defaults to 0.
-        **kwargs: Arguments of SampleFrames: ``frame_interval``, ``num_clips``, ``test_mode`` ...
+        frame_interval (int): Step between the frames of a clip. Defaults to 1.
+        num_clips (int): Clips of a video. Defaults to 1.
+        **kwargs: Further arguments of SampleFrames: ``test_mode`` ...
     """
 
-    def __init__(self, clip_len: int, flow_gap: int = 0, **kwargs) -> None:
-        super().__init__(clip_len + flow_gap, **kwargs)
+    def __init__(
+        self,
+        clip_len: int,
+        flow_gap: int = 0,
+        frame_interval: int = 1,
+        num_clips: int = 1,
+        **kwargs,
+    ) -> None:
+        check_whole('flow_gap', flow_gap, least=0)
+        check_whole('clip_len', clip_len)
+        check_whole('frame_interval', frame_interval)
+        check_whole('num_clips', num_clips)
+        super().__init__(clip_len + flow_gap, frame_interval, num_clips, **kwargs)
         self.flow_gap = flow_gap
 
     def transform(self, results: dict) -> dict:
@@ -45,3 +59,7 @@ class SampleClips(SampleFrames):
             return super()._get_test_clips(num_frames, ori_clip_len)
         last_start = max(num_frames - ori_clip_len, 0)
         return np.arange(self.num_clips) * last_start // (self.num_clips - 1)
+
+
+SampleClips = SampleFramesOfClips  # its name in configs of earlier releases
+TRANSFORMS.register_module('SampleClips', module=SampleFramesOfClips)

@@ -9,12 +9,13 @@ from mmaction.datasets import VideoDataset
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.fileio import exists, get_local_path
 
-from .._errors import InputError, VideoInputError
+from .._errors import InputError, VideoInputError, check_whole
 from .._registries import DATASETS
-from ..models.video_resnet import check_whole
+from .checked_pipeline import CheckedPipeline
 from .text_files import quote, read_lines
 
 
+@DATASETS.register_module('VideoDataset')  # which MMAction2's check_videos.py asks for
 @DATASETS.register_module()
 class LabelledVideoDataset(VideoDataset):
     """MMAction2's VideoDataset, naming the line that is wrong.
@@ -52,6 +53,7 @@ class LabelledVideoDataset(VideoDataset):
             raise InputError(f'max_bad_fraction={max_bad_fraction!r}: use a number from 0 to 1')
         self.on_error, self.max_bad_fraction = on_error, max_bad_fraction
         super().__init__(ann_file, num_classes=num_classes, multi_class=multi_class, **kwargs)
+        self.pipeline: CheckedPipeline = CheckedPipeline(self.pipeline.transforms)
 
     def __getitem__(self, idx: int) -> dict:
         """Run the pipeline on a video; an InputError if neither it nor one in its place decodes.

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .._atomic import atomic_write
 from .._errors import InputError
-from ..datasets.decoding import DecordClipInit, all_frames
+from ..datasets.decoding import OpenVideo, all_frames
 from .sliding_window import WindowScores
 
 COLOURS = 255 * matplotlib.colormaps['tab10'](range(10))[:, :3]  # of the best classes, RGB
@@ -82,7 +82,7 @@ def draw_video(video: Path, out: Path, scores: WindowScores, labels: list[str], 
 
     Raises an InputError if the video does not decode or its copy cannot be written.
     """
-    fps = DecordClipInit().transform(dict(filename=str(video)))['avg_fps']
+    fps = OpenVideo().transform(dict(filename=str(video)))['avg_fps']
     frames = all_frames(str(video))
     first = next(frames)
     overlay = Overlay(first.shape[1::-1], scores, labels, top)

@@ -12,7 +12,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import decord
 import numpy as np
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
@@ -23,10 +22,11 @@ from torch.export import ExportedProgram
 
 from .._atomic import atomic_write
 from .._errors import InputError
-from ..datasets.pipelines import find_transform, update_transform
+from ..datasets.pipelines import SAMPLERS, name_of, update_transform
 from ..models.two_stream import TwoStreamHead
 from ..version import __version__
 from .recognizer import load_recognizer
+from .scores import check_finite
 from .video_inputs import build_pipeline, pipeline_of
 
 TOLERANCE = 1e-4  # difference of scores, relative to the largest one; rounding makes up to 4e-6
@@ -59,8 +59,9 @@ def export_recognizer(
         raise InputError(f'{clips} clips of a video: there has to be at least 1')
     recognizer = load_recognizer(cfg, checkpoint, torch.device('cpu')).requires_grad_(False)
     videos, inputs = noise_videos(cfg, clips)
-    expected = torch.stack([sample.pred_score for sample in recognizer.test_step(videos)])
     scorer = ClipScores(recognizer, inputs, clips)
+    expected = torch.stack([sample.pred_score for sample in recognizer.test_step(videos)])
+    check_finite(expected, checkpoint)
     metadata = metadata_of(cfg, scorer, inputs)
     with atomic_write(path, parents=True) as partial:
         partial.touch()  # fails now rather than after the work
@@ -102,15 +103,16 @@ class ClipScores(nn.Module):
 
 def noise_videos(cfg: Config, clips: int | None) -> tuple[dict, dict[str, Tensor]]:
     """Videos of noise, as a test packs them, and by stream as :class:`ClipScores` takes them."""
-    pipeline = update_transform(pipeline_of(cfg), 'SampleClips', num_clips=clips or 1)
-    del pipeline[find_transform(pipeline, 'DecordClipInit')]
+    pipeline = update_transform(pipeline_of(cfg), *SAMPLERS, num_clips=clips or 1)
+    if crops := [name for name in map(name_of, pipeline) if name in ('ThreeCrop', 'TenCrop')]:
+        raise InputError(f'{cfg.filename}: a file takes one crop: use CenterCrop, not {crops[0]}')
     pack = build_pipeline(pipeline)
     rng, count = np.random.default_rng(0), max(TRACED_BATCH, *CHECKED_BATCHES)
     noise = rng.integers(0, 256, (count, 64, 128, 171, 3), np.uint8)
     brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # or clips look much the same
     info = dict(filename='noise', total_frames=64, start_index=0, modality='RGB', label=0)
-    readers = ([*map(decord.nd.array, frames)] for frames in (brightness * noise).astype(np.uint8))
-    videos = pseudo_collate([pack(dict(info, video_reader=reader)) for reader in readers])
+    arrays = (brightness * noise).astype(np.uint8)
+    videos = pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
     streams = videos['inputs']
     if not isinstance(streams, dict):
         streams = {'imgs' if streams[0].dtype == torch.uint8 else 'flow': streams}

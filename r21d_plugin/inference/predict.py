@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.structures import ActionDataSample
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
 from .._errors import InputError
+from ..datasets.checked_pipeline import CheckedPipeline
 from ..datasets.pipelines import Pipeline, update_transform
+from .scores import probabilities
 from .sliding_window import SlidingWindow, WindowScores, apply_to_clips
 from .video_inputs import build_pipeline, load_videos, run_pipeline
 
@@ -21,8 +23,9 @@ def predict(
 ) -> Iterator[tuple[Path, ActionDataSample | InputError]]:
     """Test videos, each by itself, as the test pipeline of a network in evaluation mode says.
 
-    Yields each video, in order, with its prediction (``pred_score``, ``total_frames`` and, where
-    the pipeline opens the video, ``avg_fps``) or the reason why it does not decode.
+    Yields each video, in order, with its prediction (``pred_score``, which is probabilities,
+    ``total_frames`` and, where the pipeline opens the video, ``avg_fps``) or the reason why it does
+    not decode. Raises an InputError if scores are not finite.
     """
     meta_keys = ('total_frames', 'avg_fps')
     load = build_pipeline(update_transform(pipeline, 'PackActionInputs', meta_keys=meta_keys))
@@ -30,10 +33,11 @@ def predict(
         if not isinstance(item, InputError):
             with torch.no_grad():
                 (item,) = model.test_step(pseudo_collate([item]))
+            item.pred_score = probabilities(model, item.pred_score, video)
         yield video, item
 
 
-def load_whole(pipeline: Compose, video: Path) -> Iterator[dict]:
+def load_whole(pipeline: CheckedPipeline, video: Path) -> Iterator[dict]:
     """Load the test clips of a video as one item."""
     yield run_pipeline(pipeline, video)
 
@@ -56,4 +60,4 @@ def view_scores(model: BaseRecognizer, packed: dict) -> Tensor:
         views = inputs.split(1)
         samples = [ActionDataSample() for _ in views]
     tested = model.test_step(dict(inputs=views, data_samples=samples))
-    return torch.stack([sample.pred_score for sample in tested])
+    return torch.stack([probabilities(model, s.pred_score, 'clip') for s in tested])

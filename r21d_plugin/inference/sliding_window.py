@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from .._errors import InputError
-from ..datasets.pipelines import Pipeline, find_transform
-from ..datasets.sampling import SampleClips
+from ..datasets.pipelines import SAMPLERS, Pipeline, find_transform
+from ..datasets.sampling import SampleFramesOfClips
+from .scores import check_finite
 from .video_inputs import build_pipeline, run_pipeline
 
 
@@ -41,12 +42,12 @@ class ClipBatch(NamedTuple):
     video: WindowScores  # the video, still without values
 
 
-class SlidingClips(SampleClips):
+class SlidingClips(SampleFramesOfClips):
     """Sample clips at frames 0, stride, 2 * stride and so on, as many as fit into a video.
 
     A video shorter than a clip gives one, looped. Clips of two streams begin at the same frames.
-    Arguments are those of :class:`~r21d_plugin.datasets.SampleClips` and the stride in frames, by
-    default those that a clip of RGB spans.
+    Arguments are those of :class:`~r21d_plugin.datasets.SampleFramesOfClips` and the stride in
+    frames, by default those that a clip of RGB spans.
     """
 
     def __init__(self, clip_len: int, stride: int | None = None, **kwargs: Any) -> None:
@@ -67,13 +68,13 @@ class SlidingWindow:
 
     A video is decoded forward, each frame once, ``batch_size`` clips at a time: memory use is
     independent of its length. :class:`SlidingClips` says what ``stride`` is. Raises an InputError
-    if the pipeline has no ``SampleClips``, or a number is less than 1.
+    if the pipeline has no ``SampleFrames``, or a number is less than 1.
     """
 
     def __init__(self, pipeline: Pipeline, stride: int | None = None, batch_size: int = 8) -> None:
         if batch_size < 1:
             raise InputError(f'batch_size={batch_size}: at least 1 clip at a time')
-        at = find_transform(pipeline, 'SampleClips')
+        at = find_transform(pipeline, *SAMPLERS)
         arguments = {key: value for key, value in pipeline[at].items() if key != 'type'}
         self.sample = SlidingClips(**arguments, stride=stride)
         self.open = build_pipeline([*pipeline[:at], self.sample])
@@ -89,7 +90,8 @@ class SlidingWindow:
         empty = WindowScores(np.empty(0), self.sample.stride, span, video['total_frames'], fps)
         for first in range(0, len(clips), self.batch_size):
             batch = clips[first : first + self.batch_size]
-            packed = self.load(dict(video, frame_inds=batch.ravel(), num_clips=len(batch)))
+            results = dict(video, frame_inds=batch.ravel(), num_clips=len(batch))
+            packed: Any = self.load(results)
             yield ClipBatch(packed, len(batch), (first + len(batch)) / len(clips), empty)
 
 
@@ -101,7 +103,8 @@ def apply_to_clips(
     """Apply a network, from packed clips to views x channels, to the clips of videos.
 
     The clips of each video come in order, or the error that ended it. It is yielded once, when it
-    is done. ``progress`` is called with the share of a video, 0 to 1, that is newly done.
+    is done. ``progress`` is called with the share of a video, 0 to 1, that is newly done. Raises an
+    InputError if a value is not finite.
     """
     parts: dict[Path, list[np.ndarray]] = defaultdict(list)
     done: dict[Path, float] = defaultdict(float)
@@ -115,6 +118,7 @@ def apply_to_clips(
             continue
         with torch.no_grad():
             views = network(batch.packed).float()
+        check_finite(views, video)
         # A clip of several crops has a view for each.
         parts[video].append(views.unflatten(0, (-1, batch.size)).mean(0).cpu().numpy())
         if batch.done == 1:

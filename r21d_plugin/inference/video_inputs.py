@@ -6,33 +6,47 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .._errors import InputError, first_line
-from ..datasets.pipelines import Pipeline
+from ..datasets.checked_pipeline import CheckedPipeline
+from ..datasets.pipelines import Pipeline, for_videos
 from ..datasets.workers import init_worker
 from ..datasets.wrappers import inner_datasets
 
 
 def pipeline_of(cfg: Config) -> Pipeline:
-    """Test pipeline of a config, of several datasets the first's; an InputError if it has none."""
-    if not cfg.get('test_dataloader'):
-        raise InputError(f'{cfg.filename}: has no test_dataloader, whose pipeline is needed')
-    return inner_datasets(cfg.test_dataloader.dataset)[0].pipeline
+    """Test pipeline for video files of a config, of several datasets the first's.
+
+    Raises an InputError if it has none.
+    """
+    datasets = inner_datasets((cfg.get('test_dataloader') or {}).get('dataset') or {})
+    if not datasets or not datasets[0].get('pipeline'):
+        where = 'test_dataloader.dataset.pipeline'
+        raise InputError(f'{cfg.filename}: has no {where}, which says how to read videos')
+    return for_videos(datasets[0]['pipeline'])
 
 
-def build_pipeline(transforms: Sequence[Any]) -> Compose:
+def build_pipeline(transforms: Sequence[Any]) -> CheckedPipeline:
     """Build a pipeline; an InputError if it has an unknown type or argument."""
     try:
-        return Compose(transforms)
+        return CheckedPipeline(transforms)
     except (KeyError, TypeError) as error:
         raise InputError(f'test pipeline: {first_line(error)}') from error
 
 
-def run_pipeline(pipeline: Compose, video: Path) -> dict:
-    """Run a pipeline on a video as MMAction2's datasets do; an InputError if it does not decode."""
-    return pipeline(dict(filename=str(video), start_index=0, modality='RGB'))
+def run_pipeline(pipeline: CheckedPipeline, video: Path) -> dict:
+    """Run a pipeline on a video as MMAction2's datasets do.
+
+    Raises an InputError if the video does not decode, or the pipeline is not one for videos.
+    """
+    try:
+        found = pipeline(dict(filename=str(video), start_index=0, modality='RGB'))
+    except KeyError as error:
+        reason = f'the test pipeline needs {error} of a sample, which a video file does not have'
+        raise InputError(f'{video}: {reason}') from error
+    assert found is not None
+    return found
 
 
 def load_videos(

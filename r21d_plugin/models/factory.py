@@ -8,11 +8,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 from ..weights import PublicWeights, find_weights, load_matching, load_state_dict_of
 from ..weights.formats import Weights, identify, infer_network
 from . import video_resnet
-from .video_resnet import VideoResNet, check_whole
+from .video_resnet import VideoResNet
 
 CLIP_LEN = {18: 8, 34: 32}
 """Frames of a clip in the paper's tables, by depth."""

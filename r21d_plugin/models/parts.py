@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from .._errors import InputError
-from .video_resnet import VideoResNet, check_whole
+from .._errors import InputError, check_whole
+from .video_resnet import VideoResNet
 
 
 class Stream(NamedTuple):

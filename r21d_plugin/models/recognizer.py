@@ -13,11 +13,10 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 from .._registries import MODELS
 from .accelerate import has_fast_bfloat16
 from .parts import check_parts
-from .video_resnet import check_whole
 
 Inputs = list[Tensor] | dict[str, list[Tensor]]
 

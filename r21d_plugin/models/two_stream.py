@@ -10,12 +10,11 @@ from mmaction.utils import SampleList
 from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 from .._registries import MODELS
 from ..weights import STREAMS, fuse_checkpoints, load_matching
 from .parts import check_parts
 from .recognizer import ClipHead, MultiClipTesting
-from .video_resnet import check_whole
 
 
 @MODELS.register_module()

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.checkpoint import checkpoint
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, factorized_channels
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -335,9 +335,3 @@ def check_choice(name: str, value: Any, choices: Iterable) -> None:
     """Raise InputError if an argument is not one of its choices."""
     if value not in (known := list(choices)):
         raise InputError(f'{name}={value!r}: use one of {known}')
-
-
-def check_whole(name: str, value: Any, least: int = 1) -> None:
-    """Raise InputError if an argument is not a whole number from ``least`` on."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f'{name}={value!r}: use a whole number from {least} on')

@@ -133,9 +133,9 @@ def test_the_values_of_a_moment_are_those_of_the_clips_that_cover_it():
     assert [sparse.at(frame)[0] for frame in (7, 9, 10, 19, 20)] == [1, 1, 3, 3, 7]
 
 
-def test_a_pipeline_without_our_sampling():
-    pipeline = [dict(type='SampleFrames', clip_len=8), dict(type='PackActionInputs')]
-    with pytest.raises(InputError, match='no SampleClips: it has SampleFrames, PackActionInputs'):
+def test_a_pipeline_without_sampling():
+    pipeline = [dict(type='UniformSample', clip_len=8), dict(type='PackActionInputs')]
+    with pytest.raises(InputError, match='SampleFrames: it has UniformSample, PackActionInputs'):
         SlidingWindow(pipeline)
 
 

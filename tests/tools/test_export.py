@@ -303,10 +303,14 @@ def test_missing_package(refused, monkeypatch, package):
     [
         (['--clips', 0], {}, '0 clips of a video: there has to be at least 1'),
         ([], {'model.cls_head.average_clips': 'score'}, "cls_head.average_clips='score'"),
-        ([], {'test_dataloader.dataset.pipeline.0.type': 'DecordInit'}, 'no DecordClipInit'),
+        (
+            [],
+            {'test_dataloader.dataset.pipeline.3.type': 'ThreeCrop'},
+            'use CenterCrop, not ThreeCrop',
+        ),
         ([], {'model.backbone.depth': 34}, 'weights of another network'),
     ],
-    ids=['no clips', 'no softmax', 'other pipeline', 'other network'],
+    ids=['no clips', 'no softmax', 'three crops', 'other network'],
 )
 def test_wrong_input(refused, args, changes, message):
     assert message in refused('.pt2', *args, changes=SHALLOW | changes)

@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 def make_batch(cfg: Config, batch_size: int) -> dict:
     """A batch as the dataloader of the config would give it."""
-    sample = next(t for t in cfg.train_pipeline if t['type'].endswith('SampleClips'))
+    sample = next(t for t in cfg.train_pipeline if t['type'].endswith('SampleFramesOfClips'))
     size = next(t['size'] for t in cfg.train_pipeline if t['type'] == 'RandomCrop')
     backbone = cfg.model.backbone
     streams = dict(imgs=3, flow=2) if 'flow' in backbone else {'': backbone.get('in_channels', 3)}

@@ -1,0 +1,80 @@
+"""A pipeline that refuses crops larger than the frames."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmaction.datasets.transforms import CenterCrop, Flip, RandomCrop, Resize, TenCrop, ThreeCrop
+from mmengine.dataset import Compose
+
+from .._errors import InputError
+from .checks import shorter_side
+from .decoding import ReadFrames
+
+Size = Sequence[float]  # width and height, or -1 and the shorter side
+
+
+class CheckedPipeline(Compose):
+    """MMEngine's Compose, which raises an InputError where a crop does not fit into the frames.
+
+    MMAction2's RandomCrop and ThreeCrop fail without a message then, and its CenterCrop gives
+    another size. Built from configs or transforms. A crop is checked as the pipeline is built if
+    the scale of the frames is known, and with each sample.
+    """
+
+    def __init__(self, transforms: Sequence[Any]) -> None:
+        super().__init__(transforms)
+        size: Size | None = None
+        for transform in self.transforms:
+            if size:
+                check_crop(transform, size)
+            size = size_after(transform, size)
+
+    def __call__(self, data: dict) -> dict | None:
+        """Run the transforms in order; None as soon as one gives None."""
+        for transform in self.transforms:
+            if shape := data.get('img_shape'):
+                check_crop(transform, shape[::-1], data.get('filename'))
+            data = transform(data)
+            if data is None:
+                return None
+        return data
+
+
+def crop_of(transform: Any) -> tuple[str, tuple[int, int]] | None:
+    """Argument and value, width and height, of a crop's size; None if it is no such transform."""
+    if isinstance(transform, CenterCrop | ThreeCrop | TenCrop):
+        return 'crop_size', transform.crop_size
+    if type(transform) is RandomCrop:  # the size of those derived from it depends on the frames
+        return 'size', (transform.size, transform.size)
+    return None
+
+
+def check_crop(transform: Any, size: Size, filename: str | None = None) -> None:
+    """Raise an InputError if a transform is a crop that frames of this size cannot give."""
+    if (crop := crop_of(transform)) is None:
+        return
+    key, (width, height) = crop
+    short = shorter_side(size)
+    if short:
+        fits, frames = min(width, height) <= short, f'with a shorter side of {short}'
+    else:
+        fits, frames = width <= size[0] and height <= size[1], f'of {size[0]}x{size[1]}'
+    where = f'{filename}: ' if filename else ''
+    what = f'{where}{type(transform).__name__} with {key}={width}x{height} of frames {frames}'
+    if not fits or min(width, height) < 1:
+        raise InputError(f'{what}: lower {key}, or raise the scale of the frames')
+    if isinstance(transform, ThreeCrop) and not short and width != size[0] and height != size[1]:
+        raise InputError(f'{what}: ThreeCrop needs a side of the frames, such as {min(size)}')
+
+
+def size_after(transform: Any, size: Size | None) -> Size | None:
+    """Size of frames after a transform, as far as it is known."""
+    if crop := crop_of(transform):
+        return crop[1]
+    if isinstance(transform, ReadFrames):
+        return transform.scale
+    if isinstance(transform, Resize):
+        if not isinstance(transform.scale, tuple):  # a factor
+            return None
+        return (-1, min(transform.scale)) if transform.keep_ratio else transform.scale
+    return size if isinstance(transform, Flip) else None

@@ -1,0 +1,31 @@
+"""Checks of the values that transforms are built from."""
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+
+from .._errors import InputError
+
+
+def check_scale(scale: Sequence[float]) -> None:
+    """Raise an InputError if ``scale`` is neither two sides nor what :func:`shorter_side` reads."""
+    is_pair = isinstance(scale, Sequence) and not isinstance(scale, str) and len(scale) == 2
+    numbers = is_pair and all(isinstance(side, Real) for side in scale)
+    sides = given_sides(scale) if numbers else []
+    if not sides or any(side < 1 or side % 1 for side in sides):
+        form = 'give width and height in pixels, or -1 and the shorter side'
+        raise InputError(f'scale={scale!r}: {form}')
+
+
+def shorter_side(scale: Sequence[float]) -> int | None:
+    """Shorter side of frames whose aspect ratio is kept; None if ``scale`` is width and height.
+
+    As MMAction2 writes it: ``(-1, 128)``, ``(128, -1)``, or with ``np.inf`` in place of -1.
+    """
+    sides = given_sides(scale)
+    return int(sides[0]) if len(sides) == 1 else None
+
+
+def given_sides(scale: Sequence[float]) -> list[float]:
+    """The sides that a scale gives in pixels."""
+    return [side for side in scale if side not in (-1, math.inf)]
