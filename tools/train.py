@@ -52,7 +52,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
         deterministic=args.deterministic or None,
     )
     given = {key: value for key, value in given.items() if value is not None}
-    cfg.randomness = dict(cfg.get('randomness') or {}, **given)
+    cfg.randomness = dict(dict(cfg.get('randomness') or dict(seed=None)), **given)
 
 
 def use_bfloat16_on_the_cpu(cfg: Any) -> None:
