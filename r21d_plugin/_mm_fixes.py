@@ -1,4 +1,4 @@
-"""Repairs of MMEngine for the processes of our own commands: how checkpoints are read and written.
+"""Repairs of MMEngine and MMAction2 for the processes of our own commands.
 
 :func:`apply` changes the process that calls it; importing this package does not call it.
 """
@@ -6,6 +6,8 @@
 from functools import cache
 from pathlib import Path
 
+import cv2
+import numpy as np
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
 
@@ -22,9 +24,27 @@ class AtomicBackend(LocalBackend):
             partial.write_bytes(obj)
 
 
+def shift_hue(img: np.ndarray, factor: float) -> np.ndarray:
+    """Shift the hue of an RGB image by a share (-0.5 to 0.5) of 255, of OpenCV's 180 hues.
+
+    MMAction2 adds a negative number to uint8 for that, which NumPy 2 refuses.
+    """
+    hue, *others = cv2.split(cv2.cvtColor(np.uint8(img.clip(0, 255)), cv2.COLOR_RGB2HSV))
+    shifted = np.uint8((np.int16(hue) + int(factor * 255)) % 180)
+    rgb = cv2.cvtColor(cv2.merge([shifted, *others]), cv2.COLOR_HSV2RGB)
+    return rgb.astype(np.float32)
+
+
 @cache
 def apply() -> None:
-    """Repair this process, once: MMEngine 0.10.7 cannot load its checkpoints with torch 2.6."""
+    """Repair this process, once.
+
+    MMEngine 0.10.7 cannot load its checkpoints with torch 2.6 and leaves half a file where a run is
+    killed; MMAction2 1.2's ColorJitter fails with NumPy 2.
+    """
+    from mmaction.datasets.transforms import ColorJitter
+
     for prefixes in ('', ('http://', 'https://')):
         CheckpointLoader.register_scheme(prefixes, load_checkpoint, force=True)
     register_backend('local', AtomicBackend, force=True, prefixes='')
+    ColorJitter.adjust_hue = staticmethod(shift_hue)
