@@ -17,7 +17,7 @@ from torch import distributed
 
 from .. import _mm_fixes
 from .._errors import InputError, first_line
-from ..engine import keep_freed_memory
+from ..engine import CheckpointMatchHook, keep_freed_memory
 
 PROCESS_COUNTS = {
     'pytorch': ('WORLD_SIZE', 'LOCAL_WORLD_SIZE'),
@@ -56,9 +56,12 @@ def find_config(path: str) -> Path:
 def build_runner(cfg: Config, path: str) -> Runner:
     """Build the runner of a config; raise an InputError if an unknown type or argument is named."""
     try:
-        return Runner.from_cfg(cfg)
+        runner = Runner.from_cfg(cfg)
     except (KeyError, TypeError) as error:
         raise InputError(f'{path}: {first_line(error)}') from error
+    if not any(isinstance(hook, CheckpointMatchHook) for hook in runner.hooks):
+        runner.register_hook(CheckpointMatchHook())
+    return runner
 
 
 @contextmanager

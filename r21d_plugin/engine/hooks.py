@@ -13,6 +13,7 @@ from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from .._errors import InputError
 from .._registries import HOOKS
+from ..models import VideoResNet
 from ..models.accelerate import accelerate
 from ..weights import match_weights
 
@@ -66,17 +67,19 @@ class CheckpointMatchHook(Hook):
     classifier. What is loaded of published weights, or for finetuning, is logged.
     """
 
+    priority = 'VERY_HIGH'  # before EMAHook, which takes the names as they are
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the tensors as the model does; raise an InputError if they are not its own."""
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
         finetuning = isinstance(runner.optim_wrapper, BaseOptimWrapper) and not runner._resume
         model = getattr(runner.model, 'module', runner.model)
+        if not any(isinstance(module, VideoResNet) for module in model.modules()):
+            return
         given = checkpoint.get('state_dict', checkpoint)
         consume_prefix_in_state_dict_if_present(given, 'module.')
-        state_dict, report = match_weights(model, given, source, 'cls_head.' if finetuning else ())
-        if state_dict is not given:
-            checkpoint['state_dict'] = state_dict
-        if finetuning or state_dict is not given:
+        checkpoint['state_dict'], report = match_weights(model, given, source, finetuning)
+        if finetuning or checkpoint['state_dict'] is not given:
             runner.logger.info(report)
 
 
