@@ -40,7 +40,7 @@ def apply() -> None:
     """Repair this process, once.
 
     MMEngine 0.10.7 cannot load its checkpoints with torch 2.6 and leaves half a file where a run is
-    killed; MMAction2 1.2's ColorJitter fails with NumPy 2.
+    killed; MMAction2 1.2's ColorJitter and mean average precision fail with NumPy 2.
     """
     from mmaction.datasets.transforms import ColorJitter
 
@@ -48,3 +48,5 @@ def apply() -> None:
         CheckpointLoader.register_scheme(prefixes, load_checkpoint, force=True)
     register_backend('local', AtomicBackend, force=True, prefixes='')
     ColorJitter.adjust_hue = staticmethod(shift_hue)
+    for old, new in dict(NAN=np.nan, Inf=np.inf).items():
+        setattr(np, old, new)
