@@ -1,6 +1,4 @@
-"""Repairs of MMEngine for the processes of our own commands.
-
-Checkpoints are read safely and written atomically, and wrappers of datasets pass labels on.
+"""Repairs of MMEngine and MMAction2 for the processes of our own commands.
 
 :func:`apply` changes the process that calls it; importing this package does not call it.
 """
@@ -8,6 +6,8 @@ Checkpoints are read safely and written atomically, and wrappers of datasets pas
 from functools import cache
 from pathlib import Path
 
+import cv2
+import numpy as np
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
@@ -25,13 +25,27 @@ class AtomicBackend(LocalBackend):
             partial.write_bytes(obj)
 
 
+def shift_hue(img: np.ndarray, factor: float) -> np.ndarray:
+    """Shift the hue of an RGB image by a share (-0.5 to 0.5) of 255, of OpenCV's 180 hues.
+
+    MMAction2 adds a negative number to uint8 for that, which NumPy 2 refuses.
+    """
+    hue, *others = cv2.split(cv2.cvtColor(np.uint8(img.clip(0, 255)), cv2.COLOR_RGB2HSV))
+    shifted = np.uint8((np.int16(hue) + int(factor * 255)) % 180)
+    rgb = cv2.cvtColor(cv2.merge([shifted, *others]), cv2.COLOR_HSV2RGB)
+    return rgb.astype(np.float32)
+
+
 @cache
 def apply() -> None:
     """Repair this process, once.
 
-    MMEngine 0.10.7 cannot load its checkpoints with torch 2.6, and its ClassBalancedDataset asks
-    what it wraps for labels, which its other wrappers do not know.
+    MMEngine 0.10.7 cannot load its checkpoints with torch 2.6, leaves half a file where a run is
+    killed, and its ClassBalancedDataset asks what it wraps for labels, which its other wrappers do
+    not know. MMAction2 1.2's ColorJitter and mean average precision fail with NumPy 2.
     """
+    from mmaction.datasets.transforms import ColorJitter
+
     from .datasets.wrappers import labels_through_concat, labels_through_repeat
 
     for prefixes in ('', ('http://', 'https://')):
@@ -43,3 +57,6 @@ def apply() -> None:
     ):
         if not hasattr(wrapper, 'get_cat_ids'):
             wrapper.get_cat_ids = labels
+    ColorJitter.adjust_hue = staticmethod(shift_hue)
+    for old, new in dict(NAN=np.nan, Inf=np.inf).items():
+        setattr(np, old, new)

@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 from mmaction.registry import DATASETS, MODELS
@@ -7,6 +8,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from support import CLASSES, ROOT, parse_config_name, write_video
 
 from r21d_plugin import PublicWeights, list_models
+from r21d_plugin.datasets.samplers import epoch_size_of
 from r21d_plugin.models.factory import backbone_cfg
 from r21d_plugin.weights import STREAMS
 
@@ -100,13 +102,19 @@ def assert_clips_of_the_paper(cfg):
     assert (scale.scale, crop.size, flip.flip_ratio) == ((171, 128), 112, 0.5)
 
 
+def epoch_of(cfg):
+    """Clips of an epoch of the data that a config names."""
+    dataset = SimpleNamespace(**cfg.train_dataloader.dataset)
+    return epoch_size_of(dataset, cfg.train_dataloader.sampler.epoch_sizes)
+
+
 @pytest.mark.parametrize('path', SCRATCH, ids=lambda p: p.stem)
 def test_recipe_of_the_paper(path):
     cfg = Config.fromfile(path)
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4)
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=32)
     assert cfg.train_dataloader.batch_size == 32
-    assert cfg.train_dataloader.sampler.epoch_size == 1_000_000
+    assert epoch_of(cfg) == 1_000_000
     assert cfg.train_cfg.max_epochs == 45
     assert cfg.load_from is None
     warmup, steps = cfg.param_scheduler
@@ -133,7 +141,7 @@ def test_recipe_of_finetuning(path):
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=lr, momentum=0.9, weight_decay=decay)
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=batch)
     assert cfg.train_dataloader.batch_size == batch
-    assert cfg.train_dataloader.sampler.epoch_size == epoch_size
+    assert epoch_of(cfg) == epoch_size
     assert cfg.train_cfg.max_epochs == epochs
     (steps,) = cfg.param_scheduler
     assert (steps.milestones, steps.gamma) == (milestones, 0.1)

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from support import ROOT
 
-from r21d_plugin import InputError, _mm_import
+from r21d_plugin import InputError, _mm_fixes, _mm_import
 from r21d_plugin.weights import RefusalError
 from r21d_plugin.weights.checkpoint_files import mmengine_names
 
@@ -112,14 +113,29 @@ def test_getattr_in_a_checkpoint_reaches_statistics_only(owner, name):
         statistics_method(owner, name)
 
 
+@pytest.mark.parametrize('factor', [-0.1, -0.02, 0.1])
+def test_hues_shift_in_either_direction(factor):
+    img = np.float32([[[255, 0, 0], [0, 0, 255], [100, 100, 100]]])
+    hues = cv2.cvtColor(np.uint8(img), cv2.COLOR_RGB2HSV)[0, :, 0].astype(int)
+    shifted = _mm_fixes.shift_hue(img, factor)
+    assert shifted.dtype == np.float32
+    found = cv2.cvtColor(np.uint8(shifted), cv2.COLOR_RGB2HSV)[0, :2, 0]
+    np.testing.assert_array_equal(found, (hues[:2] + int(factor * 255)) % 180)
+    np.testing.assert_array_equal(shifted[0, 2], img[0, 2])
+
+
 def test_importing_changes_nothing_of_mmengine():
     """Only our commands do."""
     code = """
+import numpy as np
 from mmengine.config import Config
 from mmengine.fileio import get_file_backend
 from mmengine.runner import CheckpointLoader
+from mmaction.datasets.transforms import ColorJitter
 def state():
-    return [CheckpointLoader._schemes.copy(), type(get_file_backend('a'))]
+    schemes = CheckpointLoader._schemes.copy()
+    removed = [hasattr(np, name) for name in ('NAN', 'Inf')]
+    return [schemes, type(get_file_backend('a')), ColorJitter.adjust_hue, removed]
 dump, before = Config.dump, state()
 import r21d_plugin.registry, r21d_plugin._mm_fixes, r21d_plugin.cli.launch
 assert state() == before

@@ -107,7 +107,8 @@ def cost(row: 'Row') -> float:
     from mmengine.config import Config
 
     cfg = Config.fromfile(ROOT / f'configs/{row.config}.py')
-    clips = cfg.train_cfg.max_epochs * cfg.train_dataloader.sampler.epoch_size
+    (epoch_size,) = cfg.train_dataloader.sampler.epoch_sizes.values()
+    clips = cfg.train_cfg.max_epochs * epoch_size
     forward = sum(
         complexity(row.network, row.frames, channels, cfg.num_classes).gflops
         for channels in {'RGB': [3], 'flow': [2], 'two-stream': [3, 2]}[row.stream]

@@ -1,6 +1,5 @@
 # Kinetics-400 in MMAction2's folder layout. Section 4.1: an epoch is 1M clips.
 _base_ = 'benchmark.py'
-from r21d_plugin.datasets import samplers
 
 num_classes = 400
 train_videos = dict(
@@ -15,9 +14,7 @@ val_videos = dict(
 )
 
 train_dataloader = dict(
-    sampler=dict(
-        epoch_size=samplers.EpochSizeOf(1_000_000, lists='kinetics400_train_list_videos.txt')
-    ),
+    sampler=dict(epoch_sizes={'kinetics400_train_list_videos.txt': 1_000_000}),
     dataset=train_videos,
 )
 val_dataloader = dict(dataset=val_videos)

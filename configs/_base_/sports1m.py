@@ -1,7 +1,7 @@
 # Sports-1M. Its videos have several labels and last minutes, so Section 4.4
 # takes 100 clips of each in a test. An epoch is 1M clips, as of Kinetics.
 _base_ = 'benchmark.py'
-from r21d_plugin.datasets import pipelines, samplers
+from r21d_plugin.datasets import pipelines
 
 num_classes = 487
 train_videos = dict(
@@ -14,9 +14,7 @@ test_videos = dict(train_videos, ann_file='data/sports1m/sports1m_test_list_vide
 train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=8, test_clips=100)
 
 train_dataloader = dict(
-    sampler=dict(
-        epoch_size=samplers.EpochSizeOf(1_000_000, lists='sports1m_train_list_videos.txt')
-    ),
+    sampler=dict(epoch_sizes={'sports1m_train_list_videos.txt': 1_000_000}),
     dataset=train_videos,
 )
 val_dataloader = dict(dataset=test_videos)

@@ -2,7 +2,6 @@
 # one of its three splits (1); tools/run_splits.py runs all. Batches and epochs
 # are those of the authors' release: 4 clips per GPU, 100,000 per epoch.
 _base_ = 'benchmark.py'
-from r21d_plugin.datasets import samplers
 
 num_classes = 101
 train_videos = dict(
@@ -14,7 +13,7 @@ val_videos = dict(train_videos, ann_file='data/ucf101/ucf101_val_split_{{$SPLIT:
 
 train_dataloader = dict(
     batch_size=4,
-    sampler=dict(epoch_size=samplers.EpochSizeOf(100_000, lists='ucf101_train_split_*_videos.txt')),
+    sampler=dict(epoch_sizes={'ucf101_train_split_*_videos.txt': 100_000}),
     dataset=train_videos,
 )
 val_dataloader = dict(dataset=val_videos)

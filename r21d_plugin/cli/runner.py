@@ -12,6 +12,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..engine import check_model
 from .explain import errors_of
 from .resume import apply_configured, configured_values, refuse_other_optimizer
 from .summary import ShortFormatter, summarize
@@ -41,8 +42,9 @@ class CommandRunner(Runner):
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'CommandRunner':
         """Build the runner of a config; an InputError names the key that is wrong."""
-        with errors_of(cfg, ''):
+        with errors_of(cfg):
             runner: CommandRunner = super().from_cfg(cfg)
+            check_model(runner.model, cfg)
         runner.logger.info(summarize(runner))
         return runner
 

@@ -14,6 +14,7 @@ from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from .._errors import InputError
 from .._registries import HOOKS
+from ..datasets import inner_datasets
 from ..models import VideoResNet
 from ..models.accelerate import accelerate
 from ..weights import match_weights
@@ -68,6 +69,8 @@ class CheckpointMatchHook(Hook):
     classifier. What is loaded of published weights, or for finetuning, is logged.
     """
 
+    priority = 'VERY_HIGH'  # before EMAHook, which takes the names as they are
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Name the tensors as the model does; raise an InputError if they are not its own."""
         source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
@@ -78,10 +81,8 @@ class CheckpointMatchHook(Hook):
             return
         given = checkpoint.get('state_dict', checkpoint)
         consume_prefix_in_state_dict_if_present(given, 'module.')
-        state_dict, report = match_weights(model, given, source, 'cls_head.' if finetuning else ())
-        if state_dict is not given:
-            checkpoint['state_dict'] = state_dict
-        if finetuning or state_dict is not given:
+        checkpoint['state_dict'], report = match_weights(model, given, source, finetuning)
+        if finetuning or checkpoint['state_dict'] is not given:
             runner.logger.info(report)
 
 
@@ -127,9 +128,9 @@ class ClassCountHook(Hook):
     """Refuse a dataset with more classes than the head scores."""
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
-        dataset = getattr(runner, f'{mode}_dataloader').dataset
         model = getattr(runner.model, 'module', runner.model)
-        classes = getattr(dataset, 'num_classes', None) or 0
+        datasets = inner_datasets(getattr(runner, f'{mode}_dataloader').dataset)
+        classes = max(getattr(dataset, 'num_classes', None) or 0 for dataset in datasets)
         scored = getattr(getattr(model, 'cls_head', None), 'num_classes', classes)
         if classes > scored:
             raise InputError(

@@ -143,7 +143,7 @@ def create_model(
         model = Classifier(model, shape['num_classes'], drop_rate)
     if found:
         fitted = found._replace(tensors=fit_weights(found.tensors, model))
-        load_matching(model, fitted, source, ignore='fc.')
+        load_matching(model, fitted, source, finetuning=True)
     return model
 
 

@@ -6,6 +6,7 @@ Every format is converted to one: torchvision's names, which are those of our ba
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -29,6 +30,7 @@ class Weights(NamedTuple):
     format: str  # for messages
     tensors: dict[str, Tensor]  # by torchvision's names
     eps: float | None = None  # of batch norm in training, if known
+    others: StateDict = MappingProxyType({})  # a neck's or another head's, by their own names
 
 
 def identify(state_dict: StateDict, source: str) -> Weights | None:
@@ -42,8 +44,11 @@ def identify(state_dict: StateDict, source: str) -> Weights | None:
     entries = (getattr(state_dict, '_metadata', None) or {}).values()  # as VideoResNet writes it
     noted = next((entry['norm_eps'] for entry in entries if 'norm_eps' in entry), None)
     if 'backbone.stem.0.weight' in state_dict:
-        tensors = replace_prefixes(state_dict, {'backbone.': '', 'cls_head.fc_cls.': 'fc.'})
-        return Weights('a checkpoint of r21d_plugin', tensors, noted)
+        prefixes = {'backbone.': '', 'cls_head.fc_cls.': 'fc.'}
+        ours = {key: value for key, value in state_dict.items() if key.startswith((*prefixes,))}
+        others = {key: value for key, value in state_dict.items() if key not in ours}
+        tensors = replace_prefixes(ours, prefixes)
+        return Weights('a checkpoint of r21d_plugin', tensors, noted, others)
     if 'stem.0.weight' in state_dict:
         tensors = dict(state_dict)
         if noted is not None:

@@ -1,8 +1,9 @@
 """Load weights that fit a network, say why others do not, and join those of two streams."""
 
 import logging
+import re
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -32,22 +33,23 @@ def load_weights(model: nn.Module, source: str) -> None:
 
 
 def load_matching(
-    model: nn.Module, weights: StateDict | Weights, source: str, ignore: str | tuple[str, ...] = ()
+    model: nn.Module, weights: StateDict | Weights, source: str, finetuning: bool = False
 ) -> None:
     """Load weights that :func:`match_weights` accepts; log what was loaded if it converted them."""
-    state_dict, report = match_weights(model, weights, source, ignore)
+    state_dict, report = match_weights(model, weights, source, finetuning)
     model.load_state_dict(state_dict, strict=False)
     if state_dict is not weights:
         logger.info(report)
 
 
 def match_weights(
-    model: nn.Module, weights: StateDict | Weights, source: str, ignore: str | tuple[str, ...] = ()
+    model: nn.Module, weights: StateDict | Weights, source: str, finetuning: bool = False
 ) -> tuple[StateDict, str]:
     """Convert weights of any public format to a network's names, and check that they are its own.
 
-    Batch norm gets their epsilon. Tensors whose names begin with ``ignore`` may differ, such as a
-    classifier that is trained anew. ``source`` is for messages.
+    The model is a network of this package, a backbone, or anybody's recognizer or detector around
+    one. Batch norm gets the epsilon of the weights. In finetuning a head or neck may differ, which
+    is then left out whole, to be trained anew. ``source`` is for messages.
 
     Returns the weights, the same object if there was nothing to convert, and a report for the log.
     Raises InputError if a tensor is missing, left over or of another shape.
@@ -59,16 +61,16 @@ def match_weights(
         found = identify(state_dict, source)
     report = f'{source}: '
     if found:
-        backbone = 'backbone.' if 'backbone.stem.0.weight' in own else ''
-        classifier = next((p for p in ('cls_head.fc_cls.', 'fc.') if f'{p}weight' in own), None)
-        state_dict = add_prefixes(found.tensors, backbone, classifier)
+        state_dict = named_as_in(own, found)
         report += f'{found.format}, {format_network(infer_network(found.tensors, source))}: '
-    check_match(model, state_dict, source, ignore)
+    if finetuning:
+        state_dict = without_other_heads(model, state_dict)
+    check_match(model, state_dict, source, finetuning)
     loaded = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
-    anew = ', '.join(sorted(filter(must_match, own.keys() - loaded)))
+    anew = sorted(filter(must_match, own.keys() - loaded))
     report += f'{len(loaded)} of {len(own)} tensors are loaded, '
-    report += f'trained anew: {anew}' if anew else 'all'
-    noted = getattr(state_dict, '_metadata', None) or {}
+    report += f'trained anew: {enumerate_names(anew)}' if anew else 'all'
+    noted = {} if found else getattr(weights, '_metadata', None) or {}
     notes: dict[str, None] = {}  # each once, in order
     for name, module in model.named_modules():
         eps = noted.get(name, {}).get('norm_eps', found.eps if found else None)
@@ -78,44 +80,114 @@ def match_weights(
     return state_dict, report + ''.join(notes)
 
 
-def must_match(key: str, ignore: str | tuple[str, ...] = ()) -> bool:
-    """Whether a tensor has to match: neither one to ignore nor a counter of batches."""
-    return not key.startswith(ignore) and not key.endswith('num_batches_tracked')
+def named_as_in(own: StateDict, weights: Weights) -> StateDict:
+    """Name weights as the tensors of a network, or of a model around a backbone, are named.
+
+    A classifier goes to ``cls_head.fc_cls``, which MMAction2's heads have, or is left out.
+    """
+    classifier = next((p for p in ('cls_head.fc_cls.', 'fc.') if f'{p}weight' in own), None)
+    if 'backbone.stem.0.weight' not in own:
+        return add_prefixes(weights.tensors, '', classifier)
+    return {**add_prefixes(weights.tensors, 'backbone.', classifier), **weights.others}
+
+
+class Misfits(NamedTuple):
+    """Names of tensors by which weights and a model differ, but for counters of batches."""
+
+    missing: list[str]
+    left_over: list[str]
+    reshaped: list[str]
+
+
+def find_misfits(model: nn.Module, state_dict: StateDict) -> Misfits:
+    """Compare weights with a model, tensor by tensor."""
+    own = model.state_dict()
+    ours, theirs = filter(must_match, own), filter(must_match, state_dict)
+    return Misfits(
+        [key for key in ours if key not in state_dict],
+        [key for key in theirs if key not in own and not is_built_later(model, key)],
+        [k for k in own if k in state_dict and own[k].shape != state_dict[k].shape],
+    )
+
+
+def must_match(key: str) -> bool:
+    """Whether a tensor has to match: not a counter of batches."""
+    return not key.endswith('num_batches_tracked')
+
+
+def is_built_later(model: nn.Module, key: str) -> bool:
+    """Whether a tensor is of a module that is still None, as in MMAction2's TPNHead."""
+    module: Any = model
+    for name in key.split('.'):
+        module = getattr(module, name, False)
+        if module is None:
+            return True
+    return False
+
+
+def head_of(key: str) -> str:
+    """Name of the head, neck or classifier that a tensor is of; empty if it is the network's."""
+    part = key.partition('.')[0]
+    return '' if re.fullmatch(r'backbone|stem|layer\d', part) else part
+
+
+def without_other_heads(model: nn.Module, state_dict: StateDict) -> StateDict:
+    """Leave out each head and neck that is not the model's in all of its tensors."""
+    others = {head_of(key) for keys in find_misfits(model, state_dict) for key in keys} - {''}
+    if not others.intersection(map(head_of, state_dict)):
+        return state_dict
+    return {key: value for key, value in state_dict.items() if head_of(key) not in others}
+
+
+def enumerate_names(names: list[str], limit: int = 6) -> str:
+    """Join names by commas, the first ones of many."""
+    rest = f', ... ({len(names)} in all)' if len(names) > limit else ''
+    return ', '.join(names[:limit]) + rest
 
 
 def check_match(
-    model: nn.Module, state_dict: StateDict, source: str, ignore: str | tuple[str, ...] = ()
+    model: nn.Module, state_dict: StateDict, source: str, finetuning: bool = False
 ) -> None:
-    """Check that weights are those of a network, tensor by tensor; see :func:`match_weights`."""
-    ours = {k: v for k, v in model.state_dict().items() if must_match(k, ignore)}
-    theirs = {k: v for k, v in state_dict.items() if must_match(k, ignore)}
-    missing = [key for key in ours if key not in theirs]
-    left_over = [key for key in theirs if key not in ours]
-    reshaped = [key for key in ours if key in theirs and ours[key].shape != theirs[key].shape]
+    """Check that weights are those of a model, tensor by tensor; see :func:`match_weights`."""
+    misfits = find_misfits(model, state_dict)
+    if finetuning:
+        misfits = Misfits(*([k for k in keys if not head_of(k)] for keys in misfits))
     for stream in STREAMS:
         prefix = f'backbone.{stream}.'
-        lacks, has = (any(k.startswith(prefix) for k in keys) for keys in (missing, theirs))
+        lacks, has = (any(k.startswith(prefix) for k in x) for x in (misfits.missing, state_dict))
         if lacks and not has:
             remedy = 'join the checkpoints of both with tools/fuse_checkpoints.py'
             raise InputError(f'{source}: no weights of the {stream} stream: {remedy}')
-    reasons = []
+    if any(misfits):
+        what = 'network' if any(not head_of(key) for keys in misfits for key in keys) else 'head'
+        reason = name_difference(model, state_dict, source) or describe(misfits, model, state_dict)
+        remedy = 'use the config that they were trained with'
+        raise InputError(f'{source}: weights of another {what}: {reason}: {remedy}')
+
+
+def name_difference(model: nn.Module, state_dict: StateDict, source: str) -> str:
+    """Name the networks, or their arguments, in which weights and a model differ, if they do."""
+    given, wanted = infer_network(state_dict, source), infer_network(model.state_dict(), source)
+    names = [name for name in given if name in wanted and given[name] != wanted[name]]
+    if 'network' in names:
+        return f'{given["network"]}, not {wanted["network"]}'
+    values = (', '.join(f'{k}={net[k]!r}' for k in names) for net in (given, wanted))
+    return f'{given["network"]} with {", not ".join(values)}' if names else ''
+
+
+def describe(misfits: Misfits, model: nn.Module, state_dict: StateDict) -> str:
+    """Count the tensors by which weights and a model differ, with an example of each kind."""
+    missing, left_over, reshaped = misfits
+    own, reasons = model.state_dict(), []
     if missing:
-        reasons.append(f'{len(missing)} of {len(ours)} tensors are missing ({missing[0]}, ...)')
+        count = sum(map(must_match, own))
+        reasons.append(f'{len(missing)} of {count} tensors are missing ({missing[0]}, ...)')
     if left_over:
         reasons.append(f'{len(left_over)} do not belong to it ({left_over[0]}, ...)')
     for key in reshaped[:1]:
-        shapes = f'{tuple(theirs[key].shape)}, not {tuple(ours[key].shape)}'
+        shapes = f'{tuple(state_dict[key].shape)}, not {tuple(own[key].shape)}'
         reasons.append(f'{len(reshaped)} have another shape ({key} is {shapes})')
-    if reasons:
-        given, wanted = infer_network(theirs, source), infer_network(ours, source)
-        names = [name for name in given if name in wanted and given[name] != wanted[name]]
-        if 'network' in names:
-            reasons = [f'{given["network"]}, not {wanted["network"]}']
-        elif names:
-            values = (', '.join(f'{k}={net[k]!r}' for k in names) for net in (given, wanted))
-            reasons = [f'{given["network"]} with {", not ".join(values)}']
-        remedy = 'use the config that they were trained with'
-        raise InputError(f'{source}: weights of another network: {"; ".join(reasons)}: {remedy}')
+    return '; '.join(reasons)
 
 
 def fuse_checkpoints(rgb: str, flow: str) -> dict:

@@ -5,7 +5,7 @@ import torch
 from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
-from r21d_plugin import accelerate
+from r21d_plugin import InputError
 from r21d_plugin.engine import BFloat16OptimWrapper
 from r21d_plugin.models import recognizer as recognizer_file
 
@@ -86,18 +86,35 @@ def test_bfloat16_ends_at_the_classifier(recognizer):
     assert sample.clip_scores.dtype == sample.pred_score.dtype == torch.float32
 
 
-def test_losses_of_bfloat16_are_float32(recognizer):
-    accelerate(recognizer)
+@pytest.mark.parametrize('head', ['r21d_plugin.ClipHead', 'I3DHead'])
+def test_training_in_bfloat16(head):
+    """The network alone: MMAction2's heads need float32."""
+    cfg = copy.deepcopy(CFG)
+    cfg['cls_head']['type'] = head
+    recognizer = MODELS.build(cfg)
     wrapper = BFloat16OptimWrapper(optimizer=torch.optim.SGD(recognizer.parameters(), lr=0.1))
     data = batch(videos=2, views=1)
     for sample in data['data_samples']:
         sample.set_gt_label(1)
-    features = []
-    recognizer.backbone.register_forward_hook(lambda m, args, out: features.append(out.dtype))
+    types = []
+    for module in (recognizer.backbone.layer4, recognizer.backbone, recognizer.cls_head):
+        module.register_forward_hook(lambda m, args, out: types.append(out.dtype))
     with wrapper.optim_context(recognizer):
         losses = recognizer(**recognizer.train().data_preprocessor(data, True), mode='loss')
-    assert features == [torch.bfloat16]
-    assert losses['loss_cls'].dtype == torch.float32
+    assert types == [torch.bfloat16, torch.float32, torch.float32]
+    assert type(recognizer.backbone.stem[0]) is not torch.nn.Conv3d, 'whose gradients are wrong'
+    losses['loss_cls'].backward()
+    assert all(parameter.grad.dtype == torch.float32 for parameter in recognizer.parameters())
+    types.clear()
+    recognizer(data['inputs'][0][None].float(), mode='tensor')
+    assert set(types) == {torch.float32}, 'after the block it computes as before'
+
+
+def test_bfloat16_on_the_cpu_is_for_our_networks():
+    network = torch.nn.Conv3d(3, 4, 3)
+    wrapper = BFloat16OptimWrapper(optimizer=torch.optim.SGD(network.parameters(), lr=0.1))
+    with pytest.raises(InputError, match='without --amp'), wrapper.optim_context(network):
+        pass
 
 
 @pytest.mark.parametrize('fast', [True, False])

@@ -12,7 +12,6 @@ from mmengine.registry import init_default_scope
 from support import ROOT, TINY, write_video
 
 from r21d_plugin.cli.launch import load_config
-from r21d_plugin.datasets import EpochSizeSampler, inner_datasets
 from r21d_plugin.evaluation.scores import read_scores
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
@@ -98,16 +97,6 @@ def test_an_epoch_is_the_data_of_a_derived_config(here, tool, tmp_path):
     """Not the million clips of Kinetics."""
     tool('train.py', 'own.py', *CPU, '--work-dir', tmp_path, *OPTIONS, *GOOD)
     assert steps_of(tmp_path) == [1], 'one batch of four'
-    assert 'an epoch is the dataset, 4 clips: the 1,000,000 of the config' in log_of(tmp_path)
-
-
-def test_who_asks_for_an_epoch_gets_it(here):
-    (here / 'asked.py').write_text(OWN + 'train_dataloader["sampler"] = dict(epoch_size=1_000_000)')
-    sampler, other = (load_config(name).train_dataloader.sampler for name in ('asked.py', 'own.py'))
-    assert sampler.epoch_size == other.epoch_size == 1_000_000
-    dataset = inner_datasets(load_config('own.py').train_dataloader.dataset)
-    assert len(EpochSizeSampler(dataset, sampler.epoch_size)) == 1_000_000
-    assert len(EpochSizeSampler(dataset, other.epoch_size)) == 1
 
 
 def test_wrapped_datasets(here, tool, tmp_path):

@@ -76,7 +76,9 @@ def main() -> None:
             raise InputError('--batch-size, --steps and --gpus have to be at least 1')
         rate = batch_size / measure(cfg, batch_size, args.steps)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'the CPU'
-    clips = cfg.train_cfg.max_epochs * cfg.train_dataloader.sampler.epoch_size
+    sampler = cfg.train_dataloader.sampler
+    epoch_size = sampler.get('epoch_size') or next(iter(sampler.epoch_sizes.values()))
+    clips = cfg.train_cfg.max_epochs * epoch_size
     hours = clips / rate / 3600
     print(f'{rate:.2f} clips per second on {device}, {batch_size} in a step')
     shared = f'{hours / args.gpus:,.1f} on {args.gpus} if they scale perfectly'
