@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forks import serve
 from mmengine.config import config
 from mmengine.registry import DefaultScope, init_default_scope
 from support import write_video
@@ -22,6 +23,13 @@ def mmaction_scope():
     """What a runner sets up for the pipelines it builds."""
     if DefaultScope.get_current_instance() is None:
         init_default_scope('mmaction')
+
+
+@pytest.fixture(scope='session')
+def python(tmp_path_factory) -> Path:
+    """A stand-in for Python, which has imported everything when a script begins."""
+    with serve(tmp_path_factory.mktemp('python')) as program:
+        yield program
 
 
 @pytest.fixture(scope='session')

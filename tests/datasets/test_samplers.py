@@ -129,8 +129,7 @@ def test_other_data_do_not_inherit_the_epoch_of_a_benchmark(dataset, length):
     sampler = cfg.train_dataloader.sampler
     assert sampler.pop('type') == 'r21d_plugin.EpochSizeSampler'
     assert len(EpochSizeSampler(dataset, **sampler)) == length
-    cfg.merge_from_dict({'train_dataloader.sampler.epoch_size': 1_000_000})
-    assert len(EpochSizeSampler(dataset, **sampler)) == 1_000_000
+    assert len(EpochSizeSampler(dataset, **sampler, epoch_size=1_000_000)) == 1_000_000
 
 
 @pytest.mark.parametrize('split', ['1', '2'])

@@ -1,6 +1,5 @@
 import json
 import re
-import sys
 from importlib import import_module
 
 import pytest
@@ -37,22 +36,21 @@ def test_training_of_nothing(fails):
     assert 'nope.py: no such config' in fails('benchmark/training.py', 'nope.py')
 
 
-def test_speed(tmp_path):
+def test_speed(python, tmp_path):
     """Bit-exact frames beside MMAction2's, as a process, with figures and a picture."""
     figures, picture = tmp_path / 'speed.json', tmp_path / 'speed.png'
-    command = [sys.executable, ROOT / 'tools/benchmark/speed.py', '--only', 'decode']
+    command = [python, ROOT / 'tools/benchmark/speed.py', '--only', 'resize, 10 clips']
     out = shell(*command, '--repeats', 1, '--json', figures, '--plot', picture, cwd=tmp_path)
     assert 'MMAction2' in out
     assert 'GFLOP/s in float32' in out
-    ten, overlapping = json.loads(figures.read_text())['measures'].values()
-    for found in (ten, overlapping):
-        assert found['kept']['difference'] == {'MMAction2': 0, 'ours': 0}
+    (found,) = json.loads(figures.read_text())['measures'].values()
+    assert found['kept']['difference'] == {'MMAction2': 0, 'ours': 0}
     assert picture.stat().st_size > 1000
 
 
-def test_growth(tmp_path):
+def test_growth(python, tmp_path):
     picture = tmp_path / 'growth.png'
-    command = [sys.executable, ROOT / 'tools/benchmark/growth.py', '--only', 'batch']
+    command = [python, ROOT / 'tools/benchmark/growth.py', '--only', 'batch']
     out = shell(*command, '--network', 'r2d_18', '--repeats', 1, '--plot', picture, cwd=tmp_path)
     assert out.count('| batch') == 5
     assert picture.stat().st_size > 1000
@@ -81,7 +79,7 @@ def contestants(monkeypatch):
     """The benchmark's contestants, without the ceiling, which takes long."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
     module = import_module('contestants')
-    monkeypatch.setattr(module, 'ceiling', dict)
+    monkeypatch.setattr(module, 'ceiling', lambda repeats: {})
     return module
 
 
@@ -89,7 +87,7 @@ def contestants(monkeypatch):
 def test_contestants_agree(name, contestants):
     threads = torch.get_num_threads()
     for kind, tolerance in (('forward', 1e-5), ('training', 1e-3)):
-        measure = contestants.Measure('small', kind, name, 2, 8)
+        measure = contestants.Measure('small', kind, name, 2, 2)
         found = contestants.run(measure, False, threads, 1, '')
         assert found['difference']['ours, float32'] < tolerance
         if has_fast_bfloat16():

@@ -109,7 +109,9 @@ def run(measure: Measure, kept: bool, threads: int, repeats: int, video: str) ->
                 seconds[name] = [value * scale for value in seconds[name]]
     else:
         difference = differences(results)
-    return dict(seconds=seconds, difference=difference, gflop=gflop(measure), ceiling=ceiling())
+    return dict(
+        seconds=seconds, difference=difference, gflop=gflop(measure), ceiling=ceiling(repeats)
+    )
 
 
 def differences(results: dict[str, Any]) -> dict[str, float]:
@@ -145,7 +147,7 @@ def dtypes() -> list[str]:
     return ['float32', 'bfloat16'] if has_fast_bfloat16() else ['float32']
 
 
-def ceiling() -> dict[str, float]:
+def ceiling(repeats: int) -> dict[str, float]:
     """Rates of this machine: GFLOP/s of a large convolution by type, GB/s of a copy."""
     import torch
 
@@ -154,25 +156,25 @@ def ceiling() -> dict[str, float]:
         kind = getattr(torch, dtype)
         x = torch.randn(32, 128, 56, 56).to(kind).contiguous(memory_format=torch.channels_last)
         weight = torch.randn(128, 128, 3, 3).to(kind)
-        seconds = fastest(lambda x=x, weight=weight: torch.conv2d(x, weight, padding=1))  # type: ignore[misc]
-        rates[dtype] = 2 * 9 * 128 * x.numel() / seconds / 1e9
+        convolve = partial(torch.conv2d, x, weight, padding=1)
+        rates[dtype] = 2 * 9 * 128 * x.numel() / fastest(convolve, repeats) / 1e9
     source = torch.zeros(2**26)
     target = torch.zeros_like(source)
-    rates['copy'] = 2 * source.nbytes / fastest(lambda: target.copy_(source)) / 1e9
+    rates['copy'] = 2 * source.nbytes / fastest(partial(target.copy_, source), repeats) / 1e9
     return rates
 
 
-def fastest(task: Task, repeats: int = 7) -> float:
-    """Seconds of the fastest of several calls."""
+def fastest(task: Task, repeats: int) -> float:
+    """Seconds of the fastest of some calls after the first."""
     import torch
 
     seconds = []
     with torch.inference_mode():
-        for _ in range(repeats):
+        for _ in range(repeats + 1):
             start = time.perf_counter()
             task()
             seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return min(seconds[1:])
 
 
 def networks(measure: Measure) -> dict[str, Any]:

@@ -1,0 +1,183 @@
+"""A stand-in for Python whose scripts run in forks of a process that has imported everything.
+
+:func:`serve` starts that process, the server, and writes the program ``python``, which runs scripts
+and ``-m module`` in forks that have its folder, environment and standard streams, and leaves the
+rest to Python itself. ``sys.executable`` of a fork is the program again. A test that has to know
+the process id of a fork uses :class:`Fork` instead of the program.
+"""
+
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import Process
+from pathlib import Path
+
+PROGRAM = """#!{python} -IS
+import sys
+sys.path.insert(0, {tests!r})
+import forks
+forks.be_python({python!r}, {address!r})
+"""
+
+
+@contextmanager
+def serve(folder: Path, python: str | Path = sys.executable) -> Iterator[Path]:
+    """Write ``folder/python``, which works within the block, of an environment's Python."""
+    program, address = folder / 'python', address_of(folder)
+    text = PROGRAM.format(python=str(python), tests=str(Path(__file__).parent), address=address)
+    write_program(program, text)
+    with subprocess.Popen(
+        [python, '-W', 'ignore', __file__, program, address],
+        env=os.environ | dict(OMP_NUM_THREADS='1'),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as server:
+        assert server.stdout.readline(), 'the server did not start'
+        yield program
+        server.stdin.close()
+
+
+def write_program(path: Path, text: str) -> None:
+    """Write a file that may be executed."""
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def write_script(program: Path, name: str, module: str, function: str) -> Path:
+    """Write a console script beside a Python program, as pip would."""
+    script = program.with_name(name)
+    write_program(script, f'#!{program}\nfrom {module} import {function}\n{function}()\n')
+    return script
+
+
+def address_of(folder: Path) -> str:
+    """Socket of the server of a folder."""
+    return str(folder / 'socket')
+
+
+class Fork:
+    """A script in a fork, which ends when this object goes.
+
+    Args:
+        address (str): Socket of the server.
+        words (list[str]): The script, or ``-m`` and the module, and its arguments.
+        folder (str): Its working folder.
+        streams (list[int]): Descriptors of its standard streams.
+
+    Attributes:
+        pid (int): Its process id.
+    """
+
+    def __init__(self, address: str, words: list[str], folder: str, streams: list[int]) -> None:
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.connect(address)
+        socket.send_fds(self.server, [b'.'], streams)
+        request = dict(words=words, folder=folder, environment=dict(os.environ))
+        self.server.sendall(json.dumps(request).encode() + b'\n')
+        self.answers = self.server.makefile()
+        self.pid = int(self.answers.readline())
+
+    def wait(self) -> int:
+        """Return its exit status, negative if a signal ended it."""
+        return int(self.answers.readline())
+
+
+def be_python(python: str, address: str) -> None:
+    """Be the program."""
+    words = sys.argv[1:]
+    while words[:1] in (['-u'], ['-W']):
+        words = words[1 if words[0] == '-u' else 2 :]
+    if not words or (words[0].startswith('-') and words[0] != '-m'):
+        os.execv(python, [python, *sys.argv[1:]])
+    fork = Fork(address, words, os.getcwd(), [0, 1, 2])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os.kill(fork.pid, number))
+    status = fork.wait()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
+
+
+def answer_requests(address: str) -> None:
+    """Run what clients ask for until standard input ends."""
+    running: dict[int, tuple[Process, socket.socket]] = {}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        print('ready', flush=True)
+        while True:
+            clients = {client: process for process, client in running.values()}
+            ready = select.select([sys.stdin, listener, *running, *clients], [], [])[0]
+            if sys.stdin in ready:
+                return
+            if listener in ready:
+                client = listener.accept()[0]
+                process = begin(client)
+                running[os.pidfd_open(process.pid)] = process, client
+            for ended in running.keys() & set(ready):
+                process, client = running.pop(ended)
+                process.join()
+                os.close(ended)
+                with client, suppress(BrokenPipeError):
+                    client.sendall(f'{process.exitcode}\n'.encode())
+                clients.pop(client)
+            for gone in clients.keys() & set(ready):
+                clients[gone].kill()
+
+
+def begin(client: socket.socket) -> Process:
+    """Fork as a client asks, and tell it the process id."""
+    streams = socket.recv_fds(client, 1, 3)[1]
+    process = Process(target=run, args=(streams,), kwargs=json.loads(client.makefile().readline()))
+    process.start()
+    for stream in streams:
+        os.close(stream)
+    client.sendall(f'{process.pid}\n'.encode())
+    return process
+
+
+def run(streams: list[int], words: list[str], folder: str, environment: dict[str, str]) -> None:
+    """Run a script or module, as Python does."""
+    for target, stream in enumerate(streams):
+        os.dup2(stream, target)
+        os.close(stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    if words[0] == '-m':
+        sys.argv = words[1:]
+        sys.path[0] = folder
+        runpy.run_module(words[1], run_name='__main__', alter_sys=True)
+    else:
+        sys.argv = words
+        sys.path[0] = os.path.dirname(words[0])
+        runpy.run_path(words[0], run_name='__main__')
+
+
+def import_everything() -> None:
+    """Import what scripts need, which takes seconds."""
+    import mim.cli  # noqa: F401
+    import torch
+    from mmengine.config import config
+
+    from r21d_plugin.cli import launch  # noqa: F401
+
+    torch.set_num_threads(1)
+    config.FormatCode = lambda code, **_: (code, True)  # half of the time of a tiny run
+
+
+if __name__ == '__main__':
+    sys.executable = sys.argv[1]
+    import_everything()
+    gc.freeze()  # else each fork copies what there is in a collection
+    answer_requests(sys.argv[2])
