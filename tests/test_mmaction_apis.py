@@ -1,6 +1,7 @@
 """MMAction2's own interfaces, with our configs, and our backbones in one of its making."""
 
 import copy
+from runpy import run_path
 
 import mmcv
 import numpy as np
@@ -15,9 +16,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from support import ROOT, write_video
 from untrained import CONFIGS, untrained
+from weights.published import seed_norms
 
 import r21d_plugin.registry  # noqa: F401
-from r21d_plugin import InputError
+from r21d_plugin import InputError, create_model
 from r21d_plugin.datasets.decoding import all_frames
 from r21d_plugin.weights import load_checkpoint
 
@@ -92,6 +94,40 @@ def test_init_and_inference_recognizer(videos, tmp_path, backbone):
     result = inference_recognizer(model, videos[0])
     assert result.pred_score.shape == (6,)
     assert result.pred_score.sum().item() == pytest.approx(1)
+
+
+@pytest.fixture
+def public(tmp_path):
+    """Weights as torchvision publishes them, whose batch norm has another epsilon than ours."""
+    torch.manual_seed(0)
+    network = create_model('r2plus1d_18', 6, base_channels=4, norm_cfg=dict(type='BN3d', eps=1e-5))
+    seed_norms(network)
+    torch.save(dict(network.state_dict()), tmp_path / 'public.pth')
+    return network.eval()
+
+
+def test_converted_weights_through_init_recognizer(public, tmp_path):
+    """Public ones would be left out in silence, as MMEngine only warns of what does not match."""
+    convert = run_path(ROOT / 'tools/convert_weights.py')['convert']
+    convert(str(tmp_path / 'public.pth'), tmp_path / 'ours.pth', 'r21d')
+    cfg = config(BACKBONES[0], tmp_path)
+    model = init_recognizer(cfg, str(tmp_path / 'ours.pth'), device='cpu')
+    assert model.backbone.stem[1].eps == 1e-5
+    clips = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        logits = model(clips[:, None], mode='tensor', stage='head')
+        torch.testing.assert_close(logits, public(clips))
+
+
+def test_public_weights_by_init_cfg(public, tmp_path):
+    """As the runner of anybody's training initialises a model."""
+    init_cfg = dict(type='r21d_plugin.Pretrained', checkpoint=str(tmp_path / 'public.pth'))
+    model = MODELS.build(config(BACKBONES[0] | dict(init_cfg=init_cfg), tmp_path).model)
+    model.init_weights()
+    clips = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        features = model.eval()(clips[:, None], mode='tensor', stage='backbone')
+        torch.testing.assert_close(features, public.forward_features(clips))
 
 
 @pytest.mark.parametrize('name', ['mc2_18', 'r2plus1d_18_flow', 'r2plus1d_18_twostream'])

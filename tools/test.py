@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from r21d_plugin import InputError
+from r21d_plugin._atomic import check_writable
 from r21d_plugin.cli.arguments import CHECKPOINT_HELP, add_run_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 
@@ -30,6 +31,9 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
     cfg.resume = False
     cfg.load_from = None if args.checkpoint == 'none' else args.checkpoint  # mim demands a word
     if args.dump:
+        if not args.dump.endswith(('.npz', '.pkl', '.pickle')):
+            raise InputError(f'--dump {args.dump}: give a name that ends in .npz or .pkl')
+        check_writable(Path(args.dump))
         evaluators = cfg.test_evaluator
         evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
         dump = 'r21d_plugin.DumpScores' if args.dump.endswith('.npz') else 'DumpResults'
@@ -53,6 +57,8 @@ def main() -> None:
 
         cfg = launch.load_config(args.config, args.cfg_options)
         apply_args(cfg, args)
+        if cfg.get('test_cfg') is None:
+            raise InputError(f'{args.config}: no test_cfg: nothing to test')
         if cfg.load_from is None and not cfg.model.get('checkpoints'):
             raise InputError('no checkpoint to test: name one after the config')
         with launch.processes(cfg, args.launcher, args.device, args.gpus):

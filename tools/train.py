@@ -5,6 +5,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+from r21d_plugin import InputError
 from r21d_plugin.cli.arguments import add_run_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 
@@ -90,6 +91,8 @@ def main() -> None:
         from r21d_plugin.cli.runner import CommandRunner
 
         cfg = launch.load_config(args.config, args.cfg_options)
+        if cfg.get('train_cfg') is None:
+            raise InputError(f'{args.config}: no train_cfg: this config is for tests alone')
         apply_args(cfg, args)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
             use_bfloat16_on_the_cpu(cfg)

@@ -65,9 +65,13 @@ class CommandRunner(Runner):
         self, dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
     ) -> DataLoader:
         """Build a dataloader; without workers, what needs workers is left out."""
-        if isinstance(dataloader, dict) and dataloader.get('num_workers', 0) == 0:
-            needs = ('persistent_workers', 'prefetch_factor')
-            dataloader = {key: value for key, value in dataloader.items() if key not in needs}
+        if isinstance(dataloader, dict):
+            dataloader = dict(dataloader)
+            for key in ('persistent_workers', 'prefetch_factor'):
+                if dataloader.get('num_workers', 0) == 0:
+                    dataloader.pop(key, None)
+            # MMEngine gives the scope of a base config to all dicts, and passes it to the function.
+            dataloader.get('collate_fn', {}).pop('_scope_', None)
         with errors_of(self.cfg, f'{self.mode}_dataloader'):
             return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 

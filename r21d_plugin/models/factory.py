@@ -61,7 +61,8 @@ class Classifier(VideoResNet):
 
     def __init__(self, backbone: VideoResNet, num_classes: int, drop_rate: float = 0.0) -> None:
         nn.Module.__init__(self)
-        vars(self).update(vars(backbone))
+        vars(self).update({k: v for k, v in vars(backbone).items() if not k.endswith('_hooks')})
+        self.keep_norm_eps_in_state_dicts()
         self.drop_rate = drop_rate
         self.reset_classifier(num_classes)
 

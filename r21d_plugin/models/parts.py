@@ -42,6 +42,7 @@ def check_parts(model: nn.Module) -> None:
     """
     for stream in streams_of(model):
         check_normalization(stream)
+        check_format(stream)
         if getattr(model, 'neck', None) is None:
             check_head(stream, getattr(model, 'cls_head', None))
 
@@ -56,6 +57,15 @@ def check_normalization(stream: Stream) -> None:
                 f'{stream.preprocessor_key}.{name} has {numbers.numel()} numbers and '
                 f'{stream.key}.in_channels={channels}: give one number for each channel'
             )
+
+
+def check_format(stream: Stream) -> None:
+    """Refuse the preprocessor's format of single frames."""
+    if getattr(stream.preprocessor, 'format_shape', None) == 'NCHW':
+        raise InputError(
+            f"{stream.preprocessor_key}.format_shape='NCHW' is that of single frames and "
+            f"{stream.key} takes clips: use 'NCTHW'"
+        )
 
 
 def check_head(stream: Stream, head: Any) -> None:

@@ -192,7 +192,7 @@ class VideoResNet(nn.Module):
         self.num_features = channels
         self.reset_parameters()
         self.train()
-        self.register_state_dict_post_hook(note_norm_eps)
+        self.keep_norm_eps_in_state_dicts()
 
     @torch.jit.unused  # type: ignore[prop-decorator]
     @property
@@ -223,11 +223,22 @@ class VideoResNet(nn.Module):
         return self.forward_features(x)
 
     def check_clips(self, x: Tensor) -> None:
-        """Raise InputError for clips of another length than R2D's conv1 spans."""
-        if self.clip_len is None or isinstance(x, fx.Proxy) or x.shape[2] == self.clip_len:
+        """Raise InputError for clips of other channels or, where conv1 spans a clip, length."""
+        if isinstance(x, fx.Proxy) or torch.jit.is_tracing():
             return
-        problem = f'R2D was built for clips of {self.clip_len} frames and got {x.shape[2]}'
-        raise InputError(f'{problem}: make its clip_len equal to that of the pipeline')
+        if x.ndim != 5 or x.shape[1] != self.in_channels:
+            raise InputError(
+                f'the backbone got {" x ".join(map(str, x.shape))}, not N x {self.in_channels} x T '
+                "x H x W: set its in_channels, or FormatShape to 'NCTHW' in a Recognizer3D"
+            )
+        if self.clip_len not in (None, x.shape[2]):
+            problem = f'R2D was built for clips of {self.clip_len} frames and got {x.shape[2]}'
+            raise InputError(f'{problem}: make its clip_len equal to that of the pipeline')
+
+    def keep_norm_eps_in_state_dicts(self) -> None:
+        """Write batch norm's epsilon to state dicts, as metadata, and take it from there."""
+        self.register_state_dict_post_hook(note_norm_eps)
+        self.register_load_state_dict_pre_hook(take_norm_eps)
 
     def set_norm_eps(self, eps: float) -> bool:
         """Set batch norm's epsilon, unless ``norm_cfg`` names one; return whether it has this."""
@@ -329,6 +340,14 @@ def norm_eps(network: nn.Module) -> float | None:
 def note_norm_eps(network: nn.Module, state_dict: dict, prefix: str, metadata: dict) -> None:
     """Write the epsilon of batch norm into a state dict's metadata, which saving keeps."""
     metadata['norm_eps'] = norm_eps(network)
+
+
+def take_norm_eps(
+    network: 'VideoResNet', state_dict: dict, prefix: str, metadata: dict, *_: Any
+) -> None:
+    """Take the epsilon of batch norm from a state dict's metadata, whoever loads it."""
+    if 'norm_eps' in metadata:
+        network.set_norm_eps(metadata['norm_eps'])
 
 
 def check_choice(name: str, value: Any, choices: Iterable) -> None:

@@ -211,6 +211,13 @@ def test_bad_arguments_are_named(cls, kwargs, named):
     assert '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize('shape', [(2, 2, 8, 32, 32), (16, 3, 32, 32), (2, 1, 3, 8, 32, 32)])
+def test_what_are_no_clips_is_refused(shape):
+    message = f'the backbone got {" x ".join(map(str, shape))}, not N x 3 x T x H x W'
+    with pytest.raises(InputError, match=message):
+        build('r3d_18', base_channels=4)(torch.zeros(shape))
+
+
 def test_r2d_refuses_another_clip_length():
     net = R2D(18, clip_len=8, base_channels=4)
     with pytest.raises(InputError, match='clips of 8 frames and got 16'):

@@ -1,5 +1,6 @@
 """Weights as others publish them, through each of the ways in."""
 
+import copy
 import pickle
 
 import pytest
@@ -92,6 +93,15 @@ def test_epsilon_travels_with_our_own_files(tmp_path):
     loaded = create_model('r3d_18', weights=str(tmp_path / 'own.pth'), **SMALL)
     assert loaded.stem[1].eps == 1e-3
     assert torch.equal(logits(loaded), logits(network('r3d_18')))
+
+
+def test_epsilon_is_taken_whoever_loads_it():
+    original = network('r3d_18', norm_cfg=dict(type='BN3d', eps=1e-5))
+    model = copy.deepcopy(network('r3d_18'))
+    model.load_state_dict(original.state_dict())
+    assert torch.equal(logits(model), logits(original))
+    model.load_state_dict(dict(network('r3d_18').state_dict()))
+    assert model.stem[1].eps == 1e-5, 'where none is noted it stays'
 
 
 def test_load_state_dict_changes_no_value():
