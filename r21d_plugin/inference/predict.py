@@ -13,6 +13,7 @@ from torch import Tensor
 from .._errors import InputError
 from ..datasets.checked_pipeline import CheckedPipeline
 from ..datasets.pipelines import Pipeline, update_transform
+from ..models.recognizer import Inputs
 from .scores import probabilities
 from .sliding_window import SlidingWindow, WindowScores, apply_to_clips
 from .video_inputs import build_pipeline, load_videos, run_pipeline
@@ -53,11 +54,12 @@ def predict_over_time(model: BaseRecognizer, window: SlidingWindow, video: Path)
 def view_scores(model: BaseRecognizer, packed: dict) -> Tensor:
     """Test each of the packed views as a video of its own; scores are views x classes."""
     inputs = packed['inputs']
+    views: Inputs
     if isinstance(inputs, dict):
-        views = {stream: pixels.split(1) for stream, pixels in inputs.items()}
+        views = {stream: [*pixels.split(1)] for stream, pixels in inputs.items()}
         samples = [ActionDataSample() for _ in next(iter(views.values()))]
     else:
-        views = inputs.split(1)
+        views = [*inputs.split(1)]
         samples = [ActionDataSample() for _ in views]
     tested = model.test_step(dict(inputs=views, data_samples=samples))
     return torch.stack([probabilities(model, s.pred_score, 'clip') for s in tested])

@@ -1,14 +1,18 @@
 import threading
+from copy import deepcopy
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import mmcv
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
 from support import write_video
 
 from r21d_plugin import InputError
+from r21d_plugin._errors import VideoInputError
 from r21d_plugin.datasets import LabelledVideoDataset
+from r21d_plugin.datasets.decoding import all_frames
 
 
 def pipeline(
@@ -40,6 +44,56 @@ def test_bit_exact_with_mmaction(path, clip_len, num_clips):
     np.testing.assert_array_equal(ours['imgs'], theirs['imgs'])
     for key in ('frame_inds', 'img_shape', 'original_shape', 'scale_factor', 'keep_ratio'):
         np.testing.assert_array_equal(ours[key], theirs[key])
+
+
+def test_names_of_earlier_releases(path):
+    """Published configs have them."""
+    old = [
+        dict(type='r21d_plugin.DecordClipInit'),
+        dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=2, test_mode=True),
+        dict(type='r21d_plugin.DecordClipDecode', scale=(64, 48)),
+    ]
+    new = deepcopy(old)
+    for step, name in zip(new, ('OpenVideo', 'SampleFramesOfClips', 'ReadFrames'), strict=True):
+        step['type'] = f'r21d_plugin.{name}'
+    imgs = [Compose(steps)(video(path))['imgs'] for steps in (old, new)]
+    np.testing.assert_array_equal(*imgs)
+
+
+READ = dict(type='r21d_plugin.ReadFrames', scale=(64, 48))
+
+
+@pytest.mark.parametrize('given', ['imgs', 'array', 'frame_dir', 'video_reader'])
+def test_frames_that_are_there_already(path, tmp_path, given):
+    frames = np.stack(list(all_frames(str(path))))
+    for number, frame in enumerate(frames):
+        mmcv.imwrite(frame[..., ::-1], str(tmp_path / f'frames/{number + 2}.png'))
+    info = dict(
+        imgs=dict(imgs=list(frames[[3, 3, 7]])),
+        array=dict(array=frames),
+        frame_dir=dict(frame_dir=str(tmp_path / 'frames'), filename_tmpl='{}.png', offset=2),
+        video_reader=dict(filename=str(path), video_reader='of another program'),
+    )[given]
+    steps = Compose([dict(type='r21d_plugin.OpenVideo'), READ])
+    results = steps(dict(info, frame_inds=np.array([3, 3, 7]), img_shape=None))
+    expected = [mmcv.imresize(frames[i], (64, 48)) for i in (3, 3, 7)]
+    np.testing.assert_array_equal(results['imgs'], expected)
+    assert not np.shares_memory(*results['imgs'][:2])
+    assert (results['img_shape'], results['original_shape']) == ((48, 64), (152, 200))
+    if given in ('array', 'video_reader'):
+        assert results['total_frames'] == 30
+
+
+def test_frames_that_are_none(tmp_path):
+    read = Compose([READ])
+    for shape in ((8, 8), (8, 8, 2)):
+        with pytest.raises(InputError, match='give RGB, H x W x 3 uint8'):
+            read(dict(array=np.zeros((4, *shape), np.uint8), frame_inds=np.arange(2)))
+    info = dict(frame_dir=str(tmp_path), filename_tmpl='{:03}.png', frame_inds=np.arange(2))
+    (tmp_path / '000.png').write_text('text')
+    for name in ('000.png', '001.png'):
+        with pytest.raises(VideoInputError, match=f'{name}: no picture'):
+            read(dict(info, frame_inds=[int(name[:3])]))
 
 
 def test_decodes_each_frame_once(path, monkeypatch):

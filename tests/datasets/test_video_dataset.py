@@ -1,7 +1,10 @@
 import pytest
+from support import write_video
 
 from r21d_plugin import InputError
 from r21d_plugin.datasets import LabelledVideoDataset
+from r21d_plugin.datasets.flow_extraction import extract
+from r21d_plugin.datasets.pipelines import clip_pipelines
 
 
 def dataset(tmp_path, text, num_classes=3, **kwargs):
@@ -122,3 +125,22 @@ def test_a_line_that_is_too_long_for_a_list(tmp_path):
 def test_missing_annotation_file():
     with pytest.raises(InputError, match=r'nope\.txt: no such annotation file'):
         LabelledVideoDataset('nope.txt', 3, pipeline=[])
+
+
+@pytest.mark.parametrize(('stream', 'stored'), [('flow', 0), ('twostream', 0), ('flow', 1)])
+def test_a_video_of_one_frame_is_skipped_where_flow_is_needed(tmp_path, stream, stored):
+    for name, frames in dict(single=1, two=2).items():
+        write_video(tmp_path / f'{name}.mp4', frames)
+    (tmp_path / 'list.txt').write_text('single.mp4 0\ntwo.mp4 1\n')
+    root = str(tmp_path / 'flow') if stored else None
+    if stored:
+        extract(tmp_path, tmp_path / 'flow', (171, 128), tmp_path / 'two.mp4')
+    line = f'{tmp_path}/single.mp4: 1 frame(s), and flow needs 2: drop it from the annotations'
+    train, _, test = clip_pipelines(8, stream, flow_root=root)
+    for pipeline, test_mode in ((train, False), (test, True)):
+        data = dict(data_prefix=dict(video=str(tmp_path)), pipeline=pipeline, test_mode=test_mode)
+        videos = LabelledVideoDataset(str(tmp_path / 'list.txt'), 2, on_error='skip', **data)
+        found = videos[0]
+        assert set(found.pop('skipped')) == {line}
+        assert not found if test_mode else found['data_samples'].gt_label == 1
+        assert videos[1]['skipped'] == []
