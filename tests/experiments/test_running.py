@@ -1,4 +1,5 @@
 import os
+import sys
 
 import pytest
 
@@ -10,8 +11,16 @@ from r21d_plugin import InputError, list_models
 TINY = Scale(4, 32, 16, 2, 1, 8, 4, 1, 1)
 
 
+@pytest.fixture(scope='module', autouse=True)
+def quick_scripts(python):
+    """Have scripts begin in a process that has imported everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'executable', str(python))
+        yield
+
+
 @pytest.fixture(scope='module')
-def study(tmp_path_factory):
+def study(quick_scripts, tmp_path_factory):
     """A network trained on 8 frames and finetuned on 32, with all tests."""
     out = tmp_path_factory.mktemp('study')
     assert len(list(make_videos(TINY, out, 2))) == 48

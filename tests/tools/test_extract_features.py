@@ -1,10 +1,8 @@
 """Features against those computed by hand, and extraction that is stopped and started again."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from itertools import pairwise
 
@@ -186,19 +184,14 @@ def test_broken_videos_are_listed(network, tool, fails, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('kill', [signal.SIGKILL, signal.SIGINT])
-def test_goes_on_after_a_kill(checkpoints, tool, tmp_path, capsys, kill):
+def test_goes_on_after_a_kill(checkpoints, python, tool, tmp_path, capsys, kill):
     folder, out = tmp_path / 'videos', tmp_path / 'out'
     folder.mkdir()
     for i in range(12):
         write_video(folder / f'{i:02d}.mp4', frames=60, seed=i)
     arguments = [folder, '--out', out, '--stride', 1, *named(checkpoints, 'rgb'), '--workers', 1]
     process = subprocess.Popen(
-        [sys.executable, '-W', 'ignore', ROOT / 'tools' / TOOL, *map(str, arguments)],
-        env=os.environ | dict(OMP_NUM_THREADS='1'),
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that starts tests in the background has them ignore interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        [python, ROOT / 'tools' / TOOL, *map(str, arguments)], stderr=subprocess.PIPE, text=True
     )
     while len(list(out.glob('*.json'))) < 4:  # one of them is settings.json
         assert process.poll() is None, process.stderr.read()

@@ -1,33 +1,33 @@
 """Extraction as a process that is stopped and started again."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
-from support import ROOT, write_video
+from support import ROOT, shell, write_video
 
-COMMAND = [sys.executable, '-W', 'ignore', ROOT / 'tools/data/extract_flow.py']
+SCRIPT = ROOT / 'tools/data/extract_flow.py'
+
+
+def write_videos(folder, frames):
+    folder.mkdir(exist_ok=True)
+    for i in range(12):
+        write_video(folder / f'{i:02d}.mp4', frames=frames, seed=i)
 
 
 @pytest.fixture
 def videos(tmp_path):
     folder = tmp_path / 'videos'
-    folder.mkdir()
-    for i in range(12):
-        write_video(folder / f'{i:02d}.mp4', frames=60, seed=i)
+    write_videos(folder, frames=6)
     return folder
 
 
-def run(videos, out, *args):
-    return subprocess.run(
-        [*COMMAND, videos, out, '--workers', '2', *args],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+@pytest.fixture
+def run(python, videos, tmp_path):
+    """Extract the flow of the videos; return what is printed."""
+    command = [python, SCRIPT, videos, tmp_path / 'flow', '--workers', 2]
+    return lambda: shell(*command, cwd=tmp_path)
 
 
 def files(out):
@@ -35,62 +35,40 @@ def files(out):
 
 
 @pytest.mark.parametrize('kill', [signal.SIGKILL, signal.SIGINT])
-def test_goes_on_after_a_kill(videos, tmp_path, kill):
+def test_goes_on_after_a_kill(python, videos, run, tmp_path, kill):
+    write_videos(videos, frames=60)
     out = tmp_path / 'flow'
     process = subprocess.Popen(
-        [*COMMAND, videos, out, '--workers', '2'],
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that starts tests in the background has them ignore interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        [python, SCRIPT, videos, out, '--workers', '2'], stderr=subprocess.PIPE, text=True
     )
     while not out.exists() or len(list(out.glob('[!.]*.zip'))) < 3:
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(kill)
+    # The workers end with their parent, else standard error stays open.
     message = process.communicate(timeout=60)[1]
     if kill == signal.SIGINT:
         assert process.returncode == 1
         assert message.splitlines()[-1].startswith('error: stopped')
         assert 'Traceback' not in message
-    deadline = time.time() + 20
-    while workers_of(videos) and time.time() < deadline:
-        time.sleep(0.05)
-    assert not workers_of(videos), 'the workers end with their parent'
 
     done = {path: path.stat().st_mtime_ns for path in out.glob('[0-9]*.zip')}
     assert 3 <= len(done) < 12
-    result = run(videos, out)
-    assert result.returncode == 0
-    assert f'{12 - len(done)} computed, {len(done)} there already' in result.stdout
+    assert f'{12 - len(done)} computed, {len(done)} there already' in run()
     assert files(out) == [f'{i:02d}.mp4.flow.zip' for i in range(12)], 'no half files either'
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())
-    assert '0 computed, 12 there already' in run(videos, out).stdout
+    assert '0 computed, 12 there already' in run()
 
 
-def workers_of(videos):
-    """Processes whose command line names the folder."""
-    found = []
-    for pid in filter(str.isdecimal, os.listdir('/proc')):
-        try:
-            with open(f'/proc/{pid}/cmdline') as file:
-                if str(videos) in file.read():
-                    found.append(pid)
-        except OSError:
-            continue  # it has ended
-    return found
-
-
-def test_broken_videos_are_listed(videos, tmp_path):
+def test_broken_videos_are_listed(videos, run, tmp_path):
     out = tmp_path / 'flow'
     (videos / '01.mp4').write_bytes((videos / '01.mp4').read_bytes()[:3000])
     (videos / '02.mp4').unlink()
     (videos / '02.mp4').symlink_to(videos / 'gone.mp4')
     write_video(videos / '03.mp4', frames=1)
-    result = run(videos, out)
-    assert result.returncode == 0
+    printed = run()
     report = out / 'broken_videos.txt'
-    assert f'9 computed, 0 there already, 3 broken: see {report}' in result.stdout
+    assert f'9 computed, 0 there already, 3 broken: see {report}' in printed
     lines = report.read_text().splitlines()
     assert [line.split(':')[0] for line in lines] == [str(videos / f'0{i}.mp4') for i in (1, 2, 3)]
     assert lines[2].endswith('1 frame(s), and flow needs 2')
@@ -99,14 +77,14 @@ def test_broken_videos_are_listed(videos, tmp_path):
     write_video(videos / '01.mp4', frames=10)
     (videos / '02.mp4').unlink()
     (videos / '03.mp4').unlink()
-    assert '1 computed, 9 there already\n' in run(videos, out).stdout
+    assert '1 computed, 9 there already\n' in run()
     assert len(files(out)) == 10
 
 
-def test_a_video_that_changed_is_computed_again(videos, tmp_path):
-    run(videos, tmp_path / 'flow')
+def test_a_video_that_changed_is_computed_again(videos, run):
+    run()
     write_video(videos / '05.mp4', frames=30)
-    assert '1 computed, 11 there already' in run(videos, tmp_path / 'flow').stdout
+    assert '1 computed, 11 there already' in run()
 
 
 def test_bad_arguments(tmp_path, fails):

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +27,12 @@ SIX_CLASSES = [
 
 
 @pytest.fixture(scope='module')
-def trained(kinetics, tmp_path_factory) -> Path:
+def trained(kinetics, python, tmp_path_factory) -> Path:
     """Two epochs; every batch is logged, for TensorBoard too."""
     work_dir = tmp_path_factory.mktemp('runs') / 'first'
     config = work_dir.parent / 'tensorboard.py'
     config.write_text(TENSORBOARD)
-    command = [sys.executable, ROOT / 'tools/train.py', config, *TRAIN[1:], '--work-dir', work_dir]
+    command = [python, ROOT / 'tools/train.py', config, *TRAIN[1:], '--work-dir', work_dir]
     shell(*command, *OPTIONS, *SIX_CLASSES, cwd=kinetics)
     return work_dir
 

@@ -3,7 +3,6 @@
 import json
 import pickle
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from support import OPTIONS, ROOT, shell, write_video
 from r21d_plugin.evaluation.results import last_test
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
-PYTHON = sys.executable
 CPU = ['--device', 'cpu']
 SKIP = [
     f'{split}_dataloader.dataset.{option}'
@@ -54,11 +52,11 @@ def half_broken(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def trained(half_broken) -> Path:
+def trained(half_broken, python) -> Path:
     """A checkpoint, trained on what there is."""
     work_dir = half_broken / 'trained'
     train = [ROOT / 'tools/train.py', CONFIG, *CPU, '--work-dir', work_dir, *OPTIONS, *SKIP]
-    shell(PYTHON, *train, 'train_dataloader.num_workers=2', cwd=half_broken)
+    shell(python, *train, 'train_dataloader.num_workers=2', cwd=half_broken)
     return work_dir
 
 
@@ -103,13 +101,13 @@ def test_skipped_videos_are_in_no_metric_and_no_dump(here, trained, tool, tmp_pa
     assert last_test(tmp_path / 'skip') == last_test(tmp_path / 'good')
 
 
-def test_processes_that_test_together_skip_videos_too(here, trained, tmp_path):
+def test_processes_that_test_together_skip_videos_too(here, trained, python, tmp_path):
     """Three of six, all those of one batch and process among them, none counted twice."""
     torchrun = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
     test = [ROOT / 'tools/test.py', CONFIG, trained / 'epoch_2.pth', '--launcher', 'pytorch', *CPU]
     dump = tmp_path / 'scores.pkl'
     options = ['--work-dir', tmp_path, '--dump', dump, *OPTIONS, *SKIP]
-    output = shell(PYTHON, *torchrun, *test, *options, cwd=here)
+    output = shell(python, *torchrun, *test, *options, cwd=here)
     assert 'test: skipped 3 of 6 videos read' in output
     names = [Path(sample['filename']).name for sample in pickle.loads(dump.read_bytes())]
     assert sorted(names) == ['good_0.mp4', 'good_1.mp4', 'good_5.mp4']
