@@ -27,14 +27,20 @@ TIMEOUT = 60.0  # seconds after which a video that neither opens nor decodes is 
 KNOWN_INDEXES: OrderedDict[tuple[str, int, int], VideoIndex] = OrderedDict()
 MAX_KNOWN_INDEXES = 10_000  # some 2 kB each for ten seconds of video
 
+FAILED = 'does not decode: replace the file or drop it from the annotation file'
+
+TOO_SLOW = 'did not decode in time: drop it from the annotation file, or raise the timeout'
+
 REASONS = {
+    av.ExitError: TOO_SLOW,  # PyAV's own clock
+    av.FFmpegError: FAILED,
     FileNotFoundError: 'no such video: correct the annotation file or data_prefix',
     PermissionError: 'permission denied: make the file readable',
-    TimeoutError: 'did not decode in time: drop it from the annotation file, or raise the timeout',
-    NoVideoError: 'has no video that FFmpeg decodes: re-encode it or drop it from the annotation '
-    'file',
+    TimeoutError: TOO_SLOW,
+    NoVideoError: 'does not decode: it has no video of a codec that FFmpeg knows: re-encode it or '
+    'drop it from the annotation file',
     DamageError: 'has damaged frames: re-encode it or drop it from the annotation file',
-    Exception: 'does not decode: replace the file or drop it from the annotation file',
+    Exception: FAILED,
 }
 
 

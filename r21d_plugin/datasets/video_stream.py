@@ -50,9 +50,11 @@ class PictureStream:
             source: str | IO[bytes] = f'file:{self._video.absolute()}'  # no protocol but this
             if not stat.S_ISREG(os.stat(self._video).st_mode):  # a pipe blocks when opened
                 raise OSError('not a file')
+            with open(self._video, 'rb') as file:
+                self._shortened = is_shortened(file)
         else:
-            self._video.seek(0)
             source = self._video
+            self._shortened = is_shortened(source)
         self.container = av.open(
             source,
             'r',
@@ -118,11 +120,13 @@ class PictureStream:
             raise TimeoutError from error
 
     def is_cut_off(self) -> bool:
-        """Whether fewer packets came, from the first one to the end, than the index of an MP4 has.
+        """Whether the end of the file is missing, as far as the container tells; asked at its end.
 
-        Other containers end without a word.
+        That is, whether the file is shorter than its header says, or fewer packets came than the
+        index of an MP4 lists.
         """
-        return 'mov' in self.container.format.name and len(self.stream.index_entries) > self.passed
+        listed = 'mov' in self.container.format.name and len(self.stream.index_entries)
+        return self._shortened or listed > self.passed
 
     def pictures(self, packets: Iterator[av.Packet]) -> Iterator[VideoFrame | None]:
         """Decode packets to pictures in the order shown, and None for what does not decode."""
@@ -161,3 +165,27 @@ def choose_stream(container: InputContainer) -> VideoStream:
         return bool(stream.disposition & COVERS), still
 
     return min(streams, key=is_picture)
+
+
+def is_shortened(file: IO[bytes]) -> bool:
+    """Whether an AVI or Matroska file is shorter than its header says; rewinds the file."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    declared = declared_length(file.read(256) + bytes(256))
+    file.seek(0)
+    return length < declared - 16  # some writers count the header as well
+
+
+def declared_length(head: bytes) -> int:
+    """Length in bytes that the header of an AVI or Matroska file gives, else 0."""
+    if head[:4] == b'RIFF':
+        return int.from_bytes(head[4:8], 'little') % 0xFFFFFFFF
+    at = 0
+    for element in (b'\x1aE\xdf\xa3', b'\x18S\x80g'):  # the header and the segment
+        if head[at : at + 4] != element:
+            return 0
+        width = 9 - head[at + 4].bit_length()
+        unknown = 2 ** (7 * width) - 1
+        length = int.from_bytes(head[at + 4 : at + 4 + width], 'big') & unknown
+        at += 4 + width + length
+    return at if length != unknown else 0
