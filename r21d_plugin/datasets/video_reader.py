@@ -169,6 +169,8 @@ class VideoReader:
         if any(low >= high for low, high in pairwise(wanted)):
             raise ValueError('the numbers of frames have to rise')
         index = self._known_index()
+        if not all(0 <= number < index.count for number in wanted):
+            raise IndexError(f'{self._name} has {index.count} frames: asked for {list(wanted)}')
         run: Run | None = None
         for number in wanted:
             entry = index.entry_before(number)
@@ -197,10 +199,17 @@ class VideoReader:
         return self._index
 
     def _reconsider(self, index: VideoIndex) -> VideoIndex:
-        """The index of a video that did not decode as the index says: pictures are counted."""
-        self._stream.start_clock()
-        counted = replace(self._count_pictures(), entries=())
-        self._index = self._remember(counted)
+        """The index of a video that did not decode as the index says: its pictures are counted.
+
+        In a damaged video, frames keep the numbers that the packets give them.
+        """
+        if not index.damaged:
+            self._stream.start_clock()
+            counted = self._count_pictures()
+            if counted.damaged and index.timestamps:
+                self._index = self._remember(replace(index, damaged=True))
+            else:
+                self._index = self._remember(replace(counted, entries=()))
         return self._known_index()
 
     def _remember(self, index: VideoIndex) -> VideoIndex:
