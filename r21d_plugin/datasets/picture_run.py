@@ -1,5 +1,9 @@
 """Find pictures by number while a video is decoded, and tell which of them may be spoiled."""
 
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
 from av.video.frame import PictureType, VideoFrame
 
 from .video_index import Entry, VideoIndex
@@ -32,15 +36,16 @@ class Run:
     def __init__(
         self, stream: PictureStream, index: VideoIndex, entry: Entry | None, strict: bool
     ) -> None:
-        self._stream, self._index, self._entry, self._strict = stream, index, entry, strict
+        self._index, self._entry, self._strict = index, entry, strict
         self._pictures = stream.pictures(stream.packets(entry))
+        self._ahead: deque[VideoFrame | None] = deque()  # decoded, but not yet passed
         self.next = entry.frame if entry else 0
         self._found = self._anchor = -1  # the last one found, and the last one but B-pictures
         self._damaged_to: int | None = None  # a key picture after this one ends the damage
 
     def find(self, number: int) -> VideoFrame:
         """Decode up to a picture that comes after the last one that was found."""
-        for picture in self._pictures:
+        for picture in self._forward():
             if picture is None:
                 self._meet_damage(self.next + DELAY)
                 continue
@@ -55,14 +60,28 @@ class Run:
                 break
         raise UnexpectedPictureError if self._damaged_to is None else DamageError
 
-    def finish(self) -> None:
-        """Check what the decoder holds: B-pictures that were found may depend on it."""
-        for picture in self._stream.drain():
+    def check(self) -> None:
+        """Check the picture that the last one that was found may depend on, if that is a later one.
+
+        A DamageError if it does.
+        """
+        if self._found <= self._anchor:
+            return
+        for picture in islice(self._pictures, DELAY):
+            self._ahead.append(picture)
             if picture is None or picture.is_corrupt:
-                if self._strict or self._found > self._anchor:
-                    raise DamageError
-            elif picture.pict_type != PictureType.B:
+                raise DamageError
+            if picture.pict_type != PictureType.B:
                 return
+
+    def _forward(self) -> Iterator[VideoFrame | None]:
+        """The pictures that were not yet passed."""
+        while True:
+            if not self._ahead:
+                self._ahead.extend(islice(self._pictures, 1))
+            if not self._ahead:
+                return
+            yield self._ahead.popleft()
 
     def _number(self, picture: VideoFrame) -> int | None:
         """Number of a decoded picture; None for one that is not in the index."""

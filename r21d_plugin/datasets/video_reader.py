@@ -44,6 +44,17 @@ REASONS = {
 }
 
 
+@contextmanager
+def name_video_on_error(name: str) -> Iterator[None]:
+    """Turn an error of reading a video into a VideoInputError of one line that names it."""
+    try:
+        yield
+    except (OSError, av.FFmpegError, NoVideoError, DamageError) as error:
+        name = name if name.isprintable() else ascii(name)
+        reason = next(text for kind, text in REASONS.items() if isinstance(error, kind))
+        raise VideoInputError(f'{name}: {reason}') from error
+
+
 class VideoReader:
     """The frames of a video as FFmpeg shows them: a context manager that gives them by number.
 
@@ -54,7 +65,8 @@ class VideoReader:
     Frames are decoded in ascending order, from a key picture on where that gives the same frames as
     decoding from the start, else from the start. Where the packets leave the number of frames in
     doubt (in AVI, MPEG and Ogg files and in raw streams), the video is decoded once to count them;
-    the result is remembered for files that don't change.
+    the result is remembered for files that don't change. Later calls go on where earlier ones
+    ended.
 
     All methods raise a VideoInputError of one line that names the video if it does not decode.
 
@@ -65,6 +77,7 @@ class VideoReader:
             spoiled a frame that was asked for. Defaults to True.
         timeout: Seconds that opening, counting, or getting to the next frame may take. Defaults
             to 60.
+        threads: Threads that decode a picture. Defaults to 1.
     """
 
     def __init__(
@@ -73,6 +86,7 @@ class VideoReader:
         name: str | None = None,
         strict: bool = True,
         timeout: float = TIMEOUT,
+        threads: int = 1,
     ) -> None:
         if isinstance(video, bytes):
             video = io.BytesIO(video)
@@ -82,10 +96,11 @@ class VideoReader:
         self._name = name or ('video in memory' if in_memory else str(video))
         self._strict = strict
         self._size: tuple[int, int] | None = None
+        self._run: Run | None = None  # the one that the stream is in, which later frames go on with
         self._reformatter = VideoReformatter()
-        with self._named_errors():
+        with name_video_on_error(self._name):
             self._identity = identify(video) if isinstance(video, Path) else None
-            self._stream = PictureStream(video, timeout)
+            self._stream = PictureStream(video, timeout, threads)
         self._index = KNOWN_INDEXES.get(self._identity) if self._identity else None
 
     def __enter__(self) -> Self:
@@ -99,7 +114,7 @@ class VideoReader:
         self._stream.close()
 
     def __len__(self) -> int:
-        with self._named_errors():
+        with name_video_on_error(self._name):
             return self._known_index().count
 
     @property
@@ -119,7 +134,7 @@ class VideoReader:
     @property
     def timestamps(self) -> np.ndarray | None:
         """Seconds from the first frame to each; None if times do not rise from frame to frame."""
-        with self._named_errors():
+        with name_video_on_error(self._name):
             times = np.array(self._known_index().timestamps, np.float64)
         if not len(times):
             return None
@@ -143,7 +158,7 @@ class VideoReader:
             size: Width and height to resize to (bilinear). Defaults to those of the first frame
                 that is decoded.
         """
-        with self._named_errors():
+        with name_video_on_error(self._name):
             self._stream.start_clock()
             for picture in self._all() if indices is None else self._selected(indices):
                 image = self._convert(picture)
@@ -157,6 +172,7 @@ class VideoReader:
 
     def _all(self) -> Iterator[VideoFrame]:
         """Every picture, decoded from the start."""
+        self._run = None
         for picture in self._stream.pictures(self._stream.packets()):
             if picture is None or picture.is_corrupt:
                 raise DamageError
@@ -171,21 +187,20 @@ class VideoReader:
         index = self._known_index()
         if not all(0 <= number < index.count for number in wanted):
             raise IndexError(f'{self._name} has {index.count} frames: asked for {list(wanted)}')
-        run: Run | None = None
         for number in wanted:
             entry = index.entry_before(number)
-            if run is None or (entry is not None and entry.frame > run.next):
-                if run is not None:
-                    run.finish()
-                run = Run(self._stream, index, entry, self._strict)
+            run = self._run
+            if run is None or number < run.next or (entry and entry.frame > run.next):
+                run = self._run = Run(self._stream, index, entry, self._strict)
             try:
-                yield run.find(number)
+                picture = run.find(number)
             except UnexpectedPictureError:
                 index = self._reconsider(index)
-                run = Run(self._stream, index, None, self._strict)
-                yield run.find(number)
-        if run is not None:
-            run.finish()
+                run = self._run = Run(self._stream, index, None, self._strict)
+                picture = run.find(number)
+            if number == wanted[-1]:
+                run.check()
+            yield picture
 
     def _known_index(self) -> VideoIndex:
         """The index of the video, made if need be."""
@@ -221,7 +236,7 @@ class VideoReader:
 
     def _read_packets(self) -> VideoIndex | None:
         """Index the video by its packets; None if these leave the number of pictures in doubt."""
-        stream = self._stream
+        stream, self._run = self._stream, None
         if not stream.coding.is_plain(stream.container.format.name):
             return None
         damaged = False
@@ -236,7 +251,7 @@ class VideoReader:
 
     def _count_pictures(self) -> VideoIndex:
         """Index the video by decoding it."""
-        stream = self._stream
+        stream, self._run = self._stream, None
         packets, times, damaged = [], [], False
 
         def note(source: Iterator[av.Packet]) -> Iterator[av.Packet]:
@@ -252,18 +267,6 @@ class VideoReader:
                 damaged |= picture.is_corrupt
                 times.append(picture.pts)
         return index_by_pictures(times, packets, damaged or stream.is_cut_off())
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """Turn an error of reading the video into a VideoInputError of one line that names it."""
-        try:
-            yield
-        except VideoInputError:
-            raise
-        except (OSError, av.FFmpegError, NoVideoError, DamageError) as error:
-            name = self._name if self._name.isprintable() else ascii(self._name)
-            reason = next(text for kind, text in REASONS.items() if isinstance(error, kind))
-            raise VideoInputError(f'{name}: {reason}') from error
 
 
 def identify(path: Path) -> tuple[str, int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import av
+from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
@@ -38,10 +39,11 @@ class PictureStream:
     Args:
         video: Path of a regular file, or a seekable binary file object.
         timeout: Seconds that a step, such as opening or getting to the next picture, may take.
+        threads: Threads that decode a picture.
     """
 
-    def __init__(self, video: Path | IO[bytes], timeout: float) -> None:
-        self._video, self._timeout = video, timeout
+    def __init__(self, video: Path | IO[bytes], timeout: float, threads: int) -> None:
+        self._video, self._timeout, self._threads = video, timeout, threads
         self._open()
 
     def _open(self) -> None:
@@ -64,7 +66,8 @@ class PictureStream:
         )
         try:
             self.stream = choose_stream(self.container)
-            self.stream.thread_count = 1
+            self.stream.thread_type = ThreadType.SLICE  # several pictures at once delay errors
+            self.stream.thread_count = self._threads
             codec = self.stream.codec_context.codec
             headers = self.stream.codec_context.extradata or b''
             pixels = self.stream.pix_fmt or ''
@@ -137,11 +140,7 @@ class PictureStream:
             raise
         except av.FFmpegError:  # a damaged container; the decoder may still hold pictures
             yield None
-            yield from self.drain()
-
-    def drain(self) -> Iterator[VideoFrame | None]:
-        """The pictures that the decoder still holds."""
-        yield from decode(self.stream, None)
+            yield from decode(self.stream, None)
 
 
 def decode(stream: VideoStream, packet: av.Packet | None) -> Iterator[VideoFrame | None]:
