@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from support import write_video
 
 import r21d_plugin.registry  # noqa: F401
+from r21d_plugin.datasets import video_stream
 
 torch.set_num_threads(1)  # the networks are tiny, and two workers share two cores
 
@@ -23,6 +24,21 @@ def mmaction_scope():
     """What a runner sets up for the pipelines it builds."""
     if DefaultScope.get_current_instance() is None:
         init_default_scope('mmaction')
+
+
+@pytest.fixture
+def decoded_packets(monkeypatch) -> list:
+    """The packets of videos that are decoded in this process, with pictures in them."""
+    packets = []
+    decode = video_stream.decode
+
+    def note(stream, packet):
+        if packet is not None and packet.size:
+            packets.append(packet.pts)
+        return decode(stream, packet)
+
+    monkeypatch.setattr(video_stream, 'decode', note)
+    return packets
 
 
 @pytest.fixture(scope='session')

@@ -1,19 +1,15 @@
 """Open videos and read the frames of their clips, each once."""
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from threading import Thread
 from typing import TypeVar
 
 import cv2
-import decord
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -22,35 +18,11 @@ from mmengine.fileio import FileClient
 from .._errors import InputError, VideoInputError, check_whole
 from .._registries import TRANSFORMS
 from .checks import check_scale, shorter_side
+from .video_reader import TIMEOUT, VideoReader, name_video_on_error
 
 Result = TypeVar('Result')
 
-TIMEOUT = 300.0  # seconds after which a video that neither opens nor decodes is given up
-
-DECODE_ERRORS = (OSError, RuntimeError, StopIteration, decord.DECORDError)
-
 GIVEN_FRAMES = ('imgs', 'array', 'frame_dir')
-
-REASONS = {
-    FileNotFoundError: 'no such video: correct the annotation file or data_prefix',
-    UnicodeEncodeError: 'its name is not UTF-8: rename it',
-    decord.DECORDLimitReachedError: 'has damaged frames or jumping timestamps: re-encode it or '
-    'drop it from the annotation file',
-    TimeoutError: 'did not decode in time: drop it from the annotation file, or raise the timeout '
-    'of OpenVideo and ReadFrames',
-    Exception: 'does not decode: replace the file or drop it from the annotation file',
-}
-
-
-@contextmanager
-def name_video_on_error(filename: str) -> Iterator[None]:
-    """Turn an error of reading a video into a VideoInputError of one line that names it."""
-    try:
-        yield
-    except (UnicodeEncodeError, decord.DECORDLimitReachedError, *DECODE_ERRORS) as error:
-        name = filename if filename.isprintable() else ascii(filename)
-        reason = next(text for kind, text in REASONS.items() if isinstance(error, kind))
-        raise VideoInputError(f'{name}: {reason}') from error
 
 
 def run_with_timeout(function: Callable[[], Result], seconds: float) -> Result:
@@ -79,25 +51,31 @@ class OpenVideo(BaseTransform):
     Frames that are there already, as programs of MMAction2 give them (``imgs``, an ``array`` of
     frames or ``frame_dir``, a folder of pictures), are left as they are.
 
-    decord 0.6.0 crashes on truncated videos in memory, but not on files. So videos of a backend
-    that is not the disk are copied to temporary files. Each failure leaks some 20 kB, so a video on
-    disk that did not open is not tried again until it changes.
+    See ``VideoReader`` for which frames there are. A name without extension that is no file gets
+    ``.mp4``.
 
     Args:
-        io_backend (str): A backend of MMEngine that has the videos. Defaults to ``'disk'``.
-        num_threads (int): Decoding threads. Defaults to 1.
-        timeout (float): Seconds to wait for a video to open. Defaults to 300.
+        io_backend (str): A backend of MMEngine that has the videos. Defaults to ``'disk'``. Videos
+            of others are read into memory.
+        num_threads (int): Threads that decode a frame. Defaults to 1.
+        timeout (float): Seconds to wait for a video to open. Defaults to 60.
+        strict (bool): Whether any damage that is noticed is an error, or only damage that may have
+            spoiled a frame that is read. Defaults to True.
         **kwargs: Arguments of the backend.
     """
 
     def __init__(
-        self, io_backend: str = 'disk', num_threads: int = 1, timeout: float = TIMEOUT, **kwargs
+        self,
+        io_backend: str = 'disk',
+        num_threads: int = 1,
+        timeout: float = TIMEOUT,
+        strict: bool = True,
+        **kwargs,
     ) -> None:
         check_whole('num_threads', num_threads)
-        self.io_backend, self.num_threads, self.timeout = io_backend, num_threads, timeout
-        self.kwargs = kwargs
+        self.io_backend, self.kwargs = io_backend, kwargs
+        self.num_threads, self.timeout, self.strict = num_threads, timeout, strict
         self.file_client: FileClient | None = None
-        self.broken: set[tuple[str, int, int]] = set()
 
     def transform(self, results: dict) -> dict:
         """Open ``filename``; add ``video_reader``, ``total_frames`` and ``avg_fps``."""
@@ -106,45 +84,27 @@ class OpenVideo(BaseTransform):
                 results.setdefault('total_frames', len(results['array']))
             return results
         with name_video_on_error(results['filename']):
-            reader = self._reader(results['filename'])
-            if len(reader) == 0:
-                raise RuntimeError('the video has no frames')
-            fps = reader.get_avg_fps()
-        return dict(results, video_reader=reader, total_frames=len(reader), avg_fps=fps)
+            reader, frames = run_with_timeout(
+                partial(self._open, results['filename']), self.timeout
+            )
+        return dict(results, video_reader=reader, total_frames=frames, avg_fps=reader.fps)
 
-    def _reader(self, filename: str) -> decord.VideoReader:
-        if not Path(filename).suffix:
+    def _open(self, filename: str) -> tuple[VideoReader, int]:
+        """A video and the number of its frames."""
+        on_disk = self.io_backend in ('disk', 'local')
+        if not Path(filename).suffix and not (on_disk and os.path.exists(filename)):
             filename += '.mp4'
-        if self.io_backend in ('disk', 'local'):
-            return self._open_file(filename)
+        video = Path(filename) if on_disk else self._content(filename)
+        reader = VideoReader(video, filename, self.strict, self.timeout, self.num_threads)
+        return reader, len(reader)
+
+    def _content(self, filename: str) -> bytes:
         if self.file_client is None:
             self.file_client = FileClient(self.io_backend, **self.kwargs)
         content = self.file_client.get(filename)
         if content is None:  # how LMDB says that it has no such entry
             raise FileNotFoundError(filename)
-        with NamedTemporaryFile(suffix=Path(filename).suffix) as file:
-            file.write(content)
-            file.flush()
-            return self._open(file.name)
-
-    def _open_file(self, path: str) -> decord.VideoReader:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # such as a pipe, which blocks when opened
-            raise OSError('not a file')
-        state = (path, status.st_size, status.st_mtime_ns)
-        if state in self.broken:
-            raise OSError('did not open before')
-        try:
-            return self._open(path)
-        except DECODE_ERRORS:
-            self.broken.add(state)
-            raise
-
-    def _open(self, path: str) -> decord.VideoReader:
-        # fault_tol is the part of the frames that may fail. By default any may, and decord silently
-        # repeats the previous frame.
-        reader = partial(decord.VideoReader, path, num_threads=self.num_threads, fault_tol=1e-6)
-        return run_with_timeout(reader, self.timeout)
+        return bytes(content)
 
 
 @TRANSFORMS.register_module()
@@ -166,7 +126,7 @@ class ReadFrames(BaseTransform):
             length of the shorter side, which keeps the aspect ratio, in any order. None leaves
             frames as they are. Defaults to (171, 128).
         interpolation (str): As in ``mmcv.imresize``. Defaults to ``'bilinear'``.
-        timeout (float): Seconds to wait for the frames. Defaults to 300.
+        timeout (float): Seconds to wait for the frames. Defaults to 60.
         decode (bool): Whether to decode, or only to add the shapes, which are all that a crop needs
             where flow is read from disk. Defaults to True.
     """
@@ -255,7 +215,8 @@ def frames_of(results: dict, numbers: list[int]) -> Iterator[np.ndarray]:
         template = str(Path(results['frame_dir'], results['filename_tmpl']))
         read = partial(read_picture, template, results.get('offset', 0))
     else:
-        read = partial(read_frame, results['video_reader'])
+        yield from results['video_reader'].frames(numbers)
+        return
     for number in numbers:
         frame = read(number)
         if frame.ndim != 3 or frame.shape[2] != 3:
@@ -272,19 +233,7 @@ def read_picture(template: str, offset: int, number: int) -> np.ndarray:
         raise VideoInputError(f'{path}: no picture, which frame {number} has to be') from error
 
 
-def read_frame(reader: decord.VideoReader, index: int) -> np.ndarray:
-    """Decode a frame, H x W x 3 uint8, RGB."""
-    # decord 0.6.0 pads rows. Where their length is a multiple of the width, as for 48 pixels and
-    # for 1, it takes the padding for more channels.
-    frame = reader[index].asnumpy()
-    height, width, _ = frame.shape
-    return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
-
-
 def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[np.ndarray]:
     """Decode all frames of a video, H x W x 3 uint8, RGB, resized to ``scale`` (W, H)."""
-    reader = OpenVideo().transform(dict(filename=filename))['video_reader']
-    for index in range(len(reader)):
-        with name_video_on_error(filename):
-            frame = run_with_timeout(partial(read_frame, reader, index), TIMEOUT)
-        yield frame if scale is None else mmcv.imresize(frame, scale)
+    with VideoReader(filename) as reader:
+        yield from reader.frames(size=scale)

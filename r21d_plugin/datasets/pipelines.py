@@ -29,8 +29,8 @@ def clip_pipelines(
 ) -> tuple[Pipeline, Pipeline, Pipeline]:
     """Build the pipelines of training, validation and test.
 
-    Training takes a clip at a random start, cropped and mirrored at random; validation the middle
-    clip; a test several.
+    Training takes a clip at a random start, cropped and mirrored at random, of damaged videos too
+    where the damage does not touch it; validation the middle clip; a test several.
 
     Args:
         clip_len (int): Frames of a clip.
@@ -74,8 +74,8 @@ def clip_pipelines(
         formatting = [dict(flow, key='flow'), dict(type='TransformBroadcaster', **both)]
         pack['collect_keys'] = ('imgs', 'flow')
 
-    def pipeline(cut: Pipeline, packing: dict, **clips: object) -> Pipeline:
-        open_video = dict(type='r21d_plugin.OpenVideo')
+    def pipeline(cut: Pipeline, packing: dict, strict: bool = True, **clips: object) -> Pipeline:
+        open_video = dict(type='r21d_plugin.OpenVideo', strict=strict)
         sample = dict(sampling, **clips)
         return deepcopy([open_video, sample, read, *cut, *formatting, dict(pack, **packing)])
 
@@ -85,7 +85,7 @@ def clip_pipelines(
     centre = [dict(type='CenterCrop', crop_size=crop)]
     named = dict(meta_keys=('img_shape', 'filename'))
     return (
-        pipeline(random, {}),
+        pipeline(random, {}, strict=False),
         pipeline(centre, named, num_clips=1, test_mode=True),
         pipeline(centre, named, num_clips=test_clips, test_mode=True),
     )

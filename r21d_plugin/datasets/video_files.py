@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from .._atomic import atomic_write
 from .._errors import InputError
-from .decoding import name_video_on_error
 from .text_files import read_lines
+from .video_reader import name_video_on_error
 
 SUFFIXES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
 """Extensions by which the files in a folder are taken for videos."""

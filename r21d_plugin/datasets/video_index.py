@@ -1,0 +1,183 @@
+"""Number the pictures of a video stream by its packets, and find where decoding may begin."""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+from typing import NamedTuple
+
+import av
+
+PLAIN_CONTAINERS = ('mov', 'matroska', 'flv')
+PLAIN_CODECS = ('h264', 'hevc', 'vp8', 'vp9', 'av1')
+
+START_CODE = b'\0\0\1'
+SEQUENCE_HEADER = b'\0\0\1\xb3'
+OBJECT_LAYER_HEADER = b'\0\0\1\x20'
+H264_IDR = 5
+HEVC_KEYS = range(16, 22)  # types of NAL units
+HEVC_BROKEN_LINKS = range(16, 19)
+
+
+class PacketInfo(NamedTuple):
+    """What the index needs of a packet; timestamps are in the stream's time base."""
+
+    pts: int | None
+    dts: int | None
+    begins: bool  # whether decoding may begin with it
+    counted: bool  # whether its picture is shown, as far as the packet tells
+    doubtful: bool  # whether another number of pictures than one may be shown
+
+
+class Entry(NamedTuple):
+    """A packet at which decoding may begin: all pictures from number ``frame`` on are exact."""
+
+    frame: int
+    pts: int
+    dts: int | None
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """The pictures of a video, in the order in which they are shown.
+
+    Attributes:
+        count: Number of pictures.
+        timestamps: Presentation time of each picture in the stream's time base; empty if the times
+            don't rise from picture to picture, so that they don't identify it.
+        entries: Where decoding may begin, by frame number.
+        damaged: Whether packets are missing, or did not decode when the pictures were counted.
+    """
+
+    count: int
+    timestamps: Sequence[int] = ()
+    entries: tuple[Entry, ...] = ()
+    damaged: bool = False
+
+    def entry_before(self, frame: int) -> Entry | None:
+        """The last entry from which a frame can be decoded; None for the start of the video."""
+        position = bisect_right(self.entries, frame, key=lambda entry: entry.frame)
+        return self.entries[position - 1] if position else None
+
+    def number(self, timestamp: int | None) -> int | None:
+        """Number of the picture shown at a time, or None."""
+        if timestamp is None:
+            return None
+        number = bisect_left(self.timestamps, timestamp)
+        found = number < self.count and self.timestamps[number] == timestamp
+        return number if found else None
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the pictures of a stream are coded.
+
+    Attributes:
+        codec: FFmpeg's name of the codec, such as ``'h264'``.
+        intra: Whether each picture is coded alone.
+        headers: What the container keeps of the codec's headers.
+        pixels: FFmpeg's name of the pixel format.
+    """
+
+    codec: str
+    intra: bool
+    headers: bytes
+    pixels: str
+
+    def is_plain(self, container: str) -> bool:
+        """Whether each packet of a container of FFmpeg's name shows a picture, at its timestamp."""
+        if self.intra:
+            return any(name in container for name in (*PLAIN_CONTAINERS, 'avi'))
+        return self.codec in PLAIN_CODECS and any(name in container for name in PLAIN_CONTAINERS)
+
+    def describe(self, packet: av.Packet) -> PacketInfo:
+        """Extract what the index needs of a packet."""
+        data = bytes(packet) if packet.is_keyframe and not self.intra else b''
+        begins = packet.is_keyframe and self._may_begin(data)
+        doubtful = packet.pts is None or packet.is_corrupt or self._is_doubtful(packet, data)
+        return PacketInfo(packet.pts, packet.dts, begins, not packet.is_discard, doubtful)
+
+    def _may_begin(self, data: bytes) -> bool:
+        """Whether the pictures from a key packet on need nothing of earlier packets."""
+        if self.codec == 'h264':
+            # Pictures after another key picture may refer to earlier ones. How 4:4:4 is decoded
+            # depends on the encoder's version, which only the first packet tells.
+            if '444' in self.pixels or self.pixels.startswith('gbr'):
+                return False
+            return H264_IDR in (first & 31 for first in self._nal_units(data))
+        if self.codec == 'hevc':
+            return any(first >> 1 & 63 in HEVC_KEYS for first in self._nal_units(data))
+        if self.codec in ('mpeg1video', 'mpeg2video'):
+            return SEQUENCE_HEADER in data[:64]
+        if self.codec == 'mpeg4':
+            return OBJECT_LAYER_HEADER in self.headers
+        return self.intra or self.codec in ('av1', 'vp8', 'vp9')
+
+    def _is_doubtful(self, packet: av.Packet, data: bytes) -> bool:
+        """Whether a packet may show no picture, or more than one."""
+        if self.codec == 'hevc':  # some pictures after a broken link are not shown
+            return any(first >> 1 & 63 in HEVC_BROKEN_LINKS for first in self._nal_units(data))
+        if self.codec == 'vp8' and packet.size:
+            return not memoryview(packet)[0] >> 4 & 1  # the bit that says that it is shown
+        return packet.size == 0
+
+    def _nal_units(self, data: bytes) -> Iterator[int]:
+        """First byte of each NAL unit of an H.264 or HEVC packet."""
+        if self.headers[:1] != b'\1':  # start codes, not lengths, separate the units
+            at = data.find(START_CODE)
+            while 0 <= at < len(data) - 3:
+                yield data[at + 3]
+                at = data.find(START_CODE, at + 3)
+            return
+        width = (self.headers[21 if self.codec == 'hevc' else 4] & 3) + 1
+        at = 0
+        while at + width < len(data):
+            yield data[at + width]
+            at += width + int.from_bytes(data[at : at + width], 'big')
+
+
+def index_by_packets(packets: Sequence[PacketInfo], damaged: bool) -> VideoIndex | None:
+    """Index a video by its packets alone; None if they leave the number of pictures in doubt."""
+    if not packets or not packets[0].begins or any(packet.doubtful for packet in packets):
+        return None
+    shown = times_shown(packets)
+    first = packets[0].pts or 0
+    if not shown or not rises(shown) or shown[0] < first:  # what leads a key picture may not decode
+        return None
+    return VideoIndex(len(shown), shown, find_entries(packets, shown), damaged)
+
+
+def index_by_pictures(
+    times: Sequence[int | None], packets: Sequence[PacketInfo], damaged: bool
+) -> VideoIndex:
+    """Index a video that was decoded once; ``times`` are those of the pictures as they came."""
+    shown = times_shown(packets)
+    if not rises(shown) or list(times) != shown.tolist():
+        return VideoIndex(len(times), damaged=damaged)
+    return VideoIndex(len(times), shown, find_entries(packets, shown), damaged)
+
+
+def times_shown(packets: Sequence[PacketInfo]) -> array:
+    """Timestamps of the packets whose pictures are shown, sorted."""
+    counted = (packet.pts for packet in packets if packet.counted and packet.pts is not None)
+    return array('q', sorted(counted))
+
+
+def rises(times: Sequence[int]) -> bool:
+    """Whether each time is later than the one before."""
+    return all(earlier < later for earlier, later in pairwise(times))
+
+
+def find_entries(packets: Sequence[PacketInfo], shown: Sequence[int]) -> tuple[Entry, ...]:
+    """The packets at which decoding may begin."""
+    entries = []
+    latest: float = -inf
+    for packet in packets:
+        if packet.pts is None:
+            continue
+        if packet.begins and packet.pts > latest:  # else later pictures were decoded before it
+            entries.append(Entry(bisect_left(shown, packet.pts), packet.pts, packet.dts))
+        latest = max(latest, packet.pts)
+    return tuple(entries)

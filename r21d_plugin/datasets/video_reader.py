@@ -1,0 +1,275 @@
+"""Read the frames of a video by number."""
+
+import io
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, Self
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from .._errors import VideoInputError
+from .display_matrix import display_matrix, turn
+from .picture_run import DamageError, Run, UnexpectedPictureError
+from .video_index import VideoIndex, index_by_packets, index_by_pictures
+from .video_stream import NoVideoError, PictureStream
+
+TIMEOUT = 60.0  # seconds after which a video that neither opens nor decodes is given up
+
+KNOWN_INDEXES: OrderedDict[tuple[str, int, int], VideoIndex] = OrderedDict()
+MAX_KNOWN_INDEXES = 10_000  # some 2 kB each for ten seconds of video
+
+FAILED = 'does not decode: replace the file or drop it from the annotation file'
+
+TOO_SLOW = 'did not decode in time: drop it from the annotation file, or raise the timeout'
+
+REASONS = {
+    av.ExitError: TOO_SLOW,  # PyAV's own clock
+    av.FFmpegError: FAILED,
+    FileNotFoundError: 'no such video: correct the annotation file or data_prefix',
+    PermissionError: 'permission denied: make the file readable',
+    TimeoutError: TOO_SLOW,
+    NoVideoError: 'does not decode: it has no video of a codec that FFmpeg knows: re-encode it or '
+    'drop it from the annotation file',
+    DamageError: 'has damaged frames: re-encode it or drop it from the annotation file',
+    Exception: FAILED,
+}
+
+
+@contextmanager
+def name_video_on_error(name: str) -> Iterator[None]:
+    """Turn an error of reading a video into a VideoInputError of one line that names it."""
+    try:
+        yield
+    except (OSError, av.FFmpegError, NoVideoError, DamageError) as error:
+        name = name if name.isprintable() else ascii(name)
+        reason = next(text for kind, text in REASONS.items() if isinstance(error, kind))
+        raise VideoInputError(f'{name}: {reason}') from error
+
+
+class VideoReader:
+    """The frames of a video as FFmpeg shows them: a context manager that gives them by number.
+
+    Frame i is the i-th picture that decoding from the start shows of the first video stream that is
+    no cover picture, in the order of presentation, without those that an edit list hides, turned
+    and mirrored as the display matrix says. ``len()`` is the number of pictures that decode.
+
+    Frames are decoded in ascending order, from a key picture on where that gives the same frames as
+    decoding from the start, else from the start. Where the packets leave the number of frames in
+    doubt (in AVI, MPEG and Ogg files and in raw streams), the video is decoded once to count them;
+    the result is remembered for files that don't change. Later calls go on where earlier ones
+    ended.
+
+    All methods raise a VideoInputError of one line that names the video if it does not decode.
+
+    Args:
+        video: A path, or the content of a file as bytes or a seekable binary file object.
+        name: The name for errors. Defaults to the path.
+        strict: Whether all damage that is noticed is an error, or only damage that may have
+            spoiled a frame that was asked for. Defaults to True.
+        timeout: Seconds that opening, counting, or getting to the next frame may take. Defaults
+            to 60.
+        threads: Threads that decode a picture. Defaults to 1.
+    """
+
+    def __init__(
+        self,
+        video: str | Path | bytes | IO[bytes],
+        name: str | None = None,
+        strict: bool = True,
+        timeout: float = TIMEOUT,
+        threads: int = 1,
+    ) -> None:
+        if isinstance(video, bytes):
+            video = io.BytesIO(video)
+        elif isinstance(video, str):
+            video = Path(video)
+        in_memory = not isinstance(video, Path)
+        self._name = name or ('video in memory' if in_memory else str(video))
+        self._strict = strict
+        self._size: tuple[int, int] | None = None
+        self._run: Run | None = None  # the one that the stream is in, which later frames go on with
+        self._reformatter = VideoReformatter()
+        with name_video_on_error(self._name):
+            self._identity = identify(video) if isinstance(video, Path) else None
+            self._stream = PictureStream(video, timeout, threads)
+        self._index = KNOWN_INDEXES.get(self._identity) if self._identity else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a file object that was given stays open."""
+        self._stream.close()
+
+    def __len__(self) -> int:
+        with name_video_on_error(self._name):
+            return self._known_index().count
+
+    @property
+    def fps(self) -> float:
+        """Average number of frames a second, 0 if unknown."""
+        stream = self._stream.stream
+        return float(stream.average_rate or stream.guessed_rate or 0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first frame as it is shown, in pixels."""
+        if self._size is None:
+            height, width = next(self.frames([0])).shape[:2]
+            self._size = width, height
+        return self._size
+
+    @property
+    def timestamps(self) -> np.ndarray | None:
+        """Seconds from the first frame to each; None if times do not rise from frame to frame."""
+        with name_video_on_error(self._name):
+            times = np.array(self._known_index().timestamps, np.float64)
+        if not len(times):
+            return None
+        return (times - times[0]) * float(self._stream.stream.time_base or 1)
+
+    def read(self, indices: Sequence[int], size: tuple[int, int] | None = None) -> np.ndarray:
+        """Frames by number, in any order and repeated at will: N x H x W x 3, uint8, RGB.
+
+        Each is decoded once. The arguments are those of ``frames``.
+        """
+        wanted, positions = np.unique(np.asarray(indices, np.int64), return_inverse=True)
+        return np.stack(list(self.frames(wanted.tolist(), size)))[positions.ravel()]
+
+    def frames(
+        self, indices: Sequence[int] | None = None, size: tuple[int, int] | None = None
+    ) -> Iterator[np.ndarray]:
+        """Decode frames one by one: H x W x 3, uint8, RGB.
+
+        Args:
+            indices: Numbers of frames, rising. Defaults to all frames.
+            size: Width and height to resize to (bilinear). Defaults to those of the first frame
+                that is decoded.
+        """
+        with name_video_on_error(self._name):
+            self._stream.start_clock()
+            for picture in self._all() if indices is None else self._selected(indices):
+                image = self._convert(picture)
+                size = size or (image.shape[1], image.shape[0])
+                yield image if size == image.shape[1::-1] else cv2.resize(image, size)
+                self._stream.start_clock()
+
+    def _convert(self, picture: VideoFrame) -> np.ndarray:
+        rgb = self._reformatter.reformat(picture, format='rgb24', threads=1)
+        return turn(rgb.to_ndarray(), display_matrix(picture))
+
+    def _all(self) -> Iterator[VideoFrame]:
+        """Every picture, decoded from the start."""
+        self._run = None
+        for picture in self._stream.pictures(self._stream.packets()):
+            if picture is None or picture.is_corrupt:
+                raise DamageError
+            yield picture
+        if self._stream.is_cut_off():
+            raise DamageError
+
+    def _selected(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
+        """Pictures by number, decoded from the nearest entries before them."""
+        if any(low >= high for low, high in pairwise(wanted)):
+            raise ValueError('the numbers of frames have to rise')
+        index = self._known_index()
+        if not all(0 <= number < index.count for number in wanted):
+            raise IndexError(f'{self._name} has {index.count} frames: asked for {list(wanted)}')
+        for number in wanted:
+            entry = index.entry_before(number)
+            run = self._run
+            if run is None or number < run.next or (entry and entry.frame > run.next):
+                run = self._run = Run(self._stream, index, entry, self._strict)
+            try:
+                picture = run.find(number)
+            except UnexpectedPictureError:
+                index = self._reconsider(index)
+                run = self._run = Run(self._stream, index, None, self._strict)
+                picture = run.find(number)
+            if number == wanted[-1]:
+                run.check()
+            yield picture
+
+    def _known_index(self) -> VideoIndex:
+        """The index of the video, made if need be."""
+        if self._index is None:
+            self._stream.start_clock()
+            self._index = self._remember(self._read_packets() or self._count_pictures())
+        if self._index.count == 0:
+            raise NoVideoError
+        if self._strict and self._index.damaged:
+            raise DamageError
+        return self._index
+
+    def _reconsider(self, index: VideoIndex) -> VideoIndex:
+        """The index of a video that did not decode as the index says: its pictures are counted.
+
+        In a damaged video, frames keep the numbers that the packets give them.
+        """
+        if not index.damaged:
+            self._stream.start_clock()
+            counted = self._count_pictures()
+            if counted.damaged and index.timestamps:
+                self._index = self._remember(replace(index, damaged=True))
+            else:
+                self._index = self._remember(replace(counted, entries=()))
+        return self._known_index()
+
+    def _remember(self, index: VideoIndex) -> VideoIndex:
+        if self._identity is not None:
+            KNOWN_INDEXES[self._identity] = index
+            if len(KNOWN_INDEXES) > MAX_KNOWN_INDEXES:
+                KNOWN_INDEXES.popitem(last=False)
+        return index
+
+    def _read_packets(self) -> VideoIndex | None:
+        """Index the video by its packets; None if these leave the number of pictures in doubt."""
+        stream, self._run = self._stream, None
+        if not stream.coding.is_plain(stream.container.format.name):
+            return None
+        damaged = False
+        packets = []
+        try:
+            for packet in stream.packets():
+                if packet.size:
+                    packets.append(stream.coding.describe(packet))
+        except av.FFmpegError:
+            damaged = True
+        return index_by_packets(packets, damaged or stream.is_cut_off())
+
+    def _count_pictures(self) -> VideoIndex:
+        """Index the video by decoding it."""
+        stream, self._run = self._stream, None
+        packets, times, damaged = [], [], False
+
+        def note(source: Iterator[av.Packet]) -> Iterator[av.Packet]:
+            for packet in source:
+                if packet.size:
+                    packets.append(stream.coding.describe(packet))
+                yield packet
+
+        for picture in stream.pictures(note(stream.packets())):
+            if picture is None:
+                damaged = True
+            else:
+                damaged |= picture.is_corrupt
+                times.append(picture.pts)
+        return index_by_pictures(times, packets, damaged or stream.is_cut_off())
+
+
+def identify(path: Path) -> tuple[str, int, int]:
+    """What tells a file from others and from what it was before: path, size and time of change."""
+    status = os.stat(path)
+    return str(path.absolute()), status.st_size, status.st_mtime_ns

@@ -1,0 +1,190 @@
+"""The packets and the pictures of a video stream, from any place where decoding may begin."""
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from itertools import chain, dropwhile
+from pathlib import Path
+from typing import IO
+
+import av
+from av.codec.context import ThreadType
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from .video_index import Coding, Entry
+
+COVERS = Disposition.attached_pic | Disposition.timed_thumbnails
+STILL_CODECS = ('bmp', 'gif', 'mjpeg', 'png', 'tiff', 'webp')
+
+OPTIONS = dict(
+    protocol_whitelist='file',  # no video opens an address that it contains
+    fflags='-genpts',  # invented timestamps would pass for those of the file
+)
+
+
+class NoVideoError(ValueError):
+    """A file has no video stream, or one of an unknown codec."""
+
+
+class PictureStream:
+    """The first video stream of a file that is no cover picture.
+
+    Errors are those of PyAV, an OSError, a NoVideoError, or a TimeoutError if a step takes longer
+    than allowed.
+
+    Args:
+        video: Path of a regular file, or a seekable binary file object.
+        timeout: Seconds that a step, such as opening or getting to the next picture, may take.
+        threads: Threads that decode a picture.
+    """
+
+    def __init__(self, video: Path | IO[bytes], timeout: float, threads: int) -> None:
+        self._video, self._timeout, self._threads = video, timeout, threads
+        self._open()
+
+    def _open(self) -> None:
+        self.start_clock()
+        if isinstance(self._video, Path):
+            source: str | IO[bytes] = f'file:{self._video.absolute()}'  # no protocol but this
+            if not stat.S_ISREG(os.stat(self._video).st_mode):  # a pipe blocks when opened
+                raise OSError('not a file')
+            with open(self._video, 'rb') as file:
+                self._shortened = is_shortened(file)
+        else:
+            source = self._video
+            self._shortened = is_shortened(source)
+        self.container = av.open(
+            source,
+            'r',
+            metadata_errors='replace',
+            timeout=(self._timeout, self._timeout),
+            container_options=OPTIONS,
+        )
+        try:
+            self.stream = choose_stream(self.container)
+            self.stream.thread_type = ThreadType.SLICE  # several pictures at once delay errors
+            self.stream.thread_count = self._threads
+            codec = self.stream.codec_context.codec
+            headers = self.stream.codec_context.extradata or b''
+            pixels = self.stream.pix_fmt or ''
+            self.coding = Coding(codec.canonical_name, codec.intra_only, headers, pixels)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; a file object given is left open."""
+        self.container.close()
+
+    def start_clock(self) -> None:
+        """Allow the next step its time."""
+        self._deadline = time.monotonic() + self._timeout
+
+    def packets(self, entry: Entry | None = None) -> Iterator[av.Packet]:
+        """Packets from an entry on, or from the first one; the decoder is as if newly opened."""
+        if entry is not None:
+            found = self._seek(entry)
+            if found is not None:
+                return found
+        self.close()
+        self._open()
+        packets = self._demux()
+        if entry is None:
+            return packets
+        return dropwhile(lambda packet: packet.pts != entry.pts, packets)
+
+    def _seek(self, entry: Entry) -> Iterator[av.Packet] | None:
+        """Packets from an entry on, by the container's index; None if that leads elsewhere."""
+        for timestamp in {entry.pts if entry.dts is None else entry.dts, entry.pts}:
+            try:
+                self.container.seek(timestamp, stream=self.stream)
+            except (av.FFmpegError, OSError):
+                continue
+            packets = self._demux()
+            first = next(packets, None)
+            if first is not None and first.pts == entry.pts:
+                return chain([first], packets)
+        return None
+
+    def _demux(self) -> Iterator[av.Packet]:
+        """Packets of the stream; the last one is empty, so that decoding it empties the decoder."""
+        self.passed = 0
+        try:
+            for packet in self.container.demux(self.stream):
+                if time.monotonic() > self._deadline:
+                    raise TimeoutError
+                self.passed += packet.size > 0
+                yield packet
+        except av.ExitError as error:  # PyAV's own clock, which stops a read
+            raise TimeoutError from error
+
+    def is_cut_off(self) -> bool:
+        """Whether the end of the file is missing, as far as the container tells; asked at its end.
+
+        That is, whether the file is shorter than its header says, or fewer packets came than the
+        index of an MP4 lists.
+        """
+        listed = 'mov' in self.container.format.name and len(self.stream.index_entries)
+        return self._shortened or listed > self.passed
+
+    def pictures(self, packets: Iterator[av.Packet]) -> Iterator[VideoFrame | None]:
+        """Decode packets to pictures in the order shown, and None for what does not decode."""
+        try:
+            for packet in packets:
+                yield from decode(self.stream, packet)
+        except OSError:
+            raise
+        except av.FFmpegError:  # a damaged container; the decoder may still hold pictures
+            yield None
+            yield from decode(self.stream, None)
+
+
+def decode(stream: VideoStream, packet: av.Packet | None) -> Iterator[VideoFrame | None]:
+    """Decode a packet, or what the decoder still holds, to pictures; None if that fails."""
+    try:
+        yield from stream.decode(packet)
+    except av.EOFError:
+        return
+    except av.FFmpegError:
+        yield None
+
+
+def choose_stream(container: InputContainer) -> VideoStream:
+    """The first video stream, cover and still pictures only if there is no other."""
+    streams = [s for s in container.streams.video if s.codec_context is not None]
+    if not streams:
+        raise NoVideoError
+
+    def is_picture(stream: VideoStream) -> tuple[bool, bool]:
+        still = stream.codec_context.codec.canonical_name in STILL_CODECS
+        return bool(stream.disposition & COVERS), still
+
+    return min(streams, key=is_picture)
+
+
+def is_shortened(file: IO[bytes]) -> bool:
+    """Whether an AVI or Matroska file is shorter than its header says; rewinds the file."""
+    length = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    declared = declared_length(file.read(256) + bytes(256))
+    file.seek(0)
+    return length < declared - 16  # some writers count the header as well
+
+
+def declared_length(head: bytes) -> int:
+    """Length in bytes that the header of an AVI or Matroska file gives, else 0."""
+    if head[:4] == b'RIFF':
+        return int.from_bytes(head[4:8], 'little') % 0xFFFFFFFF
+    at = 0
+    for element in (b'\x1aE\xdf\xa3', b'\x18S\x80g'):  # the header and the segment
+        if head[at : at + 4] != element:
+            return 0
+        width = 9 - head[at + 4].bit_length()
+        unknown = 2 ** (7 * width) - 1
+        length = int.from_bytes(head[at + 4 : at + 4 + width], 'big') & unknown
+        at += 4 + width + length
+    return at if length != unknown else 0
