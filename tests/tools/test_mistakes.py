@@ -24,6 +24,7 @@ PIPELINE = 'train_dataloader.dataset.pipeline'
         ('model.backbone.depth=19', 'depth'),
         ('model.cls_head.type=ClipHed', 'model: ClipHed is not a registered model: did you mean '),
         ('default_hooks.logger.type=Loger', 'default_hooks: Loger is not a registered hook'),
+        ('default_hooks.checkpoint.intervl=3', 'checkpoint.intervl: CheckpointHook has no such'),
         ('train_dataloader.dataset.num_classes=500', 'train_dataloader.dataset.num_classes=500 '),
         ('load_from=nowhere.pth', 'nowhere.pth: no such checkpoint file'),
     ],
