@@ -109,6 +109,7 @@ def test_options_without_effect_are_refused(cfg, option, remedy):
         (dict(val_cfg=dict()), 'val_dataloader and val_evaluator missing, which val_cfg needs'),
         (dict(optim_wrapper=None), 'optim_wrapper missing, which train_cfg, train_dataloader need'),
         (dict(model=None), 'no model in this config'),
+        ({'train_cfg.val_interval': 0}, r'train_cfg\.val_interval=0: use a whole number'),
     ],
 )
 def test_configs_are_checked(cfg, changes, message):
