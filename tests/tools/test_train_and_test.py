@@ -205,7 +205,10 @@ def test_testing_in_bfloat16(in_kinetics, trained, tool, fails, tmp_path):
         (['model.cls_head.num_classes=3'], 'model.cls_head.num_classes=3: make them agree'),
         (['train_dataloader.dataset.num_classes=3'], 'list_videos.txt, line 4: label 3 is out of'),
         (['train_dataloader.dataset.ann_file=nope.txt'], 'nope.txt: no such annotation file'),
-        (['train_dataloader.dataset.data_prefix.video=nope'], 'mp4: no such video'),
+        (
+            ['train_dataloader.dataset.data_prefix.video=nope'],
+            'videos in a row do not decode: nope/video',
+        ),
         (['train_dataloader.persistent_workers=True'], 'persistent_workers=True'),
         (['load_from=nope.pth'], 'nope.pth: no such checkpoint file'),
     ],
