@@ -109,7 +109,9 @@ def run(measure: Measure, kept: bool, threads: int, repeats: int, video: str) ->
                 seconds[name] = [value * scale for value in seconds[name]]
     else:
         difference = differences(results)
-    return dict(seconds=seconds, difference=difference, gflop=gflop(measure), ceiling=ceiling(repeats))
+    return dict(
+        seconds=seconds, difference=difference, gflop=gflop(measure), ceiling=ceiling(repeats)
+    )
 
 
 def differences(results: dict[str, Any]) -> dict[str, float]:
@@ -228,11 +230,11 @@ def compiled_networks(measure: Measure) -> dict[str, Any]:
     """The same network by PyTorch's compiler, to which weights are constants."""
     import torch
 
-    torch._inductor.config.freezing = True
+    options = dict(freezing=True)
     [(peer, theirs), (_, ours)] = networks(measure).items()
     ours = deepcopy(ours)
-    ours.compile()
-    return {f'{peer}, compiled': torch.compile(theirs), 'ours': ours}
+    ours.compile(options=options)
+    return {f'{peer}, compiled': torch.compile(theirs, options=options), 'ours': ours}
 
 
 FORWARD = {
