@@ -230,7 +230,7 @@ def compiled_networks(measure: Measure) -> dict[str, Any]:
     """The same network by PyTorch's compiler, to which weights are constants."""
     import torch
 
-    options = dict(freezing=True)
+    options: dict[str, Any] = dict(freezing=True)
     [(peer, theirs), (_, ours)] = networks(measure).items()
     ours = deepcopy(ours)
     ours.compile(options=options)
