@@ -95,8 +95,7 @@ def test_contestants_agree(name, contestants):
         assert found['gflop'] > 0
 
 
-def test_compiled_contestants_agree(contestants, monkeypatch):
-    monkeypatch.setattr(torch._inductor.config, 'freezing', False)  # which it sets
+def test_compiled_contestants_agree(contestants):
     measure = contestants.Measure('small', 'compiled', 'r2d_18', 1, 8)
     found = contestants.run(measure, False, torch.get_num_threads(), 1, '')
     assert list(found['difference'])[:2] == ['PyTorch 3D, compiled', 'ours, float32']

@@ -230,11 +230,11 @@ def compiled_networks(measure: Measure) -> dict[str, Any]:
     """The same network by PyTorch's compiler, to which weights are constants."""
     import torch
 
-    torch._inductor.config.freezing = True
+    options: dict[str, Any] = dict(freezing=True)
     [(peer, theirs), (_, ours)] = networks(measure).items()
     ours = deepcopy(ours)
-    ours.compile()
-    return {f'{peer}, compiled': torch.compile(theirs), 'ours': ours}
+    ours.compile(options=options)
+    return {f'{peer}, compiled': torch.compile(theirs, options=options), 'ours': ours}
 
 
 FORWARD = {
