@@ -113,6 +113,19 @@ def test_a_list_and_a_second_run(videos, network, tool, tmp_path, capsys):
     assert contents(tmp_path / 'out') == before
 
 
+def test_clips_of_a_frame_rate(videos, network, tool, fails, tmp_path):
+    """At half the rate a clip lasts twice as long, and so does the step to the next one."""
+    rate = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.target_fps=12.5']
+    out = ['--out', tmp_path / 'out']
+    tool(TOOL, videos, *out, *network, *rate)
+    known = json.loads((tmp_path / 'out/a b.mp4.json').read_text())
+    assert known['starts'] == [0]
+    assert 'stride' in fails(TOOL, videos, *out, *network, *rate, '--stride', 16)
+    tool(TOOL, videos, '--out', tmp_path / 'dense', *network, *rate, '--stride', 4)
+    known = json.loads((tmp_path / 'dense/a b.mp4.json').read_text())
+    assert known['starts'] == list(range(0, known['frames'] - 14, 4))
+
+
 def contents(folder):
     files = (path for path in folder.rglob('*') if path.is_file())
     return {str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes()) for p in files}
