@@ -6,7 +6,6 @@ import subprocess
 import time
 from itertools import pairwise
 
-import decord
 import mmcv
 import numpy as np
 import pytest
@@ -48,6 +47,7 @@ def named(checkpoints, stream):
 
 def by_hand(path, stream, checkpoint, starts, clip_len=8):
     """Features of clips without pipeline, recognizer or head, and of looped ones."""
+    decord = pytest.importorskip('decord')
     reader = decord.VideoReader(str(path))
     frames = [mmcv.imresize(reader[i].asnumpy(), (64, 64))[8:56, 8:56] for i in range(len(reader))]
     taken = clip_len + (stream != 'rgb')
