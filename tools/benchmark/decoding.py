@@ -10,11 +10,13 @@ FFmpeg encodes by default, moving texture, from fixed seeds.
 import argparse
 import json
 import os
+import re
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -95,7 +97,7 @@ def rows_of(
 def reading(video: Path, frames: int, clips: int) -> dict[str, Turn]:
     """Tasks that read the clips of a video: one as in training, or several as in a test."""
     sample = SampleFrames(clip_len=frames, num_clips=clips, test_mode=clips > 1)
-    return {name: lambda read=read: read(video, sample) for name, read in readers().items()}
+    return {name: partial(read, video, sample) for name, read in readers().items()}
 
 
 def loading(list_of_videos: Path, frames: int, workers: int) -> dict[str, Turn]:
@@ -114,12 +116,15 @@ def loading(list_of_videos: Path, frames: int, workers: int) -> dict[str, Turn]:
         for _ in loader:
             pass
 
-    return {name: lambda kind=kind: load(*kind) for name, kind in kinds.items()}
+    return {name: partial(load, *kind) for name, kind in kinds.items()}
 
 
 def main() -> None:
     """Measure and print."""
     args = parse_args()
+    sizes = [re.fullmatch(r'(\d+)x(\d+)', text) for text in args.sizes]
+    if not all(sizes) or min(args.seconds, args.repeats, args.clips) < 1:
+        sys.exit('error: nothing to measure: see --sizes, --seconds, --repeats and --clips')
     init_default_scope('mmaction')
     cv2.setNumThreads(0)
     table: list[list[str]] = []

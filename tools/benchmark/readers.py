@@ -20,8 +20,8 @@ FPS = 30
 Reader = Callable[[Path, SampleFrames], np.ndarray]
 """From a video and its sampling to the resized frames, N x H x W x 3 uint8, RGB."""
 
-RESIZE = dict(type='Resize', scale=SIZE, keep_ratio=False)
-MMACTION2 = {
+RESIZE: dict = dict(type='Resize', scale=SIZE, keep_ratio=False)
+MMACTION2: dict[str, list[dict]] = {
     'MMAction2, decord': [dict(type='DecordInit'), dict(type='DecordDecode'), RESIZE],
     'MMAction2, PyAV': [dict(type='PyAVInit'), dict(type='PyAVDecode'), RESIZE],
 }
@@ -34,7 +34,7 @@ def make_video(path: Path, size: tuple[int, int], frames: int, seed: int) -> Pat
     width, height = size
     coarse = rng.uniform(0, 255, (height // 8 + 64, width // 8 + 64, 3)).astype(np.float32)
     canvas = cv2.resize(coarse, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC).clip(0, 255)
-    noise = rng.normal(0, 2, (height, width + frames, 1)).astype(np.float32)
+    noise = rng.normal(0, 5, (height, width + frames, 1)).astype(np.float32)
     with av.open(str(path), 'w') as container:
         stream: Any = container.add_stream('libx264', rate=FPS, options=dict(threads='1'))
         stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
