@@ -321,10 +321,10 @@ def pipelines(measure: Measure) -> dict[str, list[dict]]:
     """Decoding and resizing of test clips, by MMAction2 and by us; the same clips."""
     counts = dict(clip_len=measure.frames, num_clips=measure.clips)
     sample: dict = dict(type='SampleFrames', test_mode=True, **counts)
-    ours: list[dict] = [dict(type='r21d_plugin.DecordClipInit'), sample]
+    ours: list[dict] = [dict(type='r21d_plugin.OpenVideo'), sample]
     return {
         'MMAction2': [dict(type='DecordInit'), sample, *RESIZE],
-        'ours': [*ours, dict(type='r21d_plugin.DecordClipDecode', scale=(171, 128))],
+        'ours': [*ours, dict(type='r21d_plugin.ReadFrames', scale=(171, 128))],
     }
 
 
