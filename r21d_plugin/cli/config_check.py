@@ -55,17 +55,21 @@ TOGETHER = (
 
 
 def check_config(cfg: Config, path: str) -> None:
-    """Raise an InputError if a key is misspelt or missing, or a training has no length."""
+    """Raise an InputError if a key is misspelt."""
     for name in cfg:
         refuse_misspelling(name, RUN_KEYS, path, cutoff=0.85)
     for parent, read in PLAIN_KEYS.items():
         for name in dict_at(cfg, parent):
             refuse_misspelling(name, read, f'{path}: {parent}', cutoff=0.75)
+    if not cfg.get('model'):
+        raise InputError(f'{path}: no model in this config')
+
+
+def check_run(cfg: Config, path: str) -> None:
+    """Raise an InputError if a config of a run lacks a key that others need, or a length."""
     for name in ('max_epochs', 'max_iters', 'val_interval'):
         if name in (cfg.get('train_cfg') or {}):
             check_whole(f'{path}: train_cfg.{name}', cfg.train_cfg[name])
-    if not cfg.get('model'):
-        raise InputError(f'{path}: no model in this config')
     for names in TOGETHER:
         missing = [name for name in names if cfg.get(name) is None]
         if 0 < len(missing) < len(names):
