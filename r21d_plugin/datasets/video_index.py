@@ -31,6 +31,23 @@ class PacketInfo(NamedTuple):
     doubtful: bool  # whether another number of pictures than one may be shown
 
 
+class CountedFrames(NamedTuple):
+    """The number of frames of a file, as an earlier run counted them by decoding.
+
+    Attributes:
+        frames: Number of frames.
+        by_times: Whether the timestamps of the packets are those of the frames, so that decoding
+            can begin at key pictures.
+        bytes: Size of the file.
+        mtime: Time of its last change, in ns.
+    """
+
+    frames: int
+    by_times: bool
+    bytes: int
+    mtime: int
+
+
 class Entry(NamedTuple):
     """A packet at which decoding may begin: all pictures from number ``frame`` on are exact."""
 
@@ -49,12 +66,14 @@ class VideoIndex:
             don't rise from picture to picture, so that they don't identify it.
         entries: Where decoding may begin, by frame number.
         damaged: Whether packets are missing, or did not decode when the pictures were counted.
+        counted: Whether the pictures were counted by decoding them.
     """
 
     count: int
     timestamps: Sequence[int] = ()
     entries: tuple[Entry, ...] = ()
     damaged: bool = False
+    counted: bool = False
 
     def entry_before(self, frame: int) -> Entry | None:
         """The last entry from which a frame can be decoded; None for the start of the video."""
@@ -155,8 +174,8 @@ def index_by_pictures(
     """Index a video that was decoded once; ``times`` are those of the pictures as they came."""
     shown = times_shown(packets)
     if not rises(shown) or list(times) != shown.tolist():
-        return VideoIndex(len(times), damaged=damaged)
-    return VideoIndex(len(times), shown, find_entries(packets, shown), damaged)
+        return VideoIndex(len(times), damaged=damaged, counted=True)
+    return VideoIndex(len(times), shown, find_entries(packets, shown), damaged, counted=True)
 
 
 def times_shown(packets: Sequence[PacketInfo]) -> array:
