@@ -1,4 +1,4 @@
-"""The comment in the files of a training store: what was encoded, and how large its frames are."""
+"""What the files of a training store say of themselves, in their comment."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,11 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-PATTERN = re.compile(r'r21d_plugin store: (\d+)x(\d+) frames of a file of (\d+) bytes \((.+)\)')
+KEY_INTERVAL = 16  # frames from key frame to key frame
+
+PATTERN = re.compile(
+    r'r21d_plugin store: (\d+) frames, (\d+)x(\d+), of a file of (\d+) bytes \((.+)\)'
+)
 
 
 class StoreTag(NamedTuple):
@@ -15,27 +19,32 @@ class StoreTag(NamedTuple):
     H.264 pictures have even sides, so frames of odd ones are padded at the right and the bottom.
 
     Attributes:
+        frames: Number of frames.
         width: Width of the frames in pixels.
         height: Height of the frames in pixels.
         source_bytes: Size of the file that was encoded.
         settings: How it was encoded, as text.
     """
 
+    frames: int
     width: int
     height: int
     source_bytes: int
     settings: str
 
     def __str__(self) -> str:
-        size = f'{self.width}x{self.height} frames of a file of {self.source_bytes} bytes'
-        return f'r21d_plugin store: {size} ({self.settings})'
+        frames = f'{self.frames} frames, {self.width}x{self.height}'
+        source = f'of a file of {self.source_bytes} bytes'
+        return f'r21d_plugin store: {frames}, {source} ({self.settings})'
 
     @classmethod
     def find(cls, metadata: Mapping[str, str]) -> Self | None:
         """Read the tag in the metadata of a container; None if there is none."""
         comment = metadata.get('comment') or metadata.get('COMMENT')  # Matroska's
         match = PATTERN.fullmatch(comment or '')
-        return cls(int(match[1]), int(match[2]), int(match[3]), match[4]) if match else None
+        if match is None:
+            return None
+        return cls(int(match[1]), int(match[2]), int(match[3]), int(match[4]), match[5])
 
     def crop(self, image: np.ndarray) -> np.ndarray:
         """Remove the padding of an H x W x C image; one of another size is left as it is.

@@ -9,6 +9,9 @@ from math import inf
 from typing import NamedTuple
 
 import av
+from av.video.stream import VideoStream
+
+from .store_tag import KEY_INTERVAL, StoreTag
 
 PLAIN_CONTAINERS = ('mov', 'matroska', 'flv')
 PLAIN_CODECS = ('h264', 'hevc', 'vp8', 'vp9', 'av1')
@@ -166,6 +169,26 @@ def index_by_packets(packets: Sequence[PacketInfo], damaged: bool) -> VideoIndex
     if not shown or not rises(shown) or shown[0] < first:  # what leads a key picture may not decode
         return None
     return VideoIndex(len(shown), shown, find_entries(packets, shown), damaged)
+
+
+def index_of_store(stream: VideoStream, tag: StoreTag, length: int) -> VideoIndex | None:
+    """Index a file of the training store by its container's list of packets.
+
+    None if the file is not as it was written: of another length, with other key frames, cut.
+    """
+    entries = stream.index_entries
+    times = array('q', (entry.timestamp for entry in entries))
+    whole = (
+        len(times) == tag.frames and rises(times) and entries[-1].pos + entries[-1].size <= length
+    )
+    if not whole or stream.codec_context.has_b_frames:
+        return None
+    for number, entry in enumerate(entries):
+        if entry.is_discard or entry.is_keyframe != (number % KEY_INTERVAL == 0):
+            return None
+    keys = range(0, tag.frames, KEY_INTERVAL)
+    found = tuple(Entry(number, times[number], times[number]) for number in keys)
+    return VideoIndex(tag.frames, times, found)
 
 
 def index_by_pictures(

@@ -25,6 +25,7 @@ from .video_index import (
     VideoIndex,
     index_by_packets,
     index_by_pictures,
+    index_of_store,
     times_shown,
 )
 from .video_stream import NoVideoError, PictureStream
@@ -245,9 +246,8 @@ class VideoReader:
         """The index of the video, made if need be."""
         if self._index is None:
             self._stream.start_clock()
-            self._index = self._remember(
-                self._recall() or self._read_packets() or self._count_pictures()
-            )
+            index = self._index_as_stored() or self._index_as_counted() or self._index_by_packets()
+            self._index = self._remember(index or self._count_pictures())
         if self._index.count == 0:
             raise NoVideoError
         if self._strict and self._index.damaged:
@@ -275,7 +275,12 @@ class VideoReader:
                 KNOWN_INDEXES.popitem(last=False)
         return index
 
-    def _recall(self) -> VideoIndex | None:
+    def _index_as_stored(self) -> VideoIndex | None:
+        """Index a file of the training store; None for others."""
+        stream = self._stream
+        return index_of_store(stream.stream, stream.tag, stream.length) if stream.tag else None
+
+    def _index_as_counted(self) -> VideoIndex | None:
         """Index the video as it was counted before; None if it was not, or has changed."""
         if self._counted is None:
             return None
@@ -285,7 +290,7 @@ class VideoReader:
         index = index_by_pictures(times_shown(packets), packets, damaged)
         return index if index.timestamps and index.count == self._counted.frames else None
 
-    def _read_packets(self) -> VideoIndex | None:
+    def _index_by_packets(self) -> VideoIndex | None:
         """Index the video by its packets; None if these leave the number of pictures in doubt."""
         if not self._stream.coding.is_plain(self._stream.container.format.name):
             return None

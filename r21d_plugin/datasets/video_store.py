@@ -18,13 +18,11 @@ from av.video.reformatter import VideoReformatter
 
 from .._atomic import atomic_write
 from .._errors import InputError, VideoInputError
-from .store_tag import StoreTag, even
+from .store_tag import KEY_INTERVAL, StoreTag, even
 from .video_files import bytes_of
 from .video_reader import VideoReader, name_video_on_error
 
 SIZE = (171, 128)  # width and height that training resizes to (Section 4.1)
-
-KEY_INTERVAL = 16  # frames from key frame to key frame
 
 ENCODER = {
     'preset': 'veryfast',
@@ -101,7 +99,7 @@ def store_video(
             raise VideoInputError(f'{source}: no frames {part}: correct the list')
         ticks, time_base = to_ticks(times, form.fps or reader.fps or UNKNOWN_FPS)
         size = form.size(reader.size)
-        tag = StoreTag(*size, source_bytes, str(form))
+        tag = StoreTag(len(numbers), *size, source_bytes, str(form))
         distinct, repeats = np.unique(numbers, return_counts=True)
         frames = reader.frames(distinct.tolist(), size)
         repeated = (f for f, count in zip(frames, repeats, strict=True) for _ in range(count))

@@ -54,10 +54,10 @@ class PictureStream:
             if not stat.S_ISREG(os.stat(self._video).st_mode):  # a pipe blocks when opened
                 raise OSError('not a file')
             with open(self._video, 'rb') as file:
-                self._shortened = is_shortened(file)
+                self.length, self._shortened = measure(file)
         else:
             source = self._video
-            self._shortened = is_shortened(source)
+            self.length, self._shortened = measure(source)
         self.container = av.open(
             source,
             'r',
@@ -172,13 +172,13 @@ def choose_stream(container: InputContainer) -> VideoStream:
     return min(streams, key=is_picture)
 
 
-def is_shortened(file: IO[bytes]) -> bool:
-    """Whether an AVI or Matroska file is shorter than its header says; rewinds the file."""
+def measure(file: IO[bytes]) -> tuple[int, bool]:
+    """Length of a file, and whether AVI or Matroska is shorter than its header says; rewinds it."""
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
     declared = declared_length(file.read(256) + bytes(256))
     file.seek(0)
-    return length < declared - 16  # some writers count the header as well
+    return length, length < declared - 16  # some writers count the header as well
 
 
 def declared_length(head: bytes) -> int:

@@ -14,9 +14,10 @@ from mmengine.dataset import Compose
 from support import number_of, write_numbered, write_video
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets.store_tag import StoreTag
+from r21d_plugin.datasets import video_index, video_reader
+from r21d_plugin.datasets.store_tag import KEY_INTERVAL, StoreTag
 from r21d_plugin.datasets.video_reader import VideoReader
-from r21d_plugin.datasets.video_store import KEY_INTERVAL, StoreFormat, is_stored, store_video
+from r21d_plugin.datasets.video_store import StoreFormat, is_stored, store_video
 
 FRAMES = 40
 EVEN = np.arange(FRAMES) / 25
@@ -38,6 +39,12 @@ SOURCES = {
 @pytest.fixture
 def source(tmp_path):
     return write_numbered(tmp_path / 'source.mp4', EVEN)
+
+
+@pytest.fixture
+def nothing_known():
+    """Forget what is known of files."""
+    return video_reader.KNOWN_INDEXES.clear
 
 
 @pytest.fixture
@@ -121,6 +128,52 @@ def test_a_copy_in_another_container_is_cropped_and_a_scaled_one_is_not(source, 
             assert reader.size == size
 
 
+CHANGES = {
+    'cut': ((), ('-ss', '0.7'), ('-c', 'copy')),
+    'end': ((), (), ('-t', '0.9', '-c', 'copy')),
+    'b_frames': ((), (), ('-c:v', 'libx264', '-bf', '3', '-g', '16')),
+    'refresh': ((), (), ('-c:v', 'libx264', '-bf', '0', '-x264-params', 'intra-refresh=1')),
+    'rate': (('-r', '10'), (), ('-c:v', 'libx264', '-r', '25', '-g', '16', '-bf', '0')),
+    'mpeg4': ((), (), ('-c:v', 'mpeg4', '-bf', '2')),
+}
+"""Options of ffmpeg by which a stored file is changed; its comment stays."""
+
+
+@pytest.mark.parametrize('name', CHANGES)
+def test_stored_files_that_were_changed(name, source, target, tmp_path, nothing_known):
+    store_video(source, target, StoreFormat())
+    changed = tmp_path / 'changed.mp4'
+    rate, seek, encoding = CHANGES[name]
+    ffmpeg(*rate, *seek, '-i', target, *encoding, changed)
+    numbers = numbers_in(changed)
+    for number in (len(numbers) - 1, len(numbers) // 2, 0, 17):
+        nothing_known()
+        with VideoReader(changed) as reader:
+            assert number_of(reader.read([number])[0]) == numbers[number]
+
+
+def test_stored_files_are_indexed_without_reading_them(
+    source, target, decoded_packets, monkeypatch
+):
+    store_video(source, target, StoreFormat())
+    decoded_packets.clear()
+    monkeypatch.setattr(video_index.Coding, 'describe', lambda *_: pytest.fail('reads packets'))
+    with VideoReader(target.read_bytes()) as reader:
+        assert len(reader) == FRAMES
+        assert number_of(reader.read([34])[0]) == 34
+    assert len(decoded_packets) < KEY_INTERVAL
+
+
+@pytest.mark.parametrize('part', [0.5, 0.999])
+def test_truncated_stored_files(part, source, target):
+    store_video(source, target, StoreFormat())
+    os.truncate(target, int(target.stat().st_size * part))
+    with pytest.raises(InputError, match=r'a\.mp4: has damaged frames'), VideoReader(target) as r:
+        len(r)
+    with VideoReader(target, strict=False) as reader:
+        assert number_of(reader.read([3])[0]) == 3
+
+
 def test_turned_videos_are_stored_upright(source, target, tmp_path):
     turned = tmp_path / 'turned.mp4'
     ffmpeg('-display_rotation', 90, '-i', source, '-c', 'copy', turned)
@@ -173,7 +226,7 @@ def test_what_is_stored(source, target, tmp_path):
 
 
 def test_tags():
-    tag = StoreTag(171, 128, 635539, 'short side 128, 29.97 fps')
+    tag = StoreTag(280, 171, 128, 635539, 'short side 128, 29.97 fps')
     assert StoreTag.find(dict(comment=str(tag))) == tag
     for comment in ('', 'a holiday', f'{tag} and more'):
         assert StoreTag.find(dict(comment=comment)) is None
