@@ -4,8 +4,11 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -54,6 +57,51 @@ def write_video(
         writer.write(np.ascontiguousarray(canvas[i % height :, i % width :][:height, :width]))
     writer.release()
     return path
+
+
+def write_numbered(
+    path: Path,
+    times: Sequence[float],
+    size: tuple[int, int] = (96, 64),
+    codec: str = 'libx264',
+    rate: Fraction = Fraction(25),
+    **options: str,
+) -> Path:
+    """Encode frames that carry their number as a bar code (see :func:`number_of`).
+
+    Args:
+        path: The video to write.
+        times: Seconds of each frame.
+        size: Width and height in pixels.
+        codec: FFmpeg's name of the encoder.
+        rate: Frames a second, to which the times are rounded in AVI.
+        **options: Options of the encoder.
+    """
+    width, height = size
+    canvas = cv2.resize(
+        np.random.default_rng(0).integers(0, 255, (9, 40, 3), np.uint8), (4 * width, height)
+    )
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
+        time_base = 1 / rate if path.suffix == '.avi' else 1 / (rate * 1000)
+        stream.codec_context.time_base = time_base
+        for number, time in enumerate(times):
+            image = np.ascontiguousarray(canvas[:, 2 * number : 2 * number + width])
+            for bit in range(6):
+                bar = slice(bit * width // 6, (bit + 1) * width // 6)
+                image[: height // 2, bar] = 235 if number >> bit & 1 else 16
+            picture = av.VideoFrame.from_ndarray(image, format='rgb24')
+            picture.pts, picture.time_base = round(time / time_base), time_base
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+def number_of(frame: np.ndarray) -> int:
+    """The number that a frame of :func:`write_numbered` carries, at any size."""
+    bars = cv2.resize(frame[: len(frame) * 2 // 5], (6, 1), interpolation=cv2.INTER_AREA)
+    return sum(int(bar > 126) << bit for bit, bar in enumerate(bars.mean(-1)[0]))
 
 
 def shell(*command: object, cwd: Path, **env: str) -> str:

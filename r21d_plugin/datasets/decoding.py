@@ -21,6 +21,7 @@ from .._errors import InputError, VideoInputError, check_whole, first_line
 from .._registries import TRANSFORMS
 from .checks import check_scale, shorter_side
 from .decord_reader import DecordReader
+from .video_index import CountedFrames
 from .video_reader import TIMEOUT, VideoReader, name_video_on_error
 
 Result = TypeVar('Result')
@@ -56,7 +57,7 @@ class OpenVideo(BaseTransform):
     frames or ``frame_dir``, a folder of pictures), are left as they are.
 
     See ``VideoReader`` for which frames there are. A name without extension that is no file gets
-    ``.mp4``.
+    ``.mp4``. Optional key: ``counted``, a :class:`~r21d_plugin.datasets.video_index.CountedFrames`.
 
     Args:
         io_backend (str): A backend of MMEngine that has the videos. Defaults to ``'disk'``. Videos
@@ -97,12 +98,13 @@ class OpenVideo(BaseTransform):
                 results.setdefault('total_frames', len(results['array']))
             return results
         with name_video_on_error(results['filename']):
-            reader, frames = run_with_timeout(
-                partial(self._open, results['filename']), self.timeout
-            )
+            open_video = partial(self._open, results['filename'], results.get('counted'))
+            reader, frames = run_with_timeout(open_video, self.timeout)
         return dict(results, video_reader=reader, total_frames=frames, avg_fps=reader.fps)
 
-    def _open(self, filename: str) -> tuple[VideoReader | DecordReader, int]:
+    def _open(
+        self, filename: str, counted: CountedFrames | None
+    ) -> tuple[VideoReader | DecordReader, int]:
         """A video and the number of its frames."""
         on_disk = self.io_backend in LOCAL
         if not Path(filename).suffix and not (on_disk and os.path.exists(filename)):
@@ -112,7 +114,8 @@ class OpenVideo(BaseTransform):
             reader = DecordReader(Path(filename), self.num_threads)
         else:
             video = Path(filename) if on_disk else self._content(filename)
-            reader = VideoReader(video, filename, self.strict, self.timeout, self.num_threads)
+            limits = (self.strict, self.timeout, self.num_threads)
+            reader = VideoReader(video, filename, *limits, counted)
         return reader, len(reader)
 
     def _content(self, filename: str) -> bytes:

@@ -1,8 +1,5 @@
 """Annotation files for the configs, from the official ones and a folder of videos."""
 
-import os
-import shutil
-import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -11,9 +8,10 @@ from tempfile import TemporaryFile
 from typing import NamedTuple
 
 from .._atomic import atomic_write, name_file_on_error
-from .._errors import InputError, first_line
+from .._errors import InputError
 from .annotations import Video
-from .decoding import all_frames
+from .video_checks import Checked, Task
+from .video_facts import VideoFacts, read_facts, table_text
 from .video_files import SUFFIXES, videos_below
 
 PROBLEMS = ('missing', 'broken', 'duplicate')
@@ -62,61 +60,112 @@ def match_videos(videos: Iterable[Video], index: dict[str, str]) -> Iterator[Mat
         problem = 'duplicate' if key in seen else '' if path else 'missing'
         seen[key] = video.labels
         match = MatchedVideo(video, path, problem)
-        yield match if is_utf8(path) else broken(match, 'its name is not UTF-8: rename it')
+        why = 'its name is not UTF-8, or has a line break: rename it'
+        yield match if is_listable(path) else broken(match, why)
 
 
-def is_utf8(path: str) -> bool:
-    """Whether the bytes of a path, as the system has it, are UTF-8."""
-    return not any('\ud800' <= character <= '\udfff' for character in path)
+def is_listable(path: str) -> bool:
+    """Whether a line of a list in UTF-8 can hold a path."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return '\n' not in path and '\r' not in path
 
 
 def broken(match: MatchedVideo, why: str) -> MatchedVideo:
     """Mark a video as broken, unless it has another problem already."""
-    reason = f'{ascii(match.path) if not is_utf8(match.path) else match.path}: {why}'
-    return match if match.problem else match._replace(problem='broken', reason=reason)
+    path = match.path if is_listable(match.path) else ascii(match.path)
+    return match if match.problem else match._replace(problem='broken', reason=f'{path}: {why}')
 
 
-def check_video(folder: Path, match: MatchedVideo) -> MatchedVideo:
-    """Decode a frame of a video; one that does not decode is ``'broken'``."""
-    if not match.problem:
-        try:
-            next(all_frames(str(folder / match.path)))
-        except Exception as error:  # decord raises whatever the bytes make it raise
-            why = first_line(error).removeprefix(f'{folder / match.path}: ')
-            return broken(match, why.partition(':')[0] or type(error).__name__)
-    return match
+def task_of(match: MatchedVideo, store: bool, cut: bool) -> Task | None:
+    """What to check of a video; None if it has a problem already.
+
+    Args:
+        match: The video.
+        store: Whether it goes into a store.
+        cut: Whether only its annotated seconds do, where the file is the whole video.
+    """
+    if match.problem:
+        return None
+    source, clip = Path(match.path), Path(match.video.names[0]).name
+    if not store:
+        return Task(match.path)
+    if cut and match.video.seconds and source.stem != clip:
+        return Task(match.path, str(source.with_name(f'{clip}.mp4')), match.video.seconds)
+    return Task(match.path, str(source.with_suffix('.mp4')))
+
+
+def apply_check(match: MatchedVideo, checked: Checked) -> MatchedVideo:
+    """Give a video the path for lists, or mark it as broken."""
+    if checked.reason:
+        return broken(match, checked.reason)
+    return match._replace(path=checked.task.path)
 
 
 class AnnotationFiles:
-    """The annotation files of a dataset, which appear in a folder all at once."""
+    """The annotation files of a dataset and their tables, which appear in a folder all at once."""
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
         self.lines: dict[str, list[str]] = defaultdict(list)
+        self.tables: dict[str, list[VideoFacts]] = defaultdict(list)
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
 
-    def add(self, match: MatchedVideo) -> None:
-        """Add a video to its list, or to that of its problem."""
+    def add(self, match: MatchedVideo, facts: VideoFacts | None = None) -> None:
+        """Add a video, and what is known of it, to its list, or to that of its problem."""
         (subset, names, labels, where, _), path, problem, reason = match
         self.counts[subset][problem or 'written'] += 1
         if problem:
             line = f'{where}: {names[0]}' + (f': {reason}' if reason else '')
             self.lines[f'{problem}_videos.txt'].append(line)
-        else:
-            name = subset if '_split_' in subset else f'{subset}_list'  # as MMAction2 names them
-            line = ' '.join([path, *map(str, labels)])
-            self.lines[f'{self.dataset}_{name}_videos.txt'].append(line)
+            return
+        name = subset if '_split_' in subset else f'{subset}_list'  # as MMAction2 names them
+        name = f'{self.dataset}_{name}_videos'
+        self.lines[f'{name}.txt'].append(' '.join([path, *map(str, labels)]))
+        if facts:
+            self.tables[f'{name}.tsv'].append(facts)
 
     def write(self, out: Path, classes: list[str]) -> None:
-        """Write the lists and the label map, and remove the lists of an earlier run's problems."""
-        files = self.lines | {f'label_map_{self.dataset}.txt': classes}
+        """Write all files, and remove those of an earlier run that these do not replace."""
+        lines = self.lines | {f'label_map_{self.dataset}.txt': classes}
+        files = {name: ''.join(f'{line}\n' for line in content) for name, content in lines.items()}
+        files |= {name: table_text(facts) for name, facts in self.tables.items()}
         with ExitStack() as written:
-            for name, lines in files.items():
+            for name, text in files.items():
                 partial = written.enter_context(atomic_write(out / name))
-                partial.write_text(''.join(f'{line}\n' for line in lines), 'utf-8')
-        for problem in PROBLEMS:
-            if f'{problem}_videos.txt' not in files:
-                (out / f'{problem}_videos.txt').unlink(missing_ok=True)
+                partial.write_text(text, 'utf-8')
+        for name in (*(f'{problem}_videos.txt' for problem in PROBLEMS), *self.old_tables(out)):
+            if name not in files:
+                (out / name).unlink(missing_ok=True)
+
+    def old_tables(self, out: Path) -> list[str]:
+        """Names of the tables of earlier runs."""
+        return [path.name for path in out.glob(f'{self.dataset}_*_videos.tsv')]
+
+
+class Journal:
+    """What runs that were stopped found out, a line for each video: a table beside the lists."""
+
+    def __init__(self, out: Path, dataset: str) -> None:
+        self.path = out / f'.{dataset}_videos.partial.tsv'
+
+    def read(self, tables: Iterable[Path]) -> dict[str, VideoFacts]:
+        """What is known by this journal and by tables, by paths."""
+        found = (path for path in (*tables, self.path) if path.exists())
+        return {facts.path: facts for path in found for facts in read_facts(path)}
+
+    def add(self, facts: VideoFacts) -> None:
+        """Add a line."""
+        with name_file_on_error(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open('a', encoding='utf-8') as file:
+                file.write(f'{facts}\n')
+
+    def remove(self) -> None:
+        """Remove it: all of it is in tables."""
+        self.path.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:
@@ -126,62 +175,28 @@ def check_writable(folder: Path) -> None:
         pass
 
 
+def check_store(store: Path, folder: Path) -> None:
+    """Raise an InputError if a store cannot be written, or would be among the videos."""
+    if store.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f'{store}: is in the folder of the videos: choose one beside it')
+    check_writable(store)
+
+
+def links_to_videos(out: Path, folder: Path, dataset: str) -> list[Path]:
+    """Where the configs look for the videos; an InputError if something else is there."""
+    names = ('videos_train', 'videos_val') if dataset == 'kinetics400' else ('videos',)
+    links = [out / name for name in names if (out / name).resolve() != folder.resolve()]
+    for link in links:
+        if link.exists() and not link.is_symlink():
+            raise InputError(f'{link}: is there and is not {folder}: move it away')
+    return links
+
+
 def link_videos(out: Path, folder: Path, dataset: str) -> None:
     """Link the folder of videos to where the configs of a dataset look for it."""
     with name_file_on_error(out):
         out.mkdir(parents=True, exist_ok=True)
-    for name in ('videos_train', 'videos_val') if dataset == 'kinetics400' else ('videos',):
-        link = out / name
-        if link.resolve() == folder.resolve():
-            continue
-        if link.exists() and not link.is_symlink():
-            raise InputError(f'{link}: is there and is not {folder}: move it away')
+    for link in links_to_videos(out, folder, dataset):
         with name_file_on_error(link):
             link.unlink(missing_ok=True)
             link.symlink_to(folder.resolve())
-
-
-def find_ffmpeg() -> str:
-    """Path of ffmpeg: the system's, or that of the package imageio-ffmpeg."""
-    if ffmpeg := shutil.which('ffmpeg'):
-        return ffmpeg
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-    except ImportError as error:
-        message = '--reencode needs ffmpeg: install it, or pip install imageio-ffmpeg'
-        raise InputError(message) from error
-    return get_ffmpeg_exe()
-
-
-def reencode_video(folder: Path, out: Path, cut: bool, match: MatchedVideo) -> MatchedVideo:
-    """Encode a video into ``out``, unless it is there; ``'broken'`` is what ffmpeg cannot read.
-
-    With ``cut`` only the annotated seconds, where the file is the whole video.
-    """
-    if match.problem:
-        return match
-    source, clip = Path(match.path), Path(match.video.names[0]).name
-    name = source.with_name(f'{clip}.mp4')
-    if not (out / name).exists():
-        seconds = match.video.seconds if cut and source.stem != clip else None
-        # ffmpeg waits for a pipe that no one writes to.
-        if not (folder / source).is_file():
-            return broken(match, 'not a file')
-        if not encode(folder / source, out / name, seconds):
-            return broken(match, 'ffmpeg cannot encode it')
-    return match._replace(path=str(name))
-
-
-def encode(source: Path, target: Path, seconds: tuple[float, float] | None) -> bool:
-    """Encode a video, or some seconds, as the authors: 30 frames a second, shorter side 320."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Of a video in several splits, two processes may write the same target.
-    partial_file = target.with_name(f'.{target.stem}.{os.getpid()}.partial.mp4')
-    shorter = "scale='if(gt(iw,ih),-2,320)':'if(gt(iw,ih),320,-2)'"
-    part = [] if seconds is None else ['-ss', str(seconds[0]), '-t', str(seconds[1] - seconds[0])]
-    command = [find_ffmpeg(), '-nostdin', '-loglevel', 'quiet', '-y', *part, '-i', str(source)]
-    command += ['-r', '30', '-vf', shorter, '-an', '-c:v', 'libx264', str(partial_file)]
-    if succeeded := subprocess.run(command).returncode == 0:
-        partial_file.replace(target)
-    partial_file.unlink(missing_ok=True)
-    return succeeded

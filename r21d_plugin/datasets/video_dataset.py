@@ -13,6 +13,8 @@ from .._errors import InputError, VideoInputError, check_whole
 from .._registries import DATASETS
 from .checked_pipeline import CheckedPipeline
 from .text_files import quote, read_lines
+from .video_facts import counted_frames
+from .video_index import CountedFrames
 
 
 @DATASETS.register_module('VideoDataset')  # which MMAction2's check_videos.py asks for
@@ -23,6 +25,9 @@ class LabelledVideoDataset(VideoDataset):
     Reads ``path label`` a line, paths with spaces included, or with ``multi_class`` ``path label
     label ...``, where each label is an equal part of the target in training. With ``test_mode`` a
     list may be without labels, a path a line, for predictions: there is no accuracy then.
+
+    The numbers of frames that ``prepare.py`` counted are taken from the table beside the list
+    (:mod:`~r21d_plugin.datasets.video_facts`).
 
     Args:
         ann_file (str): Annotation file.
@@ -88,7 +93,10 @@ class LabelledVideoDataset(VideoDataset):
         return label if self.multi_class else [label] if label >= 0 else []
 
     def load_data_list(self) -> list[dict]:
-        """Read ``filename`` and ``label`` of every video; no label is -1, or an empty list."""
+        """Read ``filename`` and ``label`` of every video; no label is -1, or an empty list.
+
+        Videos whose frames had to be counted have ``counted``, too.
+        """
         if not exists(self.ann_file):
             raise InputError(f'{self.ann_file}: no such annotation file: prepare the dataset first')
         with get_local_path(self.ann_file) as path:
@@ -96,7 +104,8 @@ class LabelledVideoDataset(VideoDataset):
             if (first := next(lines, None)) is None:
                 raise InputError(f'{self.ann_file}: no videos in this list')
             labelled = not self.test_mode or bool(self._split(first[0])[1])
-            return [self._parse(*line, labelled) for line in chain([first], lines)]
+            counted = counted_frames(self.ann_file)
+            return [self._parse(*line, labelled, counted) for line in chain([first], lines)]
 
     def _split(self, line: str) -> tuple[str, list[int]]:
         words = line.split(self.delimiter)
@@ -109,7 +118,9 @@ class LabelledVideoDataset(VideoDataset):
             words.pop()
         return (self.delimiter or ' ').join(words).rstrip(), labels
 
-    def _parse(self, line: str, where: str, labelled: bool) -> dict:
+    def _parse(
+        self, line: str, where: str, labelled: bool, counted: dict[str, CountedFrames]
+    ) -> dict:
         filename, labels = self._split(line)
         if labelled and not labels:
             raise InputError(f'{where}: {quote(line)} is not a path and a label')
@@ -124,7 +135,8 @@ class LabelledVideoDataset(VideoDataset):
             remedy = "give paths relative to it, or any and data_prefix=dict(video='')"
             raise InputError(f'{where}: {quote(filename)} is not below {folder}: {remedy}')
         label = labels if self.multi_class else labels[0] if labels else -1
-        return dict(filename=os.path.join(folder, filename), label=label)
+        known = dict(counted=counted[filename]) if filename in counted else {}
+        return dict(filename=os.path.join(folder, filename), label=label, **known)
 
 
 def collate_without_skipped(

@@ -9,6 +9,9 @@ from math import inf
 from typing import NamedTuple
 
 import av
+from av.video.stream import VideoStream
+
+from .store_tag import KEY_INTERVAL, StoreTag
 
 PLAIN_CONTAINERS = ('mov', 'matroska', 'flv')
 PLAIN_CODECS = ('h264', 'hevc', 'vp8', 'vp9', 'av1')
@@ -31,6 +34,23 @@ class PacketInfo(NamedTuple):
     doubtful: bool  # whether another number of pictures than one may be shown
 
 
+class CountedFrames(NamedTuple):
+    """The number of frames of a file, as an earlier run counted them by decoding.
+
+    Attributes:
+        frames: Number of frames.
+        by_times: Whether the timestamps of the packets are those of the frames, so that decoding
+            can begin at key pictures.
+        bytes: Size of the file.
+        mtime: Time of its last change, in ns.
+    """
+
+    frames: int
+    by_times: bool
+    bytes: int
+    mtime: int
+
+
 class Entry(NamedTuple):
     """A packet at which decoding may begin: all pictures from number ``frame`` on are exact."""
 
@@ -49,12 +69,14 @@ class VideoIndex:
             don't rise from picture to picture, so that they don't identify it.
         entries: Where decoding may begin, by frame number.
         damaged: Whether packets are missing, or did not decode when the pictures were counted.
+        counted: Whether the pictures were counted by decoding them.
     """
 
     count: int
     timestamps: Sequence[int] = ()
     entries: tuple[Entry, ...] = ()
     damaged: bool = False
+    counted: bool = False
 
     def entry_before(self, frame: int) -> Entry | None:
         """The last entry from which a frame can be decoded; None for the start of the video."""
@@ -149,14 +171,34 @@ def index_by_packets(packets: Sequence[PacketInfo], damaged: bool) -> VideoIndex
     return VideoIndex(len(shown), shown, find_entries(packets, shown), damaged)
 
 
+def index_of_store(stream: VideoStream, tag: StoreTag, length: int) -> VideoIndex | None:
+    """Index a file of the training store by its container's list of packets.
+
+    None if the file is not as it was written: of another length, with other key frames, cut.
+    """
+    entries = stream.index_entries
+    times = array('q', (entry.timestamp for entry in entries))
+    whole = (
+        len(times) == tag.frames and rises(times) and entries[-1].pos + entries[-1].size <= length
+    )
+    if not whole or stream.codec_context.has_b_frames:
+        return None
+    for number, entry in enumerate(entries):
+        if entry.is_discard or entry.is_keyframe != (number % KEY_INTERVAL == 0):
+            return None
+    keys = range(0, tag.frames, KEY_INTERVAL)
+    found = tuple(Entry(number, times[number], times[number]) for number in keys)
+    return VideoIndex(tag.frames, times, found)
+
+
 def index_by_pictures(
     times: Sequence[int | None], packets: Sequence[PacketInfo], damaged: bool
 ) -> VideoIndex:
     """Index a video that was decoded once; ``times`` are those of the pictures as they came."""
     shown = times_shown(packets)
     if not rises(shown) or list(times) != shown.tolist():
-        return VideoIndex(len(times), damaged=damaged)
-    return VideoIndex(len(times), shown, find_entries(packets, shown), damaged)
+        return VideoIndex(len(times), damaged=damaged, counted=True)
+    return VideoIndex(len(times), shown, find_entries(packets, shown), damaged, counted=True)
 
 
 def times_shown(packets: Sequence[PacketInfo]) -> array:

@@ -19,7 +19,15 @@ from av.video.reformatter import VideoReformatter
 from .._errors import VideoInputError
 from .display_matrix import display_matrix, turn
 from .picture_run import DamageError, Run, UnexpectedPictureError
-from .video_index import VideoIndex, index_by_packets, index_by_pictures
+from .video_index import (
+    CountedFrames,
+    PacketInfo,
+    VideoIndex,
+    index_by_packets,
+    index_by_pictures,
+    index_of_store,
+    times_shown,
+)
 from .video_stream import NoVideoError, PictureStream
 
 TIMEOUT = 60.0  # seconds after which a video that neither opens nor decodes is given up
@@ -64,9 +72,12 @@ class VideoReader:
 
     Frames are decoded in ascending order, from a key picture on where that gives the same frames as
     decoding from the start, else from the start. Where the packets leave the number of frames in
-    doubt (in AVI, MPEG and Ogg files and in raw streams), the video is decoded once to count them;
-    the result is remembered for files that don't change. Later calls go on where earlier ones
-    ended.
+    doubt (in AVI, MPEG and Ogg files and in raw streams), the video is decoded once to count them,
+    unless ``counted`` tells it; the result is remembered for files that don't change. Later calls
+    go on where earlier ones ended.
+
+    Files of the training store (:mod:`~r21d_plugin.datasets.video_store`) are padded to even sides;
+    the padding is removed.
 
     All methods raise a VideoInputError of one line that names the video if it does not decode.
 
@@ -78,6 +89,8 @@ class VideoReader:
         timeout: Seconds that opening, counting, or getting to the next frame may take. Defaults
             to 60.
         threads: Threads that decode a picture. Defaults to 1.
+        counted: The number of frames, as an earlier run counted them; ignored if the file was
+            changed since. Defaults to None.
     """
 
     def __init__(
@@ -87,6 +100,7 @@ class VideoReader:
         strict: bool = True,
         timeout: float = TIMEOUT,
         threads: int = 1,
+        counted: CountedFrames | None = None,
     ) -> None:
         if isinstance(video, bytes):
             video = io.BytesIO(video)
@@ -102,6 +116,8 @@ class VideoReader:
             self._identity = identify(video) if isinstance(video, Path) else None
             self._stream = PictureStream(video, timeout, threads)
         self._index = KNOWN_INDEXES.get(self._identity) if self._identity else None
+        same = counted and self._identity and self._identity[1:] == (counted.bytes, counted.mtime)
+        self._counted = counted if same else None
 
     def __enter__(self) -> Self:
         return self
@@ -140,6 +156,28 @@ class VideoReader:
             return None
         return (times - times[0]) * float(self._stream.stream.time_base or 1)
 
+    @property
+    def counted(self) -> CountedFrames | None:
+        """What to tell later readers of the file; None where its packets tell it, or in memory."""
+        with name_video_on_error(self._name):
+            index = self._known_index()
+        if not index.counted or self._identity is None:
+            return None
+        return CountedFrames(index.count, bool(index.entries), *self._identity[1:])
+
+    def verify(self) -> None:
+        """Decode all frames and, if the packets told another number of them, count them."""
+        with name_video_on_error(self._name):
+            index = self._known_index()
+            if index.counted and self._counted is None:
+                return
+            self._stream.start_clock()
+            counted = self._count_pictures()
+            if counted.damaged:
+                raise DamageError
+            if (counted.count, counted.timestamps) != (index.count, index.timestamps):
+                self._index = self._remember(replace(counted, entries=()))
+
     def read(self, indices: Sequence[int], size: tuple[int, int] | None = None) -> np.ndarray:
         """Frames by number, in any order and repeated at will: N x H x W x 3, uint8, RGB.
 
@@ -168,7 +206,9 @@ class VideoReader:
 
     def _convert(self, picture: VideoFrame) -> np.ndarray:
         rgb = self._reformatter.reformat(picture, format='rgb24', threads=1)
-        return turn(rgb.to_ndarray(), display_matrix(picture))
+        image = rgb.to_ndarray()
+        image = self._stream.tag.crop(image) if self._stream.tag else image
+        return turn(image, display_matrix(picture))
 
     def _all(self) -> Iterator[VideoFrame]:
         """Every picture, decoded from the start."""
@@ -206,7 +246,8 @@ class VideoReader:
         """The index of the video, made if need be."""
         if self._index is None:
             self._stream.start_clock()
-            self._index = self._remember(self._read_packets() or self._count_pictures())
+            index = self._index_as_stored() or self._index_as_counted() or self._index_by_packets()
+            self._index = self._remember(index or self._count_pictures())
         if self._index.count == 0:
             raise NoVideoError
         if self._strict and self._index.damaged:
@@ -234,11 +275,30 @@ class VideoReader:
                 KNOWN_INDEXES.popitem(last=False)
         return index
 
-    def _read_packets(self) -> VideoIndex | None:
-        """Index the video by its packets; None if these leave the number of pictures in doubt."""
-        stream, self._run = self._stream, None
-        if not stream.coding.is_plain(stream.container.format.name):
+    def _index_as_stored(self) -> VideoIndex | None:
+        """Index a file of the training store; None for others."""
+        stream = self._stream
+        return index_of_store(stream.stream, stream.tag, stream.length) if stream.tag else None
+
+    def _index_as_counted(self) -> VideoIndex | None:
+        """Index the video as it was counted before; None if it was not, or has changed."""
+        if self._counted is None:
             return None
+        if not self._counted.by_times:
+            return VideoIndex(self._counted.frames, counted=True)
+        packets, damaged = self._describe_packets()
+        index = index_by_pictures(times_shown(packets), packets, damaged)
+        return index if index.timestamps and index.count == self._counted.frames else None
+
+    def _index_by_packets(self) -> VideoIndex | None:
+        """Index the video by its packets; None if these leave the number of pictures in doubt."""
+        if not self._stream.coding.is_plain(self._stream.container.format.name):
+            return None
+        return index_by_packets(*self._describe_packets())
+
+    def _describe_packets(self) -> tuple[list[PacketInfo], bool]:
+        """The packets that hold pictures, and whether there should be more."""
+        stream, self._run = self._stream, None
         damaged = False
         packets = []
         try:
@@ -247,7 +307,7 @@ class VideoReader:
                     packets.append(stream.coding.describe(packet))
         except av.FFmpegError:
             damaged = True
-        return index_by_packets(packets, damaged or stream.is_cut_off())
+        return packets, damaged or stream.is_cut_off()
 
     def _count_pictures(self) -> VideoIndex:
         """Index the video by decoding it."""

@@ -15,6 +15,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from .store_tag import StoreTag
 from .video_index import Coding, Entry
 
 COVERS = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -53,10 +54,10 @@ class PictureStream:
             if not stat.S_ISREG(os.stat(self._video).st_mode):  # a pipe blocks when opened
                 raise OSError('not a file')
             with open(self._video, 'rb') as file:
-                self._shortened = is_shortened(file)
+                self.length, self._shortened = measure(file)
         else:
             source = self._video
-            self._shortened = is_shortened(source)
+            self.length, self._shortened = measure(source)
         self.container = av.open(
             source,
             'r',
@@ -66,6 +67,8 @@ class PictureStream:
         )
         try:
             self.stream = choose_stream(self.container)
+            self.tag = StoreTag.find(self.container.metadata)
+            self._untouched = True
             self.stream.thread_type = ThreadType.SLICE  # several pictures at once delay errors
             self.stream.thread_count = self._threads
             codec = self.stream.codec_context.codec
@@ -90,8 +93,9 @@ class PictureStream:
             found = self._seek(entry)
             if found is not None:
                 return found
-        self.close()
-        self._open()
+        if not self._untouched:
+            self.close()
+            self._open()
         packets = self._demux()
         if entry is None:
             return packets
@@ -101,6 +105,7 @@ class PictureStream:
         """Packets from an entry on, by the container's index; None if that leads elsewhere."""
         for timestamp in {entry.pts if entry.dts is None else entry.dts, entry.pts}:
             try:
+                self._untouched = False
                 self.container.seek(timestamp, stream=self.stream)
             except (av.FFmpegError, OSError):
                 continue
@@ -113,6 +118,7 @@ class PictureStream:
     def _demux(self) -> Iterator[av.Packet]:
         """Packets of the stream; the last one is empty, so that decoding it empties the decoder."""
         self.passed = 0
+        self._untouched = False
         try:
             for packet in self.container.demux(self.stream):
                 if time.monotonic() > self._deadline:
@@ -166,13 +172,13 @@ def choose_stream(container: InputContainer) -> VideoStream:
     return min(streams, key=is_picture)
 
 
-def is_shortened(file: IO[bytes]) -> bool:
-    """Whether an AVI or Matroska file is shorter than its header says; rewinds the file."""
+def measure(file: IO[bytes]) -> tuple[int, bool]:
+    """Length of a file, and whether AVI or Matroska is shorter than its header says; rewinds it."""
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
     declared = declared_length(file.read(256) + bytes(256))
     file.seek(0)
-    return length < declared - 16  # some writers count the header as well
+    return length, length < declared - 16  # some writers count the header as well
 
 
 def declared_length(head: bytes) -> int:

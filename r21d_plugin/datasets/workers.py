@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import cv2
 from .._errors import InputError
 
 Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 
 @contextmanager
@@ -46,10 +48,12 @@ def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:
 
 
 def parallel_map(
-    function: Callable[[Item], Item], items: Iterable[Item], workers: int
-) -> Iterator[Item]:
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
     """Apply a function to items in parallel, a bounded number at a time; results are in order."""
     remaining = iter(items)
     with worker_pool(workers) as pool:
-        while batch := list(islice(remaining, 64 * workers)):
-            yield from pool.map(function, batch)
+        pending = deque(pool.submit(function, item) for item in islice(remaining, 64 * workers))
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(pool.submit(function, item) for item in islice(remaining, 1))

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 from support import write_video
-
-from r21d_plugin.datasets.preparation import find_ffmpeg
 
 H264 = ('-c:v', 'libx264', '-preset', 'ultrafast', '-g', '8')
 GOOD = {
@@ -75,7 +74,16 @@ def write_good(folder: Path, encodings: dict[str, tuple[str, ...]]) -> list[Path
 
 def ffmpeg(*words: object) -> None:
     """Run ffmpeg, which must succeed."""
-    command = [find_ffmpeg(), '-nostdin', '-loglevel', 'error', '-y', '-threads', '1', *words]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        '-nostdin',
+        '-loglevel',
+        'error',
+        '-y',
+        '-threads',
+        '1',
+        *words,
+    ]
     subprocess.run([str(word) for word in command], check=True, stderr=subprocess.PIPE)
 
 

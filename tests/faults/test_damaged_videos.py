@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from faults.damaged_videos import (
@@ -23,9 +24,8 @@ from mmengine.dataset import Compose
 
 from r21d_plugin import InputError
 from r21d_plugin.datasets import OpenVideo, ReadFrames, video_stream
-from r21d_plugin.datasets.annotations import Video
 from r21d_plugin.datasets.decoding import all_frames
-from r21d_plugin.datasets.preparation import MatchedVideo, find_ffmpeg, reencode_video
+from r21d_plugin.datasets.video_checks import Checker, Task
 from r21d_plugin.datasets.video_reader import VideoReader
 
 PIPELINE = [
@@ -54,7 +54,7 @@ def decode(path: Path) -> Outcome:
 def frames_by_ffmpeg(path: Path, size: tuple[int, int]) -> np.ndarray:
     """All frames that there are in a video."""
     raw = ('-fps_mode', 'passthrough', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-')
-    command = [find_ffmpeg(), '-loglevel', 'quiet', '-i', path, *raw]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), '-loglevel', 'quiet', '-i', path, *raw]
     content = subprocess.run(command, stdout=subprocess.PIPE).stdout
     return np.frombuffer(content, np.uint8).reshape(-1, size[1], size[0], 3)
 
@@ -157,11 +157,12 @@ def test_a_video_that_never_opens_is_given_up(tmp_path, monkeypatch, fault):
         OpenVideo(timeout=0.2).transform(dict(filename=str(path)))
 
 
-def test_a_pipe_is_not_reencoded(tmp_path, fault):
+@pytest.mark.parametrize('store', [None, 'out'])
+def test_a_pipe_is_neither_checked_nor_stored(store, tmp_path, fault):
     os.mkfifo(tmp_path / 'pipe.mp4')
-    match = MatchedVideo(Video('train', ('pipe',), (0,), 'train.csv, line 1'), 'pipe.mp4')
+    checker = Checker(tmp_path, store=store and tmp_path / store)
     with fault('hang'):
-        assert reencode_video(tmp_path, tmp_path / 'out', False, match).problem == 'broken'
+        assert checker.check((Task('pipe.mp4', 'pipe.mp4'), None)).reason == 'does not decode'
 
 
 class Stuck:

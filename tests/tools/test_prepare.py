@@ -1,15 +1,19 @@
 """Preparing the four benchmarks from files in the form of the official ones."""
 
 import os
-import shutil
-import sys
 
-import decord
 import pytest
 from mmengine.config import Config
-from support import ROOT, write_video
+from support import ROOT, write_numbered, write_video
 
-from r21d_plugin.datasets import LabelledVideoDataset, annotations, preparation
+from r21d_plugin.datasets import (
+    LabelledVideoDataset,
+    annotations,
+    preparation,
+    video_checks,
+    video_facts,
+)
+from r21d_plugin.datasets.video_facts import read_facts
 
 TOOL = 'data/prepare.py'
 
@@ -83,6 +87,13 @@ def test_kinetics(kinetics, folder, tool, capsys):
     assert ['train', '3', '1', '1', '1'] in rows
     assert ['val', '1', '0', '0', '0'] in rows
     assert 'missing videos: see data/kinetics400/missing_videos.txt' in printed
+    facts = list(read_facts(out / 'kinetics400_train_list_videos.tsv'))
+    assert [f.path for f in facts] == [
+        'knots/--abc_000010_000020.mp4',
+        'déf_000007_000017.mp4',
+        'a b/ghi.mkv',
+    ]
+    assert {(f.frames, f.fps, f.width, f.height) for f in facts} == {(4, 25.0, 96, 72)}
 
     # The configs find all of it.
     cfg = Config.fromfile(ROOT / 'configs/r2plus1d_34_kinetics.py')
@@ -98,6 +109,7 @@ def test_without_opening_the_videos(kinetics, folder, tool):
     tool(*kinetics, 'train.csv', 'validate.csv', '--no-check', '--out', 'there')
     assert len(read(folder / 'there/kinetics400_train_list_videos.txt')) == 4
     assert not (folder / 'there/broken_videos.txt').exists()
+    assert not list((folder / 'there').glob('*.tsv'))
 
 
 def test_again(kinetics, folder, tool):
@@ -109,7 +121,9 @@ def test_again(kinetics, folder, tool):
     assert len(read(out / 'kinetics400_train_list_videos.txt')) == 5
     assert sorted(path.name for path in out.iterdir()) == [
         'duplicate_videos.txt',
+        'kinetics400_train_list_videos.tsv',
         'kinetics400_train_list_videos.txt',
+        'kinetics400_val_list_videos.tsv',
         'kinetics400_val_list_videos.txt',
         'label_map_kinetics400.txt',
         'videos_train',
@@ -129,7 +143,9 @@ def test_a_folder_whose_name_is_not_utf8(kinetics, folder, tool):
     tool(*kinetics, 'train.csv', 'validate.csv')
     out = folder / 'data/kinetics400'
     line = read(out / 'broken_videos.txt')[0]
-    assert line.endswith(r"ghi_000000_000010: '\udcff/ghi.mkv': its name is not UTF-8: rename it")
+    assert line.endswith(
+        r"0010: '\udcff/ghi.mkv': its name is not UTF-8, or has a line break: rename it"
+    )
     assert len(read(out / 'kinetics400_train_list_videos.txt')) == 2
 
 
@@ -253,19 +269,75 @@ def test_bad_ucf101(folder, fails, file, line, message):
     assert message in found
 
 
-def test_interrupted(kinetics, folder, fails, tool, monkeypatch):
-    add = preparation.AnnotationFiles.add
+@pytest.fixture
+def inspected(monkeypatch):
+    """The videos that are checked, in this process."""
+    inspect, seen = video_facts.inspect_video, []
 
-    def interrupted(self, report):
-        add(self, report)
-        raise KeyboardInterrupt
+    def note(video, path, level):
+        seen.append(path)
+        return inspect(video, path, level)
+
+    monkeypatch.setattr(video_checks, 'inspect_video', note)
+    monkeypatch.setattr(
+        video_checks, 'parallel_map', lambda function, items, _: map(function, items)
+    )
+    return seen
+
+
+def test_a_stopped_run_goes_on(kinetics, folder, fails, tool, monkeypatch, inspected):
+    add = preparation.Journal.add
+
+    def interrupted(self, facts):
+        add(self, facts)
+        if len(inspected) == 2:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation.AnnotationFiles, 'add', interrupted)
+        patch.setattr(preparation.Journal, 'add', interrupted)
         message = fails(*kinetics, 'train.csv', 'validate.csv')
-    assert message == 'error: stopped: nothing was written'
-    assert not (folder / 'data').exists()
+    assert message == 'error: stopped: run the same command again to go on'
+    out = folder / 'data/kinetics400'
+    assert [path.name for path in out.iterdir()] == ['.kinetics400_videos.partial.tsv']
     tool(*kinetics, 'train.csv', 'validate.csv')
+    whole = [*inspected[:2], 'a b/ghi.mkv', 'half.mp4', 'jkl.mp4']
+    assert inspected == whole
+    assert not (out / '.kinetics400_videos.partial.tsv').exists()
+
+    tool(*kinetics, 'train.csv', 'validate.csv')
+    assert inspected == [*whole, 'half.mp4'], (
+        'what is checked stays so, and what is broken does not'
+    )
+    tool(*kinetics, 'train.csv', 'validate.csv', '--verify', 'full')
+    assert inspected[-5:] == whole
+
+
+def test_videos_of_several_splits_are_checked_once(folder, tool, inspected):
+    write_ucf101(folder)
+    names = [f'Archery/v_Archery_g0{i}_c01.avi' for i in (1, 2, 3)]
+    videos(folder, *names, 'YoYo/same.avi', 'Archery/same.avi')
+    tool(TOOL, 'ucf101', '--videos', 'videos', '--annotations', '.')
+    assert sorted(inspected) == sorted([*names, 'YoYo/same.avi', 'Archery/same.avi'])
+
+
+def test_bad_annotations_are_told_before_videos_are_opened(kinetics, folder, fails, inspected):
+    (folder / 'train.csv').write_text(KINETICS.replace('7,17,train', '7,17,test'))
+    assert "train.csv, line 3: split 'test'" in fails(*kinetics, 'train.csv', 'validate.csv')
+    assert not inspected
+
+
+def test_verifying_all_frames(kinetics, folder, tool):
+    """A file that is damaged between its ends."""
+    path = write_numbered(folder / 'videos/jkl.mp4', [i / 25 for i in range(60)], g='12')
+    content = bytearray(path.read_bytes())
+    for at in range(len(content) // 3, len(content) // 2, 7):
+        content[at] ^= 0x5A
+    path.write_bytes(content)
+    out = folder / 'data/kinetics400'
+    tool(*kinetics, 'train.csv', 'validate.csv')
+    assert read(out / 'kinetics400_val_list_videos.txt') == ['jkl.mp4 0']
+    tool(*kinetics, 'train.csv', 'validate.csv', '--verify', 'full')
+    assert read(out / 'broken_videos.txt')[-1].endswith('jkl.mp4: has damaged frames')
 
 
 def test_no_workers(kinetics, fails):
@@ -287,49 +359,3 @@ def test_something_else_is_where_the_videos_go(kinetics, folder, fails):
     message = fails(*kinetics, 'train.csv', 'validate.csv')
     assert 'videos_val: is there and is not videos: move it away' in message
     assert not list((folder / 'data/kinetics400').glob('*.txt'))
-
-
-def test_reencoding(kinetics, folder, tool):
-    for name in ('a b/ghi.mkv', 'jkl.mp4'):
-        write_video(folder / 'videos' / name, frames=400)
-    tool(*kinetics, 'train.csv', 'validate.csv', '--reencode', 'encoded')
-    out = folder / 'data/kinetics400'
-    assert read(out / 'kinetics400_val_list_videos.txt') == ['jkl_000003_000013.mp4 0']
-    assert 'a b/ghi_000000_000010.mp4 2' in read(out / 'kinetics400_train_list_videos.txt')
-    video = decord.VideoReader(str(out / 'videos_train/a b/ghi_000000_000010.mp4'))
-    assert video.get_avg_fps() == 30
-    assert len(video) == pytest.approx(300, abs=2)
-    assert min(video[0].shape[:2]) == 320
-    (line,) = read(out / 'broken_videos.txt')
-    assert line == 'train.csv, line 7: half_000000_000010: half.mp4: ffmpeg cannot encode it'
-
-
-def test_reencoding_goes_on(kinetics, folder, tool):
-    arguments = (*kinetics, 'train.csv', 'validate.csv', '--reencode', 'encoded')
-    tool(*arguments)
-    first = {path: path.stat().st_mtime_ns for path in (folder / 'encoded').rglob('*.mp4')}
-    assert len(first) == 4
-    gone = folder / 'encoded/jkl_000003_000013.mp4'
-    gone.unlink()
-    tool(*arguments)
-    after = {path: path.stat().st_mtime_ns for path in (folder / 'encoded').rglob('*.mp4')}
-    assert after.keys() == first.keys()
-    assert [path for path in first if first[path] != after[path]] == [gone]
-
-
-def test_reencoding_by_class(folder, tool):
-    write_ucf101(folder)
-    names = [f'Archery/v_Archery_g0{i}_c01.avi' for i in (1, 2, 3)]
-    videos(folder, *names, 'YoYo/same.avi', 'Archery/same.avi')
-    arguments = (TOOL, 'ucf101', '--videos', 'videos', '--annotations', '.', '--workers', 1)
-    tool(*arguments, '--reencode', 'encoded')
-    out = folder / 'data/ucf101'
-    assert read(out / 'ucf101_val_split_2_videos.txt') == ['Archery/same.mp4 0']
-    assert (out / 'videos/YoYo/same.mp4').exists()
-
-
-def test_reencoding_needs_ffmpeg(kinetics, fails, monkeypatch):
-    monkeypatch.setattr(shutil, 'which', lambda _: None)
-    monkeypatch.setitem(sys.modules, 'imageio_ffmpeg', None)
-    message = fails(*kinetics, 'train.csv', 'validate.csv', '--reencode', 'encoded')
-    assert message.startswith('error: --reencode needs ffmpeg: install it')

@@ -1,0 +1,106 @@
+"""Check the videos of a dataset, and encode them into a training store."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from .._errors import InputError, VideoInputError, first_line
+from .video_facts import VideoFacts, inspect_video
+from .video_files import bytes_of
+from .video_store import StoreFormat, is_stored, store_video
+from .workers import parallel_map
+
+
+class Task(NamedTuple):
+    """A video to check.
+
+    Attributes:
+        source: Its path below the folder of videos.
+        stored: Its path in the store; empty if there is none.
+        seconds: Begin and end of the part to store; None for all.
+    """
+
+    source: str
+    stored: str = ''
+    seconds: tuple[float, float] | None = None
+
+    @property
+    def path(self) -> str:
+        """The path that lists give."""
+        return self.stored or self.source
+
+
+class Checked(NamedTuple):
+    """What became of a task.
+
+    Attributes:
+        task: The task.
+        facts: What lists tell of the video; None if it is broken.
+        reason: What is wrong with it; empty if nothing is.
+        source_bytes: Size of the file in the folder of videos.
+        new: Whether something was found out now, not in an earlier run.
+        encoded: Whether it was encoded now.
+    """
+
+    task: Task
+    facts: VideoFacts | None = None
+    reason: str = ''
+    source_bytes: int = 0
+    new: bool = False
+    encoded: bool = False
+
+
+@dataclass(frozen=True)
+class Checker:
+    """How to check videos.
+
+    Attributes:
+        folder: The folder of videos.
+        level: How thoroughly (:func:`~r21d_plugin.datasets.video_facts.inspect_video`).
+        store: The folder to encode them into; None to read them where they are.
+        form: What to encode them to.
+    """
+
+    folder: Path
+    level: str = 'quick'
+    store: Path | None = None
+    form: StoreFormat = field(default_factory=StoreFormat)
+
+    def check_all(
+        self, tasks: Iterable[Task], known: Mapping[str, VideoFacts], workers: int
+    ) -> Iterator[Checked]:
+        """Check videos in parallel, in order.
+
+        Args:
+            tasks: The videos.
+            known: What earlier runs found out, by paths.
+            workers: Processes.
+        """
+        items = ((task, known.get(task.path)) for task in tasks)
+        yield from parallel_map(self.check, items, workers)
+
+    def check(self, item: tuple[Task, VideoFacts | None]) -> Checked:
+        """Check a video, of which something may be known, and encode it if it is not yet stored."""
+        task, known = item
+        source = self.folder / task.source
+        video = self.store / task.stored if self.store else source
+        encoded = False
+        try:
+            source_bytes = bytes_of(source)
+            if self.store and not is_stored(video, source, self.form):
+                store_video(source, video, self.form, task.seconds)
+                encoded = True
+            new = known is None or encoded or not known.still_holds(video, self.level)
+            facts = inspect_video(video, task.path, self.level) if new else known
+        except Exception as error:
+            if isinstance(error, InputError) and not isinstance(error, VideoInputError):
+                raise  # a full disk, or another store
+            return Checked(task, reason=short_reason(error, source))
+        return Checked(task, facts, '', source_bytes, new, encoded)
+
+
+def short_reason(error: Exception, video: Path) -> str:
+    """What is wrong with a video, without its name and the remedy, which lists give once."""
+    what = first_line(error).removeprefix(f'{video}: ')
+    return what.partition(': ')[0] or type(error).__name__

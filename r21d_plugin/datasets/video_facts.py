@@ -1,0 +1,140 @@
+"""What a check of the videos of a list found out, in a table beside the list.
+
+The table of ``LIST.txt`` is ``LIST.tsv``: a line of the names of the columns, which are those of
+:class:`VideoFacts`, and a line for each video, separated by tabs.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.fileio import exists, get_local_path
+
+from .._atomic import name_file_on_error
+from .video_files import bytes_of
+from .video_index import CountedFrames
+from .video_reader import VideoReader
+
+LEVELS = ('quick', 'full')
+
+SLOW = 600.0  # seconds that decoding a whole video may take
+
+
+class VideoFacts(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+        path: Path of the video as in the list.
+        frames: Number of frames.
+        fps: Average number of frames a second, 0 if unknown.
+        width: Width of the frames in pixels, as shown.
+        height: Height of the frames in pixels, as shown.
+        seconds: Duration, 0 if unknown.
+        bytes: Size of the file.
+        mtime: Time of its last change, in ns.
+        frames_by: How the frames are found: ``'packets'`` tell their number, or they were counted
+            by decoding, and are found by their ``'times'``, or only in their ``'order'`` from the
+            start.
+        verified: One of LEVELS.
+    """
+
+    path: str
+    frames: int
+    fps: float
+    width: int
+    height: int
+    seconds: float
+    bytes: int
+    mtime: int
+    frames_by: str
+    verified: str
+
+    def __str__(self) -> str:
+        return '\t'.join(map(str, self))
+
+    @classmethod
+    def parse(cls, line: str) -> 'VideoFacts | None':
+        """Read a line of a table; None if it is not one."""
+        path, *words = line.rsplit('\t', len(cls._fields) - 1)
+        if len(words) != len(cls._fields) - 1 or words[-1] not in LEVELS:
+            return None
+        try:
+            values = [kind(word) for kind, word in zip(COLUMNS, words, strict=True)]
+        except ValueError:
+            return None
+        return cls(path, *values)
+
+    @property
+    def counted(self) -> CountedFrames | None:
+        """What readers of the video need to be told; None where its packets tell it."""
+        if self.frames_by == 'packets':
+            return None
+        return CountedFrames(self.frames, self.frames_by == 'times', self.bytes, self.mtime)
+
+    def still_holds(self, video: Path, level: str) -> bool:
+        """Whether a file is unchanged since it was checked, and as thoroughly as by ``level``."""
+        status = video.stat()
+        same = (status.st_size, status.st_mtime_ns) == (self.bytes, self.mtime)
+        return same and LEVELS.index(self.verified) >= LEVELS.index(level)
+
+
+COLUMNS = (int, float, int, int, float, int, int, str, str)
+HEADER = '\t'.join(VideoFacts._fields)
+
+
+def inspect_video(video: Path, path: str, level: str) -> VideoFacts:
+    """Check that a video decodes; a VideoInputError if it does not.
+
+    Args:
+        video: The file.
+        path: Its path in the list.
+        level: ``'quick'`` indexes all packets and decodes the first frame and the last group of
+            pictures; ``'full'`` decodes all.
+    """
+    bytes_of(video)
+    with VideoReader(video, timeout=SLOW) as reader:
+        width, height = reader.size
+        if level == 'full':
+            reader.verify()
+        next(reader.frames([len(reader) - 1]))
+        frames, fps, times, counted = len(reader), reader.fps, reader.timestamps, reader.counted
+    if times is not None and fps:
+        seconds = float(times[-1]) + 1 / fps
+    else:
+        seconds = frames / fps if fps else 0.0
+    status = video.stat()
+    frames_by = 'packets' if counted is None else 'times' if counted.by_times else 'order'
+    return VideoFacts(
+        path,
+        frames,
+        round(fps, 4),
+        width,
+        height,
+        round(seconds, 3),
+        status.st_size,
+        status.st_mtime_ns,
+        frames_by,
+        level,
+    )
+
+
+def read_facts(table: Path) -> Iterator[VideoFacts]:
+    """Read a table, as far as it is one: what is missing in it can be found out again."""
+    with name_file_on_error(table), table.open(encoding='utf-8', errors='replace') as file:
+        for line in file:
+            if facts := VideoFacts.parse(line.rstrip('\n')):
+                yield facts
+
+
+def counted_frames(ann_file: str) -> dict[str, CountedFrames]:
+    """What there is to tell the readers of the videos of a list, by their paths in it."""
+    table = str(Path(ann_file).with_suffix('.tsv'))
+    if table == ann_file or not exists(table):
+        return {}
+    with get_local_path(table) as local:
+        return {facts.path: facts.counted for facts in read_facts(Path(local)) if facts.counted}
+
+
+def table_text(lines: Iterable[VideoFacts]) -> str:
+    """The content of a table."""
+    return ''.join(f'{line}\n' for line in (HEADER, *lines))
