@@ -4,8 +4,8 @@ Each contestant opens a video, decodes the same frames and resizes them to 171x1
 PyTorchVideo take part where they are installed. Then whole dataloaders load training clips. All
 take turns in one process; rates are clips per second of CPU time, that of all threads and workers
 together, and the ratio is the median of those of the turns. Differences are of the frames that the
-contestants give, in grey levels. The videos are made: H.264 in MP4 as
-FFmpeg encodes by default, moving texture, from fixed seeds.
+contestants give, in grey levels. The videos are made: H.264 in MP4 as FFmpeg encodes by default,
+moving texture from a fixed seed.
 """
 
 import argparse
