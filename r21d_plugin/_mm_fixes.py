@@ -5,6 +5,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,6 +37,16 @@ def shift_hue(img: np.ndarray, factor: float) -> np.ndarray:
     return rgb.astype(np.float32)
 
 
+def load_from_disk(filename: str, map_location: Any = None) -> dict:
+    """Load a checkpoint; MMEngine tells the user the end of this name."""
+    return load_checkpoint(filename, map_location)
+
+
+def load_from_web(filename: str, map_location: Any = None) -> dict:
+    """Load a checkpoint of an address."""
+    return load_checkpoint(filename, map_location)
+
+
 @cache
 def apply() -> None:
     """Repair this process, once.
@@ -48,8 +59,8 @@ def apply() -> None:
 
     from .datasets.wrappers import labels_through_concat, labels_through_repeat
 
-    for prefixes in ('', ('http://', 'https://')):
-        CheckpointLoader.register_scheme(prefixes, load_checkpoint, force=True)
+    CheckpointLoader.register_scheme('', load_from_disk, force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_web, force=True)
     register_backend('local', AtomicBackend, force=True, prefixes='')
     for wrapper, labels in (
         (ConcatDataset, labels_through_concat),

@@ -1,5 +1,6 @@
 """Real video files, and the registry scope that a runner would set."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,11 @@ torch.set_num_threads(1)  # the networks are tiny, and two workers share two cor
 # The layout of dumped configs, which MMEngine also puts into every checkpoint, takes half of the
 # time of a tiny run.
 config.FormatCode = lambda code, **_: (code, True)
+
+
+def pytest_collection_finish():
+    """Keep collections away from all that was imported, which loaders' workers would copy."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import Process
 from pathlib import Path
@@ -24,25 +24,26 @@ PROGRAM = """#!{python} -IS
 import sys
 sys.path.insert(0, {tests!r})
 import forks
-forks.be_python({python!r}, {address!r})
+forks.be_python({python!r}, {program!r})
 """
 
 
 @contextmanager
 def serve(folder: Path, python: str | Path = sys.executable) -> Iterator[Path]:
     """Write ``folder/python``, which works within the block, of an environment's Python."""
-    program, address = folder / 'python', address_of(folder)
-    text = PROGRAM.format(python=str(python), tests=str(Path(__file__).parent), address=address)
+    program = folder / 'python'
+    tests = str(Path(__file__).parent)
+    text = PROGRAM.format(python=str(python), tests=tests, program=str(program))
     write_program(program, text)
     with subprocess.Popen(
-        [python, '-W', 'ignore', __file__, program, address],
+        [python, '-W', 'ignore', __file__, program],
         env=os.environ | dict(OMP_NUM_THREADS='1'),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as server:
         assert server.stdout.readline(), 'the server did not start'
         yield program
-        server.stdin.close()
+        server.terminate()
 
 
 def write_program(path: Path, text: str) -> None:
@@ -58,46 +59,61 @@ def write_script(program: Path, name: str, module: str, function: str) -> Path:
     return script
 
 
-def address_of(folder: Path) -> str:
-    """Socket of the server of a folder."""
-    return str(folder / 'socket')
+def address_of(program: str | Path) -> str:
+    """Socket of the server of a program."""
+    return str(Path(program).with_name('socket'))
 
 
 class Fork:
     """A script in a fork, which ends when this object goes.
 
     Args:
-        address (str): Socket of the server.
-        words (list[str]): The script, or ``-m`` and the module, and its arguments.
-        folder (str): Its working folder.
-        streams (list[int]): Descriptors of its standard streams.
+        program (Path): What :func:`serve` gave.
+        words (Sequence): The script, or ``-m`` and the module, and its arguments.
+        log (Path, optional): File for what it prints. Defaults to the streams of this process.
+        folder (Path, optional): Its working folder. Defaults to that of this process.
 
     Attributes:
         pid (int): Its process id.
     """
 
-    def __init__(self, address: str, words: list[str], folder: str, streams: list[int]) -> None:
+    def __init__(
+        self,
+        program: str | Path,
+        words: Sequence[object],
+        log: Path | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self.server = socket.socket(socket.AF_UNIX)
-        self.server.connect(address)
+        self.server.connect(address_of(program))
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) if log else None
+        streams = [0, 1, 2] if output is None else [0, output, output]
         socket.send_fds(self.server, [b'.'], streams)
-        request = dict(words=words, folder=folder, environment=dict(os.environ))
+        if output is not None:
+            os.close(output)
+        request = dict(words=[str(word) for word in words], folder=str(folder or os.getcwd()))
+        request['environment'] = dict(os.environ)
         self.server.sendall(json.dumps(request).encode() + b'\n')
         self.answers = self.server.makefile()
         self.pid = int(self.answers.readline())
+
+    def has_ended(self) -> bool:
+        """Whether :meth:`wait` returns at once."""
+        return bool(select.select([self.server], [], [], 0)[0])
 
     def wait(self) -> int:
         """Return its exit status, negative if a signal ended it."""
         return int(self.answers.readline())
 
 
-def be_python(python: str, address: str) -> None:
+def be_python(python: str, program: str) -> None:
     """Be the program."""
     words = sys.argv[1:]
     while words[:1] in (['-u'], ['-W']):
         words = words[1 if words[0] == '-u' else 2 :]
     if not words or (words[0].startswith('-') and words[0] != '-m'):
         os.execv(python, [python, *sys.argv[1:]])
-    fork = Fork(address, words, os.getcwd(), [0, 1, 2])
+    fork = Fork(program, words)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os.kill(fork.pid, number))
     status = fork.wait()
@@ -180,4 +196,4 @@ if __name__ == '__main__':
     sys.executable = sys.argv[1]
     import_everything()
     gc.freeze()  # else each fork copies what there is in a collection
-    answer_requests(sys.argv[2])
+    answer_requests(address_of(sys.argv[1]))

@@ -184,4 +184,6 @@ def test_public_weights_fit_their_config(weights):
     assert cfg.model.backbone.get('midplanes', 'layer') == weights.midplanes
     preprocessor = cfg.model.data_preprocessor
     assert (tuple(preprocessor.mean), tuple(preprocessor.std)) == (weights.mean, weights.std)
-    assert 30 / cfg.test_pipeline[1].get('frame_interval', 1) == weights.fps
+    for pipeline in (cfg.train_pipeline, cfg.val_pipeline, cfg.test_pipeline):
+        assert pipeline[1].get('target_fps', 30) == weights.fps
+        assert 'frame_interval' not in pipeline[1]

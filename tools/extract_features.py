@@ -41,7 +41,7 @@ def feature_settings(
         config=cfg.filename,
         checkpoint=checkpoint,
         clip_len=sample.clip_len - sample.flow_gap,
-        stride=sample.stride,
+        stride=sample.stride or "a clip's time",
         fingerprint=fingerprint.hexdigest(),
     )
 

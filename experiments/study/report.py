@@ -27,7 +27,7 @@ try:
 except ModuleNotFoundError as error:
     raise InputError(f"{error}: pip install 'r21d_plugin[study]'") from error
 
-PACKAGES = ('r21d_plugin', 'torch', 'mmengine', 'mmaction2', 'decord')
+PACKAGES = ('r21d_plugin', 'torch', 'mmengine', 'mmaction2', 'av')
 
 PAGE = """\
 <!DOCTYPE html>

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 
 RUN_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | {
     'activation_checkpointing',
@@ -55,7 +55,7 @@ TOGETHER = (
 
 
 def check_config(cfg: Config, path: str) -> None:
-    """Raise an InputError if a key is misspelt, or one is missing that others need."""
+    """Raise an InputError if a key is misspelt."""
     for name in cfg:
         refuse_misspelling(name, RUN_KEYS, path, cutoff=0.85)
     for parent, read in PLAIN_KEYS.items():
@@ -63,6 +63,13 @@ def check_config(cfg: Config, path: str) -> None:
             refuse_misspelling(name, read, f'{path}: {parent}', cutoff=0.75)
     if not cfg.get('model'):
         raise InputError(f'{path}: no model in this config')
+
+
+def check_run(cfg: Config, path: str) -> None:
+    """Raise an InputError if a config of a run lacks a key that others need, or a length."""
+    for name in ('max_epochs', 'max_iters', 'val_interval'):
+        if name in (cfg.get('train_cfg') or {}):
+            check_whole(f'{path}: train_cfg.{name}', cfg.train_cfg[name])
     for names in TOGETHER:
         missing = [name for name in names if cfg.get(name) is None]
         if 0 < len(missing) < len(names):

@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..engine import check_model
+from .config_check import check_run
 from .explain import errors_of
 from .resume import apply_configured, configured_values, refuse_other_optimizer
 from .summary import ShortFormatter, summarize
@@ -42,6 +43,7 @@ class CommandRunner(Runner):
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'CommandRunner':
         """Build the runner of a config; an InputError names the key that is wrong."""
+        check_run(cfg, str(cfg.filename or 'config'))
         with errors_of(cfg):
             runner: CommandRunner = super().from_cfg(cfg)
             check_model(runner.model, cfg)

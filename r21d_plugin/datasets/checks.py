@@ -17,6 +17,13 @@ def check_scale(scale: Sequence[float]) -> None:
         raise InputError(f'scale={scale!r}: {form}')
 
 
+def check_rate(name: str, value: object) -> None:
+    """Raise an InputError if a value is not a finite number above 0."""
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf:
+        return
+    raise InputError(f'{name}={value!r}: use a number of frames a second above 0')
+
+
 def shorter_side(scale: Sequence[float]) -> int | None:
     """Shorter side of frames whose aspect ratio is kept; None if ``scale`` is width and height.
 

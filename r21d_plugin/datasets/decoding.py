@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
+from http import HTTPStatus
+from http.client import HTTPException
 from itertools import chain
 from pathlib import Path
 from threading import Thread
@@ -15,14 +17,16 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.fileio import FileClient
 
-from .._errors import InputError, VideoInputError, check_whole
+from .._errors import InputError, VideoInputError, check_whole, first_line
 from .._registries import TRANSFORMS
 from .checks import check_scale, shorter_side
+from .decord_reader import DecordReader
 from .video_index import CountedFrames
 from .video_reader import TIMEOUT, VideoReader, name_video_on_error
 
 Result = TypeVar('Result')
 
+LOCAL = ('disk', 'local')  # MMEngine's names of the backend of files
 GIVEN_FRAMES = ('imgs', 'array', 'frame_dir')
 
 
@@ -62,7 +66,9 @@ class OpenVideo(BaseTransform):
         timeout (float): Seconds to wait for a video to open. Defaults to 60.
         strict (bool): Whether any damage that is noticed is an error, or only damage that may have
             spoiled a frame that is read. Defaults to True.
-        **kwargs: Arguments of the backend.
+        backend (str): ``'pyav'``, or ``'decord'`` for frames as MMAction2's ``DecordDecode``
+            numbers them, some of them wrong (docs/videos.md). Defaults to ``'pyav'``.
+        **kwargs: Arguments of the storage's backend.
     """
 
     def __init__(
@@ -71,11 +77,18 @@ class OpenVideo(BaseTransform):
         num_threads: int = 1,
         timeout: float = TIMEOUT,
         strict: bool = True,
+        backend: str = 'pyav',
         **kwargs,
     ) -> None:
         check_whole('num_threads', num_threads)
+        if backend not in ('pyav', 'decord'):
+            raise InputError(f"backend={backend!r}: use 'pyav' or 'decord'")
+        if backend == 'decord' and io_backend not in LOCAL:
+            problem = 'decord crashes on damaged videos in memory'
+            raise InputError(f"backend='decord' with io_backend={io_backend!r}: {problem}")
         self.io_backend, self.kwargs = io_backend, kwargs
         self.num_threads, self.timeout, self.strict = num_threads, timeout, strict
+        self.backend = backend
         self.file_client: FileClient | None = None
 
     def transform(self, results: dict) -> dict:
@@ -89,20 +102,34 @@ class OpenVideo(BaseTransform):
             reader, frames = run_with_timeout(open_video, self.timeout)
         return dict(results, video_reader=reader, total_frames=frames, avg_fps=reader.fps)
 
-    def _open(self, filename: str, counted: CountedFrames | None) -> tuple[VideoReader, int]:
+    def _open(
+        self, filename: str, counted: CountedFrames | None
+    ) -> tuple[VideoReader | DecordReader, int]:
         """A video and the number of its frames."""
-        on_disk = self.io_backend in ('disk', 'local')
+        on_disk = self.io_backend in LOCAL
         if not Path(filename).suffix and not (on_disk and os.path.exists(filename)):
             filename += '.mp4'
-        video = Path(filename) if on_disk else self._content(filename)
-        limits = (self.strict, self.timeout, self.num_threads)
-        reader = VideoReader(video, filename, *limits, counted)
+        reader: VideoReader | DecordReader
+        if self.backend == 'decord':
+            reader = DecordReader(Path(filename), self.num_threads)
+        else:
+            video = Path(filename) if on_disk else self._content(filename)
+            limits = (self.strict, self.timeout, self.num_threads)
+            reader = VideoReader(video, filename, *limits, counted)
         return reader, len(reader)
 
     def _content(self, filename: str) -> bytes:
         if self.file_client is None:
             self.file_client = FileClient(self.io_backend, **self.kwargs)
-        content = self.file_client.get(filename)
+        try:
+            content = self.file_client.get(filename)
+        except (FileNotFoundError, PermissionError):
+            raise
+        except (OSError, HTTPException) as error:
+            if getattr(error, 'code', None) == HTTPStatus.NOT_FOUND:
+                raise FileNotFoundError(filename) from error
+            problem = f'cannot be fetched by the backend {self.io_backend}: {first_line(error)}'
+            raise VideoInputError(f'{filename}: {problem}') from error
         if content is None:  # how LMDB says that it has no such entry
             raise FileNotFoundError(filename)
         return bytes(content)

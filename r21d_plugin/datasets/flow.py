@@ -42,7 +42,8 @@ class FarnebackFlow(BaseTransform):
 
     It stands after crop and flip, behind a ``SampleFramesOfClips`` with ``flow_gap=1``: L + 1
     frames of a clip have L fields. A field that several clips contain is computed once. Where a
-    short video starts over (loops), the field is zero.
+    short video starts over (loops), or a slow one repeats a frame (``target_fps``), the field is
+    zero.
 
     Required keys: ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, one for each of ``frame_inds``
     and each crop; not with ``root``), ``clip_len`` (L + 1) and ``frame_inds``. Modified keys:
@@ -71,7 +72,7 @@ class FarnebackFlow(BaseTransform):
         imgs = results.get('imgs', [])
         frame_inds = results.setdefault('frame_inds', np.arange(len(imgs)))
         count = len(frame_inds)
-        if len(np.unique(frame_inds)) < 2:
+        if results.get('total_frames', len(np.unique(frame_inds))) < 2:
             reason = '1 frame(s), and flow needs 2: drop it from the annotations'
             raise VideoInputError(f'{results.get("filename", "clip")}: {reason}')
         if self.root is None:
@@ -138,7 +139,8 @@ def stored_flow(results: dict, root: str) -> FlowOfFrames:
             return np.zeros((bottom - top, right - left, 2), np.float32)
         if second != first + 1:
             pair = f'flow from frame {first} to {second}'
-            raise InputError(f'{pair} is not stored, only to the next frame: use frame_interval=1')
+            steps = 'frame_interval and target_fps'
+            raise InputError(f'{pair} is not stored, only to the next frame: drop {steps}')
         field = stored.read(first)[top:bottom, left:right]
         return mirror(field, direction) if direction else field
 

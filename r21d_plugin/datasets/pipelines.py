@@ -7,7 +7,7 @@ Python configs.
 from copy import deepcopy
 
 from .._errors import InputError, check_whole
-from .checks import check_scale
+from .checks import check_rate, check_scale
 
 Pipeline = list[dict]
 
@@ -26,6 +26,7 @@ def clip_pipelines(
     crop: int = 112,
     flip: float = 0.5,
     flow_root: str | None = None,
+    target_fps: float | None = None,
 ) -> tuple[Pipeline, Pipeline, Pipeline]:
     """Build the pipelines of training, validation and test.
 
@@ -43,6 +44,8 @@ def clip_pipelines(
         crop (int): Height and width of the crop, at most those of the frames. Defaults to 112.
         flip (float): Probability of a mirror image in training. Defaults to 0.5.
         flow_root (str, optional): Folder of stored flow. Defaults to None: flow is computed.
+        target_fps (float, optional): Frames a second of the clips, whatever the videos have, which
+            ``frame_interval`` counts then. Defaults to None: those of each video.
 
     Raises:
         InputError: If a value is none of these.
@@ -51,6 +54,8 @@ def clip_pipelines(
     for name, value in dict(counts, crop=crop).items():
         check_whole(name, value)
     check_scale(scale)
+    if target_fps is not None:
+        check_rate('target_fps', target_fps)
     if not 0 <= flip <= 1:
         raise InputError(f'flip={flip!r}: give a probability, 0 to 1')
     if stream not in ('rgb', 'flow', 'twostream'):
@@ -64,6 +69,8 @@ def clip_pipelines(
         sampling['flow_gap'] = 1
     if frame_interval != 1:
         sampling['frame_interval'] = frame_interval
+    if target_fps is not None:
+        sampling['target_fps'] = target_fps
     if flow_root is not None:
         flow['root'] = flow_root
         read |= dict(decode=False) if stream == 'flow' else {}

@@ -1,27 +1,41 @@
-"""Where the clips of a video start."""
+"""Which frames the clips of a video have."""
 
 import numpy as np
 from mmaction.datasets.transforms import SampleFrames
 
-from .._errors import check_whole
+from .._errors import InputError, check_whole
 from .._registries import TRANSFORMS
+from .checks import check_rate
+from .frame_times import FrameTimes
+
+BY_FRAMES_ONLY = ('temporal_jitter', 'twice_sample', 'keep_tail_frames')
 
 
 @TRANSFORMS.register_module()
 class SampleFramesOfClips(SampleFrames):
-    """MMAction2's SampleFrames with the authors' test clips.
+    """MMAction2's SampleFrames with the authors' test clips, by frames or by time.
 
     Training clips start at a uniformly random frame, and test clips at ``floor(i * (N - needed) /
     (clips - 1))``, where SampleFrames rounds; a single test clip is the middle one. A video shorter
     than a clip is looped. A clip of L flow fields needs L + 1 frames (``flow_gap=1``);
     ``rgb_offsets`` is where its L frames of RGB begin, which are those of a test without flow.
 
+    With ``target_fps``, clips are those of a video of that frame rate: frame k of a clip that
+    begins at time t is the one shown at ``t + k * frame_interval / target_fps``, and test clips are
+    spread evenly over time. A clip begins with a frame. Times are the video's timestamps where its
+    frame rate varies or is unknown, else they follow from the rate. Slower videos repeat frames.
+
     Args:
         clip_len (int): Length L of a clip as the network sees it.
         flow_gap (int): 1 where flow is computed. Defaults to 0.
         frame_interval (int): Step between the frames of a clip. Defaults to 1.
         num_clips (int): Clips of a video. Defaults to 1.
+        target_fps (float, optional): Frames a second that ``frame_interval`` counts. Defaults to
+            None: the frames of the video.
         **kwargs: Further arguments of SampleFrames: ``test_mode`` ...
+
+    Raises:
+        InputError: If a value is not valid, or one of ``kwargs`` does not go with ``target_fps``.
     """
 
     def __init__(
@@ -30,17 +44,25 @@ class SampleFramesOfClips(SampleFrames):
         flow_gap: int = 0,
         frame_interval: int = 1,
         num_clips: int = 1,
+        target_fps: float | None = None,
         **kwargs,
     ) -> None:
         check_whole('flow_gap', flow_gap, least=0)
         check_whole('clip_len', clip_len)
         check_whole('frame_interval', frame_interval)
         check_whole('num_clips', num_clips)
+        if target_fps is not None:
+            check_rate('target_fps', target_fps)
+            for name in BY_FRAMES_ONLY:
+                if kwargs.get(name):
+                    raise InputError(f'target_fps={target_fps} with {name}: drop one of them')
         super().__init__(clip_len + flow_gap, frame_interval, num_clips, **kwargs)
-        self.flow_gap = flow_gap
+        self.flow_gap, self.target_fps = flow_gap, target_fps
 
     def transform(self, results: dict) -> dict:
         """Add ``frame_inds``, ``clip_len`` (of frames), ``num_clips`` and ``frame_interval``."""
+        if self.target_fps is not None:
+            return self._sample_by_time(results, self.target_fps)
         results = super().transform(results)
         if self.flow_gap:
             results['rgb_offsets'] = self._rgb_offsets(results['total_frames'])
@@ -59,6 +81,53 @@ class SampleFramesOfClips(SampleFrames):
             return super()._get_test_clips(num_frames, ori_clip_len)
         last_start = max(num_frames - ori_clip_len, 0)
         return np.arange(self.num_clips) * last_start // (self.num_clips - 1)
+
+    def _sample_by_time(self, results: dict, target_fps: float) -> dict:
+        times = FrameTimes.of(results)
+        step = self.frame_interval / target_fps
+        firsts = self._first_frames(times, step, self.clip_len)
+        moments = times.starts[firsts][:, None] + np.arange(self.clip_len) * step
+        if self.out_of_bound_opt == 'repeat_last':
+            moments = np.maximum.accumulate(np.where(times.are_inside(moments), moments, 0), axis=1)
+        results['frame_inds'] = times.shown_at(moments).ravel() + results['start_index']
+        results['clip_len'] = self.clip_len
+        results['frame_interval'] = self.frame_interval
+        results['num_clips'] = self.num_clips
+        if self.flow_gap:
+            results['rgb_offsets'] = self._rgb_offsets_by_time(times, step, firsts)
+        return results
+
+    def _first_frames(self, times: FrameTimes, step: float, clip_len: int) -> np.ndarray:
+        """Numbers of the frames that clips begin with; ``step`` is in seconds."""
+        if not self.test_mode:
+            count = len(times.starts)
+            fitting = times.reaches(times.starts + clip_len * step).sum()
+            return self._get_train_clips(count, count - fitting + 1).astype(int)
+        last = last_first_frame(times, step, clip_len)
+        return times.shown_at(times.starts[last] * spread(self.num_clips))
+
+    def _rgb_offsets_by_time(
+        self, times: FrameTimes, step: float, firsts: np.ndarray
+    ) -> np.ndarray:
+        if not self.test_mode:
+            return np.zeros(self.num_clips, int)
+        alone = self._first_frames(times, step, self.clip_len - self.flow_gap)
+        later = times.starts[alone] - times.starts[firsts] + times.slack
+        return (later // step).astype(int).clip(0, self.flow_gap)
+
+
+def last_first_frame(times: FrameTimes, step: float, clip_len: int) -> int:
+    """Number of the last frame with which a clip can begin that ends before the video does.
+
+    The frames of a clip are ``step`` seconds apart. 0 if the video is shorter than a clip.
+    """
+    fitting = times.are_inside(times.starts + (clip_len - 1) * step)
+    return max(int(fitting.sum()) - 1, 0)
+
+
+def spread(count: int) -> np.ndarray:
+    """Numbers from 0 to 1, evenly spaced; a single one is in the middle."""
+    return np.arange(count) / (count - 1) if count > 1 else np.array([0.5])
 
 
 SampleClips = SampleFramesOfClips  # its name in configs of earlier releases

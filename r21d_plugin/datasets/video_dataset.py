@@ -1,7 +1,7 @@
 """Video datasets whose annotation file is checked as it is read."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -139,13 +139,15 @@ class LabelledVideoDataset(VideoDataset):
         return dict(filename=os.path.join(folder, filename), label=label, **known)
 
 
-def collate_without_skipped(items: Sequence[dict]) -> dict:
+def collate_without_skipped(
+    items: Sequence[dict], collate: Callable[[Sequence[dict]], dict] = pseudo_collate
+) -> dict:
     """Put the videos that decode into a batch of ``inputs``, ``data_samples`` and ``skipped``.
 
     Items are those of a dataset with ``on_error='skip'``, alone or beside others in a wrapper; each
-    list may be empty.
+    list may be empty. ``collate`` makes the batch of those that decode.
     """
     skipped = [line for item in items for line in item.pop('skipped', [])]
     decoded = [item for item in items if item]
-    batch = pseudo_collate(decoded) if decoded else dict(inputs=[], data_samples=[])
+    batch = collate(decoded) if decoded else dict(inputs=[], data_samples=[])
     return dict(batch, skipped=skipped)

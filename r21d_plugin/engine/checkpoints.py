@@ -1,8 +1,10 @@
 """Checkpoints that a run killed at any moment resumes from."""
 
+import inspect
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
@@ -31,6 +33,14 @@ class ResumableCheckpointHook(CheckpointHook):
     max_keep_ckpts: int
     kept: list[int] = []
     left_out: list[str] = []
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # MMEngine passes on what it does not know, which fails when the first checkpoint is saved.
+        for name in self.args.keys() - inspect.signature(Runner.save_checkpoint).parameters:
+            raise InputError(
+                f'default_hooks.checkpoint.{name}: CheckpointHook has no such argument'
+            )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Convert the checkpoint to plain data."""

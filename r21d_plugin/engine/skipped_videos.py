@@ -1,5 +1,6 @@
 """The hook that counts and lists the videos that datasets skip."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class SkippedVideosHook(Hook):
                 f"{mode}_dataloader.dataset.on_error='skip' in several processes needs a sampler "
                 f'that repeats no video: set {mode}_dataloader.sampler.round_up=False'
             )
-        loader.collate_fn = collate_without_skipped
+        if getattr(loader.collate_fn, 'func', None) is not collate_without_skipped:
+            loader.collate_fn = partial(collate_without_skipped, collate=loader.collate_fn)
         if mode != 'train' or mode not in self.counts:
             self.counts[mode] = SkippedVideos()
             path = list_path(runner, mode)

@@ -107,7 +107,7 @@ def extract_features(
             yield Extraction(video, error=str(found))
             continue
         name, video_bytes = missing[video]
-        starts = [i * found.stride for i in range(len(found.values))]
-        facts = dict(starts=starts, frames=found.frames, fps=found.fps, video_bytes=video_bytes)
+        facts = dict(starts=found.starts.tolist(), frames=found.frames, fps=found.fps)
+        facts['video_bytes'] = video_bytes
         folder.write(name, found.values, facts)
         yield Extraction(video, computed=True)

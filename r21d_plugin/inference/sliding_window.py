@@ -1,7 +1,7 @@
 """Apply a network to clips that slide along a video of any length."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,36 +10,36 @@ import torch
 from torch import Tensor
 
 from .._errors import InputError
+from ..datasets.frame_times import FrameTimes
 from ..datasets.pipelines import SAMPLERS, Pipeline, find_transform
-from ..datasets.sampling import SampleFramesOfClips
+from ..datasets.sampling import SampleFramesOfClips, last_first_frame
 from .scores import check_finite
 from .video_inputs import build_pipeline, run_pipeline
 
 
 class WindowScores(NamedTuple):
-    """Scores, or features, of the sliding clips of a video; clip i begins at frame i * stride."""
+    """Scores, or features, of the sliding clips of a video."""
 
     values: np.ndarray  # clips x channels, float32
-    stride: int  # frames from the start of a clip to that of the next
-    span: int  # frames that a clip covers
+    starts: np.ndarray  # number of the first frame of each clip, rising
+    ends: np.ndarray  # number of the frame after the last one of each clip
     frames: int  # of the video
     fps: float  # of the video, 0 where the pipeline does not open it
 
     def at(self, frame: int) -> np.ndarray:
         """Mean values of the clips that cover a frame, else those of the last clip before it."""
-        last = frame // self.stride
-        first = max(0, (frame - self.span) // self.stride + 1)
-        covering = self.values[first : last + 1]
-        return covering.mean(0) if len(covering) else self.values[: last + 1][-1]
+        first = int(np.searchsorted(self.ends, frame, 'right'))
+        last = int(np.searchsorted(self.starts, frame, 'right'))
+        covering = self.values[first:last]
+        return covering.mean(0) if len(covering) else self.values[last - 1]
 
 
 class ClipBatch(NamedTuple):
     """Consecutive clips of a video."""
 
     packed: dict  # as the pipeline packs them: inputs, views x C x T x H x W (or a dict of such)
-    size: int  # clips
     done: float  # share of the video's clips that are done with these, 1 at the end
-    video: WindowScores  # the video, still without values
+    clips: WindowScores  # these clips, still without values
 
 
 class SlidingClips(SampleFramesOfClips):
@@ -47,19 +47,35 @@ class SlidingClips(SampleFramesOfClips):
 
     A video shorter than a clip gives one, looped. Clips of two streams begin at the same frames.
     Arguments are those of :class:`~r21d_plugin.datasets.SampleFramesOfClips` and the stride in
-    frames, by default those that a clip of RGB spans.
+    frames of the video. By default a clip begins where the one before ends, which with
+    ``target_fps`` is a moment of the video; ``stride`` is None then.
     """
 
     def __init__(self, clip_len: int, stride: int | None = None, **kwargs: Any) -> None:
         super().__init__(clip_len, **dict(kwargs, test_mode=True))
-        self.stride = clip_len * self.frame_interval if stride is None else stride
-        if self.stride < 1:
+        self.stride = stride
+        if stride is None and self.target_fps is None:
+            self.stride = clip_len * self.frame_interval
+        if stride is not None and stride < 1:
             raise InputError(f'stride={stride}: a clip begins at least 1 frame after another')
 
     def _get_test_clips(self, num_frames: int, ori_clip_len: float) -> np.ndarray:
         return np.arange(0, max(num_frames - int(ori_clip_len), 0) + 1, self.stride)
 
     def _rgb_offsets(self, num_frames: int) -> np.ndarray:
+        return np.zeros(1, int)
+
+    def _first_frames(self, times: FrameTimes, step: float, clip_len: int) -> np.ndarray:
+        last = last_first_frame(times, step, clip_len)
+        if self.stride is not None:
+            return np.arange(0, last + 1, self.stride)
+        length = (self.clip_len - self.flow_gap) * step
+        count = int((times.starts[last] + times.slack) / length) + 1
+        return np.unique(times.shown_at(np.arange(count) * length))
+
+    def _rgb_offsets_by_time(
+        self, times: FrameTimes, step: float, firsts: np.ndarray
+    ) -> np.ndarray:
         return np.zeros(1, int)
 
 
@@ -86,13 +102,13 @@ class SlidingWindow:
         video = run_pipeline(self.open, path)
         video['decoded'] = {}  # frames that clips share
         clips = video['frame_inds'].reshape(-1, video['clip_len'])
-        span, fps = int(np.ptp(clips[0])) + 1, video.get('avg_fps', 0.0)
-        empty = WindowScores(np.empty(0), self.sample.stride, span, video['total_frames'], fps)
+        known = dict(frames=video['total_frames'], fps=video.get('avg_fps', 0.0))
         for first in range(0, len(clips), self.batch_size):
             batch = clips[first : first + self.batch_size]
             results = dict(video, frame_inds=batch.ravel(), num_clips=len(batch))
             packed: Any = self.load(results)
-            yield ClipBatch(packed, len(batch), (first + len(batch)) / len(clips), empty)
+            scores = WindowScores(np.empty(0), batch[:, 0], batch.max(1) + 1, **known)
+            yield ClipBatch(packed, (first + len(batch)) / len(clips), scores)
 
 
 def apply_to_clips(
@@ -106,7 +122,7 @@ def apply_to_clips(
     is done. ``progress`` is called with the share of a video, 0 to 1, that is newly done. Raises an
     InputError if a value is not finite.
     """
-    parts: dict[Path, list[np.ndarray]] = defaultdict(list)
+    parts: dict[Path, list[WindowScores]] = defaultdict(list)
     done: dict[Path, float] = defaultdict(float)
     for video, batch in batches:
         now = 1.0 if isinstance(batch, InputError) else batch.done
@@ -120,6 +136,13 @@ def apply_to_clips(
             views = network(batch.packed).float()
         check_finite(views, video)
         # A clip of several crops has a view for each.
-        parts[video].append(views.unflatten(0, (-1, batch.size)).mean(0).cpu().numpy())
+        values = views.unflatten(0, (-1, len(batch.clips.starts))).mean(0).cpu().numpy()
+        parts[video].append(batch.clips._replace(values=values))
         if batch.done == 1:
-            yield video, batch.video._replace(values=np.concatenate(parts.pop(video)))
+            yield video, join(parts.pop(video))
+
+
+def join(parts: Sequence[WindowScores]) -> WindowScores:
+    """Put the scores of consecutive clips of a video together."""
+    values, starts, ends = map(np.concatenate, list(zip(*parts, strict=True))[:3])
+    return parts[0]._replace(values=values, starts=starts, ends=ends)

@@ -1,5 +1,6 @@
 import errno
 import os
+import socket
 import subprocess
 import sys
 
@@ -83,6 +84,39 @@ def test_gpu_per_process_under_a_launcher(no_launcher, monkeypatch):
         launch.processes(Config(), 'pytorch'),
     ):
         pass
+
+
+def test_slurm_with_one_visible_gpu_a_task(no_launcher, monkeypatch):
+    """``srun --gpus-per-task=1``."""
+    joined = []
+    monkeypatch.setenv('SLURM_NTASKS', '16')
+    monkeypatch.setenv('SLURM_NTASKS_PER_NODE', '8')
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    monkeypatch.setattr(launch, 'join_process_group', lambda *args: joined.append(args))
+    with launch.processes(Config(), 'slurm'):
+        assert len(joined) == 1
+
+
+def test_several_gpus_on_the_cpu(no_launcher):
+    with (
+        pytest.raises(InputError, match='--gpus 2 with --device cpu: leave one out'),
+        launch.processes(Config(), 'none', 'cpu', 2),
+    ):
+        pass
+
+
+def test_an_ipv6_address(no_launcher, monkeypatch):
+    with socket.socket(socket.AF_INET6) as free:
+        try:
+            free.bind(('::1', 0))
+        except OSError:
+            pytest.skip('no IPv6')
+        port = free.getsockname()[1]
+    ranks = dict(RANK=0, LOCAL_RANK=0, WORLD_SIZE=1, LOCAL_WORLD_SIZE=1)
+    for name, value in dict(ranks, MASTER_ADDR='::1', MASTER_PORT=port).items():
+        monkeypatch.setenv(name, str(value))
+    with launch.processes(Config(), 'pytorch', 'cpu'):
+        assert torch.distributed.get_world_size() == 1
 
 
 def test_a_wrapper_of_the_config_stays_on_the_cpu(monkeypatch):

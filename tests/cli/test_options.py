@@ -2,7 +2,7 @@ import pytest
 from mmengine.config import Config
 
 from r21d_plugin import InputError
-from r21d_plugin.cli.config_check import check_config
+from r21d_plugin.cli.config_check import check_config, check_run
 from r21d_plugin.cli.options import merge_options, parse_value
 
 
@@ -97,6 +97,11 @@ def test_options_without_effect_are_refused(cfg, option, remedy):
     assert cfg.to_dict() == before
 
 
+def check(cfg):
+    check_config(cfg, 'my.py')
+    check_run(cfg, 'my.py')
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
@@ -109,10 +114,11 @@ def test_options_without_effect_are_refused(cfg, option, remedy):
         (dict(val_cfg=dict()), 'val_dataloader and val_evaluator missing, which val_cfg needs'),
         (dict(optim_wrapper=None), 'optim_wrapper missing, which train_cfg, train_dataloader need'),
         (dict(model=None), 'no model in this config'),
+        ({'train_cfg.val_interval': 0}, r'train_cfg\.val_interval=0: use a whole number'),
     ],
 )
 def test_configs_are_checked(cfg, changes, message):
-    check_config(cfg, 'my.py')
+    check(cfg)
     cfg.merge_from_dict(changes)
     with pytest.raises(InputError, match=rf'my\.py: {message}'):
-        check_config(cfg, 'my.py')
+        check(cfg)

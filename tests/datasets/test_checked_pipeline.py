@@ -96,7 +96,7 @@ def test_values_of_clip_pipelines(wrong):
     ((key, value),) = wrong.items()
     with pytest.raises(InputError) as error:
         clip_pipelines(**dict(dict(clip_len=8), **wrong))
-    assert str(error.value).startswith(f'{key}={value!r}: give ')
+    assert str(error.value).startswith(f'{key}={value!r}: ')
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_values_of_sampling(name, wrong):
     ((key, value),) = wrong.items()
     with pytest.raises(InputError) as error:
         CheckedPipeline([dict(dict(type=f'r21d_plugin.{name}', clip_len=8), **wrong)])
-    assert str(error.value).startswith(f'{key}={value!r}: give a whole number, at least ')
+    assert str(error.value).startswith(f'{key}={value!r}: use a whole number, at least ')
 
 
 @pytest.mark.parametrize(

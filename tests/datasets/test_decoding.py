@@ -1,13 +1,18 @@
+import subprocess
+import sys
+import tempfile
 import threading
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import lmdb
 import mmcv
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
-from support import write_video
+from support import assert_one_line, write_video
 
 from r21d_plugin import InputError
 from r21d_plugin._errors import VideoInputError
@@ -118,13 +123,32 @@ def test_short_videos_loop(tmp_path):
     assert len(results['imgs']) == 16
 
 
-@pytest.mark.parametrize('num_clips', [1, 10])
-def test_backends(path, tmp_path, num_clips):
-    import lmdb
+@pytest.fixture
+def lmdb_of(tmp_path):
+    """Store content as a.mp4 in an LMDB; return the arguments of a pipeline that reads it."""
 
-    with lmdb.open(str(tmp_path / 'db')) as db, db.begin(write=True) as transaction:
-        transaction.put(b'a.mp4', path.read_bytes())
-    kwargs = dict(io_backend='lmdb', db_path=str(tmp_path / 'db'))
+    def store(content):
+        with lmdb.open(str(tmp_path / 'db')) as db, db.begin(write=True) as transaction:
+            transaction.put(b'a.mp4', content)
+        return dict(io_backend='lmdb', db_path=str(tmp_path / 'db'))
+
+    return store
+
+
+@pytest.fixture
+def no_temporary_files(monkeypatch):
+    """Fail where a file is made in the folder of temporary files."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('a temporary file')
+
+    for name in ('mkstemp', 'mkdtemp', 'NamedTemporaryFile', 'TemporaryFile'):
+        monkeypatch.setattr(tempfile, name, refuse)
+
+
+@pytest.mark.parametrize('num_clips', [1, 10])
+def test_lmdb(path, lmdb_of, no_temporary_files, num_clips):
+    kwargs = lmdb_of(path.read_bytes())
     stored = pipeline(OURS, num_clips=num_clips, **kwargs)(video('a.mp4'))
     on_disk = pipeline(OURS, num_clips=num_clips)(video(path))
     np.testing.assert_array_equal(stored['imgs'], on_disk['imgs'])
@@ -132,17 +156,23 @@ def test_backends(path, tmp_path, num_clips):
         pipeline(OURS, **kwargs)(video('nope.mp4'))
 
 
-@pytest.fixture
-def server(tmp_path):
-    """Address of a web server of the folder."""
-    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+@contextmanager
+def serve(handler):
+    """Address of a web server."""
     with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f'http://127.0.0.1:{server.server_port}'
         server.shutdown()
 
 
-def test_a_web_server(path, tmp_path, server):
+@pytest.fixture
+def server(tmp_path):
+    """Address of a web server of the folder."""
+    with serve(partial(SimpleHTTPRequestHandler, directory=tmp_path)) as address:
+        yield address
+
+
+def test_a_web_server(path, tmp_path, server, no_temporary_files):
     (tmp_path / 'list.txt').write_text('a.mp4 0\n')
     dataset = LabelledVideoDataset(
         str(tmp_path / 'list.txt'), 1, data_prefix=dict(video=server), pipeline=[]
@@ -150,8 +180,39 @@ def test_a_web_server(path, tmp_path, server):
     filename = dataset.get_data_info(0)['filename']
     loaded = pipeline(OURS, io_backend='http')(video(filename))
     np.testing.assert_array_equal(loaded['imgs'], pipeline(OURS)(video(path))['imgs'])
-    with pytest.raises(InputError, match=r'http://127.*/b\.mp4: '):
+    with pytest.raises(VideoInputError, match=r'http://127.*/b\.mp4: no such video'):
         pipeline(OURS, io_backend='http')(video(filename.replace('a.mp4', 'b.mp4')))
+
+
+def test_a_web_server_that_fails(tmp_path):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if 'short' not in self.path:
+                return self.send_error(503)
+            self.send_response(200)
+            self.send_header('Content-Length', '1000')
+            self.end_headers()
+            return self.wfile.write(b'short')
+
+        def log_message(self, *args):
+            pass
+
+    with serve(Handler) as address:
+        for name, reason in (('a', 'HTTP Error 503'), ('short', 'IncompleteRead')):
+            with pytest.raises(VideoInputError) as error:
+                pipeline(OURS, io_backend='http')(video(f'{address}/{name}.mp4'))
+            assert f'/{name}.mp4: cannot be fetched by the backend http: {reason}' in str(error)
+    with pytest.raises(VideoInputError, match=r'cannot be fetched.*refused'):
+        pipeline(OURS, io_backend='http')(video(f'{address}/a.mp4'))
+
+
+@pytest.mark.parametrize('part', [0.3, 0.9])
+def test_a_truncated_video_in_memory(path, lmdb_of, part):
+    content = path.read_bytes()
+    steps = pipeline(OURS, **lmdb_of(content[: int(len(content) * part)]))
+    with pytest.raises(VideoInputError, match=r'^a\.mp4: ') as error:
+        steps(video('a.mp4'))
+    assert_one_line(error.value)
 
 
 def test_missing_video(tmp_path):
@@ -200,3 +261,70 @@ def test_a_name_without_extension(path):
         if name == 'plain':
             path.rename(path.with_name(name))
         assert pipeline(OURS)(video(path.with_name(name)))['total_frames'] == 30
+
+
+DECORD = dict(backend='decord')
+
+
+def test_frames_by_decord(path):
+    pytest.importorskip('decord')
+    for clip_len, num_clips in ((8, 1), (16, 10)):
+        ours = pipeline(OURS, clip_len, num_clips, **DECORD)(video(path))
+        theirs = pipeline(THEIRS, clip_len, num_clips, init='DecordInit')(video(path))
+        np.testing.assert_array_equal(ours['imgs'], theirs['imgs'])
+        assert ours['avg_fps'] == 25
+
+
+def test_narrow_frames_by_decord(tmp_path):
+    pytest.importorskip('decord')
+    narrow = video(write_video(tmp_path / 'a.mp4', 8, size=(48, 32)))
+    read = [dict(type='r21d_plugin.ReadFrames', scale=None)]
+    frames = [pipeline(read, num_clips=1, **more)(dict(narrow))['imgs'] for more in (DECORD, {})]
+    np.testing.assert_array_equal(*frames)
+
+
+def test_bad_videos_by_decord(path, tmp_path):
+    pytest.importorskip('decord')
+    with pytest.raises(VideoInputError, match=r'nope\.mp4: no such video'):
+        pipeline(OURS, **DECORD)(video(tmp_path / 'nope.mp4'))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(VideoInputError, match=r'a\.mp4: does not decode') as error:
+        pipeline(OURS, **DECORD)(video(path))
+    assert_one_line(error.value)
+
+
+def test_backends_that_are_none(path, monkeypatch):
+    with pytest.raises(InputError, match="backend='ffmpeg': use 'pyav' or 'decord'"):
+        pipeline(OURS, backend='ffmpeg')
+    with pytest.raises(InputError, match="backend='decord' with io_backend='lmdb': decord crash"):
+        pipeline(OURS, **DECORD, io_backend='lmdb')
+    monkeypatch.setitem(sys.modules, 'decord', None)
+    with pytest.raises(InputError, match='pip install decord, or drop'):
+        pipeline(OURS, **DECORD)(video(path))
+    assert len(pipeline(OURS)(video(path))['imgs']) == 80
+
+
+def test_mmactions_own_decoding_beside_ours(path):
+    """Configs may mix them: our sampling of their readers, and theirs of ours."""
+    names = {init: f'{init.removesuffix("Init")}Decode' for init in ('PyAVInit', 'OpenCVInit')}
+    expected = pipeline(OURS, num_clips=2)(video(path))['imgs']
+    for init, decode in names.items():
+        found = pipeline([dict(type=decode), *THEIRS[1:]], num_clips=2, init=init)(video(path))
+        assert np.abs(np.float32(found['imgs']) - expected).mean() < 1
+    theirs = dict(type='SampleFrames', clip_len=8, num_clips=2, test_mode=True, target_fps=25)
+    steps = Compose([dict(type='r21d_plugin.OpenVideo'), theirs, *OURS])
+    assert len(steps(video(path))['imgs']) == 16
+
+
+def test_nothing_imports_decord():
+    """Which has no wheels for some platforms."""
+    code = """
+import sys
+sys.modules['decord'] = None
+import pkgutil, r21d_plugin, r21d_plugin.registry
+for module in pkgutil.walk_packages(r21d_plugin.__path__, 'r21d_plugin.'):
+    if 'pytorchvideo' not in module.name:
+        __import__(module.name)
+"""
+    subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)

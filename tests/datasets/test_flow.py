@@ -133,6 +133,18 @@ def test_frames_of_an_interval(path):
     np.testing.assert_array_equal(fields, [plain(frames[t], frames[t + 1]) for t in range(8)])
 
 
+def test_frames_of_a_rate(path):
+    by_time = pipeline(FLOW, target_fps=12.5)(video(path))['imgs']
+    np.testing.assert_array_equal(by_time, pipeline(FLOW, frame_interval=2)(video(path))['imgs'])
+
+
+def test_nothing_moves_where_a_slow_video_repeats_a_frame(path):
+    fields = pipeline(FLOW, target_fps=50)(video(path))['imgs']
+    assert [bool(field.any()) for field in fields] == [False, True] * 4
+    fields = pipeline(FLOW, target_fps=1000)(video(path))['imgs']
+    assert not fields.any()
+
+
 def test_nothing_moves_where_a_short_video_starts_over(tmp_path):
     short = write_video(tmp_path / 'short.mp4', frames=3)
     frames = pipeline(flow_gap=0)(video(short))['imgs']

@@ -93,8 +93,11 @@ def test_finds_the_longest_path(root):
 
 
 def test_frames_of_an_interval(root):
-    with pytest.raises(InputError, match='frame 0 to 2 is not stored, only to the next frame'):
-        run(pipeline(root=root / 'flow', frame_interval=2), root / 'videos/a.mp4')
+    for steps in (dict(frame_interval=2), dict(target_fps=12.5)):
+        with pytest.raises(InputError, match='frame 0 to 2 is not stored, only to the next frame'):
+            run(pipeline(root=root / 'flow', **steps), root / 'videos/a.mp4')
+    slow = run(pipeline(root=root / 'flow', target_fps=50), root / 'videos/a.mp4')['inputs']
+    assert not slow[0, :, ::2].any()
 
 
 def test_bad_stored_flow(root, tmp_path):

@@ -2,6 +2,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from mmengine.dataset import pseudo_collate
 
 from r21d_plugin import InputError
 from r21d_plugin.datasets import LabelledVideoDataset
@@ -16,7 +17,8 @@ class Videos(list):
 
 
 def runner(work_dir, resume=False, round_up=False):
-    loader = SimpleNamespace(dataset=Videos(range(10)), sampler=SimpleNamespace(round_up=round_up))
+    sampler = SimpleNamespace(round_up=round_up)
+    loader = SimpleNamespace(dataset=Videos(range(10)), sampler=sampler, collate_fn=pseudo_collate)
     return SimpleNamespace(
         work_dir=work_dir,
         cfg=dict(resume=resume),

@@ -6,14 +6,13 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
+from forks import Fork
 from support import OPTIONS, ROOT
 from torch.utils._pytree import tree_flatten
 
@@ -31,57 +30,42 @@ RUN = [
 ]
 
 
-class ForkServer:
-    """Starts training in forks of a process that has imported everything."""
+class Training:
+    """Training in forks, one after the other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, python: Path, folder: Path) -> None:
+        self.python = python
+        self.folder = folder
         self.log = folder / 'log'
-        self.process = subprocess.Popen(
-            [sys.executable, '-W', 'ignore', Path(__file__).with_name('fork_server.py')],
-            cwd=folder,
-            env=os.environ | dict(OMP_NUM_THREADS='1'),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
 
-    def start(self, work_dir: Path, *options: str, **death: int) -> int:
-        """Begin or resume a run, to die of itself as fork_server says; return its process id."""
-        argv = [ROOT / 'tools/train.py', CONFIG, '--device', 'cpu', '--work-dir', work_dir]
-        request = dict(argv=[*map(str, argv), '--resume', *RUN, *options], log=str(self.log))
+    def start(self, work_dir: Path, *options: str, **death: int) -> Fork:
+        """Begin or resume a run, to die of itself as dying.py says."""
+        command = [ROOT / 'tools/train.py', CONFIG, '--device', 'cpu', '--work-dir', work_dir]
         if death:
-            request['death'] = dict(death, folder=str(work_dir))
-        self.process.stdin.write(json.dumps(request) + '\n')
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
-
-    def wait(self) -> int:
-        """Exit status of what was started."""
-        return int(self.process.stdout.readline())
+            deadly = json.dumps(dict(death, folder=str(work_dir)))
+            command = [Path(__file__).with_name('dying.py'), deadly, *command]
+        return Fork(self.python, [*command, '--resume', *RUN, *options], self.log, self.folder)
 
     def finish(self, work_dir: Path, *options: str) -> str:
         """Begin or resume a run to its end; return what it prints."""
-        self.start(work_dir, *options)
-        status, out = self.wait(), self.log.read_text()
+        status = self.start(work_dir, *options).wait()
+        out = self.log.read_text()
         assert status == 0, out[-3000:]
         return out
 
 
 @pytest.fixture(scope='module')
-def server(kinetics, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('server')
+def training(python, kinetics, tmp_path_factory) -> Training:
+    folder = tmp_path_factory.mktemp('training')
     (folder / 'data').symlink_to(kinetics / 'data')
-    server = ForkServer(folder)
-    yield server
-    server.process.stdin.close()
-    server.process.wait()
+    return Training(python, folder)
 
 
 @pytest.fixture(scope='module')
-def unbroken(server, tmp_path_factory) -> Path:
+def unbroken(training, tmp_path_factory) -> Path:
     """Work dir of the run that nothing happened to."""
     work_dir = tmp_path_factory.mktemp('unbroken')
-    server.finish(work_dir)
+    training.finish(work_dir)
     return work_dir
 
 
@@ -119,17 +103,18 @@ def assert_nothing_half(work_dir):
         assert is_whole(Path(noted))
 
 
-def test_killed_at_random_moments(server, unbroken, tmp_path, fault):
+def test_killed_at_random_moments(training, unbroken, tmp_path, fault):
     rng = random.Random(0)
     kills, runs = 0, 1
     while kills < 20:
         work_dir = tmp_path / str(runs)
-        process = os.pidfd_open(server.start(work_dir))  # never that of another, as an id may be
+        fork = training.start(work_dir)
+        process = os.pidfd_open(fork.pid)  # never that of another, as an id may be
         time.sleep(rng.uniform(0.2, 3))
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(process, signal.SIGKILL)
         os.close(process)
-        if server.wait() == 0:  # it was faster: the kills go on in another run
+        if fork.wait() == 0:  # it was faster: the kills go on in another run
             assert_same_run(work_dir, unbroken)
             runs += 1
             continue
@@ -137,21 +122,21 @@ def test_killed_at_random_moments(server, unbroken, tmp_path, fault):
         with fault('kill -9 of training, at random'):
             if work_dir.exists():
                 assert_nothing_half(work_dir)
-    server.finish(work_dir)
+    training.finish(work_dir)
     assert_same_run(work_dir, unbroken)
 
 
-def test_killed_at_every_change_of_a_checkpoint(server, unbroken, tmp_path, fault):
+def test_killed_at_every_change_of_a_checkpoint(training, unbroken, tmp_path, fault):
     """Before each opening, renaming and removing, and with a part of the file written."""
     deaths = [dict(number=number) for number in range(1, 12)]
     deaths += [dict(number=number, size=1000) for number in (1, 3, 5)]
     for death in deaths:
         with fault('kill -9 of training, in a checkpoint'):
-            server.start(tmp_path, **death)
+            fork = training.start(tmp_path, **death)
             expected = signal.SIGXFSZ if 'size' in death else signal.SIGKILL
-            assert server.wait() == -expected, server.log.read_text()[-3000:]
+            assert fork.wait() == -expected, training.log.read_text()[-3000:]
             assert_nothing_half(tmp_path)
-    server.finish(tmp_path)
+    training.finish(tmp_path)
     assert_same_run(tmp_path, unbroken)
 
 
@@ -179,12 +164,12 @@ def flipped(path):
 
 
 @pytest.mark.parametrize('damage', [half, flipped, Path.unlink])
-def test_the_last_good_checkpoint_is_found(server, work_dir, unbroken, fault, damage):
+def test_the_last_good_checkpoint_is_found(training, work_dir, unbroken, fault, damage):
     """Where the noted one is damaged or gone; the log says so in a line."""
     with fault('last checkpoint damaged or gone'):
         last = work_dir / f'epoch_{EPOCHS}.pth'
         damage(last)
-        out = server.finish(work_dir)
+        out = training.finish(work_dir)
         good = work_dir / f'epoch_{EPOCHS - 1}.pth'
         assert f'{last} is damaged or missing: resuming from {good}\n' in out
         assert_same_run(work_dir, unbroken)
@@ -209,10 +194,9 @@ def test_no_good_checkpoint(work_dir, logger, tmp_path):
         latest_checkpoint(str(tmp_path), logger)
 
 
-def test_checkpoints_inside_epochs_are_refused(server, tmp_path):
-    server.start(tmp_path, 'default_hooks.checkpoint.by_epoch=False')
-    assert server.wait() == 1
-    assert server.log.read_text().splitlines()[-1] == (
+def test_checkpoints_inside_epochs_are_refused(training, tmp_path):
+    assert training.start(tmp_path, 'default_hooks.checkpoint.by_epoch=False').wait() == 1
+    assert training.log.read_text().splitlines()[-1] == (
         'error: default_hooks.checkpoint.by_epoch=False: training resumes where an epoch ends: '
         'leave it out, and lower train_dataloader.sampler.epoch_size to save more often'
     )

@@ -10,7 +10,8 @@ LABELS = ['first', 'second', 'ж' * 300, '切蔬菜', '']
 
 def scores(first, second):
     """One class for 10 frames, then another for 10."""
-    return WindowScores(np.float32([first, second]), stride=10, span=10, frames=20, fps=25.0)
+    starts = np.array([0, 10])
+    return WindowScores(np.float32([first, second]), starts, starts + 10, frames=20, fps=25.0)
 
 
 @pytest.fixture(params=SIZES, ids='{0[0]}x{0[1]}'.format)

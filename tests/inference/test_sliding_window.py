@@ -49,14 +49,15 @@ def test_starts(tmp_path, frames, stride, starts):
     video = write_video(tmp_path / 'a.mp4', frames)
     sliding = window('rgb', stride, 2)
     batches = list(sliding.batches(video))
-    assert sum(batch.size for batch in batches) == len(starts)
+    assert sum(len(batch.clips.starts) for batch in batches) == len(starts)
     assert [batch.done == 1 for batch in batches] == [False] * (len(batches) - 1) + [True]
     inputs = pixels(batches)['imgs']
     every = pixels(window('rgb', 1).batches(video))['imgs']
     assert torch.equal(inputs, every[starts])
     found = apply(sliding, video)
-    assert [i * found.stride for i in range(len(found.values))] == starts
-    assert (found.frames, found.fps, found.span) == (frames, 25, min(frames, 8))
+    assert found.starts.tolist() == starts
+    assert found.ends.tolist() == [start + min(frames, 8) for start in starts]
+    assert (len(found.values), found.frames, found.fps) == (len(starts), frames, 25)
 
 
 def test_a_short_video_is_looped(tmp_path):
@@ -115,12 +116,14 @@ def test_crops_of_a_clip_are_averaged(tmp_path):
 
 def test_the_values_of_a_moment_are_those_of_the_clips_that_cover_it():
     values = np.float32([[1, 0], [3, 0], [7, 0]])
-    dense = WindowScores(values, stride=4, span=8, frames=20, fps=25.0)
+    starts = np.array([0, 4, 8])
+    dense = WindowScores(values, starts, starts + 8, frames=20, fps=25.0)
     assert [dense.at(frame)[0] for frame in (0, 3, 4, 7, 8, 11, 12, 15, 19)] == [
         *(1, 1, 2, 2, 5, 5, 7, 7),
         7,  # no clip ends here: that of the last one
     ]
-    sparse = dense._replace(stride=10, frames=30)
+    starts = np.array([0, 10, 20])
+    sparse = dense._replace(starts=starts, ends=starts + 8, frames=30)
     assert [sparse.at(frame)[0] for frame in (7, 9, 10, 19, 20)] == [1, 1, 3, 3, 7]
 
 
@@ -135,7 +138,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path, stream):
     def peak(frames):
         video = write_video(tmp_path / f'{frames}.mp4', frames)
         tracemalloc.start()
-        clips = sum(batch.size for batch in window(stream, 2, 4).batches(video))
+        clips = sum(len(batch.clips.starts) for batch in window(stream, 2, 4).batches(video))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return clips, most

@@ -48,6 +48,30 @@ def test_speed(python, tmp_path):
     assert picture.stat().st_size > 1000
 
 
+def test_decoding(python, tmp_path):
+    """The same frames as MMAction2's, one by one and by whole dataloaders."""
+    figures = tmp_path / 'decoding.json'
+    size = ['--sizes', '96x72', '--seconds', 1, '--repeats', 1, '--clips', 2]
+    command = [python, ROOT / 'tools/benchmark/decoding.py', *size]
+    out = shell(*command, '--json', figures, cwd=tmp_path)
+    rows = [
+        [cell.strip() for cell in row.split('|')[1:-1]] for row in out.splitlines() if '|' in row
+    ]
+    assert len(rows) >= 2 + 4 * 4 + 2 * 3
+    differences = {row[2]: row[7] for row in rows[2:] if row[7]}
+    assert {differences[name] for name in ('MMAction2, decord', 'MMAction2, PyAV')} == {'0'}
+    assert [name.split(', ', 2)[2] for name in json.loads(figures.read_text())] == [
+        *('1 x 8', '10 x 8', '1 x 32', '10 x 32'),
+        *('1 x 8, 1 worker', '1 x 8, 2 workers'),
+    ]
+
+
+def test_decoding_of_nothing(fails, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
+    for wrong in (['--repeats', 0], ['--seconds', 0], ['--clips', 0], ['--sizes', '340']):
+        assert fails('benchmark/decoding.py', *wrong).startswith('error: ')
+
+
 def test_growth(python, tmp_path):
     picture = tmp_path / 'growth.png'
     command = [python, ROOT / 'tools/benchmark/growth.py', '--only', 'batch']
@@ -95,8 +119,7 @@ def test_contestants_agree(name, contestants):
         assert found['gflop'] > 0
 
 
-def test_compiled_contestants_agree(contestants, monkeypatch):
-    monkeypatch.setattr(torch._inductor.config, 'freezing', False)  # which it sets
+def test_compiled_contestants_agree(contestants):
     measure = contestants.Measure('small', 'compiled', 'r2d_18', 1, 8)
     found = contestants.run(measure, False, torch.get_num_threads(), 1, '')
     assert list(found['difference'])[:2] == ['PyTorch 3D, compiled', 'ours, float32']

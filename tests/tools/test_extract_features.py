@@ -6,7 +6,6 @@ import subprocess
 import time
 from itertools import pairwise
 
-import decord
 import mmcv
 import numpy as np
 import pytest
@@ -48,6 +47,7 @@ def named(checkpoints, stream):
 
 def by_hand(path, stream, checkpoint, starts, clip_len=8):
     """Features of clips without pipeline, recognizer or head, and of looped ones."""
+    decord = pytest.importorskip('decord')
     reader = decord.VideoReader(str(path))
     frames = [mmcv.imresize(reader[i].asnumpy(), (64, 64))[8:56, 8:56] for i in range(len(reader))]
     taken = clip_len + (stream != 'rgb')
@@ -111,6 +111,19 @@ def test_a_list_and_a_second_run(videos, network, tool, tmp_path, capsys):
     tool(TOOL, *listed, *network)
     assert '0 computed, 3 there already' in capsys.readouterr().out
     assert contents(tmp_path / 'out') == before
+
+
+def test_clips_of_a_frame_rate(videos, network, tool, fails, tmp_path):
+    """At half the rate a clip lasts twice as long, and so does the step to the next one."""
+    rate = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.target_fps=12.5']
+    out = ['--out', tmp_path / 'out']
+    tool(TOOL, videos, *out, *network, *rate)
+    known = json.loads((tmp_path / 'out/a b.mp4.json').read_text())
+    assert known['starts'] == [0]
+    assert 'stride' in fails(TOOL, videos, *out, *network, *rate, '--stride', 16)
+    tool(TOOL, videos, '--out', tmp_path / 'dense', *network, *rate, '--stride', 4)
+    known = json.loads((tmp_path / 'dense/a b.mp4.json').read_text())
+    assert known['starts'] == list(range(0, known['frames'] - 14, 4))
 
 
 def contents(folder):

@@ -62,7 +62,8 @@ def test_goes_on_after_a_kill(python, videos, run, tmp_path, kill):
 
 def test_broken_videos_are_listed(videos, run, tmp_path):
     out = tmp_path / 'flow'
-    (videos / '01.mp4').write_bytes((videos / '01.mp4').read_bytes()[:3000])
+    content = (videos / '01.mp4').read_bytes()
+    (videos / '01.mp4').write_bytes(content[: len(content) // 2])
     (videos / '02.mp4').unlink()
     (videos / '02.mp4').symlink_to(videos / 'gone.mp4')
     write_video(videos / '03.mp4', frames=1)

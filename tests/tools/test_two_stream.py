@@ -18,6 +18,7 @@ FLOW = ROOT / 'configs/r2plus1d_18_flow_motion.py'
 RGB = ROOT / 'configs/r2plus1d_18_motion.py'
 BOTH = ROOT / 'configs/r2plus1d_18_twostream_motion.py'
 SMALL = {f'{split}_dataloader.num_workers': 1 for split in ('train', 'val', 'test')}
+SMALL |= {f'{split}_dataloader.persistent_workers': False for split in ('val', 'test')}
 SMALL |= {'train_dataloader.batch_size': 8, 'param_scheduler.1.milestones': [3]}
 TINY_OPTIONS = [
     '--cfg-options',

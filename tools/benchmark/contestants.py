@@ -230,11 +230,11 @@ def compiled_networks(measure: Measure) -> dict[str, Any]:
     """The same network by PyTorch's compiler, to which weights are constants."""
     import torch
 
-    torch._inductor.config.freezing = True
+    options: dict[str, Any] = dict(freezing=True)
     [(peer, theirs), (_, ours)] = networks(measure).items()
     ours = deepcopy(ours)
-    ours.compile()
-    return {f'{peer}, compiled': torch.compile(theirs), 'ours': ours}
+    ours.compile(options=options)
+    return {f'{peer}, compiled': torch.compile(theirs, options=options), 'ours': ours}
 
 
 FORWARD = {
@@ -321,10 +321,10 @@ def pipelines(measure: Measure) -> dict[str, list[dict]]:
     """Decoding and resizing of test clips, by MMAction2 and by us; the same clips."""
     counts = dict(clip_len=measure.frames, num_clips=measure.clips)
     sample: dict = dict(type='SampleFrames', test_mode=True, **counts)
-    ours: list[dict] = [dict(type='r21d_plugin.DecordClipInit'), sample]
+    ours: list[dict] = [dict(type='r21d_plugin.OpenVideo'), sample]
     return {
         'MMAction2': [dict(type='DecordInit'), sample, *RESIZE],
-        'ours': [*ours, dict(type='r21d_plugin.DecordClipDecode', scale=(171, 128))],
+        'ours': [*ours, dict(type='r21d_plugin.ReadFrames', scale=(171, 128))],
     }
 
 

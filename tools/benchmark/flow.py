@@ -51,9 +51,9 @@ def crops(clip_len: int, num_clips: int) -> list[dict]:
     """Pipeline of a test up to the cropped frames."""
     sampling = dict(clip_len=clip_len, flow_gap=1, num_clips=num_clips, test_mode=True)
     return [
-        dict(type='r21d_plugin.DecordClipInit'),
+        dict(type='r21d_plugin.OpenVideo'),
         dict(type='r21d_plugin.SampleClips', **sampling),
-        dict(type='r21d_plugin.DecordClipDecode'),
+        dict(type='r21d_plugin.ReadFrames'),
         dict(type='CenterCrop', crop_size=112),
     ]
 

@@ -1,0 +1,162 @@
+"""Time the decoding of clips beside MMAction2, torchcodec and PyTorchVideo, by CPU time.
+
+Each contestant opens a video, decodes the same frames and resizes them to 171x128; torchcodec and
+PyTorchVideo take part where they are installed. Then whole dataloaders load training clips. All
+take turns in one process; a rate is clips per second of CPU time, that of all threads and workers
+together, and a ratio is the median of those of the turns. The videos are made: H.264 in MP4 as
+FFmpeg encodes by default, moving texture, from fixed seeds.
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+from mmaction.datasets import VideoDataset
+from mmaction.datasets.transforms import SampleFrames
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from readers import FPS, MMACTION2, make_video, readers
+from tabulate import tabulate
+from torch.utils.data import DataLoader
+
+from r21d_plugin.datasets import LabelledVideoDataset, video_reader
+from r21d_plugin.datasets.pipelines import clip_pipelines
+
+PEER = 'MMAction2, decord'  # what ratios are to
+HEADER = ['video', 'clips', 'contestant', 'ms', 'clips/s', 'ratio', 'spread', 'difference']
+Turn = Callable[[], Any]
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--sizes',
+        nargs='+',
+        default=['340x256', '1920x1080'],
+        metavar='WxH',
+        help='sizes of the videos (340x256 1920x1080)',
+    )
+    parser.add_argument('--seconds', type=int, default=10, help='length of the videos (10)')
+    parser.add_argument('--repeats', type=int, default=5, help='measurements of each (5)')
+    parser.add_argument('--clips', type=int, default=32, help='clips of a dataloader (32)')
+    parser.add_argument('--json', type=Path, help='file to write all figures to')
+    return parser.parse_args()
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process, its threads and the children that have ended."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def measure(tasks: dict[str, Turn], repeats: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """CPU seconds of each turn of tasks after a first one, and the results of the last."""
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    results: dict[str, Any] = {}
+    for turn in range(repeats + 1):
+        for name, task in tasks.items():
+            np.random.seed(turn)  # so that training clips are the same
+            start = cpu_seconds()
+            results[name] = task()
+            if turn > 0:
+                seconds[name].append(cpu_seconds() - start)
+        print('.', end='', file=sys.stderr, flush=True)
+    return seconds, results
+
+
+def rows_of(
+    video: str, what: str, clips: int, seconds: dict[str, list[float]], results: dict[str, Any]
+) -> list[list[str]]:
+    """Rows of the table; a difference is the mean from ours, in grey levels."""
+    rows = []
+    for name, values in seconds.items():
+        ratios = [b / a for a, b in zip(values, seconds[PEER], strict=True)]
+        difference = ''
+        if results[name] is not None and not name.startswith('ours'):
+            difference = f'{np.abs(results[name] - np.float32(results["ours"])).mean():.2g}'
+        typical = median(values)
+        spread = f'{min(ratios):.2f}-{max(ratios):.2f}'
+        row = [f'{1000 * typical / clips:.1f}', f'{clips / typical:.1f}', f'{median(ratios):.2f}']
+        rows.append([video, what, name, *row, spread, difference])
+    return rows
+
+
+def reading(video: Path, frames: int, clips: int) -> dict[str, Turn]:
+    """Tasks that read the clips of a video: one as in training, or several as in a test."""
+    sample = SampleFrames(clip_len=frames, num_clips=clips, test_mode=clips > 1)
+    return {name: partial(read, video, sample) for name, read in readers().items()}
+
+
+def loading(list_of_videos: Path, frames: int, workers: int) -> dict[str, Turn]:
+    """Tasks that load training clips, one of each video, by whole dataloaders."""
+    ours, _, _ = clip_pipelines(frames)
+    cut = [step for step in ours if '.' not in step['type']]
+    kinds: dict[str, tuple[type, list[dict]]] = {'ours': (LabelledVideoDataset, ours)}
+    for name, (opening, *rest) in MMACTION2.items():
+        steps = [opening, dict(type='SampleFrames', clip_len=frames), *rest, *cut]
+        kinds[name] = VideoDataset, steps
+
+    def load(kind: type, pipeline: list[dict]) -> None:
+        video_reader.KNOWN_INDEXES.clear()
+        dataset = kind(str(list_of_videos), num_classes=1, pipeline=pipeline)
+        loader: DataLoader = DataLoader(dataset, 8, num_workers=workers, collate_fn=pseudo_collate)
+        for _ in loader:
+            pass
+
+    return {name: partial(load, *kind) for name, kind in kinds.items()}
+
+
+def main() -> None:
+    """Measure and print."""
+    args = parse_args()
+    sizes = [re.fullmatch(r'(\d+)x(\d+)', text) for text in args.sizes]
+    if not all(sizes) or min(args.seconds, args.repeats, args.clips) < 1:
+        sys.exit('error: nothing to measure: see --sizes, --seconds, --repeats and --clips')
+    init_default_scope('mmaction')
+    cv2.setNumThreads(0)
+    table: list[list[str]] = []
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for text in args.sizes:
+            width, height = map(int, text.split('x'))
+            path = Path(folder, f'{text}.mp4')
+            make_video(path, (width, height), args.seconds * FPS, seed=0)
+            rate = 8 * os.path.getsize(path) / args.seconds / 1000
+            video = f'{text}, {rate:.0f} kbit/s'
+            copies = [Path(folder, f'{text}_{i}.mp4') for i in range(args.clips)]
+            for copy in copies:
+                copy.symlink_to(path)  # videos of their own as far as readers know
+            annotations = Path(folder, f'{text}.txt')
+            annotations.write_text(''.join(f'{copy} 0\n' for copy in copies))
+            for frames in (8, 32):
+                for clips in (1, 10):
+                    what = f'{clips} x {frames}'
+                    found = measure(reading(path, frames, clips), args.repeats)
+                    figures[f'{video}, {what}'] = found[0]
+                    table += rows_of(video, what, clips, *found)
+            for workers in (1, 2):
+                what = f'1 x 8, {workers} worker{"s"[: workers - 1]}'
+                found = measure(loading(annotations, 8, workers), args.repeats)
+                figures[f'{video}, {what}'] = found[0]
+                table += rows_of(video, what, args.clips, *found)
+    print(file=sys.stderr)
+    print(tabulate(table, HEADER, tablefmt='github', disable_numparse=True))
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
