@@ -54,12 +54,8 @@ def test_decoding(python, tmp_path):
     size = ['--sizes', '96x72', '--seconds', 1, '--repeats', 1, '--clips', 2]
     command = [python, ROOT / 'tools/benchmark/decoding.py', *size]
     out = shell(*command, '--json', figures, cwd=tmp_path)
-    rows = [
-        [cell.strip() for cell in row.split('|')[1:-1]] for row in out.splitlines() if '|' in row
-    ]
-    assert len(rows) >= 2 + 4 * 4 + 2 * 3
-    differences = {row[2]: row[7] for row in rows[2:] if row[7]}
-    assert {differences[name] for name in ('MMAction2, decord', 'MMAction2, PyAV')} == {'0'}
+    rows = [row for row in out.splitlines() if row.startswith('| 96x72')]
+    assert [row.split('|')[-2].strip() for row in rows] == [*'0000', '', '']
     assert [name.split(', ', 2)[2] for name in json.loads(figures.read_text())] == [
         *('1 x 8', '10 x 8', '1 x 32', '10 x 32'),
         *('1 x 8, 1 worker', '1 x 8, 2 workers'),

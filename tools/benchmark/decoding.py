@@ -2,27 +2,29 @@
 
 Each contestant opens a video, decodes the same frames and resizes them to 171x128; torchcodec and
 PyTorchVideo take part where they are installed. Then whole dataloaders load training clips. All
-take turns in one process; a rate is clips per second of CPU time, that of all threads and workers
-together, and a ratio is the median of those of the turns. The videos are made: H.264 in MP4 as
+take turns in one process; rates are clips per second of CPU time, that of all threads and workers
+together, and the ratio is the median of those of the turns. Differences are of the frames that the
+contestants give, in grey levels. The videos are made: H.264 in MP4 as
 FFmpeg encodes by default, moving texture, from fixed seeds.
 """
 
 import argparse
 import json
-import os
 import re
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from mmaction.datasets import VideoDataset
 from mmaction.datasets.transforms import SampleFrames
 from mmengine.dataset import pseudo_collate
@@ -35,8 +37,8 @@ from r21d_plugin.datasets import LabelledVideoDataset, video_reader
 from r21d_plugin.datasets.pipelines import clip_pipelines
 
 PEER = 'MMAction2, decord'  # what ratios are to
-HEADER = ['video', 'clips', 'contestant', 'ms', 'clips/s', 'ratio', 'spread', 'difference']
-Turn = Callable[[], Any]
+Tasks = dict[str, Callable[[], Any]]
+"""What contestants do, by their names."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,13 +64,14 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def measure(tasks: dict[str, Turn], repeats: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+def measure(tasks: Tasks, repeats: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """CPU seconds of each turn of tasks after a first one, and the results of the last."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     results: dict[str, Any] = {}
     for turn in range(repeats + 1):
         for name, task in tasks.items():
-            np.random.seed(turn)  # so that training clips are the same
+            np.random.seed(turn)  # so that training clips are the same, those of workers too
+            torch.manual_seed(turn)
             start = cpu_seconds()
             results[name] = task()
             if turn > 0:
@@ -77,30 +80,30 @@ def measure(tasks: dict[str, Turn], repeats: int) -> tuple[dict[str, list[float]
     return seconds, results
 
 
-def rows_of(
+def row_of(
     video: str, what: str, clips: int, seconds: dict[str, list[float]], results: dict[str, Any]
-) -> list[list[str]]:
-    """Rows of the table; a difference is the mean from ours, in grey levels."""
-    rows = []
-    for name, values in seconds.items():
-        ratios = [b / a for a, b in zip(values, seconds[PEER], strict=True)]
-        difference = ''
-        if results[name] is not None and not name.startswith('ours'):
-            difference = f'{np.abs(results[name] - np.float32(results["ours"])).mean():.2g}'
-        typical = median(values)
-        spread = f'{min(ratios):.2f}-{max(ratios):.2f}'
-        row = [f'{1000 * typical / clips:.1f}', f'{clips / typical:.1f}', f'{median(ratios):.2f}']
-        rows.append([video, what, name, *row, spread, difference])
-    return rows
+) -> dict[str, str]:
+    """A row of the table, by column; ``seconds`` are those of ``clips`` clips."""
+    pairs = zip(seconds['ours'], seconds[PEER], strict=True)
+    ratios = [theirs / ours for ours, theirs in pairs]
+    frames = [np.float32(found) for found in results.values() if found is not None]
+    return {
+        'video': video,
+        'clips x frames': what,
+        **{name: f'{clips / median(values):.3g}' for name, values in seconds.items()},
+        'ours to decord': f'{median(ratios):.2f}',
+        'spread': f'{min(ratios):.2f}-{max(ratios):.2f}',
+        'difference': f'{max(np.abs(x - frames[0]).max() for x in frames):g}' if frames else '',
+    }
 
 
-def reading(video: Path, frames: int, clips: int) -> dict[str, Turn]:
+def reading(video: Path, frames: int, clips: int) -> Tasks:
     """Tasks that read the clips of a video: one as in training, or several as in a test."""
     sample = SampleFrames(clip_len=frames, num_clips=clips, test_mode=clips > 1)
     return {name: partial(read, video, sample) for name, read in readers().items()}
 
 
-def loading(list_of_videos: Path, frames: int, workers: int) -> dict[str, Turn]:
+def loading(list_of_videos: Path, frames: int, workers: int) -> Tasks:
     """Tasks that load training clips, one of each video, by whole dataloaders."""
     ours, _, _ = clip_pipelines(frames)
     cut = [step for step in ours if '.' not in step['type']]
@@ -119,41 +122,43 @@ def loading(list_of_videos: Path, frames: int, workers: int) -> dict[str, Turn]:
     return {name: partial(load, *kind) for name, kind in kinds.items()}
 
 
+def tasks_of(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, str, int, Tasks]]:
+    """Videos, what is done with them, the clips that this is, and the tasks."""
+    for text in args.sizes:
+        width, height = map(int, text.split('x'))
+        path = make_video(folder / f'{text}.mp4', (width, height), args.seconds * FPS, seed=0)
+        video = f'{text}, {8 * path.stat().st_size / args.seconds / 1000:.0f} kbit/s'
+        for frames, clips in product((8, 32), (1, 10)):
+            yield video, f'{clips} x {frames}', clips, reading(path, frames, clips)
+        copies = [folder / f'{text}_{i}.mp4' for i in range(args.clips)]
+        for copy in copies:
+            copy.symlink_to(path)  # videos of their own as far as readers know
+        annotations = folder / f'{text}.txt'
+        annotations.write_text(''.join(f'{copy} 0\n' for copy in copies))
+        for workers in (1, 2):
+            what = f'1 x 8, {workers} worker{"s"[: workers - 1]}'
+            yield video, what, args.clips, loading(annotations, 8, workers)
+
+
 def main() -> None:
     """Measure and print."""
     args = parse_args()
-    sizes = [re.fullmatch(r'(\d+)x(\d+)', text) for text in args.sizes]
+    sizes = [re.fullmatch(r'[1-9]\d*x[1-9]\d*', text) for text in args.sizes]
     if not all(sizes) or min(args.seconds, args.repeats, args.clips) < 1:
         sys.exit('error: nothing to measure: see --sizes, --seconds, --repeats and --clips')
     init_default_scope('mmaction')
     cv2.setNumThreads(0)
-    table: list[list[str]] = []
+    table: list[dict[str, str]] = []
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for text in args.sizes:
-            width, height = map(int, text.split('x'))
-            path = Path(folder, f'{text}.mp4')
-            make_video(path, (width, height), args.seconds * FPS, seed=0)
-            rate = 8 * os.path.getsize(path) / args.seconds / 1000
-            video = f'{text}, {rate:.0f} kbit/s'
-            copies = [Path(folder, f'{text}_{i}.mp4') for i in range(args.clips)]
-            for copy in copies:
-                copy.symlink_to(path)  # videos of their own as far as readers know
-            annotations = Path(folder, f'{text}.txt')
-            annotations.write_text(''.join(f'{copy} 0\n' for copy in copies))
-            for frames in (8, 32):
-                for clips in (1, 10):
-                    what = f'{clips} x {frames}'
-                    found = measure(reading(path, frames, clips), args.repeats)
-                    figures[f'{video}, {what}'] = found[0]
-                    table += rows_of(video, what, clips, *found)
-            for workers in (1, 2):
-                what = f'1 x 8, {workers} worker{"s"[: workers - 1]}'
-                found = measure(loading(annotations, 8, workers), args.repeats)
-                figures[f'{video}, {what}'] = found[0]
-                table += rows_of(video, what, args.clips, *found)
+        for video, what, clips, tasks in tasks_of(Path(folder), args):
+            seconds, results = measure(tasks, args.repeats)
+            figures[f'{video}, {what}'] = seconds
+            table.append(row_of(video, what, clips, seconds, results))
     print(file=sys.stderr)
-    print(tabulate(table, HEADER, tablefmt='github', disable_numparse=True))
+    columns = dict.fromkeys(name for row in table for name in row)
+    cells = [[row.get(name, '') for name in columns] for row in table]
+    print(tabulate(cells, list(columns), tablefmt='github', disable_numparse=True))
     if args.json:
         args.json.write_text(json.dumps(figures, indent=1) + '\n')
 
