@@ -1,5 +1,6 @@
 """Annotation files for the configs, from the official ones and a folder of videos."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from .._errors import InputError
 from .annotations import Video
 from .video_checks import Checked, Task
 from .video_facts import VideoFacts, read_facts, table_text
-from .video_files import SUFFIXES, videos_below
+from .video_files import SUFFIXES, names_below
 
 PROBLEMS = ('missing', 'broken', 'duplicate')
 
@@ -34,13 +35,14 @@ def index_videos(folder: Path) -> dict[str, str]:
     Returns paths below the folder by name without extension, as ``clip_1``, or where several have
     the same name, by that of their folder too, as ``run/clip_1``.
     """
-    by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in videos_below(folder, (*SUFFIXES, '')):
-        by_stem[path.stem].append(path.relative_to(folder))
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(names_below(folder, (*SUFFIXES, ''))):
+        by_stem[os.path.splitext(os.path.basename(path))[0]].append(path)
     index: dict[str, str] = {}
     for stem, paths in by_stem.items():
         for path in paths:
-            index[stem if len(paths) == 1 else f'{path.parent.name}/{stem}'] = str(path)
+            parent = os.path.basename(os.path.dirname(path))
+            index[stem if len(paths) == 1 else f'{parent}/{stem}'] = path
     return index
 
 
@@ -89,9 +91,9 @@ def task_of(match: MatchedVideo, store: bool, cut: bool) -> Task | None:
     """
     if match.problem:
         return None
-    source, clip = Path(match.path), Path(match.video.names[0]).name
     if not store:
         return Task(match.path)
+    source, clip = Path(match.path), Path(match.video.names[0]).name
     if cut and match.video.seconds and source.stem != clip:
         return Task(match.path, str(source.with_name(f'{clip}.mp4')), match.video.seconds)
     return Task(match.path, str(source.with_suffix('.mp4')))

@@ -1,6 +1,7 @@
 """Check the videos of a dataset, and encode them into a training store."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -84,20 +85,33 @@ class Checker:
         """Check a video, of which something may be known, and encode it if it is not yet stored."""
         task, known = item
         source = self.folder / task.source
-        video = self.store / task.stored if self.store else source
-        encoded = False
         try:
             source_bytes = bytes_of(source)
-            if self.store and not is_stored(video, source, self.form):
-                store_video(source, video, self.form, task.seconds)
-                encoded = True
-            new = known is None or encoded or not known.still_holds(video, self.level)
-            facts = inspect_video(video, task.path, self.level) if new else known
+            if self.store is None:
+                facts, encoded = self._facts(source, task, known), False
+            else:
+                facts, encoded = self._stored_facts(self.store / task.stored, task, known)
         except Exception as error:
             if isinstance(error, InputError) and not isinstance(error, VideoInputError):
                 raise  # a full disk, or another store
             return Checked(task, reason=short_reason(error, source))
-        return Checked(task, facts, '', source_bytes, new, encoded)
+        return Checked(task, facts, '', source_bytes, facts != known, encoded)
+
+    def _facts(self, video: Path, task: Task, known: VideoFacts | None) -> VideoFacts:
+        if known is not None and known.still_holds(video, self.level):
+            return known
+        return inspect_video(video, task.path, self.level)
+
+    def _stored_facts(
+        self, video: Path, task: Task, known: VideoFacts | None
+    ) -> tuple[VideoFacts, bool]:
+        """Facts of a stored file, and whether it was encoded now, as a damaged one is again."""
+        source = self.folder / task.source
+        if is_stored(video, source, self.form):
+            with suppress(VideoInputError):
+                return self._facts(video, task, known), False
+        store_video(source, video, self.form, task.seconds)
+        return self._facts(video, task, None), True
 
 
 def short_reason(error: Exception, video: Path) -> str:

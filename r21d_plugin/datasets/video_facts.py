@@ -4,13 +4,14 @@ The table of ``LIST.txt`` is ``LIST.tsv``: a line of the names of the columns, w
 :class:`VideoFacts`, and a line for each video, separated by tabs.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.fileio import exists, get_local_path
 
-from .._atomic import name_file_on_error
+from .._errors import InputError
 from .video_files import bytes_of
 from .video_index import CountedFrames
 from .video_reader import VideoReader
@@ -120,15 +121,18 @@ def inspect_video(video: Path, path: str, level: str) -> VideoFacts:
 
 def read_facts(table: Path) -> Iterator[VideoFacts]:
     """Read a table, as far as it is one: what is missing in it can be found out again."""
-    with name_file_on_error(table), table.open(encoding='utf-8', errors='replace') as file:
-        for line in file:
-            if facts := VideoFacts.parse(line.rstrip('\n')):
-                yield facts
+    try:
+        with table.open(encoding='utf-8', errors='replace') as file:
+            for line in file:
+                if facts := VideoFacts.parse(line.rstrip('\n')):
+                    yield facts
+    except OSError as error:
+        raise InputError(f'{table}: cannot read it: {error.strerror}') from error
 
 
 def counted_frames(ann_file: str) -> dict[str, CountedFrames]:
     """What there is to tell the readers of the videos of a list, by their paths in it."""
-    table = str(Path(ann_file).with_suffix('.tsv'))
+    table = f'{os.path.splitext(ann_file)[0]}.tsv'
     if table == ann_file or not exists(table):
         return {}
     with get_local_path(table) as local:

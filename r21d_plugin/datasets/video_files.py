@@ -52,11 +52,21 @@ def expand(source: Path) -> list[Path]:
 
 def videos_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """List the files below a folder with these extensions; an InputError if there are none."""
-    files = (Path(parent, file) for parent, _, files in os.walk(folder) for file in files)
-    videos = sorted(file for file in files if file.suffix.lower() in suffixes)
-    if not videos:
+    return sorted(Path(folder, name) for name in names_below(folder, suffixes))
+
+
+def names_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[str]:
+    """List their paths relative to the folder, in no order: for a million of them."""
+    names = []
+    for parent, _, files in os.walk(folder):
+        below = os.path.relpath(parent, folder)
+        below = '' if below == os.curdir else below
+        for file in files:
+            if os.path.splitext(file)[1].lower() in suffixes:
+                names.append(os.path.join(below, file))
+    if not names:
         raise InputError(f'{folder}: no videos in it ({" ".join(SUFFIXES)})')
-    return videos
+    return names
 
 
 def by_name(videos: Iterable[Path], sources: Iterable[str | Path]) -> dict[str, Path]:

@@ -20,7 +20,7 @@ from .._atomic import atomic_write
 from .._errors import InputError, VideoInputError
 from .store_tag import KEY_INTERVAL, StoreTag, even
 from .video_files import bytes_of
-from .video_reader import VideoReader, name_video_on_error
+from .video_reader import VideoReader
 
 SIZE = (171, 128)  # width and height that training resizes to (Section 4.1)
 
@@ -67,10 +67,14 @@ def is_stored(target: Path, source: Path, form: StoreFormat) -> bool:
     """
     if not target.exists():
         return False
-    with name_video_on_error(str(target)), av.open(f'file:{target.absolute()}') as container:
-        tag = StoreTag.find(container.metadata)
+    try:
+        with av.open(f'file:{target.absolute()}', metadata_errors='replace') as container:
+            tag = StoreTag.find(container.metadata)
+    except (OSError, av.FFmpegError):
+        tag = None
     if tag is None:
-        raise InputError(f'{target}: is there and is not of a store: choose another folder')
+        remedy = 'choose another folder, or remove it'
+        raise InputError(f'{target}: is there and is not of a store: {remedy}')
     if tag.settings != str(form):
         stored = f'stored as {tag.settings}, not as {form}'
         raise InputError(f'{target}: {stored}: choose another folder, or remove it')

@@ -186,6 +186,13 @@ def test_a_wrong_number_is_noticed(make):
 
 
 def test_lists_without_a_table(tmp_path):
+    (tmp_path / 'list.tsv').write_bytes(bytes(range(256)))
+    assert counted_frames(str(tmp_path / 'list.txt')) == {}
+    (tmp_path / 'list.tsv').unlink()
+    (tmp_path / 'list.tsv').mkdir()
+    with pytest.raises(InputError, match=r'list\.tsv: cannot read it: Is a directory'):
+        counted_frames(str(tmp_path / 'list.txt'))
+    (tmp_path / 'list.tsv').rmdir()
     assert counted_frames(str(tmp_path / 'list.txt')) == {}
     assert counted_frames(str(tmp_path / 'list.tsv')) == {}
 

@@ -1,6 +1,7 @@
 """Encoding videos into a training store; each frame carries its number as a bar code."""
 
 import os
+import resource
 import subprocess
 from fractions import Fraction
 
@@ -210,6 +211,21 @@ def test_truncated_sources_are_refused(name, tmp_path, target):
     with pytest.raises(InputError, match=f'{name}: has damaged frames'):
         store_video(source, target, StoreFormat())
     assert not target.parent.exists() or not list(target.parent.iterdir())
+
+
+@pytest.mark.parametrize('room', [0, 1000, 0.99])
+def test_a_full_disk(room, source, target, tmp_path):
+    store_video(source, target, StoreFormat())
+    size = target.stat().st_size
+    target.unlink()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(room * size if room < 1 else room), limits[1]))
+    try:
+        with pytest.raises(InputError, match=r'a\.mp4: cannot write there: File too large'):
+            store_video(source, target, StoreFormat())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(target.parent.iterdir())
 
 
 def test_what_is_stored(source, target, tmp_path):

@@ -5,6 +5,7 @@ import sys
 import traceback
 
 import pytest
+from mmaction.visualization import ActionVisualizer
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.visualization import Visualizer
 from support import ROOT
@@ -15,7 +16,7 @@ def tool(monkeypatch):
     """Run a script of tools/ in this process, on the CPU."""
 
     def run(script: str, *args: str) -> None:
-        for manager in (MMLogger, MessageHub, Visualizer):
+        for manager in (MMLogger, MessageHub, Visualizer, ActionVisualizer):
             manager._instance_dict.clear()
         monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
         runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')

@@ -62,6 +62,15 @@ def test_decoding(python, tmp_path):
     ]
 
 
+def test_store(python, tmp_path):
+    video = write_video(tmp_path / 'a.mp4', frames=40)
+    command = [python, ROOT / 'tools/benchmark/store.py', video, '--repeats', 1]
+    out = shell(*command, cwd=tmp_path)
+    figures = dict(row.rsplit(maxsplit=1) for row in out.splitlines() if row[-1:].isdigit())
+    assert float(figures['ratio, 8']) > 0
+    assert 1 < float(figures['difference']) < 20
+
+
 def test_decoding_of_nothing(fails, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
     for wrong in (['--repeats', 0], ['--seconds', 0], ['--clips', 0], ['--sizes', '340']):

@@ -11,6 +11,8 @@ PIPELINE = 'train_dataloader.dataset.pipeline'
     ('option', 'line'),
     [
         ('optim_wraper.optimizer.lr=0.1', 'did you mean optim_wrapper?'),
+        ('test_clips=0', 'test_clips: nothing reads it'),
+        ('storage=lmdb', 'there is no storage in a config'),
         ('train_cfg.max_epoch=3', 'train_cfg: EpochBasedTrainLoop.__init__() got an unexpected'),
         ('train_cfg.type=EpochLoop', 'train_cfg: EpochLoop is not a registered loop'),
         ('train_dataloader.batchsize=3', 'train_dataloader: DataLoader.__init__() got an unexpec'),
@@ -50,6 +52,21 @@ def test_a_work_dir_that_cannot_be(in_kinetics, fails, tmp_path):
 def test_several_gpus_and_no_gpu(in_kinetics, fails, tmp_path):
     words = ['--device', 'cpu', '--gpus', 2, '--work-dir', tmp_path, *OPTIONS]
     assert '--gpus 2 with --device cpu' in fails('train.py', CONFIG, *words)
+
+
+@pytest.mark.parametrize(
+    ('name', 'line'),
+    [
+        ('none/scores.pkl', 'scores.pkl: cannot write there'),
+        ('none/scores.npz', 'scores.npz: cannot write there'),
+        ('scores.json', 'give a name that ends in .npz or .pkl'),
+    ],
+)
+def test_a_dump_that_cannot_be_written(in_kinetics, fails, tmp_path, name, line):
+    """Before the test, of a checkpoint that is not even read."""
+    (tmp_path / 'none').write_text('a file')
+    words = ['--device', 'cpu', '--work-dir', tmp_path / 'work', '--dump', tmp_path / name]
+    assert line in fails('test.py', CONFIG, 'nowhere.pth', *words, *OPTIONS)
 
 
 def test_an_option_without_a_value(in_kinetics, fails):

@@ -98,6 +98,20 @@ def test_a_store_goes_on(folder, tool, fails, capsys, encoded):
     assert 'abc_000001_000011.mp4: stored as 171x128, not as short side 64: choose' in message
 
 
+def test_a_damaged_file_of_a_store_is_encoded_again(folder, tool, fails, encoded):
+    tool(*ARGUMENTS)
+    stored = folder / 'store/def.mp4'
+    whole = stored.read_bytes()
+    stored.write_bytes(whole[:-500])
+    del encoded[:]
+    tool(*ARGUMENTS)
+    assert encoded == ['half.avi', 'def.mp4']
+    assert stored.read_bytes() == whole
+    stored.write_bytes(b'')
+    message = fails(*ARGUMENTS)
+    assert 'def.mp4: is there and is not of a store: choose another folder, or remove it' in message
+
+
 def test_as_the_authors_did(folder, tool):
     """30 frames a second, a shorter side, and the annotated seconds of whole videos."""
     tool(*ARGUMENTS, '--short-side', 72, '--fps', 30, '--cut')

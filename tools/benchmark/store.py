@@ -1,0 +1,102 @@
+"""What the training store costs and gains, by CPU time, and how much its pixels differ.
+
+Each video is checked and encoded, and random clips are read from it and from its file in the store,
+in turns in one process. Without videos, one is made: 10 s of moving texture, 340x256, H.264.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+from mmaction.datasets.transforms import SampleFrames
+from mmengine.registry import init_default_scope
+from readers import MMACTION2, SIZE, make_video, read_by_ours, read_by_steps
+from tabulate import tabulate
+
+from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.datasets.video_facts import LEVELS, inspect_video
+from r21d_plugin.datasets.video_reader import KNOWN_INDEXES, VideoReader
+from r21d_plugin.datasets.video_store import StoreFormat, store_video
+
+CLIPS = (8, 32)  # frames
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('videos', type=Path, nargs='*', help='videos of more than 32 frames')
+    parser.add_argument('--repeats', type=int, default=25, help='clips of each length (25)')
+    return parser.parse_args()
+
+
+def milliseconds(task: Callable[[], object]) -> float:
+    """CPU time of a task."""
+    KNOWN_INDEXES.clear()
+    start = time.process_time()
+    task()
+    return 1000 * (time.process_time() - start)
+
+
+def costs(video: Path, stored: Path) -> list[str]:
+    """Bytes before and after, and the time of checks and of encoding."""
+    checks = [milliseconds(lambda k=k: inspect_video(video, '', k)) for k in LEVELS]  # type: ignore[misc]
+    encoding = milliseconds(lambda: store_video(video, stored, StoreFormat()))
+    sizes = [path.stat().st_size for path in (video, stored)]
+    return [*(f'{size / 1000:.0f}' for size in sizes), *(f'{t:.0f}' for t in (*checks, encoding))]
+
+
+def gains(video: Path, stored: Path, repeats: int) -> list[str]:
+    """Time of a random clip by MMAction2 and by us from the source, and from the store."""
+    cells = []
+    for frames in CLIPS:
+        sample = SampleFrames(clip_len=frames)
+        tasks = (
+            lambda: read_by_steps(MMACTION2['MMAction2, decord'], video, sample),  # noqa: B023
+            lambda: read_by_ours(False, video, sample),  # noqa: B023
+            lambda: read_by_ours(False, stored, sample),  # noqa: B023
+        )
+        turns = []
+        for turn in range(repeats + 1):
+            times = []
+            for task in tasks:
+                np.random.seed(turn)  # the same clip
+                times.append(milliseconds(task))
+            turns.append(times)
+        peer, source, store = (median(times) for times in zip(*turns[1:], strict=True))
+        cells += [f'{peer:.1f}', f'{source:.1f}', f'{store:.1f}', f'{peer / store:.1f}']
+    return cells
+
+
+def difference(video: Path, stored: Path) -> float:
+    """Mean absolute difference of all pixels from those of the source, in grey levels."""
+    with VideoReader(video) as before, VideoReader(stored) as after:
+        frames = zip(before.frames(size=SIZE), after.frames(size=SIZE), strict=True)
+        return float(np.mean([np.abs(a.astype(int) - b).mean() for a, b in frames]))
+
+
+def main() -> None:
+    """Measure and print a table."""
+    args = parse_args()
+    cv2.setNumThreads(1)
+    init_default_scope('mmaction')
+    clips = [f'{who}, {n}' for n in CLIPS for who in ('MMAction2', 'ours', 'store', 'ratio')]
+    header = ['video', 'kB', 'stored', *LEVELS, 'encode', *clips, 'difference']
+    with errors_in_one_line(), tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, 'made.mp4')
+        rows = []
+        for video in args.videos or [make_video(made, (340, 256), 300, seed=0)]:
+            stored = Path(folder, f'{video.stem}_stored.mp4')
+            cells = [*costs(video, stored), *gains(video, stored, args.repeats)]
+            rows.append([video.stem[:24], *cells, f'{difference(video, stored):.1f}'])
+        print('kB and CPU milliseconds: of checks (quick, full), of encoding, and of clips')
+        columns = [[name, *column] for name, *column in zip(header, *rows, strict=True)]
+        print(tabulate(columns))
+
+
+if __name__ == '__main__':
+    main()
