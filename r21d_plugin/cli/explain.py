@@ -31,7 +31,7 @@ def explain(error: Exception) -> str:
     """First line of an error; the nearest registered name for one that is not registered."""
     line = first_line(error) or type(error).__name__
     if (match := UNREGISTERED.search(line)) is None:
-        return f'{line[:500]}'
+        return line[:500]
     name, kind = match.groups()
     names = registered_names(kind)
     nearest = get_close_matches(name.rpartition('.')[2], names, 1)

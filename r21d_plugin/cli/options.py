@@ -22,12 +22,12 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """
     for key, value in options.items():
         current = check_option(cfg, key)
-        if isinstance(value, str):
-            is_text = isinstance(current, str) or TEXT_KEY.search(key)
-            value = parse_text(value) if is_text else parse_value(value)
         try:
+            if isinstance(value, str):
+                is_text = isinstance(current, str) or TEXT_KEY.search(key)
+                value = parse_text(value) if is_text else parse_value(value)
             cfg.merge_from_dict({key: value})
-        except (TypeError, KeyError, IndexError) as error:
+        except (TypeError, KeyError, IndexError, ValueError, SyntaxError) as error:
             raise InputError(f'--cfg-options {key}={value}: {first_line(error)}') from error
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..datasets import inner_datasets
+
 MOST_LINES = 12
 
 
@@ -64,8 +66,7 @@ def training_rows(cfg: Config, processes: int) -> dict[str, Any]:
 
 
 def list_of(dataloader: Any) -> str | None:
-    """The annotation file of a dataloader's dataset, seen through wrappers."""
-    dataset = (dataloader or {}).get('dataset') or {}
-    while isinstance(dataset, dict) and 'ann_file' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset.get('ann_file') if isinstance(dataset, dict) else None
+    """The annotation files of a dataloader's dataset, seen through wrappers; None without any."""
+    datasets = inner_datasets((dataloader or {}).get('dataset') or {})
+    files = [dataset.get('ann_file') for dataset in datasets if isinstance(dataset, dict)]
+    return ', '.join(filter(None, files)) or None

@@ -102,6 +102,11 @@ def check(cfg):
     check_run(cfg, 'my.py')
 
 
+def test_a_dict_that_is_none(cfg):
+    with pytest.raises(InputError, match=r'--cfg-options optim_wrapper\.clip_grad=\{norm: 4\}'):
+        merge_options(cfg, {'optim_wrapper.clip_grad': '{norm: 4}'})
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [

@@ -6,9 +6,11 @@ import traceback
 
 import pytest
 from mmaction.visualization import ActionVisualizer
+from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
-from support import ROOT
+from support import ROOT, TINY
 
 
 @pytest.fixture
@@ -46,3 +48,16 @@ def end_loaders(error: BaseException) -> None:
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__context__
+
+
+@pytest.fixture(scope='session')
+def trained_dir(kinetics, tmp_path_factory):
+    """The work dir of a training of two epochs of two steps; tests leave it as it is."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(kinetics)
+        cfg = Config.fromfile(ROOT / 'configs/r2plus1d_18_kinetics.py')
+        cfg.merge_from_dict(TINY)
+        cfg.work_dir = str(work_dir)
+        Runner.from_cfg(cfg).train()
+    return work_dir

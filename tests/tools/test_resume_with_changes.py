@@ -10,30 +10,13 @@ CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 LR = 'optim_wrapper.optimizer.lr'
 
 
-@pytest.fixture(scope='module')
-def trained(kinetics, tmp_path_factory):
-    """The work dir of a training of two epochs of two steps, and its options."""
-    from mmengine.config import Config
-    from mmengine.runner import Runner
-    from support import TINY
-
-    work_dir = tmp_path_factory.mktemp('trained')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(kinetics)
-        cfg = Config.fromfile(CONFIG)
-        cfg.merge_from_dict(TINY)
-        cfg.work_dir = str(work_dir)
-        Runner.from_cfg(cfg).train()
-    return work_dir
-
-
 @pytest.fixture
-def resume(in_kinetics, trained, tool, tmp_path):
+def resume(in_kinetics, trained_dir, tool, tmp_path):
     """Train one more epoch and return its rates, step by step, and the log."""
 
     def run(*options):
         work_dir = tmp_path / 'resumed'
-        shutil.copytree(trained, work_dir)
+        shutil.copytree(trained_dir, work_dir)
         for folder in work_dir.glob('*/'):
             shutil.rmtree(folder)
         last = work_dir / 'epoch_2.pth'

@@ -15,7 +15,7 @@ import pytest
 import torch
 from forks import Fork
 from mmengine.utils import get_installed_path
-from support import OPTIONS, ROOT, TINY, write_video
+from support import OPTIONS, ROOT, write_video
 
 from r21d_plugin.evaluation.results import last_test
 from r21d_plugin.evaluation.scores import accuracy, read_scores
@@ -25,20 +25,10 @@ CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 CPU = ['--device', 'cpu']
 
 
-@pytest.fixture(scope='module')
-def trained(kinetics, tmp_path_factory):
+@pytest.fixture
+def trained(trained_dir):
     """A checkpoint after two epochs."""
-    from mmengine.config import Config
-    from mmengine.runner import Runner
-
-    work_dir = tmp_path_factory.mktemp('trained')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(kinetics)
-        cfg = Config.fromfile(CONFIG)
-        cfg.merge_from_dict(TINY)
-        cfg.work_dir = str(work_dir)
-        Runner.from_cfg(cfg).train()
-    return work_dir / 'epoch_2.pth'
+    return trained_dir / 'epoch_2.pth'
 
 
 def state(path):
