@@ -13,6 +13,7 @@ import av
 from av.video.stream import VideoStream
 
 from .._compat import pairwise
+from ._compat_av import index_entries
 from .store_tag import KEY_INTERVAL, StoreTag
 
 PLAIN_CONTAINERS = ('mov', 'matroska', 'flv')
@@ -178,7 +179,7 @@ def index_of_store(stream: VideoStream, tag: StoreTag, length: int) -> VideoInde
 
     None if the file is not as it was written: of another length, with other key frames, cut.
     """
-    entries = stream.index_entries
+    entries = index_entries(stream)
     times = array('q', (entry.timestamp for entry in entries))
     whole = (
         len(times) == tag.frames and rises(times) and entries[-1].pos + entries[-1].size <= length

@@ -19,6 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from .._compat import pairwise
 from .._errors import VideoInputError
+from ._compat_av import ONE_THREAD
 from .display_matrix import display_matrix, turn
 from .picture_run import DamageError, Run, UnexpectedPictureError
 from .video_index import (
@@ -207,7 +208,7 @@ class VideoReader:
                 self._stream.start_clock()
 
     def _convert(self, picture: VideoFrame) -> np.ndarray:
-        rgb = self._reformatter.reformat(picture, format='rgb24', threads=1)
+        rgb = self._reformatter.reformat(picture, format='rgb24', **ONE_THREAD)
         image = rgb.to_ndarray()
         image = self._stream.tag.crop(image) if self._stream.tag else image
         return turn(image, display_matrix(picture))

@@ -20,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 
 from .._atomic import atomic_write
 from .._errors import InputError, VideoInputError
+from ._compat_av import ONE_THREAD
 from .store_tag import KEY_INTERVAL, StoreTag, even
 from .video_files import bytes_of
 from .video_reader import VideoReader
@@ -171,7 +172,7 @@ def write_video(
             padding = (0, height - image.shape[0], 0, width - image.shape[1])
             padded = cv2.copyMakeBorder(image, *padding, cv2.BORDER_REPLICATE)
             picture = VideoFrame.from_ndarray(padded, format='rgb24')
-            picture = reformatter.reformat(picture, format='yuv420p', threads=1)
+            picture = reformatter.reformat(picture, format='yuv420p', **ONE_THREAD)
             picture.pts, picture.time_base = tick, time_base
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
