@@ -7,6 +7,8 @@ finds neither. Writing the absolute path of the package into ``top_level.txt``
 sends it to the checkout itself: nothing is copied, nothing goes stale.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from setuptools import build_meta
@@ -52,7 +54,7 @@ def rewrite(path: Path, files: dict[str, bytes]) -> None:
     """Add files to a wheel, or replace them."""
     with WheelFile(path) as wheel:
         record = wheel.record_path
-        files = {name: wheel.read(name) for name in wheel.namelist() if name != record} | files
+        files = {**{name: wheel.read(name) for name in wheel.namelist() if name != record}, **files}
     path.unlink()
     with WheelFile(path, 'w') as wheel:
         for name, content in files.items():

@@ -5,6 +5,8 @@ The wheel of mmaction2 1.2.0 lacks a folder that a git checkout has
 may be missing.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 import warnings

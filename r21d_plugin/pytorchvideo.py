@@ -8,6 +8,8 @@ so that what works on a ``Net`` works on these::
     features = torch.nn.Sequential(*net.blocks[:-1])  # a backbone
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any

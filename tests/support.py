@@ -1,5 +1,7 @@
 """What tests of several folders share."""
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
@@ -109,7 +111,7 @@ def shell(*command: object, cwd: Path, **env: str) -> str:
     result = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore') | env,
+        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', **env),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

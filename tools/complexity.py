@@ -1,5 +1,7 @@
 """Print parameters, multiply-adds and output shape of the paper's networks."""
 
+from __future__ import annotations
+
 import argparse
 from typing import NamedTuple
 

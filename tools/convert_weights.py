@@ -4,6 +4,8 @@ Reads .pth of torchvision and ig65m-pytorch, Caffe2 .pkl of VMZ, and checkpoints
 None has to be converted to be used here.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 from typing import Any

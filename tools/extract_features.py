@@ -5,6 +5,8 @@ STRIDE, 2 * STRIDE and so on; a video shorter than a clip gives one, looped. Vid
 decode are listed in broken_videos.txt. A run that was stopped is continued by the same command.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def feature_settings(
-    cfg: Config, checkpoint: str, model: 'BaseRecognizer', sample: 'SlidingClips'
+    cfg: Config, checkpoint: str, model: BaseRecognizer, sample: SlidingClips
 ) -> dict[str, str | int]:
     """Settings that features depend on; the fingerprint is of network, weights and pipeline."""
     from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform

@@ -1,5 +1,7 @@
 """Plot training and validation error against epochs (Figure 3) from the logs of runs."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -43,8 +45,7 @@ def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
     paths = [path.resolve() for path in work_dirs]
     folder = os.path.commonpath([path.parent for path in paths])
     return {
-        os.path.relpath(path, folder): read_curves(given)
-        for path, given in zip(paths, work_dirs, strict=True)
+        os.path.relpath(path, folder): read_curves(given) for path, given in zip(paths, work_dirs)
     }
 
 
@@ -67,8 +68,8 @@ def read_curves(work_dir: Path) -> Curves:
         first = min(start.training or start.validation, default=inf)
         curves = Curves(
             *(
-                {epoch: error for epoch, error in curve.items() if epoch < first} | later
-                for curve, later in zip(curves, start, strict=True)
+                {**{epoch: error for epoch, error in curve.items() if epoch < first}, **later}
+                for curve, later in zip(curves, start)
             )
         )
     if not any(curves):
@@ -107,7 +108,7 @@ def extract_curves(records: Iterable[Mapping[str, Any]]) -> Curves:
     """Errors in the log of one start; the step is the epoch, 0 for a validation by itself."""
     curves = Curves({}, {})
     for record in records:
-        for curve, metric in zip(curves, ('train/clip@1', 'clip@1'), strict=True):
+        for curve, metric in zip(curves, ('train/clip@1', 'clip@1')):
             if metric in record and record['step'] > 0:
                 curve[record['step']] = 1 - record[metric]
     return curves
@@ -140,7 +141,7 @@ def plot_training_curves(runs: Mapping[str, Curves], path: Path) -> None:
     colours = matplotlib.colormaps['tab10'](range(10))
     if len(runs) > len(colours):
         colours = matplotlib.colormaps['turbo'](np.linspace(0, 1, len(runs)))
-    for (name, curves), colour in zip(runs.items(), colours, strict=False):
+    for (name, curves), colour in zip(runs.items(), colours):
         handles.append(Line2D([], [], color=colour, linewidth=4, label=name))
         for split, curve in curves._asdict().items():
             errors = [100 * error for error in curve.values()]

@@ -4,6 +4,8 @@ Prints the best classes of each video, or writes them as JSON. Videos that do no
 and the exit status is then 1.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -43,7 +45,7 @@ def copy_paths(folder: Path, videos: Mapping[str, Path]) -> dict[Path, Path]:
 
 
 def to_dict(
-    video: Path, prediction: 'ActionDataSample | InputError', labels: Sequence[str], top: int
+    video: Path, prediction: ActionDataSample | InputError, labels: Sequence[str], top: int
 ) -> dict[str, Any]:
     """Convert a prediction to types that JSON has.
 
@@ -60,7 +62,7 @@ def to_dict(
         fps=prediction.get('avg_fps', 0.0),
         classes=[
             dict(number=number, label=labels[number], score=score)
-            for score, number in zip(*(values.tolist() for values in best), strict=True)
+            for score, number in zip(*(values.tolist() for values in best))
         ],
     )
 

@@ -1,5 +1,7 @@
 """One line of error instead of a traceback, for what a user can mend."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys

@@ -3,6 +3,8 @@
 The newest PyAV for Python 3.8 is 12.3, for 3.9 it is 15.1.
 """
 
+from __future__ import annotations
+
 import os
 from typing import IO, Any
 

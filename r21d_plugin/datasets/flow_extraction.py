@@ -1,14 +1,16 @@
 """Compute the flow of a folder of videos once, to train from it often."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from concurrent.futures import as_completed
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from .._compat import pairwise
 from .._errors import InputError, VideoInputError
 from .decoding import all_frames
 from .flow import farneback

@@ -1,14 +1,15 @@
 """Read the frames of a video by number."""
 
+from __future__ import annotations
+
 import io
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 import av
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from .._compat import pairwise
 from .._errors import VideoInputError
 from ._compat_av import ONE_THREAD
 from .display_matrix import display_matrix, turn
@@ -120,7 +122,7 @@ class VideoReader:
         same = counted and self._identity and self._identity[1:] == (counted.bytes, counted.mtime)
         self._counted = counted if same else None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> VideoReader:
         return self
 
     def __exit__(self, *error: object) -> None:

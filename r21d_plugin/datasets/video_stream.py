@@ -1,5 +1,7 @@
 """The packets and the pictures of a video stream, from any place where decoding may begin."""
 
+from __future__ import annotations
+
 import os
 import stat
 import time

@@ -1,5 +1,7 @@
 """Process pools that work through many videos."""
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import signal

@@ -3,6 +3,8 @@
 MMEngine's checkpoints contain its ``HistoryBuffer`` objects and NumPy scalars, which torch refuses.
 """
 
+from __future__ import annotations
+
 import copy
 import numbers
 from collections import Counter, OrderedDict
@@ -49,7 +51,7 @@ def to_plain_data(content: dict, left_out: list[str], prefix: str = '') -> dict:
 
 def convert(value: Any, left_out: list[str], name: str) -> Any:
     """Convert a value; a TypeError or ValueError if it is no plain data."""
-    if value is None or isinstance(value, Tensor | torch.dtype | torch.device | torch.Size):
+    if value is None or isinstance(value, (Tensor, torch.dtype, torch.device, torch.Size)):
         return value
     for kind, plain_type in SCALARS.items():
         if isinstance(value, kind):

@@ -5,17 +5,20 @@ faster kernels. Modules keep their names, parameters and hooks. A compiler or an
 plain 3D convolutions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Optional, Tuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._compat import pairwise
+
 Network = TypeVar('Network', bound=nn.Module)
-Bias = Tensor | None
-Ints = tuple[int, ...]
+Bias = Optional[Tensor]
+Ints = Tuple[int, ...]
 
 
 def accelerate(model: Network) -> Network:
@@ -77,12 +80,12 @@ class ConvNormPair:
     def __init__(self, sequence: nn.Sequential, conv: str, norm: str) -> None:
         self.sequence, self.conv, self.norm = sequence, conv, norm
 
-    def __deepcopy__(self, memo: dict) -> 'ConvNormPair | None':
+    def __deepcopy__(self, memo: dict) -> ConvNormPair | None:
         """The pair in a copy of the sequence; None if that is not copied too."""
         sequence = memo.get(id(self.sequence))
         return None if sequence is None else ConvNormPair(sequence, self.conv, self.norm)
 
-    def norm_to_fold(self) -> 'AcceleratedBatchNorm3d | None':
+    def norm_to_fold(self) -> AcceleratedBatchNorm3d | None:
         """The batch norm, if it is to be folded now and both are still in their places."""
         if torch.is_grad_enabled():
             return None
@@ -127,7 +130,7 @@ class AcceleratedConv3d(nn.Conv3d):
             x = x.contiguous(memory_format=torch.channels_last_3d)
         return self.convolve(x, weight, bias)
 
-    def train(self, mode: bool = True) -> 'AcceleratedConv3d':
+    def train(self, mode: bool = True) -> AcceleratedConv3d:
         """Set the mode; the next evaluation folds anew."""
         self.folded = None
         return super().train(mode)

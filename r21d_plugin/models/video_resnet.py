@@ -14,6 +14,8 @@ conv1's mid channels, strides of the mixed networks) follows the authors' releas
 https://github.com/facebookresearch/VMZ.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -114,7 +116,7 @@ def running_stats_kept(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
             if norm.num_batches_tracked is not None:
                 norm.num_batches_tracked.sub_(1)
@@ -177,7 +179,7 @@ class VideoResNet(nn.Module):
         self.stem = make_stem(forms[0], in_channels, base_channels, norm, clip_len)
         layers = []
         in_channels = base_channels
-        for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth], strict=True)):
+        for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth])):
             channels = base_channels * 2**group
             layer = nn.Sequential()
             for i in range(blocks):
@@ -265,7 +267,7 @@ class VideoResNet(nn.Module):
             elif isinstance(module, BATCH_NORMS):
                 module.reset_parameters()
 
-    def train(self, mode: bool = True) -> 'VideoResNet':
+    def train(self, mode: bool = True) -> VideoResNet:
         """Set the mode; frozen groups and norms stay in evaluation mode."""
         super().train(mode)
         for group in self.groups[: self.frozen_stages + 1]:
@@ -343,7 +345,7 @@ def note_norm_eps(network: nn.Module, state_dict: dict, prefix: str, metadata: d
 
 
 def take_norm_eps(
-    network: 'VideoResNet', state_dict: dict, prefix: str, metadata: dict, *_: Any
+    network: VideoResNet, state_dict: dict, prefix: str, metadata: dict, *_: Any
 ) -> None:
     """Take the epsilon of batch norm from a state dict's metadata, whoever loads it."""
     if 'norm_eps' in metadata:

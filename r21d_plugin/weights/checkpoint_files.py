@@ -1,5 +1,7 @@
 """Checkpoint files: download, read, write. Files are untrusted input."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 import sys
@@ -43,8 +45,7 @@ def download(url: str) -> Path:
             remedy = f'without a network, fetch it elsewhere and put it at {path}'
             raise InputError(f'{url}: cannot be downloaded ({reason}): {remedy}') from error
     if sha256 is not None:
-        with path.open('rb') as file:
-            found = hashlib.file_digest(file, 'sha256').hexdigest()[: len(sha256)]
+        found = hashlib.sha256(path.read_bytes()).hexdigest()[: len(sha256)]
         if found != sha256:
             path.unlink()
             problem = f'its SHA-256 begins with {found}, where {sha256} is published'
@@ -170,5 +171,8 @@ def mmengine_names() -> dict[str, Any]:
             raise pickles.RefusalError(f'getattr({owner!r}, {name!r})')
         return getattr(owner, name, None)
 
-    names = {'mmengine.logging.history_buffer HistoryBuffer': history_buffer}
-    return names | {'builtins getattr': statistics_method} | pickles.NUMPY
+    return {
+        **pickles.NUMPY,
+        'builtins getattr': statistics_method,
+        'mmengine.logging.history_buffer HistoryBuffer': history_buffer,
+    }

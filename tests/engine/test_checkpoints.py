@@ -129,7 +129,7 @@ def test_mmengines_runner_resumes_from_it(trained, hook, tmp_path):
     assert dict(before['resumed_keys']) == dict(start['resumed_keys'], object=True)
     assert start['log_scalars'].keys() == before['log_scalars'].keys()
     for name, buffer in before['log_scalars'].items():
-        for mine, theirs in zip(start['log_scalars'][name].data, buffer.data, strict=True):
+        for mine, theirs in zip(start['log_scalars'][name].data, buffer.data):
             assert mine.dtype == theirs.dtype
             assert np.array_equal(mine, theirs)
 

@@ -139,7 +139,7 @@ def test_names_values_and_hooks_stay():
             module.register_forward_hook(lambda m, args, out: seen.append(out))
     with torch.no_grad():
         model(x := torch.randn(2, 3, 8, 32, 32)), fast(x)
-    for plain, accelerated in zip(seen[:3], seen[3:], strict=True):
+    for plain, accelerated in zip(seen[:3], seen[3:]):
         torch.testing.assert_close(accelerated, plain, rtol=1e-4, atol=1e-5)
 
 
@@ -239,7 +239,7 @@ for name in ('r2plus1d_18', 'mc4_18'):
     for _ in range(3):
         model(torch.randn(2, 3, 8, 112, 112)).sum().backward()
 """
-    env = os.environ | {'MALLOC_CHECK_': '3', 'PYTHONWARNINGS': 'ignore'}
+    env = dict(os.environ, MALLOC_CHECK_='3', PYTHONWARNINGS='ignore')
     result = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-2000:]
 

@@ -19,7 +19,7 @@ from r21d_plugin import InputError, create_model, list_models
 CLIPS = torch.randn(2, 3, 8, 32, 32)
 
 GFLOPS = dict(r2d=1.9, fr2d=13.8, r3d=20.3, mc2=14.3, mc3=21.7, mc4=20.0, mc5=20.0)
-GFLOPS |= dict(rmc2=19.9, rmc3=12.5, rmc4=14.5, rmc5=15.4, r2plus1d=20.7)
+GFLOPS.update(rmc2=19.9, rmc3=12.5, rmc4=14.5, rmc5=15.4, r2plus1d=20.7)
 """Multiply-adds of the 18-layer networks on 8 x 112 x 112, as the authors publish them."""
 
 
@@ -40,13 +40,13 @@ def test_plain_layers(model):
 def test_hooks_fire_and_see_the_whole_batch(model):
     called = []
     for module in model.modules():
-        if isinstance(module, nn.Conv3d | nn.Sequential):
+        if isinstance(module, (nn.Conv3d, nn.Sequential)):
             module.register_forward_hook(lambda m, args, out: called.append(m))
     shapes = []
     model.layer1.register_forward_hook(lambda m, args, out: shapes.append(out.shape))
     with torch.no_grad():
         model(CLIPS[:1].expand(2, -1, -1, -1, -1))
-    wanted = [m for m in model.modules() if isinstance(m, nn.Conv3d | nn.Sequential)]
+    wanted = [m for m in model.modules() if isinstance(m, (nn.Conv3d, nn.Sequential))]
     assert set(wanted) == set(called)
     assert shapes[0][0] == 2
 

@@ -14,7 +14,7 @@ from r21d_plugin.models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, factorized_c
 from r21d_plugin.models.factory import backbone_cfg
 
 TIME_OUT = dict(r2d=1, fr2d=8, r3d=1, r2plus1d=1, mc2=8, mc3=8, mc4=4, mc5=2)
-TIME_OUT |= dict(rmc2=1, rmc3=1, rmc4=2, rmc5=4)
+TIME_OUT.update(rmc2=1, rmc3=1, rmc4=2, rmc5=4)
 """Time steps of the last feature map of an 8-frame clip (the authors' table)."""
 
 THEIR_CONFIG = '/.mim/configs/recognition/r2plus1d/r2plus1d_r34_8xb8-8x8x1-180e_kinetics400-rgb.py'
@@ -171,11 +171,9 @@ def test_with_cp_changes_nothing_but_memory(name):
     for net in (plain, recomputing):
         net.train()
         net(clips).square().mean().backward()
-    for (key, a), b in zip(
-        plain.state_dict().items(), recomputing.state_dict().values(), strict=True
-    ):
+    for (key, a), b in zip(plain.state_dict().items(), recomputing.state_dict().values()):
         torch.testing.assert_close(a, b, rtol=0, atol=0, msg=key)
-    for a, b in zip(plain.parameters(), recomputing.parameters(), strict=True):
+    for a, b in zip(plain.parameters(), recomputing.parameters()):
         torch.testing.assert_close(a.grad, b.grad)
 
 
@@ -249,7 +247,7 @@ def test_bf16_gradients_on_the_cpu(name, compiled):
             out = forward(clips)
         out.float().square().mean().backward()
         gradients.append([p.grad.clone() for p in net.parameters()])
-    for (key, _), exact, bf16 in zip(net.named_parameters(), *gradients, strict=True):
+    for (key, _), exact, bf16 in zip(net.named_parameters(), *gradients):
         error = (bf16 - exact).norm() / exact.norm()
         assert error < 0.2, key
 

@@ -85,7 +85,7 @@ def load(path):
 
         session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
         meta = session.get_modelmeta().custom_metadata_map
-        meta |= {key: json.loads(meta[key]) for key in meta.keys() - {'config', 'r21d_plugin'}}
+        meta.update({key: json.loads(meta[key]) for key in meta.keys() - {'config', 'r21d_plugin'}})
         declared = {value.name: value.shape for value in session.get_inputs()}
         assert declared == {name: value['shape'] for name, value in meta['inputs'].items()}
         assert [(x.name, x.shape) for x in session.get_outputs()] == [
@@ -317,7 +317,7 @@ def test_wrong_input(refused, args, changes, message):
 
 
 def test_r2d_of_another_clip_length(fails, checkpoint, tmp_path):
-    changes = NARROW | {'model.backbone.clip_len': 16}
+    changes = {**NARROW, 'model.backbone.clip_len': 16}
     weights = checkpoint('r2d_18_kinetics', changes, clip_len=16)
     args = (config('r2d_18_kinetics'), weights, tmp_path / 'network.pt2', *options(changes))
     assert 'R2D was built for clips of 16 frames and got 8' in fails(TOOL, *args)

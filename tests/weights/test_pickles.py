@@ -1,5 +1,7 @@
 """Pickles that are read as data, such as the scores that MMEngine dumps."""
 
+from __future__ import annotations
+
 import os
 import pickle
 import subprocess
@@ -72,7 +74,7 @@ def test_a_dump_is_read_back(protocol, tmp_path):
     mmengine.fileio.dump(samples, str(path), protocol=protocol)
     read = load_pickle_as_data(path)
     assert len(read) == len(samples)
-    for sample, expected in zip(read, samples, strict=True):
+    for sample, expected in zip(read, samples):
         assert_equal(sample, expected)
 
 
