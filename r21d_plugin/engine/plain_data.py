@@ -94,6 +94,6 @@ def unpack_message_hub(message_hub: dict) -> dict:
         )
         for name, kept in history.items()
     }
-    keys = message_hub['resumed_keys'] | dict.fromkeys(history, True)
+    keys = {**message_hub['resumed_keys'], **dict.fromkeys(history, True)}
     info = message_hub['runtime_info']
     return dict(log_scalars=scalars, runtime_info=info, resumed_keys=keys)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._compat import pairwise
+from .._compat_torch import autocast_dtype, cpu_capability, is_compiling
 
 Network = TypeVar('Network', bound=nn.Module)
 Bias = Optional[Tensor]
@@ -171,26 +172,24 @@ class AcceleratedConv3d(nn.Conv3d):
 
     def __getstate__(self) -> dict:
         """State to copy or pickle, without folded weights."""
-        return {**super().__getstate__(), 'folded': None}
+        return dict(self.__dict__, folded=None)
 
 
 def compute_dtype(weight: Tensor) -> torch.dtype:
     """Type in which a convolution with these weights computes."""
-    device = weight.device.type
-    autocast = torch.is_autocast_enabled(device)
-    return torch.get_autocast_dtype(device) if autocast else weight.dtype
+    return autocast_dtype(weight.device.type) or weight.dtype
 
 
 def is_eager(x: Tensor) -> bool:
     """Whether a tensor is computed with now, not traced or compiled, on a CPU or a CUDA device."""
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+    if torch.jit.is_tracing() or is_compiling():
         return False
     return type(x) is Tensor and x.device.type in ('cpu', 'cuda')
 
 
 def has_fast_bfloat16() -> bool:
     """Whether bfloat16 is faster than float32 on this CPU: on x86, whether it has AVX-512."""
-    return torch.backends.cpu.get_cpu_capability() not in ('DEFAULT', 'NO AVX', 'AVX2')
+    return cpu_capability() not in ('DEFAULT', 'NO AVX', 'AVX2')
 
 
 def prefers_channels_last() -> bool:
@@ -198,7 +197,7 @@ def prefers_channels_last() -> bool:
 
     PyTorch's 3D ones are slower, but the 2D weight gradients are slow without AVX-512.
     """
-    return not torch.is_grad_enabled() or 'AVX512' in torch.backends.cpu.get_cpu_capability()
+    return not torch.is_grad_enabled() or 'AVX512' in cpu_capability()
 
 
 def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:

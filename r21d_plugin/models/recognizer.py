@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from .._compat_torch import autocast_dtype
 from .._errors import InputError, check_whole
 from .._registries import MODELS
 from .accelerate import has_fast_bfloat16
@@ -87,7 +88,7 @@ class ClipHead(I3DHead):
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
-        if not torch.is_autocast_enabled(x.device.type):
+        if autocast_dtype(x.device.type) is None:
             return super().forward(x, **kwargs)
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.float(), **kwargs)
@@ -109,7 +110,9 @@ def precision_of(recognizer: BaseRecognizer) -> torch.autocast:
     device = torch.device(recognizer.data_preprocessor.device)
     if device.type == 'cpu' and dtype == 'bfloat16':
         warn_of_slow_bfloat16()
-    return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != 'float32')
+    if dtype == 'float32':
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, getattr(torch, dtype))
 
 
 @lru_cache(maxsize=None)

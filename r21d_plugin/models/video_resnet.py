@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.checkpoint import checkpoint
 
+from .._compat_torch import add_state_dict_hooks, is_compiling
 from .._errors import InputError, check_whole
 from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, factorized_channels
 
@@ -100,10 +101,17 @@ class BasicBlock(nn.Module):
 
     def recomputed(self, x: Tensor) -> Tensor:
         """:meth:`residual`, with activations recomputed in the backward pass."""
-        if torch.compiler.is_compiling():  # a compiled graph updates running statistics once
+        if is_compiling():  # a compiled graph updates running statistics once
             return checkpoint(self.residual, x, use_reentrant=False)
-        contexts = lambda: (nullcontext(), running_stats_kept(self))  # noqa: E731
-        return checkpoint(self.residual, x, use_reentrant=False, context_fn=contexts)
+        forward = True
+
+        def run(x: Tensor) -> Tensor:
+            nonlocal forward
+            context, forward = nullcontext() if forward else running_stats_kept(self), False
+            with context:
+                return self.residual(x)
+
+        return checkpoint(run, x, use_reentrant=False)
 
 
 @contextmanager
@@ -239,8 +247,7 @@ class VideoResNet(nn.Module):
 
     def keep_norm_eps_in_state_dicts(self) -> None:
         """Write batch norm's epsilon to state dicts, as metadata, and take it from there."""
-        self.register_state_dict_post_hook(note_norm_eps)
-        self.register_load_state_dict_pre_hook(take_norm_eps)
+        add_state_dict_hooks(self, save=note_norm_eps, load=take_norm_eps)
 
     def set_norm_eps(self, eps: float) -> bool:
         """Set batch norm's epsilon, unless ``norm_cfg`` names one; return whether it has this."""

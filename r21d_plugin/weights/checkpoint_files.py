@@ -18,6 +18,7 @@ from torch import Tensor, distributed
 from torch.serialization import MAGIC_NUMBER
 
 from .._atomic import atomic_write
+from .._compat_torch import load_data
 from .._errors import InputError
 from . import pickles
 from .formats import StateDict
@@ -126,9 +127,7 @@ def read(path: Path, map_location: Any) -> Any:
             return dict(state_dict=tensors_of(pickles.run_pickle(content, size, pickles.DATA)))
         for program in programs:
             pickles.run_pickle(program, size, pickles.TORCH)
-    known: Any = [(value, name.replace(' ', '.')) for name, value in mmengine_names().items()]
-    with torch.serialization.safe_globals(known):
-        return torch.load(path, map_location=map_location, weights_only=True)
+    return load_data(path, map_location, mmengine_names())
 
 
 def open_archive(file: Any) -> zipfile.ZipFile:
