@@ -14,10 +14,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import Config
-from tqdm import tqdm
-
 from r21d_plugin.cli.arguments import add_network_arguments
+from r21d_plugin.cli.errors import errors_in_one_line
+
+with errors_in_one_line():
+    from mmengine.config import Config
+    from tqdm import tqdm
 
 if TYPE_CHECKING:
     from mmaction.models.recognizers.base import BaseRecognizer
@@ -77,7 +79,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Extract."""
     args = parse_args()
-    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.cli.launch import load_config
     from r21d_plugin.datasets.video_files import by_name, find_videos, read_list, write_report
     from r21d_plugin.inference.features import FeatureFolder, extract_features

@@ -10,9 +10,11 @@ import torch
 
 from r21d_plugin import InputError
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.evaluation.plots import plot_curve
-from r21d_plugin.evaluation.results import accuracy_table
-from r21d_plugin.evaluation.scores import Scores, accuracy, read_scores
+
+with errors_in_one_line():
+    from r21d_plugin.evaluation.plots import plot_curve
+    from r21d_plugin.evaluation.results import accuracy_table
+    from r21d_plugin.evaluation.scores import Scores, accuracy, read_scores
 
 
 def check_same_videos(tests: Mapping[Path, Mapping[str, Scores]]) -> None:

@@ -10,16 +10,18 @@ from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
-from tabulate import tabulate
-
 from r21d_plugin import InputError
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.evaluation.plots import save_figure
+
+with errors_in_one_line():
+    import matplotlib
+    import numpy as np
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+    from tabulate import tabulate
+
+    from r21d_plugin.evaluation.plots import save_figure
 
 STYLES: dict[str, dict[str, Any]] = dict(
     training=dict(linewidth=1, linestyle='--', marker='.', markersize=4),

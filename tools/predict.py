@@ -14,14 +14,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-from tqdm import tqdm
-
 from r21d_plugin import InputError
 from r21d_plugin._atomic import write_json
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.inference.class_names import class_names
+
+with errors_in_one_line():
+    from tabulate import tabulate
+    from tqdm import tqdm
 
 if TYPE_CHECKING:
     from mmaction.structures import ActionDataSample

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-import cv2
-import numpy as np
-from mmcv.visualization import flow2rgb
-
 from r21d_plugin import InputError
 from r21d_plugin._atomic import atomic_write
 from r21d_plugin._compat import pairwise
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.datasets.decoding import all_frames
-from r21d_plugin.datasets.flow import farneback
-from r21d_plugin.inference.draw import write_video
+
+with errors_in_one_line():
+    import cv2
+    import numpy as np
+    from mmcv.visualization import flow2rgb
+
+    from r21d_plugin.datasets.decoding import all_frames
+    from r21d_plugin.datasets.flow import farneback
+    from r21d_plugin.inference.draw import write_video
 
 VIDEO_SUFFIXES = ('.avi', '.mp4')
 ARROW_SPACING = 12  # pixels of the flow
