@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mmengine.config import Config
 from tqdm import tqdm
 
+from r21d_plugin._errors import escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def main() -> None:
         settings = feature_settings(cfg, args.checkpoint, model, window.sample)
         folder = FeatureFolder(args.out, settings)
         form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
-        with tqdm(total=len(videos), bar_format=form, desc=str(args.out)) as bar:
+        with tqdm(total=len(videos), bar_format=form, desc=escape_bytes(args.out)) as bar:
 
             def progress(share: float) -> None:
                 bar.update(min(share, len(videos) - bar.n))  # shares add up to 1 but for rounding

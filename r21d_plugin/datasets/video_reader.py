@@ -16,7 +16,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
-from .._errors import VideoInputError
+from .._errors import VideoInputError, escape_bytes
 from .display_matrix import display_matrix, turn
 from .picture_run import DamageError, Run, UnexpectedPictureError
 from .video_index import (
@@ -58,6 +58,7 @@ def name_video_on_error(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, av.FFmpegError, NoVideoError, DamageError) as error:
+        name = escape_bytes(name)
         name = name if name.isprintable() else ascii(name)
         reason = next(text for kind, text in REASONS.items() if isinstance(error, kind))
         raise VideoInputError(f'{name}: {reason}') from error
