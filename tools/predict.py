@@ -134,8 +134,8 @@ def main() -> None:
         pipeline, labels = pipeline_of(cfg), class_names(cfg, args.labels)
         videos = by_name(find_videos(*args.videos), args.videos)
         copies = copy_paths(args.draw, videos) if args.draw else {}
-        window = SlidingWindow(pipeline, args.stride) if args.draw else None
         model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+        window = SlidingWindow(pipeline, args.stride) if args.draw else None
         predictions = predict(model, pipeline, list(videos.values()), args.workers)
         entries = []
         try:
