@@ -208,6 +208,8 @@ class VideoReader:
     def _convert(self, picture: VideoFrame) -> np.ndarray:
         rgb = self._reformatter.reformat(picture, format='rgb24', threads=1)
         image = rgb.to_ndarray()
+        if rgb is picture:  # the array is the decoder's memory, which later pictures may build on
+            image = image.copy()
         image = self._stream.tag.crop(image) if self._stream.tag else image
         return turn(image, display_matrix(picture))
 
