@@ -42,7 +42,7 @@ class Overlay:
         best = scores.values.mean(0).argsort()[::-1]
         self.colours = dict(zip(best.tolist(), COLOURS, strict=False))
         # A column for each moment: in the colour of the best class, as high as its score.
-        self.timeline = np.zeros((text_size * 3 // 4, width, 3))
+        self.timeline = np.zeros((min(height, text_size * 3 // 4), width, 3))
         for x in range(width):
             moment = scores.at(x * scores.frames // width)
             top = round(len(self.timeline) * (1 - float(moment.max())))
@@ -99,7 +99,8 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float, parents: b
         fourcc = cv2.VideoWriter_fourcc(*'mp4v')  # type: ignore[attr-defined]
         writer = cv2.VideoWriter(str(partial), fourcc, fps, first.shape[1::-1])
         if not writer.isOpened():
-            raise InputError(f'{path}: cannot write a video there')
+            size = 'x'.join(map(str, first.shape[1::-1]))
+            raise InputError(f'{path}: cannot write a video of {size} pixels there')
         try:
             for frame in chain([first], frames):
                 writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))

@@ -69,6 +69,12 @@ def test_labels_stay_inside(drawn):
     assert (named[0, panel:] == 128).all()
 
 
+@pytest.mark.parametrize('size', [(16, 2), (1, 1), (3, 200)])
+def test_frames_smaller_than_text(size):
+    overlay = Overlay(size, scores([1, 0, 0, 0, 0], [1, 0, 0, 0, 0]), LABELS, top=5)
+    assert overlay.draw(15, np.full((*size[::-1], 3), 128, np.uint8)).shape == (*size[::-1], 3)
+
+
 def test_a_copy_that_opencv_cannot_write(tmp_path):
     frames = iter(np.zeros((2, 48, 64, 3), np.uint8))
     with pytest.raises(InputError, match=r'/\\xff/a\.mp4: cannot write .* its name is not UTF-8$'):
