@@ -2,9 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+from support import ROOT
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets.video_files import by_name, find_videos, read_list
+from r21d_plugin.datasets.video_files import SUFFIXES, by_name, find_videos, read_list
 
 
 @pytest.fixture
@@ -71,6 +72,11 @@ def test_extensions_of_videos(folder):
     for suffix in [*videos, 'jpg', 'mp3', 'ogg', 'png', 'srt', 'txt', 'wav', 'webp']:
         (folder / f'z/a.{suffix}').touch()
     assert found('videos/z') == sorted(f'videos/z/a.{suffix}' for suffix in videos)
+
+
+def test_the_docs_list_all_extensions():
+    text = (ROOT / 'docs/videos.md').read_text('utf-8')
+    assert f'`{" ".join(SUFFIXES)}`' in ' '.join(text.split())
 
 
 def test_a_folder_without_videos_is_told_in_a_short_line(folder):
