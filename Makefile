@@ -1,5 +1,6 @@
 VENV ?= .venv
 PYTHON ?= python3
+TORCH ?= torch==2.13.0  # any from 1.13 on will do, see `make matrix`
 BIN := $(VENV)/bin
 
 .PHONY: demo test test-faults fuzz lint clean
@@ -35,7 +36,7 @@ $(VENV)/dev.installed: EXTRAS := dev
 $(VENV)-extras/extras.installed: EXTRAS := lite,test,pytorchvideo
 %.installed: pyproject.toml
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --editable '.[$(EXTRAS)]'
+	$(@D)/bin/pip install $(TORCH) --editable '.[$(EXTRAS)]'
 	touch $@
 
 clean:

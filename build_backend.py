@@ -5,9 +5,15 @@
 keeps the metadata in site-packages and the package elsewhere, so that mim
 finds neither. Writing the absolute path of the package into ``top_level.txt``
 sends it to the checkout itself: nothing is copied, nothing goes stale.
+
+Pythons that are too old run this too, so its syntax is older than theirs.
 """
 
-from pathlib import Path
+import os
+import sys
+
+if sys.version_info < (3, 8):  # noqa: UP036
+    sys.exit('r21d_plugin needs Python 3.8 or later; this is Python ' + sys.version.split()[0])
 
 from setuptools import build_meta
 from setuptools.build_meta import (
@@ -32,28 +38,26 @@ __all__ = [
     'prepare_metadata_for_build_wheel',
 ]
 
-PACKAGE = Path(__file__).resolve().parent / 'r21d_plugin'
+PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'r21d_plugin')
 
 
-def build_editable(
-    wheel_directory: str,
-    config_settings: dict | None = None,
-    metadata_directory: str | None = None,
-) -> str:
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
     """Build the wheel of an editable install (PEP 660)."""
     name = build_meta.build_editable(wheel_directory, config_settings, metadata_directory)
-    path = Path(wheel_directory, name)
-    top_level = f'{WheelFile(path).dist_info_path}/top_level.txt'
-    rewrite(path, {top_level: f'{PACKAGE}\n'.encode()})
+    path = os.path.join(wheel_directory, name)
+    with WheelFile(path) as wheel:
+        top_level = wheel.dist_info_path + '/top_level.txt'
+    rewrite(path, {top_level: (PACKAGE + '\n').encode()})
     return name
 
 
-def rewrite(path: Path, files: dict[str, bytes]) -> None:
-    """Add files to a wheel, or replace them."""
+def rewrite(path, files):
+    """Add files (their content by name) to a wheel, or replace them."""
     with WheelFile(path) as wheel:
-        record = wheel.record_path
-        files = {name: wheel.read(name) for name in wheel.namelist() if name != record} | files
-    path.unlink()
+        contents = {name: wheel.read(name) for name in wheel.namelist()}
+        del contents[wheel.record_path]
+    contents.update(files)
+    os.remove(path)
     with WheelFile(path, 'w') as wheel:
-        for name, content in files.items():
+        for name, content in contents.items():
             wheel.writestr(name, content)

@@ -5,6 +5,8 @@ text files with a line "path label" for each video. The checkpoint has the names
 of r21d_plugin.create_model, which loads it.
 """
 
+from __future__ import annotations
+
 import argparse
 import random
 from collections.abc import Iterable, Iterator

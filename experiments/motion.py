@@ -6,6 +6,8 @@ classes, and all are rendered by the same warp, so a network that sees frames
 one by one, or as a bag, cannot do better than chance.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Atomic file writing: write to a temporary file, then rename."""
 
+from __future__ import annotations
+
 import errno
 import json
 import os

@@ -3,7 +3,9 @@
 :func:`apply` changes the process that calls it; importing this package does not call it.
 """
 
-from functools import cache
+from __future__ import annotations
+
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ def load_from_web(filename: str, map_location: Any = None) -> dict:
     return load_checkpoint(filename, map_location)
 
 
-@cache
+@lru_cache(maxsize=None)
 def apply() -> None:
     """Repair this process, once.
 

@@ -5,6 +5,8 @@ The wheel of mmaction2 1.2.0 lacks a folder that a git checkout has
 may be missing.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import sys
 import warnings
@@ -12,7 +14,7 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-from ._errors import MissingPackageError
+from ._packages import missing
 
 PACKAGE = 'mmaction.models.localizers.drn'
 
@@ -43,9 +45,7 @@ def import_models() -> None:
     own placeholders replace multimodal models that transformers 5 or a missing timm breaks.
     """
     if importlib.util.find_spec('mmcv') is None:
-        raise MissingPackageError(
-            "mmcv is missing: pip install 'r21d_plugin[lite]', or mmcv>=2.1,<2.2 for compiled ops"
-        )
+        raise missing('mmcv')
     sys.meta_path.append(DRNFinder)
     with warnings.catch_warnings():
         # mmcv-lite advises to install mmcv for a transformer.

@@ -1,5 +1,7 @@
 """The registries of scope ``r21d_plugin``, which :mod:`r21d_plugin.registry` fills."""
 
+from __future__ import annotations
+
 from mmengine import registry
 
 from ._mm_import import import_models

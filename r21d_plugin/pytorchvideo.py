@@ -8,21 +8,21 @@ so that what works on a ``Net`` works on these::
     features = torch.nn.Sequential(*net.blocks[:-1])  # a backbone
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from ._errors import InputError
+from ._packages import missing_packages_named
 from .models.factory import create_model
 from .weights.formats import FROM_NET, NET_NAMES, StateDict, replace_prefixes
 
-try:
+with missing_packages_named():
     from pytorchvideo.models.head import create_res_basic_head
     from pytorchvideo.models.net import Net
-except ModuleNotFoundError as error:
-    raise InputError(f"{error}: pip install 'r21d_plugin[pytorchvideo]'") from error
 
 
 def create_net(

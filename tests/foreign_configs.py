@@ -1,5 +1,7 @@
 """MMAction2's own configs with our backbones in them, as a user writes them, and tiny data."""
 
+from __future__ import annotations
+
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,13 +27,13 @@ class Recipe(NamedTuple):
 
 def ours(network: str, **arguments: object) -> str:
     """Write a tiny network of ours in the place of their backbone."""
-    arguments = dict(type=f'r21d_plugin.{network}', depth=18, base_channels=4) | arguments
+    arguments = {**dict(type=f'r21d_plugin.{network}', depth=18, base_channels=4), **arguments}
     return f'backbone=dict(_delete_=True, **{arguments!r})'
 
 
 def i3d_head(num_classes: int, **arguments: object) -> str:
     """Write MMAction2's head for 3D networks in the place of another one."""
-    arguments = dict(type='I3DHead', num_classes=num_classes, in_channels=32) | arguments
+    arguments = {**dict(type='I3DHead', num_classes=num_classes, in_channels=32), **arguments}
     return f"cls_head=dict(_delete_=True, average_clips='prob', **{arguments!r})"
 
 
@@ -200,17 +202,17 @@ def write_recipe(recipe: Recipe) -> list[str]:
     cfg = Config.fromfile('mine.py')
     options = {'default_hooks.logger.interval': 1}
     if 'max_epochs' in (cfg.get('train_cfg') or {}):
-        options |= {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1}
+        options.update({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
     for mode in ('train', 'val', 'test'):
         loader = f'{mode}_dataloader'
         if cfg.get(loader) is None:
             continue
         options[f'{loader}.batch_size'] = 2 if mode == 'train' else 1
         if cfg[loader].num_workers > 1:
-            options |= {f'{loader}.num_workers': 0, f'{loader}.persistent_workers': False}
+            options.update({f'{loader}.num_workers': 0, f'{loader}.persistent_workers': False})
         for key, dataset in datasets(cfg[loader].dataset, f'{loader}.dataset'):
             write_data(dataset)
-            options |= smaller_pipeline(dataset.pipeline, f'{key}.pipeline', recipe.frames)
+            options.update(smaller_pipeline(dataset.pipeline, f'{key}.pipeline', recipe.frames))
     return ['--cfg-options', *(f'{k}={v}'.replace(' ', '') for k, v in options.items())]
 
 
@@ -232,7 +234,7 @@ def smaller_pipeline(pipeline: list[ConfigDict], key: str, frames: bool) -> dict
             values = dict(clip_len=8, num_clips=2 if 'twice_sample' in step else 1)
         if frames and step.type == 'FormatShape':
             values = dict(input_format='NCTHW')
-        options |= {f'{key}.{i}.{k}': v for k, v in values.items()}
+        options.update({f'{key}.{i}.{k}': v for k, v in values.items()})
     return options
 
 

@@ -6,6 +6,8 @@ rest to Python itself. ``sys.executable`` of a fork is the program again. A test
 the process id of a fork uses :class:`Fork` instead of the program.
 """
 
+from __future__ import annotations
+
 import gc
 import json
 import os
@@ -37,7 +39,7 @@ def serve(folder: Path, python: str | Path = sys.executable) -> Iterator[Path]:
     write_program(program, text)
     with subprocess.Popen(
         [python, '-W', 'ignore', __file__, program],
-        env=os.environ | dict(OMP_NUM_THREADS='1'),
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as server:

@@ -1,20 +1,35 @@
 """What tests of several folders share."""
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+import pytest
 
 from r21d_plugin.models.factory import CLIP_LEN
 
 ROOT = Path(__file__).parents[1]
+
+
+def needs_torch(path: str) -> pytest.MarkDecorator:
+    """Skip a test where torch lacks a function, ``'compile'`` or ``'export.Dim'``."""
+    *modules, name = f'torch.{path}'.split('.')
+    try:
+        there = hasattr(import_module('.'.join(modules)), name)
+    except ImportError:
+        there = False
+    return pytest.mark.skipif(not there, reason=f'needs torch.{path}')
+
 
 TINY = {
     'model.backbone.base_channels': 4,
@@ -109,7 +124,7 @@ def shell(*command: object, cwd: Path, **env: str) -> str:
     result = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
-        env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore') | env,
+        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', **env),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -56,7 +56,7 @@ def test_config_builds_what_its_name_says(path):
     both = stream == 'twostream'
     backbones = [*model.backbone.children()] if both else [model.backbone]
     given = [cfg.model.backbone[s] for s in STREAMS] if both else [cfg.model.backbone]
-    for backbone, arguments, inputs in zip(backbones, given, CHANNELS[stream], strict=True):
+    for backbone, arguments, inputs in zip(backbones, given, CHANNELS[stream]):
         expected = backbone_cfg(network, frames)
         assert type(backbone).__name__ == expected.pop('type')
         assert {key: arguments[key] for key in expected} == expected

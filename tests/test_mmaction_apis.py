@@ -192,7 +192,7 @@ def test_demos_that_give_frames(how, tmp_path):
     if how == 'imgs':
         data['imgs'] = frames
     else:
-        data |= dict(array=frames, frame_inds=np.arange(80))
+        data.update(array=frames, frame_inds=np.arange(80))
     if 'ArrayDecode' in how:
         pipeline.insert(1, dict(type='ArrayDecode'))
     scores = inference_recognizer(model, data, Compose(pipeline)).pred_score
@@ -256,12 +256,12 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
 
     def gradients(size):
         model.zero_grad()
-        for part, target in zip(clips.split(size), labels.split(size), strict=True):
+        for part, target in zip(clips.split(size), labels.split(size)):
             logits = model(part, mode='tensor', stage='head')
             (torch.nn.functional.cross_entropy(logits, target) * size / 4).backward()
         return [p.grad.clone() for p in model.parameters()]
 
-    for whole, halves in zip(gradients(4), gradients(2), strict=True):
+    for whole, halves in zip(gradients(4), gradients(2)):
         torch.testing.assert_close(halves, whole, rtol=1e-3, atol=1e-5)
 
 

@@ -1,5 +1,7 @@
 """The wheel and the source distribution: they install, and carry what users need."""
 
+from __future__ import annotations
+
 import shutil
 import sys
 from pathlib import Path

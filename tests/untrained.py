@@ -1,5 +1,7 @@
 """Networks for tests of what is done with trained ones."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import torch

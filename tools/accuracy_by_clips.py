@@ -4,6 +4,8 @@ Test with as many clips as the largest number, and dump the scores: mim test ...
 --cfg-options test_dataloader.dataset.pipeline.1.num_clips=100.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +29,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def accuracy_by_clips(
-    test: Mapping[str, 'Scores'], counts: Sequence[int]
+    test: Mapping[str, Scores], counts: Sequence[int]
 ) -> dict[int, dict[str, float]]:
     """Accuracy with fewer clips of each video, spread evenly over those tested.
 
@@ -47,7 +49,7 @@ def accuracy_by_clips(
     }
 
 
-def select_clips(scores: 'Scores', count: int) -> 'Scores':
+def select_clips(scores: Scores, count: int) -> Scores:
     """Scores of evenly spread clips of a video; a single one is the middle one."""
     last = len(scores.clips) - 1
     chosen = [i * last // (count - 1) for i in range(count)] if count > 1 else [last // 2]

@@ -4,11 +4,16 @@ Reads .pth of torchvision and ig65m-pytorch, Caffe2 .pkl of VMZ, and checkpoints
 None has to be converted to be used here.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
+from r21d_plugin.cli.errors import errors_in_one_line
+
+with errors_in_one_line():
+    from tabulate import tabulate
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,8 +73,6 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
 def main() -> None:
     """Convert and report."""
     args = parse_args()
-    from r21d_plugin.cli.errors import errors_in_one_line
-
     with errors_in_one_line():
         print(tabulate(convert(args.source, args.out, args.to).items(), tablefmt='plain'))
 

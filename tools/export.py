@@ -1,5 +1,7 @@
 """Write a trained network into one file, ONNX or torch.export's, that runs without this package."""
 
+from __future__ import annotations
+
 import argparse
 import logging
 import warnings
@@ -34,7 +36,8 @@ def silence_exporters() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(action='ignore'):
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
             yield
     finally:
         logging.disable(level)

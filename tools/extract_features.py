@@ -5,6 +5,8 @@ STRIDE, 2 * STRIDE and so on; a video shorter than a clip gives one, looped. Vid
 decode are listed in broken_videos.txt. A run that was stopped is continued by the same command.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
@@ -12,11 +14,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmengine.config import Config
-from tqdm import tqdm
-
 from r21d_plugin._errors import escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
+from r21d_plugin.cli.errors import errors_in_one_line
+
+with errors_in_one_line():
+    from mmengine.config import Config
+    from tqdm import tqdm
 
 if TYPE_CHECKING:
     from mmaction.models.recognizers.base import BaseRecognizer
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def feature_settings(
-    cfg: Config, checkpoint: str, model: 'BaseRecognizer', sample: 'SlidingClips'
+    cfg: Config, checkpoint: str, model: BaseRecognizer, sample: SlidingClips
 ) -> dict[str, str | int]:
     """Settings that features depend on; the fingerprint is of network, weights and pipeline."""
     from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
@@ -76,7 +80,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Extract."""
     args = parse_args()
-    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.cli.launch import load_config
     from r21d_plugin.datasets.video_files import by_name, find_videos, read_list, write_report
     from r21d_plugin.inference.features import FeatureFolder, extract_features

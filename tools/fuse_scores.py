@@ -1,5 +1,7 @@
 """Fuse the scores of two finished tests, dumped by mim test --dump, and print the accuracy."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,9 +10,11 @@ import torch
 
 from r21d_plugin import InputError
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.evaluation.plots import plot_curve
-from r21d_plugin.evaluation.results import accuracy_table
-from r21d_plugin.evaluation.scores import Scores, accuracy, read_scores
+
+with errors_in_one_line():
+    from r21d_plugin.evaluation.plots import plot_curve
+    from r21d_plugin.evaluation.results import accuracy_table
+    from r21d_plugin.evaluation.scores import Scores, accuracy, read_scores
 
 
 def check_same_videos(tests: Mapping[Path, Mapping[str, Scores]]) -> None:
@@ -28,7 +32,7 @@ def check_same_videos(tests: Mapping[Path, Mapping[str, Scores]]) -> None:
                     f'{path}: no scores of {len(missing)} videos that the other has: {names}'
                 )
         for video, scores in ours.items():
-            for here, there in zip(name_sizes(scores), name_sizes(theirs[video]), strict=True):
+            for here, there in zip(name_sizes(scores), name_sizes(theirs[video])):
                 if here != there:
                     raise InputError(f'{video} has {here} in {first} and {there} in {other}')
 
@@ -52,7 +56,7 @@ def fuse(tests: Sequence[Mapping[str, Scores]], weights: Sequence[float]) -> dic
     shares = [weight / sum(weights) for weight in weights]
     fused = {}
     for video, (_, labels) in tests[0].items():
-        parts = [share * test[video].clips for share, test in zip(shares, tests, strict=True)]
+        parts = [share * test[video].clips for share, test in zip(shares, tests)]
         fused[video] = Scores(torch.stack(parts).sum(0), labels)
     return fused
 

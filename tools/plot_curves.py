@@ -1,5 +1,7 @@
 """Plot training and validation error against epochs (Figure 3) from the logs of runs."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -8,16 +10,18 @@ from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
-from tabulate import tabulate
-
 from r21d_plugin import InputError
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.evaluation.plots import save_figure
+
+with errors_in_one_line():
+    import matplotlib
+    import numpy as np
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+    from tabulate import tabulate
+
+    from r21d_plugin.evaluation.plots import save_figure
 
 STYLES: dict[str, dict[str, Any]] = dict(
     training=dict(linewidth=1, linestyle='--', marker='.', markersize=4),
@@ -43,8 +47,7 @@ def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
     paths = [path.resolve() for path in work_dirs]
     folder = os.path.commonpath([path.parent for path in paths])
     return {
-        os.path.relpath(path, folder): read_curves(given)
-        for path, given in zip(paths, work_dirs, strict=True)
+        os.path.relpath(path, folder): read_curves(given) for path, given in zip(paths, work_dirs)
     }
 
 
@@ -67,8 +70,8 @@ def read_curves(work_dir: Path) -> Curves:
         first = min(start.training or start.validation, default=inf)
         curves = Curves(
             *(
-                {epoch: error for epoch, error in curve.items() if epoch < first} | later
-                for curve, later in zip(curves, start, strict=True)
+                {**{epoch: error for epoch, error in curve.items() if epoch < first}, **later}
+                for curve, later in zip(curves, start)
             )
         )
     if not any(curves):
@@ -107,7 +110,7 @@ def extract_curves(records: Iterable[Mapping[str, Any]]) -> Curves:
     """Errors in the log of one start; the step is the epoch, 0 for a validation by itself."""
     curves = Curves({}, {})
     for record in records:
-        for curve, metric in zip(curves, ('train/clip@1', 'clip@1'), strict=True):
+        for curve, metric in zip(curves, ('train/clip@1', 'clip@1')):
             if metric in record and record['step'] > 0:
                 curve[record['step']] = 1 - record[metric]
     return curves
@@ -140,7 +143,7 @@ def plot_training_curves(runs: Mapping[str, Curves], path: Path) -> None:
     colours = matplotlib.colormaps['tab10'](range(10))
     if len(runs) > len(colours):
         colours = matplotlib.colormaps['turbo'](np.linspace(0, 1, len(runs)))
-    for (name, curves), colour in zip(runs.items(), colours, strict=False):
+    for (name, curves), colour in zip(runs.items(), colours):
         handles.append(Line2D([], [], color=colour, linewidth=4, label=name))
         for split, curve in curves._asdict().items():
             errors = [100 * error for error in curve.values()]

@@ -4,6 +4,8 @@ Prints the best classes of each video, or writes them as JSON. Videos that do no
 and the exit status is then 1.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -12,15 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-from tqdm import tqdm
-
 from r21d_plugin import InputError
 from r21d_plugin._atomic import write_json
 from r21d_plugin._errors import escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.inference.class_names import class_names
+
+with errors_in_one_line():
+    from tabulate import tabulate
+    from tqdm import tqdm
 
 if TYPE_CHECKING:
     from mmaction.structures import ActionDataSample
@@ -44,7 +47,7 @@ def copy_paths(folder: Path, videos: Mapping[str, Path]) -> dict[Path, Path]:
 
 
 def to_dict(
-    video: Path, prediction: 'ActionDataSample | InputError', labels: Sequence[str], top: int
+    video: Path, prediction: ActionDataSample | InputError, labels: Sequence[str], top: int
 ) -> dict[str, Any]:
     """Convert a prediction to types that JSON has.
 
@@ -61,7 +64,7 @@ def to_dict(
         fps=prediction.get('avg_fps', 0.0),
         classes=[
             dict(number=number, label=labels[number], score=score)
-            for score, number in zip(*(values.tolist() for values in best), strict=True)
+            for score, number in zip(*(values.tolist() for values in best))
         ],
     )
 

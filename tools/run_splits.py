@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
 def run(split: str, script: str, *arguments: object) -> None:
     """Run train.py or test.py on a split, and stop with its status where it fails."""
     command = [sys.executable, TOOLS / script, *arguments]
-    status = subprocess.run([str(word) for word in command], env=os.environ | {'SPLIT': split})
+    status = subprocess.run([str(word) for word in command], env=dict(os.environ, SPLIT=split))
     if status.returncode:
         sys.exit(f'error: split {split}: {script} failed, see above')
 

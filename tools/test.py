@@ -35,7 +35,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
             raise InputError(f'--dump {args.dump}: give a name that ends in .npz or .pkl')
         check_writable(Path(args.dump))
         evaluators = cfg.test_evaluator
-        evaluators = list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+        evaluators = list(evaluators) if isinstance(evaluators, (list, tuple)) else [evaluators]
         dump = 'r21d_plugin.DumpScores' if args.dump.endswith('.npz') else 'DumpResults'
         cfg.test_evaluator = [*evaluators, dict(type=dump, out_file_path=args.dump)]
     if args.show or args.show_dir:

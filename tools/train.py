@@ -1,5 +1,7 @@
 """Train a recognizer: the script behind ``mim train r21d_plugin``."""
 
+from __future__ import annotations
+
 import argparse
 from logging import getLogger
 from pathlib import Path

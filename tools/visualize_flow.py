@@ -1,20 +1,25 @@
 """Draw the optical flow of a video: frames, flow in the usual colour wheel, and arrows."""
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Iterator
-from itertools import chain, islice, pairwise
+from itertools import chain, islice
 from pathlib import Path
-
-import cv2
-import numpy as np
-from mmcv.visualization import flow2rgb
 
 from r21d_plugin import InputError
 from r21d_plugin._atomic import atomic_write
+from r21d_plugin._compat import pairwise
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.datasets.decoding import all_frames
-from r21d_plugin.datasets.flow import farneback
-from r21d_plugin.inference.draw import write_video
+
+with errors_in_one_line():
+    import cv2
+    import numpy as np
+    from mmcv.visualization import flow2rgb
+
+    from r21d_plugin.datasets.decoding import all_frames
+    from r21d_plugin.datasets.flow import farneback
+    from r21d_plugin.inference.draw import write_video
 
 VIDEO_SUFFIXES = ('.avi', '.mp4')
 ARROW_SPACING = 12  # pixels of the flow
@@ -168,11 +173,11 @@ def main() -> None:
     """Draw."""
     args = parse_args()
     with errors_in_one_line():
-        given = vars(args) | dict(scale=min(args.scale))
+        given = dict(vars(args), scale=min(args.scale))
         for name, least in dict(start=0, step=1, count=1, scale=1, zoom=1, fps=1).items():
             if given[name] is not None and given[name] < least:
                 raise InputError(f'--{name} has to be at least {least}')
-        draw_flow(**vars(args) | dict(scale=tuple(args.scale)))
+        draw_flow(**dict(vars(args), scale=tuple(args.scale)))
     print(args.out)
 
 

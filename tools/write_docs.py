@@ -3,11 +3,13 @@
 --check only compares. --measure times the networks first, into model_cards/speed.json.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
 import time
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from statistics import mean, median
 from string import Template
@@ -94,15 +96,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@cache
-def complexity(network: str, frames: int, channels: int, classes: int) -> 'Complexity':
+@lru_cache(maxsize=None)
+def complexity(network: str, frames: int, channels: int, classes: int) -> Complexity:
     """Measure a network, which many rows have in common, once."""
     from tools.complexity import measure
 
     return measure(network, frames, 112, channels, classes)
 
 
-def cost(row: 'Row') -> float:
+def cost(row: Row) -> float:
     """Multiply-adds of training, in 10^18."""
     from mmengine.config import Config
 
@@ -186,7 +188,7 @@ def measure_speed(names: list[str]) -> None:
     (CARDS / 'speed.json').write_text(json.dumps(content, indent=1) + '\n')
 
 
-def card_names() -> dict[tuple[str, str], list[tuple['Table', 'Row']]]:
+def card_names() -> dict[tuple[str, str], list[tuple[Table, Row]]]:
     """Results by network and benchmark, each of which has a card."""
     from experiments.study.paper import TABLES
 
@@ -197,7 +199,7 @@ def card_names() -> dict[tuple[str, str], list[tuple['Table', 'Row']]]:
     return cards
 
 
-def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> str:
+def card(network: str, dataset: str, results: list[tuple[Table, Row]]) -> str:
     """The model card of a network on a benchmark."""
     from experiments.study.paper import BENCHMARKS
 
@@ -239,7 +241,7 @@ def card(network: str, dataset: str, results: list[tuple['Table', 'Row']]) -> st
     )
 
 
-def published(network: str, dataset: str) -> dict[str, 'Published']:
+def published(network: str, dataset: str) -> dict[str, Published]:
     """Public weights of a network on a benchmark, by the name that create_model takes."""
     from r21d_plugin.weights.public import public_names
 
@@ -250,7 +252,7 @@ def published(network: str, dataset: str) -> dict[str, 'Published']:
     }
 
 
-def weights_table(public: dict[str, 'Published']) -> str:
+def weights_table(public: dict[str, Published]) -> str:
     """What is published of weights, by name."""
     rows = [
         [

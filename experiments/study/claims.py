@@ -1,5 +1,7 @@
 """The claims of the paper, and what the study says of each."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from math import sqrt
 from statistics import fmean
@@ -166,13 +168,13 @@ def longer_tests(results: Mapping[str, Results]) -> Claim:
     """The gain is not had by testing on longer clips."""
     spread = spread_of_accuracy(results)
     short, long = (results['r2plus1d_18_8f'].tests[frames] for frames in (8, 32))
-    falls = [on_8 - on_32 for on_8, on_32 in zip(SHORT, SHORT_ON_LONG, strict=True)]
+    falls = [on_8 - on_32 for on_8, on_32 in zip(SHORT, SHORT_ON_LONG)]
     return Claim(
         'A network trained on 8 frames does worse when it is tested on 32.',
         'Table 3; R(2+1)D-18',
         [
             Comparison(f'{metric} on 8 above that on 32', short[metric] - long[metric], spread, by)
-            for metric, by in zip(ACCURACIES, falls, strict=True)
+            for metric, by in zip(ACCURACIES, falls)
         ],
     )
 
@@ -220,7 +222,7 @@ def accuracy(results: Mapping[str, Results], setting: str, metric: str = 'video@
 
 def mean_of(settings: Sequence[Values]) -> Values:
     """Mean of settings, seed by seed."""
-    return Values(tuple(fmean(seed) for seed in zip(*(v.each for v in settings), strict=True)))
+    return Values(tuple(fmean(seed) for seed in zip(*(v.each for v in settings))))
 
 
 def spread_of_accuracy(results: Mapping[str, Results]) -> float:

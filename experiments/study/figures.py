@@ -1,5 +1,7 @@
 """Figures 3, 4, 5a and 5b of the paper, drawn from the study."""
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from .results import Results, Values
 def plot_errors(results: Mapping[str, Results], path: Path) -> None:
     """Figure 3: errors of R3D and R(2+1)D by epoch, thin in training, thick in testing."""
     figure = Figure(figsize=(9, 4), layout='constrained')
-    for axes, depth in zip(figure.subplots(1, 2, sharey=True), (18, 34), strict=True):
+    for axes, depth in zip(figure.subplots(1, 2, sharey=True), (18, 34)):
         for name, label, colour in (('r3d', 'R3D', 'C0'), ('r2plus1d', 'R(2+1)D', 'C3')):
             curves = results[f'{name}_{depth}_8f'].curves
             training = mean_curve([c.training for c in curves])

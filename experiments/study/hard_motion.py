@@ -8,6 +8,8 @@ that is longer than eight frames. Where a class needs motion, every single
 frame of it looks like one of any other such class.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import cv2
@@ -131,7 +133,7 @@ def moved(
     """
     centre, angle = rng.uniform(0, len(canvas), 2), rng.uniform(0, 360)
     scale = rng.uniform(0.8, 1.3)
-    turned = zip(angle + angles, shifts, strict=True)
+    turned = zip(angle + angles, shifts)
     views = [view(canvas, centre, a, scale, s) for a, s in turned]
     return np.stack(views).astype(np.float32)
 

@@ -4,6 +4,8 @@ Accuracies are the paper's, in per cent; None where it has none or only a
 picture.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 
@@ -76,7 +78,7 @@ def _table_2() -> list[Row]:
 
 
 def _two_streams(config: str, frames: int, *results: tuple) -> list[Row]:
-    streams = dict(zip(('RGB', 'flow', 'two-stream'), results, strict=True))
+    streams = dict(zip(('RGB', 'flow', 'two-stream'), results))
     return [
         Row(
             f'R(2+1)D-34 {stream}',
@@ -106,7 +108,7 @@ def _lengths() -> list[Row]:
 def _table_6(dataset: str, *results: tuple) -> list[Row]:
     rows = []
     for source, name, (rgb, flow, both) in zip(
-        ('sports1m', 'kinetics'), ('Sports-1M', 'Kinetics'), results, strict=True
+        ('sports1m', 'kinetics'), ('Sports-1M', 'Kinetics'), results
     ):
         config = f'r2plus1d_34{{}}_{dataset}_from_{source}'
         top1 = ((None, value) for value in (rgb, flow, both))

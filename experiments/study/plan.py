@@ -1,5 +1,7 @@
 """What the study trains, and at which scale."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +79,7 @@ class Run(NamedTuple):
         return f'{self.setting}_seed{self.seed}'
 
     @property
-    def pretraining(self) -> 'Run | None':
+    def pretraining(self) -> Run | None:
         """The run whose weights it begins with."""
         if self.source is None:
             return None

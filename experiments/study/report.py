@@ -1,5 +1,7 @@
 """The report of the study: Markdown, and one page of HTML that holds its pictures."""
 
+from __future__ import annotations
+
 import base64
 import os
 import re
@@ -126,7 +128,7 @@ def setting(
     counts = [
         sum(a.requires == requirement for a in ACTIONS.values()) for requirement in REQUIREMENTS
     ]
-    kinds = ', '.join(f'{n} {name}' for n, name in zip(counts, REQUIREMENTS, strict=True))
+    kinds = ', '.join(f'{n} {name}' for n, name in zip(counts, REQUIREMENTS))
     packages = ', '.join(f'{name} {version(name)}' for name in PACKAGES)
     hours = sum(sum(each.seconds.each) for each in results.values()) / 3600
     return (
@@ -182,7 +184,7 @@ def table_3(results: Mapping[str, Results]) -> str:
     times = {name: results[f'r2plus1d_18_{name}'].seconds.mean / 60 for name, _ in settings}
     times['32f_from_8f'] += times['8f']
     rows = []
-    for (name, frames), hours, row in zip(settings, PAPER_HOURS, TABLES[1].rows, strict=True):
+    for (name, frames), hours, row in zip(settings, PAPER_HOURS, TABLES[1].rows):
         found = results[f'r2plus1d_18_{name}'].tests[frames]
         figures = [format_values(found[name]) for name in (*ACCURACIES, *REQUIREMENTS)]
         minutes = f'{times[name]:.1f}'

@@ -1,5 +1,7 @@
 """What the runs of the study found."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean, stdev
@@ -36,9 +38,9 @@ class Values(NamedTuple):
         """Their standard deviation, 0 of a single one."""
         return stdev(self.each) if len(self.each) > 1 else 0.0
 
-    def __sub__(self, other: 'Values') -> 'Values':
+    def __sub__(self, other: Values) -> Values:
         """Differences, seed by seed."""
-        return Values(tuple(a - b for a, b in zip(self.each, other.each, strict=True)))
+        return Values(tuple(a - b for a, b in zip(self.each, other.each)))
 
 
 class Results(NamedTuple):

@@ -1,5 +1,7 @@
 """Training and testing all runs of the study, some at a time."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -81,7 +83,7 @@ class Job:
             self.call('train.py', *arguments, epoch=lambda epoch: progress(self.planned, epoch))
         for test in tests_of(self.planned):
             self.test(test, trained)
-        progress(self.planned, int(trained.stem.removeprefix('epoch_')))
+        progress(self.planned, int(trained.stem[len('epoch_') :]))
 
     def test(self, test: Test, trained: Path) -> None:
         """Test, unless its scores are there."""
@@ -133,16 +135,10 @@ class Job:
         command = [sys.executable, TOOLS / script, *arguments, '--device', self.device]
         log = self.folder / f'{Path(script).stem}.log'
         self.folder.mkdir(exist_ok=True)
-        with (
-            log.open('a') as file,
-            subprocess.Popen(
-                [str(word) for word in command],
-                env=os.environ | dict(OMP_NUM_THREADS=str(self.threads)),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            ) as process,
-        ):
+        streams: dict = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        env = dict(os.environ, OMP_NUM_THREADS=str(self.threads))
+        words = [str(word) for word in command]
+        with log.open('a') as file, subprocess.Popen(words, env=env, **streams) as process:
             for line in process.stdout or ():
                 file.write(line)
                 _, saved, rest = line.partition('Saving checkpoint at ')

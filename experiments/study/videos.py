@@ -1,5 +1,7 @@
 """The videos of the study."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,5 +1,7 @@
 """Command-line arguments that several scripts share."""
 
+from __future__ import annotations
+
 import os
 import sys
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace

@@ -1,5 +1,7 @@
 """Keys of a config that nothing reads."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
@@ -95,7 +97,7 @@ def check_option(cfg: Config, key: str) -> Any:
     value: Any = cfg.get(first)
     path = first
     for word in rest:
-        if isinstance(value, list | tuple):
+        if isinstance(value, (list, tuple)):
             if not word.isdecimal() or int(word) >= len(value):
                 raise InputError(f'--cfg-options {key}: {path} is a list of {len(value)}')
             value = value[int(word)]
@@ -131,14 +133,14 @@ def places_of(cfg: Config, name: str) -> list[str]:
     """Find where a run reads the value of a name: equal lists and dicts, or keys of this name."""
     value = cfg[name]
     run = {key: cfg[key] for key in cfg if key in RUN_KEYS}
-    if isinstance(value, list | dict):
+    if isinstance(value, (list, dict)):
         return [path for path, other in walk(run) if other == value]
     return [path for path, other in walk(run) if path.endswith(f'.{name}') and other == value]
 
 
 def walk(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
     """Yield all values inside a config, with their dotted keys."""
-    pairs = dict(enumerate(value)) if isinstance(value, list | tuple) else value
+    pairs = dict(enumerate(value)) if isinstance(value, (list, tuple)) else value
     for key, inner in pairs.items() if isinstance(pairs, dict) else ():
         inner_path = f'{path}.{key}' if path else str(key)
         yield inner_path, inner

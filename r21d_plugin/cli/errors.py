@@ -1,5 +1,7 @@
 """One line of error instead of a traceback, for what a user can mend."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys
@@ -8,6 +10,7 @@ from contextlib import contextmanager
 
 from .._atomic import FULL, name_file_on_error, write_failure
 from .._errors import InputError
+from .._packages import missing_packages_named
 
 WORKER_DEATH = re.compile(
     r'DataLoader worker \(pid(\(s\))? [\d, ]+\) (is killed by signal: [^.]+|exited unexpectedly)'
@@ -17,9 +20,13 @@ WORKER_DEATH = re.compile(
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Print a user's mistake, a full disk or the death of a worker as one line; exit with 1."""
+    """Print what a user can mend as one line, and exit with 1.
+
+    That is a mistake, a package that is missing, a full disk, or the death of a worker.
+    """
     try:
-        yield
+        with missing_packages_named():
+            yield
         with name_file_on_error('standard output'):
             sys.stdout.flush()
     except InputError as error:

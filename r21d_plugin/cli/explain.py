@@ -1,5 +1,7 @@
 """What goes wrong where a config is built, in a line."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +47,7 @@ def registered_names(kind: str) -> dict[str, str]:
     for module, scope in (mmaction_registry, ''), (registry, 'r21d_plugin.'):
         for item in vars(module).values():
             if isinstance(item, Registry) and item.name == kind:
-                names |= {name: scope + name for name in item.module_dict}
+                names.update({name: scope + name for name in item.module_dict})
                 if not scope and item.parent is not None:
-                    names |= {name: name for name in item.parent.module_dict}
+                    names.update({name: name for name in item.parent.module_dict})
     return names

@@ -1,5 +1,7 @@
 """Runs of MMEngine's runner: config, devices and processes."""
 
+from __future__ import annotations
+
 import os
 import signal
 import sys

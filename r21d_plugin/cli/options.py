@@ -1,5 +1,7 @@
 """Values of a config that the command line overrides (``--cfg-options``)."""
 
+from __future__ import annotations
+
 import ast
 import re
 from collections.abc import Mapping

@@ -3,15 +3,17 @@
 MMEngine restores them from the checkpoint, over what the config says.
 """
 
+from __future__ import annotations
+
 import warnings
-from typing import Any
+from typing import Any, Dict
 
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from .._errors import InputError
 
-Group = dict[str, Any]
+Group = Dict[str, Any]
 
 
 def configured_values(optim_wrapper: OptimWrapper) -> list[Group]:
@@ -39,7 +41,7 @@ def apply_configured(runner: Runner, configured: list[Group], filename: str) -> 
         return
     groups = runner.optim_wrapper.param_groups
     resumed = [dict(group) for group in groups]
-    for group, values in zip(groups, configured, strict=True):
+    for group, values in zip(groups, configured):
         group.update(values)
     if schedulers:
         runner.param_schedulers = runner.build_param_scheduler(runner.cfg.param_scheduler)
@@ -50,7 +52,7 @@ def apply_configured(runner: Runner, configured: list[Group], filename: str) -> 
 
 def refuse_other_optimizer(saved: list[Group], configured: list[Group]) -> None:
     """Raise an InputError if the settings of a checkpoint's optimizer are not the config's."""
-    for group, values in zip(saved, configured):  # noqa: B905, other groups are torch's to refuse
+    for group, values in zip(saved, configured):
         known = {key for key in group if key != 'params' and not key.startswith('initial_')}
         unknown, missing = known - set(values), set(values) - set(group)
         if unknown and missing - {'initial_lr'}:
@@ -80,7 +82,7 @@ def replay(runner: Runner) -> None:
 def differences(resumed: list[Group], groups: list[Group]) -> dict[str, tuple[Any, Any]]:
     """The first values, of the config and of the checkpoint, of each setting that differs."""
     found: dict[str, tuple[Any, Any]] = {}
-    for old, new in zip(resumed, groups, strict=True):
+    for old, new in zip(resumed, groups):
         for key in old.keys() & new.keys():
             if key != 'params' and not key.startswith('initial_') and old[key] != new[key]:
                 found.setdefault(key, (new[key], old[key]))

@@ -1,5 +1,7 @@
 """MMEngine's runner as our commands use it: mistakes in one line, and options that take effect."""
 
+from __future__ import annotations
+
 import logging
 from typing import Any
 
@@ -41,7 +43,7 @@ class CommandRunner(Runner):
     mode = 'train'  # whose dataloader and evaluator are built
 
     @classmethod
-    def from_cfg(cls, cfg: Config) -> 'CommandRunner':
+    def from_cfg(cls, cfg: Config) -> CommandRunner:
         """Build the runner of a config; an InputError names the key that is wrong."""
         check_run(cfg, str(cfg.filename or 'config'))
         with errors_of(cfg):

@@ -1,5 +1,7 @@
 """What a run shows on the screen before it begins."""
 
+from __future__ import annotations
+
 import logging
 from typing import Any
 
@@ -42,8 +44,8 @@ def summarize(runner: Runner) -> str:
         'weights': cfg.get('load_from'),
     }
     if cfg.get('optim_wrapper') is not None:
-        rows |= training_rows(cfg, runner.world_size)
-    rows |= {'test': list_of(cfg.get('test_dataloader')), 'work dir': cfg.work_dir}
+        rows.update(training_rows(cfg, runner.world_size))
+    rows.update({'test': list_of(cfg.get('test_dataloader')), 'work dir': cfg.work_dir})
     lines = [f'  {name:12}{value}' for name, value in rows.items() if value is not None]
     return '\n'.join(['Summary:', *lines])
 

@@ -1,5 +1,6 @@
 """Datasets, decoding, clip sampling and data samplers."""
 
+from .. import _needs_mmaction  # noqa: F401
 from .checked_pipeline import CheckedPipeline
 from .decoding import DecordClipDecode, DecordClipInit, OpenVideo, ReadFrames
 from .flow import FarnebackFlow

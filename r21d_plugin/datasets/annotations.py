@@ -4,11 +4,13 @@ Each reader yields the videos in the order of the files, a line at a time, with 
 a dataset has splits, a video may come once for each.
 """
 
+from __future__ import annotations
+
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Iterator, List, NamedTuple, Tuple
 
 from .._errors import InputError
 from .text_files import quote, read_lines
@@ -26,7 +28,7 @@ class Video(NamedTuple):
     seconds: tuple[float, float] | None = None  # begin and end of the part of a YouTube video
 
 
-Annotations = tuple[list[str], Iterator[Video]]  # names of the classes, and the videos
+Annotations = Tuple[List[str], Iterator[Video]]  # names of the classes, and the videos
 
 
 def kinetics400(files: Sequence[Path]) -> Annotations:
@@ -67,7 +69,7 @@ def kinetics_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
         values = [value.strip() for value in next(csv.reader([line]))]
         if len(values) != len(columns):
             raise InputError(f'{where}: {len(values)} columns, not {len(columns)}')
-        yield dict(zip(columns, values, strict=True)), where
+        yield dict(zip(columns, values)), where
 
 
 def sports1m(files: Sequence[Path]) -> Annotations:
@@ -131,7 +133,7 @@ def hmdb51(files: Sequence[Path]) -> Annotations:
 
     def videos() -> Iterator[Video]:
         for name in lists:
-            folder, split = name.removesuffix('.txt').split('_test_split')
+            folder, split = Path(name).stem.split('_test_split')
             for line, where in read_lines(found[name]):
                 file, _, code = line.rpartition(' ')
                 if code not in ('0', '1', '2') or not file:
@@ -163,7 +165,7 @@ def find_files(files: Sequence[Path], *names: str) -> dict[str, Path]:
         if not path.exists():
             raise InputError(f'{path}: no such annotation file or folder')
         below = sorted(path.rglob('*.txt')) if path.is_dir() else [path]
-        found |= {file.name: file for file in below}
+        found.update({file.name: file for file in below})
     for name in names:
         if name not in found:
             raise InputError(f'{files[0]}: {name} is missing: give it with the other annotations')

@@ -1,7 +1,8 @@
 """A pipeline that refuses crops larger than the frames."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
+
+from typing import Any, Sequence
 
 from mmaction.datasets.transforms import CenterCrop, Flip, RandomCrop, Resize, TenCrop, ThreeCrop
 from mmengine.dataset import Compose
@@ -42,7 +43,7 @@ class CheckedPipeline(Compose):
 
 def crop_of(transform: Any) -> tuple[str, tuple[int, int]] | None:
     """Argument and value, width and height, of a crop's size; None if it is no such transform."""
-    if isinstance(transform, CenterCrop | ThreeCrop | TenCrop):
+    if isinstance(transform, (CenterCrop, ThreeCrop, TenCrop)):
         return 'crop_size', transform.crop_size
     if type(transform) is RandomCrop:  # the size of those derived from it depends on the frames
         return 'size', (transform.size, transform.size)

@@ -1,5 +1,7 @@
 """Checks of the values that transforms are built from."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from numbers import Real

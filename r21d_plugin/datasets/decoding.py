@@ -1,5 +1,7 @@
 """Open videos and read the frames of their clips, each once."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -188,7 +190,7 @@ class ReadFrames(BaseTransform):
             frames, original_shape = run_with_timeout(read, self.timeout)
         if 'decoded' in results:
             results['decoded'].clear()
-            results['decoded'].update(zip(wanted.tolist(), frames, strict=True))
+            results['decoded'].update(zip(wanted.tolist(), frames))
         # Indexing copies: transforms such as Flip work in place, so no entries may share memory.
         imgs = list(frames[positions.ravel()])
         shape = frames.shape[1:3]
@@ -223,7 +225,7 @@ class ReadFrames(BaseTransform):
         width, height = size = self._size(first)
         frames = np.empty((len(wanted), height, width, 3), np.uint8)
         read = chain([first], read)
-        for resized, number in zip(frames, wanted, strict=True):
+        for resized, number in zip(frames, wanted):
             if number in before:
                 resized[:] = before[number]
             else:

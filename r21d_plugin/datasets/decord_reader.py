@@ -1,5 +1,7 @@
 """Read videos by decord, for results that have to equal those computed with it."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

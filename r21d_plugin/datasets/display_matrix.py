@@ -1,5 +1,7 @@
 """Turn and mirror pictures as a video's display matrix says."""
 
+from __future__ import annotations
+
 from math import atan2, degrees, hypot
 
 import cv2

@@ -5,17 +5,20 @@ authors' release, https://github.com/facebookresearch/VMZ. Flow is measured in p
 the displacement to the right, channel 1 downwards.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Sequence
-from functools import cache, partial
-from itertools import pairwise
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Callable
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from torch.utils.data import get_worker_info
 
+from .._compat import pairwise
 from .._errors import InputError, VideoInputError
 from .._registries import TRANSFORMS
 from .flow_store import find_flow
@@ -98,13 +101,13 @@ class FarnebackFlow(BaseTransform):
 def farneback_flow(imgs: Sequence[np.ndarray], results: dict) -> FlowOfFrames:
     """Flow of the frames of one crop by Farneback's method, each pair of frames once."""
     # Frames that clips share were decoded, cropped and flipped alike.
-    frames = dict(zip(np.ravel(results['frame_inds']).tolist(), imgs, strict=True))
+    frames = dict(zip(np.ravel(results['frame_inds']).tolist(), imgs))
 
-    @cache
+    @lru_cache(maxsize=None)
     def gray(frame: int) -> np.ndarray:
         return cv2.cvtColor(frames[frame], cv2.COLOR_RGB2GRAY)
 
-    @cache
+    @lru_cache(maxsize=None)
     def flow(first: int, second: int) -> np.ndarray:
         before, after = gray(first), gray(second)
         if before.shape != after.shape:
@@ -133,7 +136,7 @@ def stored_flow(results: dict, root: str) -> FlowOfFrames:
     left, top, right, bottom = crop_box(results, stored.size)
     direction = results.get('flip') and results['flip_direction']
 
-    @cache
+    @lru_cache(maxsize=None)
     def flow(first: int, second: int) -> np.ndarray:
         if second <= first:
             return np.zeros((bottom - top, right - left, 2), np.float32)

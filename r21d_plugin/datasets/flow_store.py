@@ -1,5 +1,7 @@
 """Flow on disk: one file for each video."""
 
+from __future__ import annotations
+
 import json
 import zipfile
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """When the frames of a video are shown."""
 
-from typing import Self
+from __future__ import annotations
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class FrameTimes:
             self.end = float(timestamps[-1] + last)
 
     @classmethod
-    def of(cls, results: dict) -> Self:
+    def of(cls, results: dict) -> FrameTimes:
         """Those of an opened video; an InputError that names it if its frame rate is unknown."""
         name = results.get('filename') or results.get('frame_dir') or 'frames'
         if 'avg_fps' not in results:

@@ -1,5 +1,7 @@
 """Find pictures by number while a video is decoded, and tell which of them may be spoiled."""
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice

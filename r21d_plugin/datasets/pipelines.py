@@ -4,12 +4,15 @@ A config that imports this has to assign ``_base_`` first, or MMEngine takes it 
 Python configs.
 """
 
+from __future__ import annotations
+
 from copy import deepcopy
+from typing import List
 
 from .._errors import InputError, check_whole
 from .checks import check_rate, check_scale
 
-Pipeline = list[dict]
+Pipeline = List[dict]
 
 # MMAction2's names of steps, and ours of sampling
 SAMPLERS = ('SampleFramesOfClips', 'SampleClips', 'SampleFrames')
@@ -73,7 +76,8 @@ def clip_pipelines(
         sampling['target_fps'] = target_fps
     if flow_root is not None:
         flow['root'] = flow_root
-        read |= dict(decode=False) if stream == 'flow' else {}
+        if stream == 'flow':
+            read['decode'] = False
     if stream == 'flow':
         formatting.insert(0, flow)
     elif stream == 'twostream':
@@ -114,7 +118,7 @@ def for_videos(pipeline: Pipeline) -> Pipeline:
     read = dict(type='r21d_plugin.ReadFrames', scale=None)
     steps = [
         dict(read) if name in DECODERS else deepcopy(step)
-        for name, step in zip(names, pipeline, strict=True)
+        for name, step in zip(names, pipeline)
         if name not in OPENERS
     ]
     return [dict(type='r21d_plugin.OpenVideo'), *steps]

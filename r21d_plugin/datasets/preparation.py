@@ -1,5 +1,7 @@
 """Annotation files for the configs, from the official ones and a folder of videos."""
 
+from __future__ import annotations
+
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -131,9 +133,9 @@ class AnnotationFiles:
 
     def write(self, out: Path, classes: list[str]) -> None:
         """Write all files, and remove those of an earlier run that these do not replace."""
-        lines = self.lines | {f'label_map_{self.dataset}.txt': classes}
+        lines = {**self.lines, f'label_map_{self.dataset}.txt': classes}
         files = {name: ''.join(f'{line}\n' for line in content) for name, content in lines.items()}
-        files |= {name: table_text(facts) for name, facts in self.tables.items()}
+        files.update({name: table_text(facts) for name, facts in self.tables.items()})
         with ExitStack() as written:
             for name, text in files.items():
                 partial = written.enter_context(atomic_write(out / name))
@@ -179,7 +181,7 @@ def check_writable(folder: Path) -> None:
 
 def check_store(store: Path, folder: Path) -> None:
     """Raise an InputError if a store cannot be written, or would be among the videos."""
-    if store.resolve().is_relative_to(folder.resolve()):
+    if folder.resolve() in (store.resolve(), *store.resolve().parents):
         raise InputError(f'{store}: is in the folder of the videos: choose one beside it')
     check_writable(store)
 

@@ -1,5 +1,7 @@
 """Which videos an epoch takes."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Mapping, Sized
 from fnmatch import fnmatchcase

@@ -1,5 +1,7 @@
 """Which frames the clips of a video have."""
 
+from __future__ import annotations
+
 import numpy as np
 from mmaction.datasets.transforms import SampleFrames
 

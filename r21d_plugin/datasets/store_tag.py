@@ -1,8 +1,10 @@
 """What the files of a training store say of themselves, in their comment."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,7 +40,7 @@ class StoreTag(NamedTuple):
         return f'r21d_plugin store: {frames}, {source} ({self.settings})'
 
     @classmethod
-    def find(cls, metadata: Mapping[str, str]) -> Self | None:
+    def find(cls, metadata: Mapping[str, str]) -> StoreTag | None:
         """Read the tag in the metadata of a container; None if there is none."""
         comment = metadata.get('comment') or metadata.get('COMMENT')  # Matroska's
         match = PATTERN.fullmatch(comment or '')

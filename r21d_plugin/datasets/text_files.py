@@ -1,5 +1,7 @@
 """Text files with one entry per line: annotation files, lists of videos."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 

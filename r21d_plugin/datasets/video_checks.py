@@ -1,5 +1,7 @@
 """Check the videos of a dataset, and encode them into a training store."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -116,5 +118,5 @@ class Checker:
 
 def short_reason(error: Exception, video: Path) -> str:
     """What is wrong with a video, without its name and the remedy, which lists give once."""
-    what = first_line(error).removeprefix(f'{escape_bytes(video)}: ')
+    what = first_line(error).replace(f'{escape_bytes(video)}: ', '', 1)
     return what.partition(': ')[0] or type(error).__name__

@@ -1,5 +1,7 @@
 """Video datasets whose annotation file is checked as it is read."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -54,7 +56,7 @@ class LabelledVideoDataset(VideoDataset):
         if on_error not in ('raise', 'skip'):
             raise InputError(f"on_error={on_error!r}: use 'raise' or 'skip'")
         check_whole('num_classes', num_classes)
-        if not isinstance(max_bad_fraction, int | float) or not 0 <= max_bad_fraction <= 1:
+        if not isinstance(max_bad_fraction, (int, float)) or not 0 <= max_bad_fraction <= 1:
             raise InputError(f'max_bad_fraction={max_bad_fraction!r}: use a number from 0 to 1')
         self.on_error, self.max_bad_fraction = on_error, max_bad_fraction
         super().__init__(ann_file, num_classes=num_classes, multi_class=multi_class, **kwargs)

@@ -4,6 +4,8 @@ The table of ``LIST.txt`` is ``LIST.tsv``: a line of the names of the columns, w
 :class:`VideoFacts`, and a line for each video, separated by tabs.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -54,13 +56,13 @@ class VideoFacts(NamedTuple):
         return '\t'.join(map(str, self))
 
     @classmethod
-    def parse(cls, line: str) -> 'VideoFacts | None':
+    def parse(cls, line: str) -> VideoFacts | None:
         """Read a line of a table; None if it is not one."""
         path, *words = line.rsplit('\t', len(cls._fields) - 1)
         if len(words) != len(cls._fields) - 1 or words[-1] not in LEVELS:
             return None
         try:
-            values = [kind(word) for kind, word in zip(COLUMNS, words, strict=True)]
+            values = [kind(word) for kind, word in zip(COLUMNS, words)]
         except ValueError:
             return None
         return cls(path, *values)

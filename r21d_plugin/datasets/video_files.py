@@ -1,5 +1,7 @@
 """Find video files by files, folders and patterns, and report what was done with each."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field

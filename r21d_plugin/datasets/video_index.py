@@ -1,16 +1,19 @@
 """Number the pictures of a video stream by its packets, and find where decoding may begin."""
 
+from __future__ import annotations
+
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
 import av
 from av.video.stream import VideoStream
 
+from .._compat import pairwise
+from ._compat_av import index_entries
 from .store_tag import KEY_INTERVAL, StoreTag
 
 PLAIN_CONTAINERS = ('mov', 'matroska', 'flv')
@@ -80,7 +83,7 @@ class VideoIndex:
 
     def entry_before(self, frame: int) -> Entry | None:
         """The last entry from which a frame can be decoded; None for the start of the video."""
-        position = bisect_right(self.entries, frame, key=lambda entry: entry.frame)
+        position = bisect_right([entry.frame for entry in self.entries], frame)
         return self.entries[position - 1] if position else None
 
     def number(self, timestamp: int | None) -> int | None:
@@ -176,7 +179,7 @@ def index_of_store(stream: VideoStream, tag: StoreTag, length: int) -> VideoInde
 
     None if the file is not as it was written: of another length, with other key frames, cut.
     """
-    entries = stream.index_entries
+    entries = index_entries(stream)
     times = array('q', (entry.timestamp for entry in entries))
     whole = (
         len(times) == tag.frames and rises(times) and entries[-1].pos + entries[-1].size <= length

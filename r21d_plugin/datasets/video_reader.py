@@ -1,14 +1,15 @@
 """Read the frames of a video by number."""
 
+from __future__ import annotations
+
 import io
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 import av
 import cv2
@@ -16,7 +17,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from .._compat import pairwise
 from .._errors import VideoInputError, escape_bytes
+from ._compat_av import ONE_THREAD
 from .display_matrix import display_matrix, turn
 from .picture_run import DamageError, Run, UnexpectedPictureError
 from .video_index import (
@@ -120,7 +123,7 @@ class VideoReader:
         same = counted and self._identity and self._identity[1:] == (counted.bytes, counted.mtime)
         self._counted = counted if same else None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> VideoReader:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -206,7 +209,7 @@ class VideoReader:
                 self._stream.start_clock()
 
     def _convert(self, picture: VideoFrame) -> np.ndarray:
-        rgb = self._reformatter.reformat(picture, format='rgb24', threads=1)
+        rgb = self._reformatter.reformat(picture, format='rgb24', **ONE_THREAD)
         image = rgb.to_ndarray()
         if rgb is picture:  # the array is the decoder's memory, which later pictures may build on
             image = image.copy()

@@ -3,6 +3,8 @@
 Frames have the size that training resizes to, every 16th is a key frame, and there are no B-frames.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from fractions import Fraction
 from math import inf
@@ -18,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 
 from .._atomic import atomic_write
 from .._errors import InputError, VideoInputError
+from ._compat_av import ONE_THREAD
 from .store_tag import KEY_INTERVAL, StoreTag, even
 from .video_files import bytes_of
 from .video_reader import VideoReader
@@ -106,7 +109,7 @@ def store_video(
         tag = StoreTag(len(numbers), *size, source_bytes, str(form))
         distinct, repeats = np.unique(numbers, return_counts=True)
         frames = reader.frames(distinct.tolist(), size)
-        repeated = (f for f, count in zip(frames, repeats, strict=True) for _ in range(count))
+        repeated = (f for f, count in zip(frames, repeats) for _ in range(count))
         with atomic_write(target, parents=True) as partial:
             write_video(partial, repeated, ticks, time_base, tag)
     return len(numbers)
@@ -165,11 +168,11 @@ def write_video(
         stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
         stream.codec_context.time_base = time_base
         stream.codec_context.thread_count = 1
-        for image, tick in zip(frames, ticks.tolist(), strict=True):
+        for image, tick in zip(frames, ticks.tolist()):
             padding = (0, height - image.shape[0], 0, width - image.shape[1])
             padded = cv2.copyMakeBorder(image, *padding, cv2.BORDER_REPLICATE)
             picture = VideoFrame.from_ndarray(padded, format='rgb24')
-            picture = reformatter.reformat(picture, format='yuv420p', threads=1)
+            picture = reformatter.reformat(picture, format='yuv420p', **ONE_THREAD)
             picture.pts, picture.time_base = tick, time_base
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))

@@ -1,5 +1,7 @@
 """The packets and the pictures of a video stream, from any place where decoding may begin."""
 
+from __future__ import annotations
+
 import os
 import stat
 import time
@@ -11,14 +13,13 @@ from typing import IO
 import av
 from av.codec.context import ThreadType
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from ._compat_av import codec_name, end_of_boxes, index_entries, is_cover
 from .store_tag import StoreTag
 from .video_index import Coding, Entry
 
-COVERS = Disposition.attached_pic | Disposition.timed_thumbnails
 STILL_CODECS = ('bmp', 'gif', 'mjpeg', 'png', 'tiff', 'webp')
 
 OPTIONS = dict(
@@ -73,8 +74,8 @@ class PictureStream:
             self.stream.thread_count = self._threads
             codec = self.stream.codec_context.codec
             headers = self.stream.codec_context.extradata or b''
-            pixels = self.stream.pix_fmt or ''
-            self.coding = Coding(codec.canonical_name, codec.intra_only, headers, pixels)
+            pixels = self.stream.format.name if self.stream.format else ''
+            self.coding = Coding(codec_name(codec), codec.intra_only, headers, pixels)
         except BaseException:
             self.close()
             raise
@@ -134,7 +135,7 @@ class PictureStream:
         That is, whether the file is shorter than its header says, or fewer packets came than the
         index of an MP4 lists.
         """
-        listed = 'mov' in self.container.format.name and len(self.stream.index_entries)
+        listed = 'mov' in self.container.format.name and len(index_entries(self.stream))
         return self._shortened or listed > self.passed
 
     def pictures(self, packets: Iterator[av.Packet]) -> Iterator[VideoFrame | None]:
@@ -166,17 +167,17 @@ def choose_stream(container: InputContainer) -> VideoStream:
         raise NoVideoError
 
     def is_picture(stream: VideoStream) -> tuple[bool, bool]:
-        still = stream.codec_context.codec.canonical_name in STILL_CODECS
-        return bool(stream.disposition & COVERS), still
+        still = codec_name(stream.codec_context.codec) in STILL_CODECS
+        return is_cover(stream), still
 
     return min(streams, key=is_picture)
 
 
 def measure(file: IO[bytes]) -> tuple[int, bool]:
-    """Length of a file, and whether AVI or Matroska is shorter than its header says; rewinds it."""
+    """Length of a file, and whether it is shorter than its headers say; rewinds it."""
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
-    declared = declared_length(file.read(256) + bytes(256))
+    declared = declared_length(file.read(256) + bytes(256)) or end_of_boxes(file)
     file.seek(0)
     return length, length < declared - 16  # some writers count the header as well
 

@@ -1,5 +1,7 @@
 """The datasets inside MMEngine's and PyTorch's wrappers of datasets."""
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from typing import Any
 
@@ -13,7 +15,7 @@ def inner_datasets(dataset: Any) -> list[Any]:
     or ``datasets`` (ConcatDataset), and may hold wrappers. A dataset that is no wrapper is itself.
     Their configs have the same names, so this lists those of a ``ConfigDict`` too.
     """
-    if isinstance(inner := getattr(dataset, 'datasets', None), list | tuple):
+    if isinstance(inner := getattr(dataset, 'datasets', None), (list, tuple)):
         return [found for part in inner for found in inner_datasets(part)]
     if (inner := getattr(dataset, 'dataset', None)) is not None:
         return inner_datasets(inner)

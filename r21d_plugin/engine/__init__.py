@@ -1,5 +1,6 @@
 """Training and testing in MMEngine's runner: hooks, schedules and the optimizer wrapper."""
 
+from .. import _needs_mmaction  # noqa: F401
 from .checkpoints import ResumableCheckpointHook
 from .hooks import (
     AccelerateHook,

@@ -1,5 +1,7 @@
 """Checkpoints that a run killed at any moment resumes from."""
 
+from __future__ import annotations
+
 import inspect
 import logging
 import re

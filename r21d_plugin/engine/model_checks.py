@@ -1,5 +1,7 @@
 """Check that a recognizer and the pipelines of its config fit together."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Warm-up of the learning rate, and mixed precision on the CPU."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps

@@ -1,5 +1,7 @@
 """Pictures of a test: what ``tools/test.py`` draws for ``--show-dir`` and ``--show``."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,7 @@ class PredictionPicturesHook(Hook):
         """Draw the clips of every ``interval``-th video, one after the other."""
         inputs = data_batch['inputs']
         videos = inputs['imgs'] if isinstance(inputs, dict) else inputs  # of two streams
-        for number, (clips, sample) in enumerate(zip(videos, outputs, strict=True), self.seen):
+        for number, (clips, sample) in enumerate(zip(videos, outputs), self.seen):
             if number % self.interval:
                 continue
             if clips.shape[1] != 3:
@@ -79,7 +81,7 @@ class PredictionPicturesHook(Hook):
     def relative_path(self, filename: str) -> str:
         """Path of a video below the folder of all videos, or else below the root."""
         path = Path(os.path.abspath(filename))
-        inside = path.is_relative_to(self.folder)
+        inside = Path(self.folder) in path.parents
         return str(path.relative_to(self.folder if inside else path.anchor))
 
 

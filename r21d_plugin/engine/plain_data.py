@@ -3,6 +3,8 @@
 MMEngine's checkpoints contain its ``HistoryBuffer`` objects and NumPy scalars, which torch refuses.
 """
 
+from __future__ import annotations
+
 import copy
 import numbers
 from collections import Counter, OrderedDict
@@ -49,7 +51,7 @@ def to_plain_data(content: dict, left_out: list[str], prefix: str = '') -> dict:
 
 def convert(value: Any, left_out: list[str], name: str) -> Any:
     """Convert a value; a TypeError or ValueError if it is no plain data."""
-    if value is None or isinstance(value, Tensor | torch.dtype | torch.device | torch.Size):
+    if value is None or isinstance(value, (Tensor, torch.dtype, torch.device, torch.Size)):
         return value
     for kind, plain_type in SCALARS.items():
         if isinstance(value, kind):
@@ -92,6 +94,6 @@ def unpack_message_hub(message_hub: dict) -> dict:
         )
         for name, kept in history.items()
     }
-    keys = message_hub['resumed_keys'] | dict.fromkeys(history, True)
+    keys = {**message_hub['resumed_keys'], **dict.fromkeys(history, True)}
     info = message_hub['runtime_info']
     return dict(log_scalars=scalars, runtime_info=info, resumed_keys=keys)

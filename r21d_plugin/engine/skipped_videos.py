@@ -1,5 +1,7 @@
 """The hook that counts and lists the videos that datasets skip."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,9 @@
 """Clip and video accuracy from one test pass (Section 4.1)."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
+from typing import Tuple
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -10,7 +13,7 @@ from torch import Tensor
 from .._errors import InputError
 from .._registries import METRICS
 
-Hits = tuple[int, int, bool, bool]
+Hits = Tuple[int, int, bool, bool]
 """Clips of a video, how many of them are right, and whether it is right at 1 and at 5."""
 
 
@@ -102,6 +105,6 @@ def hits(clips: Tensor, labels: frozenset[int]) -> Hits:
 
 def accuracies(videos: Sequence[Hits]) -> dict[str, float]:
     """clip@1, video@1 and video@5 of a set of videos, 0 to 1."""
-    clips, clip_hits, top1, top5 = map(sum, zip(*videos, strict=True))
+    clips, clip_hits, top1, top5 = map(sum, zip(*videos))
     count = len(videos)
     return {'clip@1': clip_hits / clips, 'video@1': top1 / count, 'video@5': top5 / count}

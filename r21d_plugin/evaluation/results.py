@@ -1,5 +1,7 @@
 """Accuracies of finished tests, read from work dirs and laid out as tables."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 

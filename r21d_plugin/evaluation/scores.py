@@ -1,5 +1,7 @@
 """Scores of finished tests, stored and read back."""
 
+from __future__ import annotations
+
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,9 +69,9 @@ class DumpScores(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict:
         """Write the file; there are no metrics."""
-        filenames, scores, labels = zip(*results, strict=True)
+        filenames, scores, labels = zip(*results)
         padded = np.full((len(labels), max(map(len, labels))), -1)
-        for row, of_video in zip(padded, labels, strict=True):
+        for row, of_video in zip(padded, labels):
             row[: len(of_video)] = of_video
         with atomic_write(self.path, parents=True) as partial:
             np.savez(partial, filenames=filenames, scores=np.stack(scores), labels=padded)
@@ -94,7 +96,7 @@ def read_scores(path: Path) -> dict[str, Scores]:
         raise InputError(f'{path}: no such file: write it with mim test --dump')
     try:
         read = read_npz if zipfile.is_zipfile(path) else read_pickle
-        names, scores = zip(*read(path), strict=True)
+        names, scores = zip(*read(path))
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
         videos = [os.path.relpath(name, folder or '.') for name in names]
     except Exception as error:  # what a wrong file raises is up to its bytes
@@ -103,7 +105,7 @@ def read_scores(path: Path) -> dict[str, Scores]:
             "it with mim test --dump, and 'filename' in the meta_keys of PackActionInputs"
         ) from error
     found: dict[str, Scores] = {}
-    for name, video, of_video in zip(names, videos, scores, strict=True):
+    for name, video, of_video in zip(names, videos, scores):
         if video in found:
             raise InputError(f'{path}: {name} is in it twice')
         if not of_video.clips.isfinite().all():
@@ -120,7 +122,7 @@ def read_npz(path: Path) -> Iterator[tuple[str, Scores]]:
     with np.load(path, allow_pickle=False) as file:
         scores = torch.from_numpy(file['scores'].astype(np.float32))
         names, labels = file['filenames'].tolist(), file['labels']
-    for name, clips, row in zip(names, scores.unbind(), labels, strict=True):
+    for name, clips, row in zip(names, scores.unbind(), labels):
         yield name, Scores(clips, frozenset(row[row >= 0].tolist()))
 
 

@@ -1,5 +1,7 @@
 """Names of the classes of a config."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def read_label_map(path: Path) -> list[str]:
     try:
         return [name for name, _ in read_lines(path)]
     except InputError as error:
-        reason = str(error).removeprefix(f'{path}: ')
+        reason = str(error).replace(f'{path}: ', '', 1)
         raise InputError(
             f'{path}: no readable label map, a name a line in UTF-8: {reason}'
         ) from error

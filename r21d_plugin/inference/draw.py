@@ -1,5 +1,7 @@
 """Draw predictions over time on copies of videos."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
@@ -40,7 +42,7 @@ class Overlay:
         self.percent_width = self.font.getlength('100% ') if width > 8 * text_size else 0
         self.scores, self.labels = scores, labels
         best = scores.values.mean(0).argsort()[::-1]
-        self.colours = dict(zip(best.tolist(), COLOURS, strict=False))
+        self.colours = dict(zip(best.tolist(), COLOURS))
         # A column for each moment: in the colour of the best class, as high as its score.
         self.timeline = np.zeros((min(height, text_size * 3 // 4), width, 3))
         for x in range(width):

@@ -4,6 +4,8 @@ Normalisation, softmax and the mean over clips are inside the file: it takes cli
 from a video and gives scores. A file is kept only if its scores are the recognizer's.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable
 from importlib import import_module
@@ -94,7 +96,7 @@ class ClipScores(nn.Module):
         """Score (N x classes) the clips of each stream, N (x clips) x C x T x H x W."""
         normalised = {
             name: ((x if self.clips else x.unsqueeze(1)) - processor.mean) / processor.std
-            for (name, processor), x in zip(self.preprocessors.items(), streams, strict=True)
+            for (name, processor), x in zip(self.preprocessors.items(), streams)
         }
         inputs = normalised if len(streams) > 1 else next(iter(normalised.values()))
         logits = self.recognizer(inputs, mode='tensor', stage='head')

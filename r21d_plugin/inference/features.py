@@ -1,5 +1,7 @@
 """Extract the features of the sliding clips of videos into a folder of .npy files."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial

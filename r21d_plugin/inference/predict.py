@@ -1,5 +1,7 @@
 """Predict the classes of standalone videos."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Build a trained recognizer from a config and a checkpoint, without a runner."""
 
+from __future__ import annotations
+
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.registry import MODELS

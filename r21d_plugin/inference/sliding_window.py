@@ -1,5 +1,7 @@
 """Apply a network to clips that slide along a video of any length."""
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -146,5 +148,5 @@ def apply_to_clips(
 
 def join(parts: Sequence[WindowScores]) -> WindowScores:
     """Put the scores of consecutive clips of a video together."""
-    values, starts, ends = map(np.concatenate, list(zip(*parts, strict=True))[:3])
+    values, starts, ends = map(np.concatenate, list(zip(*parts))[:3])
     return parts[0]._replace(values=values, starts=starts, ends=ends)

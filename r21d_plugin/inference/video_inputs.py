@@ -1,5 +1,7 @@
 """Build model inputs from standalone video files."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path

@@ -5,17 +5,21 @@ faster kernels. Modules keep their names, parameters and hooks. A compiler or an
 plain 3D convolutions.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Optional, Tuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .._compat import pairwise
+from .._compat_torch import autocast_dtype, cpu_capability, is_compiling
+
 Network = TypeVar('Network', bound=nn.Module)
-Bias = Tensor | None
-Ints = tuple[int, ...]
+Bias = Optional[Tensor]
+Ints = Tuple[int, ...]
 
 
 def accelerate(model: Network) -> Network:
@@ -77,12 +81,12 @@ class ConvNormPair:
     def __init__(self, sequence: nn.Sequential, conv: str, norm: str) -> None:
         self.sequence, self.conv, self.norm = sequence, conv, norm
 
-    def __deepcopy__(self, memo: dict) -> 'ConvNormPair | None':
+    def __deepcopy__(self, memo: dict) -> ConvNormPair | None:
         """The pair in a copy of the sequence; None if that is not copied too."""
         sequence = memo.get(id(self.sequence))
         return None if sequence is None else ConvNormPair(sequence, self.conv, self.norm)
 
-    def norm_to_fold(self) -> 'AcceleratedBatchNorm3d | None':
+    def norm_to_fold(self) -> AcceleratedBatchNorm3d | None:
         """The batch norm, if it is to be folded now and both are still in their places."""
         if torch.is_grad_enabled():
             return None
@@ -127,7 +131,7 @@ class AcceleratedConv3d(nn.Conv3d):
             x = x.contiguous(memory_format=torch.channels_last_3d)
         return self.convolve(x, weight, bias)
 
-    def train(self, mode: bool = True) -> 'AcceleratedConv3d':
+    def train(self, mode: bool = True) -> AcceleratedConv3d:
         """Set the mode; the next evaluation folds anew."""
         self.folded = None
         return super().train(mode)
@@ -168,26 +172,24 @@ class AcceleratedConv3d(nn.Conv3d):
 
     def __getstate__(self) -> dict:
         """State to copy or pickle, without folded weights."""
-        return {**super().__getstate__(), 'folded': None}
+        return dict(self.__dict__, folded=None)
 
 
 def compute_dtype(weight: Tensor) -> torch.dtype:
     """Type in which a convolution with these weights computes."""
-    device = weight.device.type
-    autocast = torch.is_autocast_enabled(device)
-    return torch.get_autocast_dtype(device) if autocast else weight.dtype
+    return autocast_dtype(weight.device.type) or weight.dtype
 
 
 def is_eager(x: Tensor) -> bool:
     """Whether a tensor is computed with now, not traced or compiled, on a CPU or a CUDA device."""
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+    if torch.jit.is_tracing() or is_compiling():
         return False
     return type(x) is Tensor and x.device.type in ('cpu', 'cuda')
 
 
 def has_fast_bfloat16() -> bool:
     """Whether bfloat16 is faster than float32 on this CPU: on x86, whether it has AVX-512."""
-    return torch.backends.cpu.get_cpu_capability() not in ('DEFAULT', 'NO AVX', 'AVX2')
+    return cpu_capability() not in ('DEFAULT', 'NO AVX', 'AVX2')
 
 
 def prefers_channels_last() -> bool:
@@ -195,7 +197,7 @@ def prefers_channels_last() -> bool:
 
     PyTorch's 3D ones are slower, but the 2D weight gradients are slow without AVX-512.
     """
-    return not torch.is_grad_enabled() or 'AVX512' in torch.backends.cpu.get_cpu_capability()
+    return not torch.is_grad_enabled() or 'AVX512' in cpu_capability()
 
 
 def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:

@@ -1,5 +1,7 @@
 """The networks by name, for people without configs."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +34,7 @@ def family(depth: int) -> dict[str, dict]:
     }
 
 
-NETWORKS: Mapping[str, dict] = family(18) | family(34)
+NETWORKS: Mapping[str, dict] = {**family(18), **family(34)}
 """Backbone config of every network of the paper."""
 
 
@@ -133,12 +135,13 @@ def create_model(
     cfg = backbone_cfg(name, clip_len)
     source, found = ('', None) if weights is None else read_weights(name, weights)
     asked = dict(num_classes=num_classes, in_channels=in_channels, clip_len=clip_len)
-    shape = dict(num_classes=400) | cfg
+    shape = dict(cfg, num_classes=cfg.get('num_classes', 400))
     if found:
-        shape |= infer_network(found.tensors, source)
-    shape |= {key: value for key, value in asked.items() if value is not None}
+        shape.update(infer_network(found.tensors, source))
+    shape.update({key: value for key, value in asked.items() if value is not None})
     names = (*cfg, 'in_channels', 'base_channels', 'midplanes')
-    cfg = {key: shape[key] for key in names if key in shape} | kwargs
+    cfg = {key: shape[key] for key in names if key in shape}
+    cfg.update(kwargs)
     model: VideoResNet = getattr(video_resnet, cfg.pop('type'))(**cfg)
     if not features_only:
         model = Classifier(model, shape['num_classes'], drop_rate)

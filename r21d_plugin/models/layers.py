@@ -6,12 +6,13 @@ Module names follow torchvision's video ResNets (``0`` spatial, ``1`` norm, ``3`
 (2+1)D convolution).
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Callable, NamedTuple, Tuple
 
 from torch import nn
 
-Size = tuple[int, int, int]  # temporal extent, height and width
+Size = Tuple[int, int, int]  # temporal extent, height and width
 NormLayer = Callable[[int], nn.Module]  # builds a norm for a number of channels
 
 STEM_MIDPLANES = 45

@@ -1,5 +1,7 @@
 """Check that the parts of a recognizer fit together, before a tensor tells in its own words."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

@@ -1,9 +1,11 @@
 """Testing with many clips of a video: recognizer and head."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
-from functools import cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, Dict, List, Union
 
 import torch
 from mmaction.models import I3DHead, Recognizer3D
@@ -13,12 +15,13 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from .._compat_torch import autocast_dtype
 from .._errors import InputError, check_whole
 from .._registries import MODELS
 from .accelerate import has_fast_bfloat16
 from .parts import check_parts
 
-Inputs = list[Tensor] | dict[str, list[Tensor]]
+Inputs = Union[List[Tensor], Dict[str, List[Tensor]]]
 
 
 class MultiClipTesting(BaseRecognizer):
@@ -85,7 +88,7 @@ class ClipHead(I3DHead):
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
-        if not torch.is_autocast_enabled(x.device.type):
+        if autocast_dtype(x.device.type) is None:
             return super().forward(x, **kwargs)
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.float(), **kwargs)
@@ -94,7 +97,7 @@ class ClipHead(I3DHead):
         """Write scores into a sample per video, from logits (videos * clips) x classes."""
         data_samples = super().predict_by_feat(cls_scores, data_samples)
         scores = cls_scores.softmax(-1).unflatten(0, (len(data_samples), -1))
-        for data_sample, clip_scores in zip(data_samples, scores, strict=True):
+        for data_sample, clip_scores in zip(data_samples, scores):
             data_sample.set_field(clip_scores, 'clip_scores')
         return data_samples
 
@@ -107,10 +110,12 @@ def precision_of(recognizer: BaseRecognizer) -> torch.autocast:
     device = torch.device(recognizer.data_preprocessor.device)
     if device.type == 'cpu' and dtype == 'bfloat16':
         warn_of_slow_bfloat16()
-    return torch.autocast(device.type, getattr(torch, dtype), enabled=dtype != 'float32')
+    if dtype == 'float32':
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, getattr(torch, dtype))
 
 
-@cache
+@lru_cache(maxsize=None)
 def warn_of_slow_bfloat16() -> None:
     """Warn, once, if bfloat16 is slow on this CPU."""
     if not has_fast_bfloat16():
@@ -121,8 +126,8 @@ def warn_of_slow_bfloat16() -> None:
 def chunks(inputs: Inputs, limit: int | None) -> Iterator[Inputs]:
     """Cut the views of a batch of videos (views x ... each) into chunks of at most ``limit``."""
     if isinstance(inputs, dict):
-        for parts in zip(*(chunks(videos, limit) for videos in inputs.values()), strict=True):
-            yield dict(zip(inputs, parts, strict=True))
+        for parts in zip(*(chunks(videos, limit) for videos in inputs.values())):
+            yield dict(zip(inputs, parts))
         return
     views = [view for video in inputs for view in video]
     limit = limit or len(views)

@@ -1,5 +1,7 @@
 """The two-stream network: RGB and optical flow (Section 4.2, https://arxiv.org/abs/1406.2199)."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,7 +73,7 @@ class TwoStreamHead(BaseHead):
     def forward(self, feats: tuple[Tensor, Tensor], **kwargs: Any) -> Tensor:
         """Classify feature maps, N x C x T x H x W: logits of each stream, N x 2 x classes."""
         heads = self.classifiers.values()
-        return torch.stack([head(x) for head, x in zip(heads, feats, strict=True)], dim=1)
+        return torch.stack([head(x) for head, x in zip(heads, feats)], dim=1)
 
     def fuse(self, cls_scores: Tensor) -> Tensor:
         """Fuse logits, N x 2 x classes, into those whose softmax is the streams' mean score."""
@@ -80,7 +82,7 @@ class TwoStreamHead(BaseHead):
     def loss_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Losses and accuracies of logits, N x 2 x classes, as ``rgb_loss_cls`` and so on."""
         losses = {}
-        for stream, logits in zip(STREAMS, cls_scores.unbind(1), strict=True):
+        for stream, logits in zip(STREAMS, cls_scores.unbind(1)):
             for name, value in super().loss_by_feat(logits, data_samples).items():
                 losses[f'{stream}_{name}'] = value
         return losses
@@ -91,9 +93,9 @@ class TwoStreamHead(BaseHead):
         data_samples = super().predict_by_feat(fused, data_samples)
         scores = torch.stack([fused, *cls_scores.unbind(1)]).softmax(-1)
         scores = scores.unflatten(1, (len(data_samples), -1))
-        for data_sample, clip_scores, *streams in zip(data_samples, *scores, strict=True):
+        for data_sample, clip_scores, *streams in zip(data_samples, *scores):
             data_sample.set_field(clip_scores, 'clip_scores')
-            data_sample.set_field(dict(zip(STREAMS, streams, strict=True)), 'stream_scores')
+            data_sample.set_field(dict(zip(STREAMS, streams)), 'stream_scores')
         return data_samples
 
 

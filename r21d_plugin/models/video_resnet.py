@@ -14,6 +14,8 @@ conv1's mid channels, strides of the mixed networks) follows the authors' releas
 https://github.com/facebookresearch/VMZ.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -23,6 +25,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils.checkpoint import checkpoint
 
+from .._compat_torch import add_state_dict_hooks, is_compiling
 from .._errors import InputError, check_whole
 from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, factorized_channels
 
@@ -98,10 +101,17 @@ class BasicBlock(nn.Module):
 
     def recomputed(self, x: Tensor) -> Tensor:
         """:meth:`residual`, with activations recomputed in the backward pass."""
-        if torch.compiler.is_compiling():  # a compiled graph updates running statistics once
+        if is_compiling():  # a compiled graph updates running statistics once
             return checkpoint(self.residual, x, use_reentrant=False)
-        contexts = lambda: (nullcontext(), running_stats_kept(self))  # noqa: E731
-        return checkpoint(self.residual, x, use_reentrant=False, context_fn=contexts)
+        forward = True
+
+        def run(x: Tensor) -> Tensor:
+            nonlocal forward
+            context, forward = nullcontext() if forward else running_stats_kept(self), False
+            with context:
+                return self.residual(x)
+
+        return checkpoint(run, x, use_reentrant=False)
 
 
 @contextmanager
@@ -114,7 +124,7 @@ def running_stats_kept(module: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
             if norm.num_batches_tracked is not None:
                 norm.num_batches_tracked.sub_(1)
@@ -177,7 +187,7 @@ class VideoResNet(nn.Module):
         self.stem = make_stem(forms[0], in_channels, base_channels, norm, clip_len)
         layers = []
         in_channels = base_channels
-        for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth], strict=True)):
+        for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth])):
             channels = base_channels * 2**group
             layer = nn.Sequential()
             for i in range(blocks):
@@ -237,8 +247,7 @@ class VideoResNet(nn.Module):
 
     def keep_norm_eps_in_state_dicts(self) -> None:
         """Write batch norm's epsilon to state dicts, as metadata, and take it from there."""
-        self.register_state_dict_post_hook(note_norm_eps)
-        self.register_load_state_dict_pre_hook(take_norm_eps)
+        add_state_dict_hooks(self, save=note_norm_eps, load=take_norm_eps)
 
     def set_norm_eps(self, eps: float) -> bool:
         """Set batch norm's epsilon, unless ``norm_cfg`` names one; return whether it has this."""
@@ -265,7 +274,7 @@ class VideoResNet(nn.Module):
             elif isinstance(module, BATCH_NORMS):
                 module.reset_parameters()
 
-    def train(self, mode: bool = True) -> 'VideoResNet':
+    def train(self, mode: bool = True) -> VideoResNet:
         """Set the mode; frozen groups and norms stay in evaluation mode."""
         super().train(mode)
         for group in self.groups[: self.frozen_stages + 1]:
@@ -343,7 +352,7 @@ def note_norm_eps(network: nn.Module, state_dict: dict, prefix: str, metadata: d
 
 
 def take_norm_eps(
-    network: 'VideoResNet', state_dict: dict, prefix: str, metadata: dict, *_: Any
+    network: VideoResNet, state_dict: dict, prefix: str, metadata: dict, *_: Any
 ) -> None:
     """Take the epsilon of batch norm from a state dict's metadata, whoever loads it."""
     if 'norm_eps' in metadata:

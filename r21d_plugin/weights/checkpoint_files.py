@@ -1,5 +1,7 @@
 """Checkpoint files: download, read, write. Files are untrusted input."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 import sys
@@ -16,6 +18,7 @@ from torch import Tensor, distributed
 from torch.serialization import MAGIC_NUMBER
 
 from .._atomic import atomic_write
+from .._compat_torch import load_data
 from .._errors import InputError
 from . import pickles
 from .formats import StateDict
@@ -43,8 +46,7 @@ def download(url: str) -> Path:
             remedy = f'without a network, fetch it elsewhere and put it at {path}'
             raise InputError(f'{url}: cannot be downloaded ({reason}): {remedy}') from error
     if sha256 is not None:
-        with path.open('rb') as file:
-            found = hashlib.file_digest(file, 'sha256').hexdigest()[: len(sha256)]
+        found = hashlib.sha256(path.read_bytes()).hexdigest()[: len(sha256)]
         if found != sha256:
             path.unlink()
             problem = f'its SHA-256 begins with {found}, where {sha256} is published'
@@ -125,9 +127,7 @@ def read(path: Path, map_location: Any) -> Any:
             return dict(state_dict=tensors_of(pickles.run_pickle(content, size, pickles.DATA)))
         for program in programs:
             pickles.run_pickle(program, size, pickles.TORCH)
-    known: Any = [(value, name.replace(' ', '.')) for name, value in mmengine_names().items()]
-    with torch.serialization.safe_globals(known):
-        return torch.load(path, map_location=map_location, weights_only=True)
+    return load_data(path, map_location, mmengine_names())
 
 
 def open_archive(file: Any) -> zipfile.ZipFile:
@@ -170,5 +170,9 @@ def mmengine_names() -> dict[str, Any]:
             raise pickles.RefusalError(f'getattr({owner!r}, {name!r})')
         return getattr(owner, name, None)
 
-    names = {'mmengine.logging.history_buffer HistoryBuffer': history_buffer}
-    return names | {'builtins getattr': statistics_method} | pickles.NUMPY
+    return {
+        **pickles.NUMPY,
+        '_codecs encode': pickles.encode,
+        'builtins getattr': statistics_method,
+        'mmengine.logging.history_buffer HistoryBuffer': history_buffer,
+    }

@@ -4,10 +4,11 @@ Every format is converted to one: torchvision's names, which are those of our ba
 (``stem.0.weight``, ``layer1.0.conv1.0.weight``, ...), with ``fc`` for the classifier.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ EPS, TORCHVISION_EPS = 1e-3, 1e-5
 """Epsilon of batch norm in VMZ and ig65m-pytorch (34 layers), and in torchvision (18 layers)."""
 
 NET_NAMES = {f'layer{i}.': f'blocks.{i}.' for i in range(1, 5)}
-NET_NAMES |= {'stem.': 'blocks.0.', 'fc.': 'blocks.5.proj.'}
+NET_NAMES.update({'stem.': 'blocks.0.', 'fc.': 'blocks.5.proj.'})
 FROM_NET = {net: torchvision for torchvision, net in NET_NAMES.items()}
 """Prefixes of tensor names in a PyTorchVideo ``Net`` by torchvision's, and the reverse."""
 
@@ -91,7 +92,7 @@ def replace_prefixes(tensors: StateDict, prefixes: Mapping[str, str]) -> dict[st
     renamed = {}
     for key, value in tensors.items():
         old = next((prefix for prefix in prefixes if key.startswith(prefix)), '')
-        renamed[prefixes.get(old, '') + key.removeprefix(old)] = value
+        renamed[prefixes.get(old, '') + key[len(old) :]] = value
     return renamed
 
 
@@ -104,7 +105,7 @@ def rename_caffe2(blobs: StateDict) -> dict[str, Tensor]:
     tensors = dict(w='weight', s='weight', b='bias', rm='running_mean', riv='running_var')
     factorized = 'conv1_middle_w' in blobs
     parts = dict(conv='0.3' if factorized else '0', spatbn='1')
-    parts |= dict(conv_middle='0.0', spatbn_middle='0.1')
+    parts.update(conv_middle='0.0', spatbn_middle='0.1')
     projections = (re.fullmatch(r'shortcut_projection_(\d{1,3})_w', blob) for blob in blobs)
     # First blocks of conv2_x to conv5_x; those of the latter three have a projection.
     firsts = [0, *sorted(int(match[1]) for match in projections if match)]

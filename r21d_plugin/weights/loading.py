@@ -1,5 +1,7 @@
 """Load weights that fit a network, say why others do not, and join those of two streams."""
 
+from __future__ import annotations
+
 import logging
 import re
 from collections import OrderedDict
@@ -201,14 +203,14 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
     """
     tensors: dict[str, Tensor] = {}
     eps, classes = {}, {}
-    for stream, path in zip(STREAMS, (rgb, flow), strict=True):
+    for stream, path in zip(STREAMS, (rgb, flow)):
         weights = identify(load_state_dict_of(path), path)
         if weights is None or 'fc.weight' not in weights.tensors:
             raise InputError(
                 f'{path}: not the weights of one stream with its classifier: use those of its test'
             )
         head = f'cls_head.classifiers.{stream}.fc_cls.'
-        tensors |= add_prefixes(weights.tensors, f'backbone.{stream}.', head)
+        tensors.update(add_prefixes(weights.tensors, f'backbone.{stream}.', head))
         eps[f'backbone.{stream}'] = weights.eps
         classes[stream] = len(weights.tensors['fc.weight'])
     if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:

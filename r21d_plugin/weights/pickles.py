@@ -4,6 +4,8 @@ A pickle is a program for a stack machine, which looks functions up by name and 
 machine here has only the operations that data needs, and a table of names. All else is refused.
 """
 
+from __future__ import annotations
+
 import pickletools
 from collections import Counter, OrderedDict
 from io import BytesIO
@@ -22,7 +24,7 @@ LITERALS = {
 
 MARKED = {'APPENDS', 'SETITEMS', 'TUPLE', 'LIST', 'DICT'}
 POPPED = dict(SETITEM=2, TUPLE2=2, TUPLE3=3, STACK_GLOBAL=2)
-POPPED |= dict.fromkeys(['APPEND', 'TUPLE1', 'BINPERSID', 'REDUCE', 'NEWOBJ', 'BUILD'], 1)
+POPPED.update(dict.fromkeys(['APPEND', 'TUPLE1', 'BINPERSID', 'REDUCE', 'NEWOBJ', 'BUILD'], 1))
 """Operations that pop all objects since the last mark, and the number that others pop."""
 
 LEGACY_PICKLES = 5
@@ -49,59 +51,66 @@ def run_pickle(file: Any, size: int, names: dict[str, Any]) -> Any:
     nbytes: Counter[type] = Counter()
     for opcode, value, _ in pickletools.genops(file):
         items: list[Any] = []
-        if opcode.name in MARKED:
+        name = opcode.name
+        if name in MARKED:
             items, stack = stack, outer.pop()
-        elif count := POPPED.get(opcode.name):
-            items = stack[-count:]
-            del stack[-count:]
-        match opcode.name:
-            case 'PROTO' | 'FRAME' | 'STOP':
-                pass
-            case 'MARK':
-                outer.append(stack)
-                stack = []
-            case 'PUT' | 'BINPUT' | 'LONG_BINPUT' | 'MEMOIZE':
-                memo[len(memo) if value is None else value] = stack[-1]
-            case 'GET' | 'BINGET' | 'LONG_BINGET':
-                stack.append(memo[value])
-            case 'LIST' | 'EMPTY_LIST':
-                stack.append(items)
-            case 'TUPLE' | 'EMPTY_TUPLE' | 'TUPLE1' | 'TUPLE2' | 'TUPLE3':
-                stack.append(tuple(items))
-            case 'APPEND' | 'APPENDS':
-                stack[-1].extend(items)
-            case 'DICT' | 'EMPTY_DICT' | 'SETITEM' | 'SETITEMS':
-                if opcode.name.endswith('DICT'):
-                    stack.append({})
-                set_items(stack[-1], items)
-            case 'GLOBAL' | 'STACK_GLOBAL':
-                stack.append(names[value or ' '.join(items)])
-            case 'BINPERSID':  # how torch refers to a storage in the same file
-                stack.append(names['torch UntypedStorage'])
-            case 'REDUCE' | 'NEWOBJ' | 'BUILD':
-                if opcode.name != 'BUILD':
-                    stack.append(stack.pop()(*items[0]))
-                elif isinstance(stack[-1], NumberType | NumberArray | Placeholder):
-                    stack[-1].__setstate__(items[0])
-                else:  # Python's unpickler would set attributes of anything
-                    raise RefusalError(f'attributes for a {type(stack[-1]).__name__}')
-                kind, made = type(stack[-1]), stack[-1]
-                nbytes[kind] += len(made) if kind is bytes else getattr(made, 'nbytes', 0)
-                if nbytes[kind] > size:  # repeated calls multiply data
-                    raise RefusalError('more data than the file has room for')
-            case 'NONE' | 'NEWTRUE' | 'NEWFALSE':
-                stack.append({'NEWTRUE': True, 'NEWFALSE': False}.get(opcode.name))
-            case name if name in LITERALS:
-                stack.append(value)
-            case name:
-                raise RefusalError(f'the pickle operation {name}')
+        elif name in POPPED:
+            items = stack[-POPPED[name] :]
+            del stack[-POPPED[name] :]
+        if name in ('PROTO', 'FRAME', 'STOP'):
+            pass
+        elif name == 'MARK':
+            outer.append(stack)
+            stack = []
+        elif name in ('PUT', 'BINPUT', 'LONG_BINPUT', 'MEMOIZE'):
+            memo[len(memo) if value is None else value] = stack[-1]
+        elif name in ('GET', 'BINGET', 'LONG_BINGET'):
+            stack.append(memo[value])
+        elif name in ('LIST', 'EMPTY_LIST'):
+            stack.append(items)
+        elif name in ('TUPLE', 'EMPTY_TUPLE', 'TUPLE1', 'TUPLE2', 'TUPLE3'):
+            stack.append(tuple(items))
+        elif name in ('APPEND', 'APPENDS'):
+            stack[-1].extend(items)
+        elif name in ('DICT', 'EMPTY_DICT', 'SETITEM', 'SETITEMS'):
+            if name.endswith('DICT'):
+                stack.append({})
+            set_items(stack[-1], items)
+        elif name in ('GLOBAL', 'STACK_GLOBAL'):
+            stack.append(names[value or ' '.join(items)])
+        elif name == 'BINPERSID':  # how torch refers to a storage in the same file
+            stack.append(names['torch UntypedStorage'])
+        elif name in ('REDUCE', 'NEWOBJ', 'BUILD'):
+            if name != 'BUILD':
+                stack.append(stack.pop()(*items[0]))
+            elif isinstance(stack[-1], (NumberType, NumberArray, Placeholder)):
+                stack[-1].__setstate__(items[0])
+            else:  # Python's unpickler would set attributes of anything
+                raise RefusalError(f'attributes for a {type(stack[-1]).__name__}')
+            kind, made = type(stack[-1]), stack[-1]
+            nbytes[kind] += bytes_of(made)
+            if nbytes[kind] > size:  # repeated calls multiply data
+                raise RefusalError('more data than the file has room for')
+        elif name in ('NONE', 'NEWTRUE', 'NEWFALSE'):
+            stack.append({'NEWTRUE': True, 'NEWFALSE': False}.get(name))
+        elif name in LITERALS:
+            stack.append(value)
+        else:
+            raise RefusalError(f'the pickle operation {name}')
     return stack.pop()
+
+
+def bytes_of(made: Any) -> int:
+    """How many bytes an object has: a string of bytes, a tensor, an array or a number."""
+    if isinstance(made, torch.Tensor):
+        return made.numel() * made.element_size()
+    return len(made) if isinstance(made, bytes) else getattr(made, 'nbytes', 0)
 
 
 class Placeholder:
     """Stands for what is not made: takes any call, item or state, and does nothing."""
 
-    def __call__(self, *_: object) -> 'Placeholder':
+    def __call__(self, *_: object) -> Placeholder:
         """Take arguments, an item, items or a state."""
         return self
 
@@ -110,7 +119,9 @@ class Placeholder:
 
 def set_items(target: Any, items: list) -> None:
     """Set items of a dict, given as keys and values in turn."""
-    for key, value in zip(items[::2], items[1::2], strict=True):
+    if len(items) % 2:
+        raise ValueError('a key without a value')
+    for key, value in zip(items[::2], items[1::2]):
         if isinstance(key, tuple) and (len(key) > 8 or any(isinstance(k, tuple) for k in key)):
             raise RefusalError('keys that are long or nested tuples')  # hashed for hours
         target[key] = value
@@ -138,14 +149,14 @@ class NumberType:
 class NumberArray(np.ndarray):
     """Replaces ``numpy.ndarray``: empty until its state is set, once. Pickled as NumPy's own."""
 
-    def __new__(cls, *_: object) -> 'NumberArray':
+    def __new__(cls, *_: object) -> NumberArray:
         """An empty array, whatever the arguments."""
         return super().__new__(cls, 0, 'u1')
 
     def __setstate__(self, state: Any) -> None:
         """Set version, shape, element type, order and content (a string if from Python 2)."""
         _, shape, number_type, fortran, content = state
-        if self.size or not isinstance(content, bytes | str):
+        if self.size or not isinstance(content, (bytes, str)):
             raise RefusalError('an array of something else than numbers, or filled twice')
         filled: Any = (1, shape, number_type.dtype, fortran, content)
         super().__setstate__(filled)
@@ -170,7 +181,7 @@ class Storage:
             run_pickle(file, len(content), STORAGES)
         storage = torch.load(BytesIO(content), map_location='cpu', weights_only=True)
         self.flat = torch.empty(0, dtype=storage.dtype).set_(storage)
-        self.nbytes = self.flat.nbytes
+        self.nbytes = bytes_of(self.flat)
 
     def view(self, offset: int, size: Any, stride: Any, *_: object) -> torch.Tensor:
         """Replaces ``torch._utils._rebuild_tensor_v2``, which would enlarge a small storage."""
@@ -198,14 +209,16 @@ NUMPY = {
     **{f'numpy.{core}.multiarray _reconstruct': NumberArray for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray scalar': NumberType.scalar for core in ('core', '_core')},
 }
-DATA = Names(NUMPY)
-DATA |= {
-    '_codecs encode': encode,
-    '__builtin__ bytes': lambda: b'',  # how protocol 2 writes no bytes
-    'collections OrderedDict': lambda: OrderedDict(),  # made empty: no copies of another
-    'torch.storage _load_from_bytes': Storage,
-    'torch._utils _rebuild_tensor_v2': Storage.view,
-}
+DATA = Names(
+    {
+        **NUMPY,
+        '_codecs encode': encode,
+        '__builtin__ bytes': lambda: b'',  # how protocol 2 writes no bytes
+        'collections OrderedDict': lambda: OrderedDict(),  # made empty: no copies of another
+        'torch.storage _load_from_bytes': Storage,
+        'torch._utils _rebuild_tensor_v2': Storage.view,
+    }
+)
 """Names in a pickle of tensors, arrays and numbers."""
 
 

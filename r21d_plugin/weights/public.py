@@ -6,6 +6,8 @@ torchvision, and ig65m-pytorch (https://github.com/moabitcoin/ig65m-pytorch). mi
 that it downloads by what follows the last slash, hence the fragments of VMZ's addresses.
 """
 
+from __future__ import annotations
+
 import json
 from enum import Enum
 from pathlib import Path
@@ -68,7 +70,7 @@ def read_table() -> dict[str, Published]:
     """Read the table of public weights, by ``<NETWORK>_<NAME>``."""
     table = json.loads(Path(__file__).with_name('public.json').read_text())
     for row in table.values():
-        row |= {key: tuple(value) for key, value in row.items() if isinstance(value, list)}
+        row.update({key: tuple(value) for key, value in row.items() if isinstance(value, list)})
     return {name.upper(): Published(**row) for name, row in table.items()}
 
 
@@ -100,7 +102,7 @@ def find_weights(network: str, name: str) -> Published:
 def public_names(network: str) -> dict[str, Published]:
     """The public weights of a network by name."""
     return {
-        weights.name.lower().removeprefix(f'{network}_'): weights.value
+        weights.name.lower()[len(network) + 1 :]: weights.value
         for weights in PublicWeights
         if weights.value.network == network
     }

@@ -1,5 +1,7 @@
 """Preprocessing of clips for the public weights, in PyTorch alone."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import torch

@@ -26,10 +26,8 @@ def no_launcher(monkeypatch):
 @pytest.mark.parametrize('gpus', [1, 2, 8])
 def test_more_gpus_than_there_are(no_launcher, monkeypatch, gpus):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus - 1)
-    with (
-        pytest.raises(InputError, match=rf'{gpus} GPU\(s\) asked for and {gpus - 1} found'),
-        launch.processes(Config(), 'none', gpus=gpus),
-    ):
+    message = rf'{gpus} GPU\(s\) asked for and {gpus - 1} found'
+    with pytest.raises(InputError, match=message), launch.processes(Config(), 'none', gpus=gpus):
         pass
 
 
@@ -57,9 +55,9 @@ def test_several_gpus_start_a_process_each(no_launcher, monkeypatch):
 
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
 def test_a_launcher_that_did_not_start_us(no_launcher, launcher):
-    with (
-        pytest.raises(InputError, match=f'--launcher {launcher} without its processes'),
-        launch.processes(Config(), launcher, device='cpu'),
+    message = f'--launcher {launcher} without its processes'
+    with pytest.raises(InputError, match=message), launch.processes(
+        Config(), launcher, device='cpu'
     ):
         pass
 
@@ -79,10 +77,8 @@ def test_gpu_per_process_under_a_launcher(no_launcher, monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '16')
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '8')
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
-    with (
-        pytest.raises(InputError, match=r'8 GPU\(s\) asked for and 4 found'),
-        launch.processes(Config(), 'pytorch'),
-    ):
+    message = r'8 GPU\(s\) asked for and 4 found'
+    with pytest.raises(InputError, match=message), launch.processes(Config(), 'pytorch'):
         pass
 
 
@@ -98,10 +94,8 @@ def test_slurm_with_one_visible_gpu_a_task(no_launcher, monkeypatch):
 
 
 def test_several_gpus_on_the_cpu(no_launcher):
-    with (
-        pytest.raises(InputError, match='--gpus 2 with --device cpu: leave one out'),
-        launch.processes(Config(), 'none', 'cpu', 2),
-    ):
+    message = '--gpus 2 with --device cpu: leave one out'
+    with pytest.raises(InputError, match=message), launch.processes(Config(), 'none', 'cpu', 2):
         pass
 
 
@@ -139,12 +133,8 @@ def test_errors_in_one_line(capsys):
 
 
 def test_a_full_disk():
-    with (
-        pytest.raises(
-            SystemExit, match=r'a\.txt: cannot write there: No space left on device: make'
-        ),
-        errors_in_one_line(),
-    ):
+    message = r'a\.txt: cannot write there: No space left on device: make'
+    with pytest.raises(SystemExit, match=message), errors_in_one_line():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'a.txt')
     with pytest.raises(BrokenPipeError), errors_in_one_line():
         raise BrokenPipeError

@@ -61,7 +61,7 @@ def test_names_of_earlier_releases(path):
         dict(type='r21d_plugin.DecordClipDecode', scale=(64, 48)),
     ]
     new = deepcopy(old)
-    for step, name in zip(new, ('OpenVideo', 'SampleFramesOfClips', 'ReadFrames'), strict=True):
+    for step, name in zip(new, ('OpenVideo', 'SampleFramesOfClips', 'ReadFrames')):
         step['type'] = f'r21d_plugin.{name}'
     imgs = [Compose(steps)(video(path))['imgs'] for steps in (old, new)]
     np.testing.assert_array_equal(*imgs)
@@ -337,7 +337,7 @@ def test_backends_that_are_none(path, monkeypatch):
 
 def test_mmactions_own_decoding_beside_ours(path):
     """Configs may mix them: our sampling of their readers, and theirs of ours."""
-    names = {init: f'{init.removesuffix("Init")}Decode' for init in ('PyAVInit', 'OpenCVInit')}
+    names = {init: init.replace('Init', 'Decode') for init in ('PyAVInit', 'OpenCVInit')}
     expected = pipeline(OURS, num_clips=2)(video(path))['imgs']
     for init, decode in names.items():
         found = pipeline([dict(type=decode), *THEIRS[1:]], num_clips=2, init=init)(video(path))

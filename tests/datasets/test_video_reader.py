@@ -1,5 +1,7 @@
 """Frames by number from files of many kinds; each frame carries its number as a bar code."""
 
+from __future__ import annotations
+
 import io
 import os
 import subprocess

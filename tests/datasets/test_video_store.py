@@ -1,5 +1,7 @@
 """Encoding videos into a training store; each frame carries its number as a bar code."""
 
+from __future__ import annotations
+
 import os
 import resource
 import subprocess

@@ -1,9 +1,8 @@
-import itertools
-
 import pytest
 import torch
 from mmengine.optim import MultiStepLR
 
+from r21d_plugin._compat import pairwise
 from r21d_plugin.engine import GradualWarmupLR, optim
 
 
@@ -28,7 +27,7 @@ def learning_rates(monkeypatch, processes, epochs=45, iterations=4):
 def test_paper_schedule_on_64_gpus(monkeypatch):
     rates = learning_rates(monkeypatch, 64)
     assert rates[0] == pytest.approx(0.01)  # the rate of one GPU
-    assert all(a < b for a, b in itertools.pairwise(rates[:10]))
+    assert all(a < b for a, b in pairwise(rates[:10]))
     assert rates[10:20] == pytest.approx([0.64] * 10)
     assert rates[20:30] == pytest.approx([0.064] * 10)
     assert rates[30:40] == pytest.approx([0.0064] * 10)

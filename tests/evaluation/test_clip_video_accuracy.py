@@ -111,7 +111,7 @@ def test_padding_of_distributed_testing_does_not_count(monkeypatch):
         ranks.append(metric)
 
     def gather(results, size, *args, **kwargs):
-        merged = [r for pair in zip(*(m.results for m in ranks), strict=True) for r in pair]
+        merged = [r for pair in zip(*(m.results for m in ranks)) for r in pair]
         return merged[:size]
 
     monkeypatch.setattr('mmengine.evaluator.metric.collect_results', gather)

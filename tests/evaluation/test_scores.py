@@ -24,7 +24,7 @@ def dump(path, scores, labels=None, folder='/data/val', names='abcdefghijklmnop'
             gt_label=torch.tensor([label]),
             img_shape=(112, 112),
         )
-        for name, clips, label in zip(names, scores, labels or range(len(scores)), strict=False)
+        for name, clips, label in zip(names, scores, labels or range(len(scores)))
     ]
     path.write_bytes(pickle.dumps(samples, protocol=2))
     return path
@@ -49,7 +49,7 @@ def test_joins_by_video_not_by_position(tmp_path, scores):
     flow = dump(tmp_path / 'flow.pkl', scores[1][order], order, '/elsewhere', 'cadb')
     tests = [read_scores(rgb), read_scores(flow)]
     assert [*tests[0]] == ['a.mp4', 'b.mp4', 'c.mp4', 'd.mp4']
-    check_same_videos(dict(zip((rgb, flow), tests, strict=True)))
+    check_same_videos(dict(zip((rgb, flow), tests)))
     fused = fuse(tests, (0.6, 0.4))
     for i, video in enumerate(tests[0]):
         torch.testing.assert_close(fused[video].clips, 0.6 * scores[0][i] + 0.4 * scores[1][i])

@@ -21,7 +21,7 @@ AS_CLAIMED = {
 
 
 def verdicts(changes):
-    found = claims.claims(results(AS_CLAIMED | changes))
+    found = claims.claims(results({**AS_CLAIMED, **changes}))
     return [claim.verdict for claim in found]
 
 
@@ -60,7 +60,7 @@ def test_paper_columns():
     found = claims.claims(results({}))
     published = [c.paper for claim in found for c in claim.comparisons]
     expected = [2.84, -0.49, 3.0, None, None, None, None, 7.3, 4.6, 2.7, 1.2, 5.8, 3.2, 1.4]
-    for value, number in zip(published, expected, strict=False):
+    for value, number in zip(published, expected):
         if number is not None:
             assert value == pytest.approx(number, abs=0.01)
 

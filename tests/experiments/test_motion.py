@@ -1,6 +1,5 @@
 import runpy
 import sys
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ from support import ROOT
 from experiments import motion
 from experiments.motion import FRAMES, MOTIONS, SIZE, make_dataset, render, write_video
 from r21d_plugin import InputError
+from r21d_plugin._compat import pairwise
 from r21d_plugin.datasets.video_reader import VideoReader
 
 TRAIN, VAL = 20, 10
@@ -66,7 +66,7 @@ def error_of(frames, turn=0.0, scale=1.0):
 def test_layout(dataset, split, count):
     assert (dataset / 'label_map_motion.txt').read_text().split() == list(MOTIONS)
     lines = (dataset / f'motion_{split}_list_videos.txt').read_text().splitlines()
-    names, labels = zip(*(line.split(' ') for line in lines), strict=True)
+    names, labels = zip(*(line.split(' ') for line in lines))
     assert sorted(names) == sorted(p.name for p in (dataset / f'videos_{split}').iterdir())
     assert np.bincount(np.int64(labels)).tolist() == [count // len(MOTIONS)] * len(MOTIONS)
 

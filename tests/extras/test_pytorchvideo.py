@@ -1,5 +1,7 @@
 """The networks as PyTorchVideo's Net, and the example that trains one on its datasets."""
 
+from __future__ import annotations
+
 import copy
 import re
 import runpy

@@ -1,5 +1,7 @@
 """Count the faults that the tests of this folder try, and print the sums at the end."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -1,5 +1,7 @@
 """Damaged videos, made of a few small good ones: every one is a function of the seed."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 from collections.abc import Iterator
@@ -162,12 +164,12 @@ def write_special(folder: Path) -> dict[Path, str]:
         path.write_bytes(data)
         said[path] = line
     links = {'loop.mp4': ('loop.mp4', UNDECODABLE), 'device.mp4': ('/dev/zero', UNDECODABLE)}
-    for name, (target, line) in (links | {'dangling.mp4': ('nowhere', 'no such video')}).items():
+    for name, (target, line) in {**links, 'dangling.mp4': ('nowhere', 'no such video')}.items():
         (folder / name).symlink_to(target)
         said[folder / name] = line
     (folder / 'folder.mp4').mkdir()
     os.mkfifo(folder / 'pipe.mp4')
-    said |= {folder / 'folder.mp4': UNDECODABLE, folder / 'pipe.mp4': UNDECODABLE}
+    said.update({folder / 'folder.mp4': UNDECODABLE, folder / 'pipe.mp4': UNDECODABLE})
     for name in ('sound.mp4', 'sound.wav'):
         ffmpeg('-f', 'lavfi', '-i', 'sine=duration=1', folder / name)
         said[folder / name] = UNDECODABLE
@@ -176,4 +178,4 @@ def write_special(folder: Path) -> dict[Path, str]:
     ffmpeg('-i', folder / 'whole.ts', *larger, folder / 'larger.ts')
     parts = [(folder / name).read_bytes() for name in ('whole.ts', 'larger.ts')]
     (folder / 'variable_resolution.ts').write_bytes(b''.join(parts))
-    return said | {folder / 'rotated.mp4': '', folder / 'variable_resolution.ts': ''}
+    return {**said, folder / 'rotated.mp4': '', folder / 'variable_resolution.ts': ''}

@@ -1,5 +1,7 @@
 """Disks that are full, and files that may not grow: one line, nothing half, and it goes on."""
 
+from __future__ import annotations
+
 import os
 import re
 import resource
@@ -82,7 +84,7 @@ def disk(request, tmp_path):
 def run(command, **options):
     return subprocess.run(
         [sys.executable, '-W', 'ignore', *map(str, command)],
-        env=os.environ | dict(OMP_NUM_THREADS='1'),
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
         stdout=options.pop('stdout', subprocess.PIPE),
         stderr=subprocess.PIPE,
         text=True,

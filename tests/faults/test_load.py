@@ -3,6 +3,8 @@
 Each test prints what it measures (``pytest -s``); the bounds are what docs/faults.md states.
 """
 
+from __future__ import annotations
+
 import re
 import sys
 from pathlib import Path

@@ -1,5 +1,7 @@
 """What annotation files may do: give videos, or an error of one line."""
 
+from __future__ import annotations
+
 import os
 import tempfile
 from pathlib import Path

@@ -1,5 +1,7 @@
 """What a pickle may do: give data no larger than its file, or an error, of one line for weights."""
 
+from __future__ import annotations
+
 import codecs
 import sys
 import tempfile
@@ -80,7 +82,7 @@ def tensors_of(data: Any, seen: set[int]) -> Iterator[Tensor]:
         seen.add(id(data))
         if isinstance(data, Tensor):
             yield data
-        elif isinstance(data, dict | list | tuple):
+        elif isinstance(data, (dict, list, tuple)):
             for item in data.values() if isinstance(data, dict) else data:
                 yield from tensors_of(item, seen)
 

@@ -79,7 +79,7 @@ def main() -> None:
         .state_dict()
         .items()
     }
-    torchvisions = {key.removeprefix('backbone.'): value for key, value in whole.items()}
+    torchvisions = {key.replace('backbone.', '', 1): value for key, value in whole.items()}
     contents = dict(
         bare=tensors,
         checkpoint=dict(state_dict=tensors, meta={}),

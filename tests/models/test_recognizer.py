@@ -42,7 +42,7 @@ def test_chunks_change_nothing(recognizer, limit):
     chunked = recognizer.test_step(batch())
     assert max(seen) <= limit
     assert sum(seen) == 15
-    for a, b in zip(whole, chunked, strict=True):
+    for a, b in zip(whole, chunked):
         torch.testing.assert_close(a.clip_scores, b.clip_scores)
         torch.testing.assert_close(a.pred_score, b.pred_score)
 
@@ -54,7 +54,7 @@ def test_agrees_with_mmactions_recognizer(recognizer):
     cfg['cls_head'].update(type='I3DHead', dropout_ratio=0, average_clips='prob')
     theirs = MODELS.build(cfg).eval()
     theirs.load_state_dict(recognizer.state_dict())
-    for a, b in zip(recognizer.test_step(batch()), theirs.test_step(batch()), strict=True):
+    for a, b in zip(recognizer.test_step(batch()), theirs.test_step(batch())):
         torch.testing.assert_close(a.pred_score, b.pred_score)
         assert torch.equal(a.pred_label, b.pred_label)
 

@@ -88,7 +88,7 @@ def test_scores_are_the_mean_of_the_streams_softmax(head, shares):
     fused = model.test_step(batch())
     rgb = alone(model, 'rgb').test_step(dict(batch(), inputs=batch()['inputs']['imgs']))
     flow = alone(model, 'flow').test_step(dict(batch(), inputs=batch()['inputs']['flow']))
-    for both, first, second in zip(fused, rgb, flow, strict=True):
+    for both, first, second in zip(fused, rgb, flow):
         expected = shares[0] * first.clip_scores + shares[1] * second.clip_scores
         torch.testing.assert_close(both.clip_scores, expected)
         torch.testing.assert_close(both.pred_score, expected.mean(dim=0))
@@ -108,7 +108,7 @@ def test_chunks_change_nothing(limit):
     chunked = model.test_step(batch())
     assert max(seen) <= limit
     assert sum(seen) == 15
-    for a, b in zip(whole, chunked, strict=True):
+    for a, b in zip(whole, chunked):
         torch.testing.assert_close(a.clip_scores, b.clip_scores)
 
 
@@ -201,4 +201,4 @@ def alone_state(model):
     """State dict of the flow stream as its own training would write it."""
     backbone = {f'backbone.{k}': v for k, v in model.backbone.flow.state_dict().items()}
     head = model.cls_head.classifiers['flow'].state_dict()
-    return backbone | {f'cls_head.{k}': v for k, v in head.items()}
+    return {**backbone, **{f'cls_head.{k}': v for k, v in head.items()}}

@@ -85,7 +85,7 @@ def load(path):
 
         session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
         meta = session.get_modelmeta().custom_metadata_map
-        meta |= {key: json.loads(meta[key]) for key in meta.keys() - {'config', 'r21d_plugin'}}
+        meta.update({key: json.loads(meta[key]) for key in meta.keys() - {'config', 'r21d_plugin'}})
         declared = {value.name: value.shape for value in session.get_inputs()}
         assert declared == {name: value['shape'] for name, value in meta['inputs'].items()}
         assert [(x.name, x.shape) for x in session.get_outputs()] == [
@@ -193,7 +193,7 @@ def test_flow(exported):
 def test_two_streams(exported, suffix, number):
     weights = {'model.cls_head.weights': [0.6, 0.4]}
     averaging = ['--clips', number] if number else []
-    out, recognizer = exported(BOTH, suffix, *averaging, changes=SHALLOW_BOTH | weights)
+    out, recognizer = exported(BOTH, suffix, *averaging, changes={**SHALLOW_BOTH, **weights})
     meta, run = load(out)
     assert list(meta['inputs']) == ['imgs', 'flow']
     inputs = {name: clips(4, name, number) for name in ('imgs', 'flow')}
@@ -313,11 +313,11 @@ def test_missing_package(refused, monkeypatch, package):
     ids=['no clips', 'no softmax', 'three crops', 'other network'],
 )
 def test_wrong_input(refused, args, changes, message):
-    assert message in refused('.pt2', *args, changes=SHALLOW | changes)
+    assert message in refused('.pt2', *args, changes={**SHALLOW, **changes})
 
 
 def test_r2d_of_another_clip_length(fails, checkpoint, tmp_path):
-    changes = NARROW | {'model.backbone.clip_len': 16}
+    changes = {**NARROW, 'model.backbone.clip_len': 16}
     weights = checkpoint('r2d_18_kinetics', changes, clip_len=16)
     args = (config('r2d_18_kinetics'), weights, tmp_path / 'network.pt2', *options(changes))
     assert 'R2D was built for clips of 16 frames and got 8' in fails(TOOL, *args)

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import time
-from itertools import pairwise
 
 import mmcv
 import numpy as np
@@ -14,6 +13,7 @@ from mmaction.registry import MODELS
 from support import ROOT, write_video
 from untrained import CONFIGS, untrained, write_videos
 
+from r21d_plugin._compat import pairwise
 from r21d_plugin.cli.launch import load_config
 from r21d_plugin.datasets.flow import farneback
 from r21d_plugin.weights import load_state_dict_of
@@ -55,7 +55,7 @@ def by_hand(path, stream, checkpoint, starts, clip_len=8):
     cfg = load_config(str(CONFIGS[stream]))
     backbone = MODELS.build(cfg.model.backbone).eval()
     state = load_state_dict_of(str(checkpoint))
-    own = {k.removeprefix('backbone.'): v for k, v in state.items() if k.startswith('backbone.')}
+    own = {k.replace('backbone.', '', 1): v for k, v in state.items() if k.startswith('backbone.')}
     backbone.load_state_dict(own)
     rgb = np.float32([clip[:clip_len] for clip in clips])
     rgb = (rgb - np.float32([110.201, 100.64, 95.9966])) / [58.1489, 56.4701, 55.3324]

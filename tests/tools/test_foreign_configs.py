@@ -1,5 +1,7 @@
 """Training, resuming and testing with MMAction2's own configs and our backbones."""
 
+from __future__ import annotations
+
 import json
 import math
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Configs that derive from ours and change the data: other lists, wrappers, no labels."""
 
+from __future__ import annotations
+
 import json
 import pickle
 import re
@@ -16,7 +18,7 @@ from r21d_plugin.evaluation.scores import read_scores
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 CPU = ['--device', 'cpu']
-SHARED = TINY | {'train_cfg.max_epochs': 1}
+SHARED = {**TINY, 'train_cfg.max_epochs': 1}
 del SHARED['train_dataloader.sampler.epoch_size']
 OPTIONS = ['--cfg-options', *(f'{key}={value}' for key, value in SHARED.items())]
 

@@ -1,5 +1,7 @@
 """Encoding the videos of a benchmark into a training store."""
 
+from __future__ import annotations
+
 import os
 
 import numpy as np

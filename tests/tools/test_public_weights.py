@@ -22,7 +22,7 @@ def web(tmp_path, monkeypatch):
     """A small network of VMZ's form where the real one is, but on this machine."""
     torch.manual_seed(0)
     model = seed_norms(create_model('r2plus1d_18', 400, base_channels=4))
-    file = tmp_path / 'web' / urlsplit(VMZ.url).path.removeprefix('/')
+    file = tmp_path / 'web' / urlsplit(VMZ.url).path.lstrip('/')
     file.parent.mkdir(parents=True)
     write_caffe2(caffe2_blobs(model), file)
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'web'))

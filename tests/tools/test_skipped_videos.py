@@ -1,5 +1,7 @@
 """Training and testing on datasets of which some videos do not decode."""
 
+from __future__ import annotations
+
 import json
 import pickle
 import re

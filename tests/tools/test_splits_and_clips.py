@@ -56,7 +56,7 @@ def test_three_splits(ucf101, python, tmp_path):
     rows = [line.split() for line in out.splitlines() if line.startswith(('split', 'mean'))]
     assert [row[0] for row in rows] == ['split', 'split', 'split', 'mean']
     values = [[float(cell.rstrip('%')) for cell in row[-3:]] for row in rows]
-    for column in zip(*values, strict=True):
+    for column in zip(*values):
         assert column[3] == pytest.approx(sum(column[:3]) / 3, abs=0.1)
     for split in (1, 2, 3):
         logs = sorted((tmp_path / f'split{split}').glob('*/*.log'))

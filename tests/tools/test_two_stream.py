@@ -18,8 +18,8 @@ FLOW = ROOT / 'configs/r2plus1d_18_flow_motion.py'
 RGB = ROOT / 'configs/r2plus1d_18_motion.py'
 BOTH = ROOT / 'configs/r2plus1d_18_twostream_motion.py'
 SMALL = {f'{split}_dataloader.num_workers': 1 for split in ('train', 'val', 'test')}
-SMALL |= {f'{split}_dataloader.persistent_workers': False for split in ('val', 'test')}
-SMALL |= {'train_dataloader.batch_size': 8, 'param_scheduler.1.milestones': [3]}
+SMALL.update({f'{split}_dataloader.persistent_workers': False for split in ('val', 'test')})
+SMALL.update({'train_dataloader.batch_size': 8, 'param_scheduler.1.milestones': [3]})
 TINY_OPTIONS = [
     '--cfg-options',
     *(f'{key}={value}' for key, value in TINY.items() if key != 'model.backbone.base_channels'),
@@ -63,7 +63,7 @@ def streams(motion, tmp_path_factory):
         for config, epochs, clips in ((RGB, 1, 32), (FLOW, 3, 160)):
             cfg = Config.fromfile(config)
             size = {'train_cfg.max_epochs': epochs, 'train_dataloader.sampler.epoch_size': clips}
-            cfg.merge_from_dict(SMALL | size)
+            cfg.merge_from_dict({**SMALL, **size})
             cfg.work_dir = str(tmp_path_factory.mktemp(config.stem))
             Runner.from_cfg(cfg).train()
             paths[config] = f'{cfg.work_dir}/epoch_{epochs}.pth'
@@ -72,7 +72,7 @@ def streams(motion, tmp_path_factory):
 
 def named(streams):
     """Options that name the checkpoints of both streams."""
-    return [f'model.checkpoints.{n}={p}' for n, p in zip(('rgb', 'flow'), streams, strict=True)]
+    return [f'model.checkpoints.{n}={p}' for n, p in zip(('rgb', 'flow'), streams)]
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_joint_training_from_two_checkpoints(in_motion, streams, tool, tmp_path)
     options = [*STANDSTILL, *named(streams)]
     tool('train.py', BOTH, *CPU, '--no-validate', '--work-dir', tmp_path, *options)
     trained = load_state_dict_of(str(tmp_path / 'epoch_1.pth'))
-    for stream, path in zip(('rgb', 'flow'), streams, strict=True):
+    for stream, path in zip(('rgb', 'flow'), streams):
         own = load_state_dict_of(str(path))
         key = 'backbone.layer4.1.conv2.0.0.weight'
         torch.testing.assert_close(

@@ -1,5 +1,7 @@
 """Files in exactly the forms in which others publish weights, written from seeded networks."""
 
+from __future__ import annotations
+
 import struct
 from pathlib import Path
 

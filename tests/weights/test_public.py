@@ -1,5 +1,7 @@
 """Named public weights, and how they are downloaded."""
 
+from __future__ import annotations
+
 import hashlib
 import threading
 from functools import partial
@@ -58,7 +60,7 @@ def published(server, monkeypatch):
 def test_what_they_say_is_consistent(weights):
     value = weights.value
     name = weights.name.lower()
-    assert name.startswith(f'{value.network}_{value.source.lower().removesuffix("-pytorch")}')
+    assert name.startswith(f'{value.network}_{value.source.lower().replace("-pytorch", "")}')
     assert name.endswith(f'_{value.clip_len}f')
     assert ('_flow_' in name) == (value.in_channels == 2)
     assert len(value.mean) == len(value.std) == value.in_channels

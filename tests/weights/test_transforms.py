@@ -24,7 +24,7 @@ def test_it_is_torchvisions_normalisation():
     """``VideoClassification(mean=(0.43216, ...), std=...)`` of its presets, for 0 to 1."""
     preset = RGB.transforms()
     theirs = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
-    for ours, expected in zip((preset.mean, preset.std), theirs, strict=True):
+    for ours, expected in zip((preset.mean, preset.std), theirs):
         assert np.array(ours) / 255 == pytest.approx(expected, rel=3e-5)
     assert (preset.resize_size, preset.crop_size) == ((128, 171), (112, 112))
 
@@ -37,8 +37,8 @@ def test_rgb(clips):
     assert out.dtype == torch.float32
     restored = out.transpose(-4, -3) * torch.tensor(preset.std)[:, None, None]
     restored += torch.tensor(preset.mean)[:, None, None]
-    for clip, result in zip(clips, restored, strict=True):
-        for frame, grey in zip(clip, result, strict=True):
+    for clip, result in zip(clips, restored):
+        for frame, grey in zip(clip, result):
             image = frame.permute(1, 2, 0).numpy()
             resized = cv2.resize(image, (171, 128), interpolation=cv2.INTER_LINEAR)
             expected = torch.from_numpy(resized[8:120, 29:141]).permute(2, 0, 1)

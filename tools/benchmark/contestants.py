@@ -1,11 +1,12 @@
 """What the benchmark measures, and who takes part."""
 
+from __future__ import annotations
+
 import time
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from copy import deepcopy
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 Task = Callable[[], Any]
 
@@ -223,7 +224,7 @@ def other_networks(measure: Measure) -> dict[str, Any]:
 
         # Without its head, whose pooling is for larger clips.
         models['PyTorchVideo r2plus1d-50'] = Sequential(*create_r2plus1d().blocks[:-1])
-    return models | {'ours': accelerate(create_model(measure.network, clip_len=measure.frames))}
+    return dict(models, ours=accelerate(create_model(measure.network, clip_len=measure.frames)))
 
 
 def compiled_networks(measure: Measure) -> dict[str, Any]:

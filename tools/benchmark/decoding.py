@@ -8,6 +8,8 @@ contestants give, in grey levels. The videos are made: H.264 in MP4 as FFmpeg en
 moving texture from a fixed seed.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import re
@@ -15,12 +17,12 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Callable, Dict
 
 import cv2
 import numpy as np
@@ -37,7 +39,7 @@ from r21d_plugin.datasets import LabelledVideoDataset, video_reader
 from r21d_plugin.datasets.pipelines import clip_pipelines
 
 PEER = 'MMAction2, decord'  # what ratios are to
-Tasks = dict[str, Callable[[], Any]]
+Tasks = Dict[str, Callable[[], Any]]
 """What contestants do, by their names."""
 
 
@@ -84,7 +86,7 @@ def row_of(
     video: str, what: str, clips: int, seconds: dict[str, list[float]], results: dict[str, Any]
 ) -> dict[str, str]:
     """A row of the table, by column; ``seconds`` are those of ``clips`` clips."""
-    pairs = zip(seconds['ours'], seconds[PEER], strict=True)
+    pairs = zip(seconds['ours'], seconds[PEER])
     ratios = [theirs / ours for ours, theirs in pairs]
     frames = [np.float32(found) for found in results.values() if found is not None]
     return {

@@ -3,13 +3,14 @@
 All is measured in turn, again and again, in one process; the table has medians.
 """
 
+from __future__ import annotations
+
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Callable, Dict
 
 import cv2
 import numpy as np
@@ -19,12 +20,13 @@ from mmengine.registry import init_default_scope
 from tabulate import tabulate
 
 from r21d_plugin import accelerate, create_model
+from r21d_plugin._compat import pairwise
 from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.datasets import FarnebackFlow
 from r21d_plugin.datasets.flow_extraction import flow_of_video
 from r21d_plugin.datasets.flow_store import SUFFIX, write_flow
 
-Tasks = dict[str, Callable[[], object]]
+Tasks = Dict[str, Callable[[], object]]
 
 
 def parse_args() -> argparse.Namespace:
@@ -100,7 +102,7 @@ def measure(tasks: Tasks, repeats: int) -> dict[str, list[float]]:
 
 def ratio(seconds: dict[str, list[float]], task: str) -> float:
     """Time of FarnebackFlow over that of plain OpenCV: the median of paired measurements."""
-    pairs = zip(seconds[f'{task}, FarnebackFlow'], seconds[f'{task}, plain OpenCV'], strict=True)
+    pairs = zip(seconds[f'{task}, FarnebackFlow'], seconds[f'{task}, plain OpenCV'])
     return median(ours / plain for ours, plain in pairs)
 
 

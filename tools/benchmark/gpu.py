@@ -6,6 +6,8 @@ form: PyTorch's 3D convolutions of the usual and of channels-last memory, and th
 The rate that is reached is compared with that of a large product of matrices in the same type.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

@@ -4,6 +4,8 @@ Every point is a process of its own, so that its peak is its own. Prints a table
 each curve in log-log scale (1: linear), and draws it.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import resource
@@ -187,7 +189,7 @@ def plot(curves: list[Curve], found: dict[str, list[dict[str, float]]], path: Pa
 
     figure = Figure(figsize=(3 * len(curves), 5), layout='constrained')
     grid = figure.subplots(2, len(curves), squeeze=False)
-    for (seconds, memory), curve in zip(grid.T, curves, strict=True):
+    for (seconds, memory), curve in zip(grid.T, curves):
         points = found[curve.name]
         seconds.plot(curve.values, [point['seconds'] for point in points], 'o-')
         seconds.set(ylabel='seconds', yscale='log')

@@ -1,10 +1,11 @@
 """What the benchmark of decoding reads, and who takes part."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import av
 import cv2
@@ -53,7 +54,7 @@ def readers() -> dict[str, Reader]:
         'ours': partial(read_by_ours, False),
         'ours, video seen before': partial(read_by_ours, True),
     }
-    found |= {name: partial(read_by_steps, steps) for name, steps in MMACTION2.items()}
+    found.update({name: partial(read_by_steps, steps) for name, steps in MMACTION2.items()})
     with suppress(ImportError, OSError, RuntimeError):
         import torchcodec.decoders  # noqa: F401
 

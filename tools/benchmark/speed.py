@@ -8,6 +8,8 @@ MMAction2's pipeline and recognizer; and, as if their work were equal, the other
 MMAction2 and PyTorchVideo call R(2+1)D.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -72,7 +74,7 @@ def rows_of(measure: Measure, given: dict, kept: dict) -> list[list[str]]:
     rows = []
     for name in (name for name in ours if name.startswith('ours')):
         for peer in (peer for peer in ours if not peer.startswith('ours')):
-            pairs = zip(given['seconds'][peer], kept['seconds'][name], strict=True)
+            pairs = zip(given['seconds'][peer], kept['seconds'][name])
             ratios = [a / b for a, b in pairs]
             share = measure_share(name, kept, ours[name])
             difference = kept['difference'].get(name)
@@ -80,7 +82,7 @@ def rows_of(measure: Measure, given: dict, kept: dict) -> list[list[str]]:
                 [
                     measure.name,
                     peer,
-                    name.removeprefix('ours, '),
+                    name.replace('ours, ', '', 1),
                     f'{as_given[peer]:.3f}',
                     f'{ours[name]:.3f}',
                     f'{as_given[peer] / ours[name]:.2f}',
@@ -174,7 +176,7 @@ def main() -> None:
             together = list(group)
             print(together[0].name, file=sys.stderr)
             runs = (run_worker(together, kept, args, video) for kept in (False, True))
-            for measure, given, kept in zip(together, *runs, strict=True):
+            for measure, given, kept in zip(together, *runs):
                 found[measure.name] = dict(as_given=given, kept=kept)
                 table += rows_of(measure, given, kept)
     form = 'github' if args.markdown else 'simple'

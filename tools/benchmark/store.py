@@ -4,6 +4,8 @@ Each video is checked and encoded, and random clips are read from it and from it
 in turns in one process. Without videos, one is made: 10 s of moving texture, 340x256, H.264.
 """
 
+from __future__ import annotations
+
 import argparse
 import tempfile
 import time
@@ -67,7 +69,7 @@ def gains(video: Path, stored: Path, repeats: int) -> list[str]:
                 np.random.seed(turn)  # the same clip
                 times.append(milliseconds(task))
             turns.append(times)
-        peer, source, store = (median(times) for times in zip(*turns[1:], strict=True))
+        peer, source, store = (median(times) for times in zip(*turns[1:]))
         cells += [f'{peer:.1f}', f'{source:.1f}', f'{store:.1f}', f'{peer / store:.1f}']
     return cells
 
@@ -75,7 +77,7 @@ def gains(video: Path, stored: Path, repeats: int) -> list[str]:
 def difference(video: Path, stored: Path) -> float:
     """Mean absolute difference of all pixels from those of the source, in grey levels."""
     with VideoReader(video) as before, VideoReader(stored) as after:
-        frames = zip(before.frames(size=SIZE), after.frames(size=SIZE), strict=True)
+        frames = zip(before.frames(size=SIZE), after.frames(size=SIZE))
         return float(np.mean([np.abs(a.astype(int) - b).mean() for a, b in frames]))
 
 
@@ -94,7 +96,7 @@ def main() -> None:
             cells = [*costs(video, stored), *gains(video, stored, args.repeats)]
             rows.append([video.stem[:24], *cells, f'{difference(video, stored):.1f}'])
         print('kB and CPU milliseconds: of checks (quick, full), of encoding, and of clips')
-        columns = [[name, *column] for name, *column in zip(header, *rows, strict=True)]
+        columns = [[name, *column] for name, *column in zip(header, *rows)]
         print(tabulate(columns))
 
 

@@ -9,7 +9,10 @@ import os
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
+from r21d_plugin.cli.errors import errors_in_one_line
+
+with errors_in_one_line():
+    from tqdm import tqdm
 
 from r21d_plugin._errors import escape_bytes
 
@@ -34,7 +37,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Extract."""
     args = parse_args()
-    from r21d_plugin.cli.errors import errors_in_one_line
     from r21d_plugin.datasets.flow_extraction import extract_all
     from r21d_plugin.datasets.video_files import find_videos, write_report
 

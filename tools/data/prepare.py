@@ -17,8 +17,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-from tqdm import tqdm
+from r21d_plugin.cli.errors import errors_in_one_line
+
+with errors_in_one_line():
+    from tabulate import tabulate
+    from tqdm import tqdm
+
 
 if TYPE_CHECKING:
     from r21d_plugin.datasets.preparation import MatchedVideo
@@ -158,8 +162,6 @@ def store_summary(checks: Iterable[Checked], seconds: float) -> str:
 def main() -> None:
     """Prepare."""
     args = parse_args()
-    from r21d_plugin.cli.errors import errors_in_one_line
-
     with errors_in_one_line():
         try:
             prepare(args, args.out or Path('data', args.dataset))

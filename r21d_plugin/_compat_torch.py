@@ -1,0 +1,124 @@
+"""What torch has in later releases than the oldest that this package runs with (1.13)."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+if hasattr(torch, 'compiler') and hasattr(torch.compiler, 'is_compiling'):  # torch 2.3
+    is_compiling = torch.compiler.is_compiling
+elif hasattr(torch, '_dynamo'):  # torch 2.1
+    is_compiling = torch._dynamo.is_compiling
+else:
+
+    def is_compiling() -> bool:
+        """Whether a compiler traces the caller; there is none."""
+        return False
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """Type that autocast computes in on a type of device; None where it is off."""
+    if hasattr(torch, 'get_autocast_dtype'):  # torch 2.4
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    if device == 'cpu':
+        return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+    return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
+
+
+def cpu_capability() -> str:
+    """Instructions that torch's kernels use, such as ``'AVX2'`` or ``'AVX512'``."""
+    if hasattr(torch.backends, 'cpu'):  # torch 2.1
+        return torch.backends.cpu.get_cpu_capability()
+    return torch.__config__.show().partition('CPU capability usage: ')[2].split('\n')[0]
+
+
+def add_state_dict_hooks(module: nn.Module, save: Callable, load: Callable) -> None:
+    """Call ``save`` after a module's state dict is made and ``load`` before one is loaded."""
+    if hasattr(module, 'register_state_dict_post_hook'):  # torch 2.5
+        module.register_state_dict_post_hook(save)
+        module.register_load_state_dict_pre_hook(load)
+    else:
+        module._register_state_dict_hook(save)
+        module._register_load_state_dict_pre_hook(load, with_module=True)
+
+
+def load_data(path: Path, map_location: Any, names: Mapping[str, Any]) -> Any:
+    """Load a file of torch that holds nothing but data, as ``weights_only=True`` does.
+
+    ``names`` are what ``'module name'`` in the file stands for, beside torch's own.
+    """
+    if hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint'):  # torch 2.6
+        known: Any = [(value, name.replace(' ', '.')) for name, value in names.items()]
+        with torch.serialization.safe_globals(known):
+            return torch.load(path, map_location=map_location, weights_only=True)
+    if not zipfile.is_zipfile(path):
+        return torch.load(path, map_location=map_location, weights_only=True)
+    with zipfile.ZipFile(path) as archive:
+        (program,) = (name for name in archive.namelist() if name.endswith('/data.pkl'))
+        return ArchiveUnpickler(archive, program, map_location, names).load()
+
+
+class ArchiveUnpickler(pickle.Unpickler):
+    """Unpickler of a zip file of torch that finds only names that data needs."""
+
+    def __init__(
+        self, archive: zipfile.ZipFile, program: str, map_location: Any, names: Mapping[str, Any]
+    ) -> None:
+        super().__init__(BytesIO(archive.read(program)), encoding='utf-8')
+        self.archive, self.folder = archive, program[: -len('.pkl')]
+        self.map_location, self.names = map_location, names
+        self.storages: dict[str, torch.Tensor] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Find what a name stands for; an UnpicklingError for any that is not listed."""
+        found = self.names.get(f'{module} {name}', TENSOR_NAMES.get(f'{module} {name}'))
+        if found is None:
+            raise pickle.UnpicklingError(f'GLOBAL {module}.{name} is not data')
+        return found
+
+    def persistent_load(self, saved: Any) -> torch.Tensor:
+        """Read a storage, as a tensor of one dimension."""
+        _, dtype, key, device, _ = saved
+        if key not in self.storages:
+            content = bytearray(self.archive.read(f'{self.folder}/{key}'))
+            flat = (
+                torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+            )
+            self.storages[key] = flat.to(self.map_location or device)
+        return self.storages[key]
+
+
+def rebuild_tensor(flat: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Any:
+    """Replaces ``torch._utils._rebuild_tensor_v2``; refuses what its storage has no room for."""
+    return flat.as_strided(size, stride, offset)
+
+
+def rebuild_parameter(data: torch.Tensor, requires_grad: bool, *_: Any) -> nn.Parameter:
+    """Replaces ``torch._utils._rebuild_parameter``."""
+    return nn.Parameter(data, requires_grad)
+
+
+DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+STORAGES = {
+    f'torch {name}': getattr(torch, name).dtype
+    for name in dir(torch)
+    if name.endswith('Storage') and hasattr(getattr(torch, name), 'dtype')
+}
+TENSOR_NAMES: dict[str, Any] = {
+    'collections OrderedDict': OrderedDict,
+    'torch Size': torch.Size,
+    'torch device': torch.device,
+    'torch._utils _rebuild_parameter': rebuild_parameter,
+    'torch._utils _rebuild_tensor_v2': rebuild_tensor,
+    **{f'torch {name}': dtype for name, dtype in DTYPES.items()},
+    **STORAGES,
+}
+"""What the names in a file of tensors stand for; a storage is known by its type of numbers."""

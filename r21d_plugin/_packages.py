@@ -1,0 +1,68 @@
+"""Name what brings a package that is missing, in one line.
+
+Imported for that by the packages of this package that need MMAction2: after ``pip install
+--no-deps``, networks and weights are all there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from ._errors import MissingPackageError
+
+EXTRAS = dict(
+    markdown='study',
+    mmcv='lite',
+    onnx='export',
+    onnxruntime='export',
+    onnxscript='export',
+    pytorchvideo='pytorchvideo',
+    tensorboard='tensorboard',
+    torchvision='pytorchvideo',
+)
+REQUIRED = (
+    'av',
+    'cv2',
+    'importlib_metadata',
+    'matplotlib',
+    'mmengine',
+    'numpy',
+    'tabulate',
+    'tqdm',
+)
+PLUGIN = ('mmengine', 'importlib_metadata', 'mmaction', 'mmcv', 'cv2', 'av')
+
+
+def missing(package: str) -> MissingPackageError:
+    """An error that says how to install a package."""
+    if package == 'mmaction':
+        remedy = "pip install --no-deps 'mmaction2>=1.2,<1.3' where decord has no wheels, else "
+        remedy += 'pip install r21d_plugin without --no-deps'
+    elif package == 'mmcv':
+        remedy = "pip install 'r21d_plugin[lite]', or mmcv>=2.1,<2.2 for compiled ops"
+    elif package in EXTRAS:
+        remedy = f"pip install 'r21d_plugin[{EXTRAS[package]}]'"
+    else:
+        remedy = 'pip install r21d_plugin, without --no-deps, brings it'
+    return MissingPackageError(f'{package} is missing: {remedy}')
+
+
+@contextmanager
+def missing_packages_named() -> Iterator[None]:
+    """Turn an import that fails for lack of a package of ours into a MissingPackageError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or '').partition('.')[0]
+        if package in (*EXTRAS, *REQUIRED, *PLUGIN) and find_spec(package) is None:
+            raise missing(package) from error
+        raise
+
+
+def check_plugin() -> None:
+    """Raise a MissingPackageError if what the plugin for MMAction2 needs is not there."""
+    for package in PLUGIN:
+        if find_spec(package) is None:
+            raise missing(package)
