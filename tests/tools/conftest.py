@@ -8,7 +8,7 @@ import pytest
 from mmaction.visualization import ActionVisualizer
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
+from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from support import ROOT, TINY
@@ -22,7 +22,11 @@ def tool(monkeypatch):
         for manager in (DefaultScope, MMLogger, MessageHub, Visualizer, ActionVisualizer):
             manager._instance_dict.clear()
         monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
-        runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')
+        try:
+            runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')
+        finally:
+            if DefaultScope.get_current_instance() is None:  # what other tests rely on
+                init_default_scope('mmaction')
 
     return run
 
