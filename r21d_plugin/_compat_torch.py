@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -79,7 +79,8 @@ class ArchiveUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Find what a name stands for; an UnpicklingError for any that is not listed."""
-        found = self.names.get(f'{module} {name}', TENSOR_NAMES.get(f'{module} {name}'))
+        key = f'{module} {name}'.replace('__builtin__', 'builtins')  # Python 2's name
+        found = self.names.get(key, TENSOR_NAMES.get(key))
         if found is None:
             raise pickle.UnpicklingError(f'GLOBAL {module}.{name} is not data')
         return found
@@ -113,6 +114,10 @@ STORAGES = {
     if name.endswith('Storage') and hasattr(getattr(torch, name), 'dtype')
 }
 TENSOR_NAMES: dict[str, Any] = {
+    'builtins bytes': lambda: b'',  # how protocol 2 writes no bytes
+    'builtins complex': complex,
+    'builtins set': set,
+    'collections Counter': Counter,
     'collections OrderedDict': OrderedDict,
     'torch Size': torch.Size,
     'torch device': torch.device,

@@ -137,6 +137,8 @@ def test_importing_needs_torch_alone(tmp_path):
         'filelock',
         'sympy',
         'mpmath',
+        'nvidia',
+        'triton',
     ]
     needed += ['typing_extensions.py', 'networkx', 'jinja2', 'markupsafe', 'fsspec', 'setuptools']
     for name in needed:

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from support import ROOT
+from support import ROOT, needs_torch
 
 from r21d_plugin import InputError, create_model
 from r21d_plugin.weights import load_checkpoint, load_state_dict_of, load_weights
@@ -92,6 +92,7 @@ def test_arrays_in_a_torch_file_are_no_weights(tmp_path):
         load_state_dict_of(str(path))
 
 
+@needs_torch('serialization.get_unsafe_globals_in_checkpoint')  # torch 2.6
 def test_what_other_networks_store(tmp_path):
     """Extra state and quantised tensors are of no network of ours, and may be read for others."""
     quantised = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
