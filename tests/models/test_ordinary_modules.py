@@ -128,19 +128,9 @@ def test_heads_as_timm_has_them():
 
 def test_importing_needs_torch_alone(tmp_path):
     """Beside torch, NumPy and what torch itself needs, in a folder without any other package."""
-    needed = [
-        'torch',
-        'torchgen',
-        'functorch',
-        'numpy',
-        'numpy.libs',
-        'filelock',
-        'sympy',
-        'mpmath',
-        'nvidia',
-        'triton',
-    ]
-    needed += ['typing_extensions.py', 'networkx', 'jinja2', 'markupsafe', 'fsspec', 'setuptools']
+    needed = ['torch', 'torchgen', 'functorch', 'nvidia', 'triton', 'numpy', 'numpy.libs']
+    needed += ['filelock', 'sympy', 'mpmath', 'networkx', 'jinja2', 'markupsafe', 'fsspec']
+    needed += ['typing_extensions.py', 'setuptools']
     for name in needed:
         for folder in site.getsitepackages():
             if (Path(folder) / name).exists():
