@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ._errors import InputError
 from ._packages import missing_packages_named
 from .models.factory import create_model
 from .weights.formats import FROM_NET, NET_NAMES, StateDict, replace_prefixes
