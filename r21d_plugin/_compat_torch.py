@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -58,34 +59,66 @@ def load_data(path: Path, map_location: Any, names: Mapping[str, Any]) -> Any:
         known: Any = [(value, name.replace(' ', '.')) for name, value in names.items()]
         with torch.serialization.safe_globals(known):
             return torch.load(path, map_location=map_location, weights_only=True)
-    module: Any = ModuleType('pickles_of_data')
-    module.Unpickler = type('Unpickler', (DataUnpickler,), dict(names=names))
-    module.load = lambda *args, **kwargs: module.Unpickler(*args, **kwargs).load()
-    # Safe, as that finds no other names.
-    options = dict(pickle_module=module, weights_only=False)
-    return torch.load(path, map_location=map_location, **options)
+    if not zipfile.is_zipfile(path):
+        return torch.load(path, map_location=map_location, weights_only=True)
+    with zipfile.ZipFile(path) as archive:
+        (program,) = (name for name in archive.namelist() if name.endswith('/data.pkl'))
+        return ArchiveUnpickler(archive, program, map_location, names).load()
 
 
-class DataUnpickler(pickle.Unpickler):
-    """Unpickler of tensors and containers of them: finds only names that data needs."""
+class ArchiveUnpickler(pickle.Unpickler):
+    """Unpickler of a zip file of torch that finds only names that data needs."""
 
-    names: Mapping[str, Any] = {}
+    def __init__(
+        self, archive: zipfile.ZipFile, program: str, map_location: Any, names: Mapping[str, Any]
+    ) -> None:
+        super().__init__(BytesIO(archive.read(program)), encoding='utf-8')
+        self.archive, self.folder = archive, program[: -len('.pkl')]
+        self.map_location, self.names = map_location, names
+        self.storages: dict[str, torch.Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """Find what a name stands for; an UnpicklingError for any that is not listed."""
-        known = self.names.get(f'{module} {name}', TENSOR_NAMES.get(f'{module} {name}'))
-        if known is None:
+        found = self.names.get(f'{module} {name}', TENSOR_NAMES.get(f'{module} {name}'))
+        if found is None:
             raise pickle.UnpicklingError(f'GLOBAL {module}.{name} is not data')
-        return known
+        return found
+
+    def persistent_load(self, saved: Any) -> torch.Tensor:
+        """Read a storage, as a tensor of one dimension."""
+        _, dtype, key, device, _ = saved
+        if key not in self.storages:
+            content = bytearray(self.archive.read(f'{self.folder}/{key}'))
+            flat = (
+                torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+            )
+            self.storages[key] = flat.to(self.map_location or device)
+        return self.storages[key]
 
 
+def rebuild_tensor(flat: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Any:
+    """Replaces ``torch._utils._rebuild_tensor_v2``; refuses what its storage has no room for."""
+    return flat.as_strided(size, stride, offset)
+
+
+def rebuild_parameter(data: torch.Tensor, requires_grad: bool, *_: Any) -> nn.Parameter:
+    """Replaces ``torch._utils._rebuild_parameter``."""
+    return nn.Parameter(data, requires_grad)
+
+
+DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+STORAGES = {
+    f'torch {name}': getattr(torch, name).dtype
+    for name in dir(torch)
+    if name.endswith('Storage') and hasattr(getattr(torch, name), 'dtype')
+}
 TENSOR_NAMES: dict[str, Any] = {
     'collections OrderedDict': OrderedDict,
     'torch Size': torch.Size,
     'torch device': torch.device,
-    'torch._utils _rebuild_parameter': torch._utils._rebuild_parameter,
-    'torch._utils _rebuild_tensor_v2': torch._utils._rebuild_tensor_v2,
-    **{f'torch {n}': getattr(torch, n) for n in dir(torch) if n.endswith('Storage')},
-    **{f'torch {n}': v for n, v in vars(torch).items() if isinstance(v, torch.dtype)},
+    'torch._utils _rebuild_parameter': rebuild_parameter,
+    'torch._utils _rebuild_tensor_v2': rebuild_tensor,
+    **{f'torch {name}': dtype for name, dtype in DTYPES.items()},
+    **STORAGES,
 }
-"""What the names in a file of tensors stand for."""
+"""What the names in a file of tensors stand for; a storage is known by its type of numbers."""

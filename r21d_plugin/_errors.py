@@ -1,6 +1,14 @@
 """Errors that a user can mend."""
 
+import re
 from numbers import Integral
+
+NOT_UTF8 = re.compile('[\udc80-\udcff]')  # what Python has in place of such bytes in file names
+
+
+def escape_bytes(text: object) -> str:
+    """Text of a file name, say, with bytes that are not UTF-8 as backslash escapes (``\\xff``)."""
+    return NOT_UTF8.sub(lambda found: f'\\x{ord(found[0]) - 0xDC00:02x}', str(text))
 
 
 class InputError(ValueError):
@@ -8,11 +16,12 @@ class InputError(ValueError):
 
     The message is one line that names what is wrong, where (file, key or index) and what to do.
     Commands print it alone and exit with status 1; other exceptions are defects and keep their
-    traceback. Non-printable characters (newlines, terminal escapes) are replaced by spaces.
+    traceback. Non-printable characters (newlines, terminal escapes) are replaced by spaces,
+    bytes of file names that are not UTF-8 by backslash escapes.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(''.join(c if c.isprintable() else ' ' for c in message))
+        super().__init__(''.join(c if c.isprintable() else ' ' for c in escape_bytes(message)))
 
 
 class VideoInputError(InputError):

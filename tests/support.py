@@ -8,15 +8,28 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
+import pytest
 
 from r21d_plugin.models.factory import CLIP_LEN
 
 ROOT = Path(__file__).parents[1]
+
+
+def needs_torch(path: str) -> pytest.MarkDecorator:
+    """Skip a test where torch lacks a function, ``'compile'`` or ``'export.Dim'``."""
+    *modules, name = f'torch.{path}'.split('.')
+    try:
+        there = hasattr(import_module('.'.join(modules)), name)
+    except ImportError:
+        there = False
+    return pytest.mark.skipif(not there, reason=f'needs torch.{path}')
+
 
 TINY = {
     'model.backbone.base_channels': 4,

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from r21d_plugin._errors import escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 
@@ -95,7 +96,7 @@ def main() -> None:
         settings = feature_settings(cfg, args.checkpoint, model, window.sample)
         folder = FeatureFolder(args.out, settings)
         form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
-        with tqdm(total=len(videos), bar_format=form, desc=str(args.out)) as bar:
+        with tqdm(total=len(videos), bar_format=form, desc=escape_bytes(args.out)) as bar:
 
             def progress(share: float) -> None:
                 bar.update(min(share, len(videos) - bar.n))  # shares add up to 1 but for rounding

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from r21d_plugin import InputError
 from r21d_plugin._atomic import write_json
+from r21d_plugin._errors import escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 
@@ -36,7 +37,7 @@ def copy_paths(folder: Path, videos: Mapping[str, Path]) -> dict[Path, Path]:
         InputError: If a copy would be written over a video.
     """
     copies = {
-        video: folder / (name if video.suffix == '.mp4' else f'{name}.mp4')
+        video: folder / escape_bytes(name if video.suffix == '.mp4' else f'{name}.mp4')
         for name, video in videos.items()
     }
     originals = {video.resolve() for video in copies}
@@ -56,10 +57,10 @@ def to_dict(
         ``top`` ``classes`` of ``number``, ``label`` and ``score``.
     """
     if isinstance(prediction, InputError):
-        return dict(video=str(video), error=str(prediction))
+        return dict(video=escape_bytes(video), error=str(prediction))
     best = prediction.pred_score.topk(min(top, len(labels)))
     return dict(
-        video=str(video),
+        video=escape_bytes(video),
         frames=prediction.total_frames,
         fps=prediction.get('avg_fps', 0.0),
         classes=[
@@ -137,8 +138,8 @@ def main() -> None:
         pipeline, labels = pipeline_of(cfg), class_names(cfg, args.labels)
         videos = by_name(find_videos(*args.videos), args.videos)
         copies = copy_paths(args.draw, videos) if args.draw else {}
-        window = SlidingWindow(pipeline, args.stride) if args.draw else None
         model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+        window = SlidingWindow(pipeline, args.stride) if args.draw else None
         predictions = predict(model, pipeline, list(videos.values()), args.workers)
         entries = []
         try:

@@ -146,7 +146,8 @@ class ReadFrames(BaseTransform):
     RGB) and ``frame_dir`` (pictures named by ``filename_tmpl``).
 
     Required keys: one of these and, but for ``imgs``, ``frame_inds``. Optional key: ``decoded``,
-    the frames of the previous call by number, which this call reads and replaces. Added keys:
+    the frames of the previous call by number, which this call reads and replaces; the video then
+    stays open for more calls. Added keys:
     ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, none shared between entries),
     ``original_shape``, ``img_shape`` and ``decoded_shape`` (H, W), ``scale_factor``,
     ``keep_ratio``.
@@ -180,11 +181,12 @@ class ReadFrames(BaseTransform):
         if self.scale and not self.decode:
             width, height = self.scale
             results['img_shape'] = results['decoded_shape'] = (height, width)
+            close_video(results)
             return dict(results, video_reader=None)
         numbers = np.arange(len(results['imgs'])) if 'imgs' in results else results['frame_inds']
         wanted, positions = np.unique(numbers, return_inverse=True)
         with name_video_on_error(results.get('filename') or results.get('frame_dir') or 'frames'):
-            read = partial(self._read, results, wanted.tolist())
+            read = partial(self._read_and_close, results, wanted.tolist())
             frames, original_shape = run_with_timeout(read, self.timeout)
         if 'decoded' in results:
             results['decoded'].clear()
@@ -202,6 +204,16 @@ class ReadFrames(BaseTransform):
             keep_ratio=self.scale is None or shorter_side(self.scale) is not None,
             scale_factor=np.divide(shape[::-1], original_shape[::-1]).astype(np.float32),
         )
+
+    def _read_and_close(
+        self, results: dict, wanted: list[int]
+    ) -> tuple[np.ndarray, tuple[int, int]]:
+        """Read, and close the video in the thread that reads it, unless more calls will follow."""
+        try:
+            return self._read(results, wanted)
+        finally:
+            if 'decoded' not in results:
+                close_video(results)
 
     def _read(self, results: dict, wanted: list[int]) -> tuple[np.ndarray, tuple[int, int]]:
         """Resized frames of these numbers, and height and width before that."""
@@ -233,6 +245,12 @@ class ReadFrames(BaseTransform):
 DecordClipInit, DecordClipDecode = OpenVideo, ReadFrames
 TRANSFORMS.register_module('DecordClipInit', module=OpenVideo)
 TRANSFORMS.register_module('DecordClipDecode', module=ReadFrames)
+
+
+def close_video(results: dict) -> None:
+    """Close the video that :class:`OpenVideo` opened, rather than when garbage is collected."""
+    if isinstance(reader := results.get('video_reader'), VideoReader):
+        reader.close()
 
 
 def frames_of(results: dict, numbers: list[int]) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._errors import MissingPackageError
+from .._errors import NOT_UTF8, MissingPackageError, VideoInputError
 from .picture_run import DamageError
 
 
@@ -24,6 +24,7 @@ class DecordReader:
     Raises:
         MissingPackageError: If decord is not installed.
         OSError: If the video does not open.
+        VideoInputError: If its name is not UTF-8.
     """
 
     timestamps = None  # decord has those of packets, not of frames
@@ -36,6 +37,9 @@ class DecordReader:
             raise MissingPackageError(f'{error}: {remedy}') from error
         self._errors = decord.DECORDError, decord.DECORDLimitReachedError, StopIteration
         os.stat(path)  # decord does not say that a file is missing
+        if NOT_UTF8.search(str(path)):
+            problem = "decord opens no name that is not UTF-8: rename it or drop backend='decord'"
+            raise VideoInputError(f'{path}: {problem}')
         try:
             self._reader = decord.VideoReader(str(path), num_threads=threads, fault_tol=1e-6)
         except (*self._errors, RuntimeError) as error:

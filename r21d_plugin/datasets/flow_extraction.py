@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import as_completed
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from .decoding import all_frames
 from .flow import farneback
 from .flow_store import SUFFIX, StoredFlow, write_flow
 from .video_files import Extraction, bytes_of
-from .workers import worker_pool
+from .workers import parallel_map
 
 
 def extract_all(
@@ -32,9 +31,7 @@ def extract_all(
     if not folder.is_dir():
         raise InputError(f'{folder}: not a folder: name the one that the video is in')
     task = partial(extract, folder, out, scale)
-    with worker_pool(workers) as pool:
-        for future in as_completed([pool.submit(task, video) for video in videos]):
-            yield future.result()
+    yield from parallel_map(task, videos, workers)
 
 
 def extract(folder: Path, out: Path, scale: tuple[int, int], video: Path) -> Extraction:

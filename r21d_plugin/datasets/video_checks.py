@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from .._errors import InputError, VideoInputError, first_line
+from .._errors import InputError, VideoInputError, escape_bytes, first_line
 from .video_facts import VideoFacts, inspect_video
 from .video_files import bytes_of
 from .video_store import StoreFormat, is_stored, store_video
@@ -118,5 +118,5 @@ class Checker:
 
 def short_reason(error: Exception, video: Path) -> str:
     """What is wrong with a video, without its name and the remedy, which lists give once."""
-    what = first_line(error).replace(f'{video}: ', '', 1)
+    what = first_line(error).replace(f'{escape_bytes(video)}: ', '', 1)
     return what.partition(': ')[0] or type(error).__name__

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._atomic import atomic_write
-from .._errors import InputError
+from .._errors import InputError, escape_bytes
 from .text_files import read_lines
 from .video_reader import name_video_on_error
 
-SUFFIXES = ('.avi', '.flv', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv')
+SUFFIXES = (
+    *('.3g2', '.3gp', '.asf', '.avi', '.divx', '.dv', '.f4v', '.flv', '.gif', '.h264', '.m2t'),
+    *('.m2ts', '.m2v', '.m4v', '.mkv', '.mov', '.mp4', '.mpe', '.mpeg', '.mpg', '.mts', '.mxf'),
+    *('.ogm', '.ogv', '.qt', '.rm', '.rmvb', '.ts', '.vob', '.webm', '.wmv'),
+)
 """Extensions by which the files in a folder are taken for videos."""
 
 
@@ -29,15 +33,9 @@ class Extraction(NamedTuple):
 def find_videos(*sources: str | Path) -> list[Path]:
     """List the videos of files, folders and patterns (``'videos/*/a*'``), sorted within each.
 
-    Raises an InputError if one names no video, or one whose name is not UTF-8.
+    Raises an InputError if one names no video.
     """
-    videos = dict.fromkeys(video for source in sources for video in expand(Path(source)))
-    for video in videos:
-        try:
-            str(video).encode()
-        except UnicodeEncodeError as error:  # decord cannot open it
-            raise InputError(f'{str(video)!a}: its name is not UTF-8: rename it') from error
-    return list(videos)
+    return list(dict.fromkeys(video for source in sources for video in expand(Path(source))))
 
 
 def expand(source: Path) -> list[Path]:
@@ -67,7 +65,8 @@ def names_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[str]
             if os.path.splitext(file)[1].lower() in suffixes:
                 names.append(os.path.join(below, file))
     if not names:
-        raise InputError(f'{folder}: no videos in it ({" ".join(SUFFIXES)})')
+        known = '.avi, .mkv, .mov, .mp4, .webm, ...: docs/videos.md lists all extensions'
+        raise InputError(f'{folder}: no videos in it ({known})')
     return names
 
 
@@ -87,8 +86,11 @@ def by_name(videos: Iterable[Path], sources: Iterable[str | Path]) -> dict[str, 
 
 
 def read_list(path: Path) -> list[Path]:
-    """Read a file that names a video a line; an InputError if there is no such file or video."""
-    videos = [Path(line) for line, _ in read_lines(path)]
+    """Read a file that names a video a line; an InputError if there is no such file or video.
+
+    Names that are not UTF-8 are read as the system gives them.
+    """
+    videos = [Path(line) for line, _ in read_lines(path, errors='surrogateescape')]
     if not videos:
         raise InputError(f'{path}: no videos in this list')
     return videos
@@ -134,4 +136,4 @@ def write_report(done: Sequence[Extraction], report: Path) -> str:
         raise InputError(f'{report}: none of the videos decodes')
     computed = sum(extraction.computed for extraction in done)
     summary = f'{computed} computed, {len(done) - computed - len(errors)} there already'
-    return summary + (f', {len(errors)} broken: see {report}' if errors else '')
+    return summary + (f', {len(errors)} broken: see {escape_bytes(report)}' if errors else '')

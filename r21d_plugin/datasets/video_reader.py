@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from .._compat import pairwise
-from .._errors import VideoInputError
+from .._errors import VideoInputError, escape_bytes
 from ._compat_av import ONE_THREAD
 from .display_matrix import display_matrix, turn
 from .picture_run import DamageError, Run, UnexpectedPictureError
@@ -61,6 +61,7 @@ def name_video_on_error(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, av.FFmpegError, NoVideoError, DamageError) as error:
+        name = escape_bytes(name)
         name = name if name.isprintable() else ascii(name)
         reason = next(text for kind, text in REASONS.items() if isinstance(error, kind))
         raise VideoInputError(f'{name}: {reason}') from error
@@ -210,6 +211,8 @@ class VideoReader:
     def _convert(self, picture: VideoFrame) -> np.ndarray:
         rgb = self._reformatter.reformat(picture, format='rgb24', **ONE_THREAD)
         image = rgb.to_ndarray()
+        if rgb is picture:  # the array is the decoder's memory, which later pictures may build on
+            image = image.copy()
         image = self._stream.tag.crop(image) if self._stream.tag else image
         return turn(image, display_matrix(picture))
 

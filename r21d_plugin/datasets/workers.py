@@ -33,7 +33,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         reason = 'of a lack of memory or of a video that crashes the decoder'
         raise InputError(f'a worker died, {reason}: run the same command again') from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
 
 
 def init_worker() -> None:
@@ -56,6 +56,10 @@ def parallel_map(
     remaining = iter(items)
     with worker_pool(workers) as pool:
         pending = deque(pool.submit(function, item) for item in islice(remaining, 64 * workers))
-        while pending:
-            yield pending.popleft().result()
-            pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
+        try:
+            while pending:
+                yield pending.popleft().result()
+                pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
+        finally:
+            for future in pending:
+                future.cancel()

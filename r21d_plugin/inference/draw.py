@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .._atomic import atomic_write
-from .._errors import InputError
-from ..datasets.decoding import OpenVideo, all_frames
+from .._errors import NOT_UTF8, InputError
+from ..datasets.video_reader import VideoReader
 from .sliding_window import WindowScores
 
 COLOURS = 255 * matplotlib.colormaps['tab10'](range(10))[:, :3]  # of the best classes, RGB
@@ -44,7 +44,7 @@ class Overlay:
         best = scores.values.mean(0).argsort()[::-1]
         self.colours = dict(zip(best.tolist(), COLOURS))
         # A column for each moment: in the colour of the best class, as high as its score.
-        self.timeline = np.zeros((text_size * 3 // 4, width, 3))
+        self.timeline = np.zeros((min(height, text_size * 3 // 4), width, 3))
         for x in range(width):
             moment = scores.at(x * scores.frames // width)
             top = round(len(self.timeline) * (1 - float(moment.max())))
@@ -84,21 +84,25 @@ def draw_video(video: Path, out: Path, scores: WindowScores, labels: list[str], 
 
     Raises an InputError if the video does not decode or its copy cannot be written.
     """
-    fps = OpenVideo().transform(dict(filename=str(video)))['avg_fps']
-    frames = all_frames(str(video))
-    first = next(frames)
-    overlay = Overlay(first.shape[1::-1], scores, labels, top)
-    write_video(out, map(overlay.draw, count(), chain([first], frames)), fps, parents=True)
+    with VideoReader(video) as reader:
+        frames = reader.frames()
+        first = next(frames)
+        overlay = Overlay(first.shape[1::-1], scores, labels, top)
+        drawn = map(overlay.draw, count(), chain([first], frames))
+        write_video(out, drawn, reader.fps, parents=True)
 
 
 def write_video(path: Path, frames: Iterator[np.ndarray], fps: float, parents: bool) -> None:
     """Write frames, H x W x 3 uint8 RGB, as .mp4 or .avi, atomically; an InputError if it fails."""
     first = next(frames)
+    if NOT_UTF8.search(str(path)):  # OpenCV crashes
+        raise InputError(f'{path}: cannot write a video there: its name is not UTF-8')
     with atomic_write(path, parents) as partial:
         fourcc = cv2.VideoWriter_fourcc(*'mp4v')  # type: ignore[attr-defined]
         writer = cv2.VideoWriter(str(partial), fourcc, fps, first.shape[1::-1])
         if not writer.isOpened():
-            raise InputError(f'{path}: cannot write a video there')
+            size = 'x'.join(map(str, first.shape[1::-1]))
+            raise InputError(f'{path}: cannot write a video of {size} pixels there')
         try:
             for frame in chain([first], frames):
                 writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .._errors import InputError
+from ..datasets.decoding import close_video
 from ..datasets.frame_times import FrameTimes
 from ..datasets.pipelines import SAMPLERS, Pipeline, find_transform
 from ..datasets.sampling import SampleFramesOfClips, last_first_frame
@@ -111,6 +112,7 @@ class SlidingWindow:
             packed: Any = self.load(results)
             scores = WindowScores(np.empty(0), batch[:, 0], batch.max(1) + 1, **known)
             yield ClipBatch(packed, (first + len(batch)) / len(clips), scores)
+        close_video(video)
 
 
 def apply_to_clips(

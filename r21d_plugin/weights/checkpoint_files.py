@@ -172,6 +172,7 @@ def mmengine_names() -> dict[str, Any]:
 
     return {
         **pickles.NUMPY,
+        '_codecs encode': pickles.encode,
         'builtins getattr': statistics_method,
         'mmengine.logging.history_buffer HistoryBuffer': history_buffer,
     }

@@ -88,7 +88,7 @@ def run_pickle(file: Any, size: int, names: dict[str, Any]) -> Any:
             else:  # Python's unpickler would set attributes of anything
                 raise RefusalError(f'attributes for a {type(stack[-1]).__name__}')
             kind, made = type(stack[-1]), stack[-1]
-            nbytes[kind] += len(made) if kind is bytes else getattr(made, 'nbytes', 0)
+            nbytes[kind] += bytes_of(made)
             if nbytes[kind] > size:  # repeated calls multiply data
                 raise RefusalError('more data than the file has room for')
         elif name in ('NONE', 'NEWTRUE', 'NEWFALSE'):
@@ -98,6 +98,13 @@ def run_pickle(file: Any, size: int, names: dict[str, Any]) -> Any:
         else:
             raise RefusalError(f'the pickle operation {name}')
     return stack.pop()
+
+
+def bytes_of(made: Any) -> int:
+    """How many bytes an object has: a string of bytes, a tensor, an array or a number."""
+    if isinstance(made, torch.Tensor):
+        return made.numel() * made.element_size()
+    return len(made) if isinstance(made, bytes) else getattr(made, 'nbytes', 0)
 
 
 class Placeholder:
@@ -174,7 +181,7 @@ class Storage:
             run_pickle(file, len(content), STORAGES)
         storage = torch.load(BytesIO(content), map_location='cpu', weights_only=True)
         self.flat = torch.empty(0, dtype=storage.dtype).set_(storage)
-        self.nbytes = self.flat.nbytes
+        self.nbytes = bytes_of(self.flat)
 
     def view(self, offset: int, size: Any, stride: Any, *_: object) -> torch.Tensor:
         """Replaces ``torch._utils._rebuild_tensor_v2``, which would enlarge a small storage."""

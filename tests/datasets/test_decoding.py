@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,8 @@ from support import assert_one_line, write_video
 from r21d_plugin import InputError
 from r21d_plugin._errors import VideoInputError
 from r21d_plugin.datasets import LabelledVideoDataset
-from r21d_plugin.datasets.decoding import all_frames
+from r21d_plugin.datasets.decoding import ReadFrames, all_frames
+from r21d_plugin.datasets.video_reader import VideoReader
 
 
 def pipeline(
@@ -107,6 +109,27 @@ def test_decodes_each_frame_once(path, decoded_packets):
     results = pipeline(OURS, clip_len=16, num_clips=10)(video(path))
     assert len(results['imgs']) == 160
     assert len(decoded_packets) == len(np.unique(results['frame_inds'])) == 30
+
+
+@pytest.fixture
+def closed(monkeypatch):
+    """Readers that were closed."""
+    closed = []
+    close = VideoReader.close
+    monkeypatch.setattr(VideoReader, 'close', lambda self: (closed.append(self), close(self))[1])
+    return closed
+
+
+def test_a_video_is_closed_when_its_frames_are_read(path, closed):
+    opened = pipeline([])(video(path))
+    for decode in (True, False):
+        ReadFrames((64, 48), decode=decode).transform(dict(opened))
+        assert closed.pop() is opened['video_reader']
+        assert not closed
+    broken = pipeline([])(video(path))
+    with pytest.raises(IndexError):
+        ReadFrames().transform(dict(broken, frame_inds=np.array([30])))
+    assert closed == [broken['video_reader']]
 
 
 def test_no_two_images_share_memory(path):
@@ -292,6 +315,13 @@ def test_bad_videos_by_decord(path, tmp_path):
     with pytest.raises(VideoInputError, match=r'a\.mp4: does not decode') as error:
         pipeline(OURS, **DECORD)(video(path))
     assert_one_line(error.value)
+
+
+def test_a_name_that_decord_cannot_open(path):
+    pytest.importorskip('decord')
+    odd = path.rename(path.with_name(os.fsdecode(b'\xff.mp4')))
+    with pytest.raises(VideoInputError, match=r'/\\xff\.mp4: decord opens no name that is not'):
+        pipeline(OURS, **DECORD)(video(odd))
 
 
 def test_backends_that_are_none(path, monkeypatch):

@@ -1,9 +1,11 @@
 import os
+from pathlib import Path
 
 import pytest
+from support import ROOT
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets.video_files import by_name, find_videos
+from r21d_plugin.datasets.video_files import SUFFIXES, by_name, find_videos, read_list
 
 
 @pytest.fixture
@@ -52,8 +54,38 @@ def test_a_broken_link_is_a_video_that_is_gone(folder):
 def test_a_name_that_is_not_utf8(folder):
     path = folder / os.fsdecode(b'\xff.mp4')
     path.touch()
-    with pytest.raises(InputError, match=r'udcff\.mp4.: its name is not UTF-8: rename it'):
-        find_videos('videos')
+    assert Path('videos', path.name) in find_videos('videos')
+    assert find_videos(path) == find_videos(folder / '[!bf]*.mp4') == [path]
+    Path('list.txt').write_bytes('\ufeffé.mp4\r\n\n'.encode() + b'\xff.mp4\n')
+    assert read_list(Path('list.txt')) == [Path('é.mp4'), Path(path.name)]
+
+
+@pytest.mark.parametrize('content', ['a.mp4\n'.encode('utf-16'), b'ab\0c\n', b'\xff' * 10_000])
+def test_a_list_that_is_none(tmp_path, content):
+    (tmp_path / 'list.txt').write_bytes(content)
+    with pytest.raises(InputError, match=r'list\.txt, line 1: .*is it a list\?'):
+        read_list(tmp_path / 'list.txt')
+
+
+def test_extensions_of_videos(folder):
+    videos = ['M2TS', 'VOB', '3gp', 'asf', 'divx', 'gif', 'h264', 'm2v', 'mts', 'mxf', 'ogv', 'ts']
+    for suffix in [*videos, 'jpg', 'mp3', 'ogg', 'png', 'srt', 'txt', 'wav', 'webp']:
+        (folder / f'z/a.{suffix}').touch()
+    assert found('videos/z') == sorted(f'videos/z/a.{suffix}' for suffix in videos)
+
+
+def test_the_docs_list_all_extensions():
+    text = (ROOT / 'docs/videos.md').read_text('utf-8')
+    assert f'`{" ".join(SUFFIXES)}`' in ' '.join(text.split())
+
+
+def test_a_folder_without_videos_is_told_in_a_short_line(folder):
+    with pytest.raises(InputError) as error:
+        find_videos('videos/z')
+    assert str(error.value) == (
+        'videos/z: no videos in it (.avi, .mkv, .mov, .mp4, .webm, ...: docs/videos.md lists all '
+        'extensions)'
+    )
 
 
 @pytest.mark.parametrize(

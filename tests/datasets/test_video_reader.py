@@ -59,6 +59,7 @@ ENCODED = {
     'vp9.webm': ('-c:v', 'libvpx-vp9', '-lag-in-frames', '16', '-g', '12'),
     'av1.mp4': ('-c:v', 'libsvtav1', '-preset', '12', '-g', '12'),
     'animated.gif': (),
+    'lossless.mov': ('-c:v', 'qtrle', '-pix_fmt', 'rgb24'),
     'jpeg.avi': ('-c:v', 'mjpeg', '-q:v', '3'),
 }
 """Encodings of all the frames."""
@@ -235,6 +236,16 @@ def test_frames_and_sizes_are_those_of_decord(make):
         np.testing.assert_array_equal(reader.read(range(FRAMES)), expected)
         small = reader.read([7, 3], (40, 30))
     np.testing.assert_array_equal(small, [cv2.resize(expected[i], (40, 30)) for i in (7, 3)])
+
+
+def test_frames_may_be_written_on(make):
+    """A decoder of RGB may build the next picture on the memory of the last one."""
+    numbers = []
+    with VideoReader(make('lossless.mov')) as reader:
+        for frame in reader.frames():
+            numbers.append(number_of(frame))
+            frame[:] = 255
+    assert numbers == list(range(FRAMES))
 
 
 def test_rates_and_times(make):

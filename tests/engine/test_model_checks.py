@@ -64,7 +64,7 @@ def test_foreign_recognizers_and_groups_in_the_middle_fit():
 )
 def test_parts_that_do_not_fit(options, message, foreign):
     with pytest.raises(InputError, match=message):
-        checked(**(options | foreign))
+        checked(**options, **foreign)
 
 
 def test_streams_that_do_not_fit():

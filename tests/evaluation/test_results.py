@@ -16,7 +16,7 @@ def write(work_dir, time, content):
 
 def test_reads_the_last_test(tmp_path):
     write(tmp_path, '20260101_000000', FIRST)
-    write(tmp_path, '20260102_000000', FIRST | {'video@1': 0.5})
+    write(tmp_path, '20260102_000000', {**FIRST, 'video@1': 0.5})
     write(tmp_path, '20260103_000000', {'something': 'else'})
     assert last_test(tmp_path) == {'clip@1': 0.1, 'video@1': 0.5, 'video@5': 0.3}
 

@@ -21,7 +21,7 @@ AS_CLAIMED = {
 
 
 def verdicts(changes):
-    found = claims.claims(results(AS_CLAIMED | changes))
+    found = claims.claims(results({**AS_CLAIMED, **changes}))
     return [claim.verdict for claim in found]
 
 

@@ -1,7 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 
-from r21d_plugin.inference.draw import COLOURS, Overlay
+from r21d_plugin import InputError
+from r21d_plugin.inference.draw import COLOURS, Overlay, write_video
 from r21d_plugin.inference.sliding_window import WindowScores
 
 SIZES = [(64, 64), (320, 240), (240, 320), (1920, 1080)]
@@ -64,3 +67,16 @@ def test_labels_stay_inside(drawn):
     panel = np.flatnonzero(plain[0, :, 0] != 128)[-1] + 1
     assert changed[changed < panel].max() > 0.8 * panel
     assert (named[0, panel:] == 128).all()
+
+
+@pytest.mark.parametrize('size', [(16, 2), (1, 1), (3, 200)])
+def test_frames_smaller_than_text(size):
+    overlay = Overlay(size, scores([1, 0, 0, 0, 0], [1, 0, 0, 0, 0]), LABELS, top=5)
+    assert overlay.draw(15, np.full((*size[::-1], 3), 128, np.uint8)).shape == (*size[::-1], 3)
+
+
+def test_a_copy_that_opencv_cannot_write(tmp_path):
+    frames = iter(np.zeros((2, 48, 64, 3), np.uint8))
+    with pytest.raises(InputError, match=r'/\\xff/a\.mp4: cannot write .* its name is not UTF-8$'):
+        write_video(tmp_path / os.fsdecode(b'\xff') / 'a.mp4', frames, fps=25, parents=True)
+    assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ from untrained import CONFIGS
 from r21d_plugin import InputError
 from r21d_plugin._errors import VideoInputError
 from r21d_plugin.cli.launch import load_config
+from r21d_plugin.datasets.video_reader import VideoReader
 from r21d_plugin.inference.sliding_window import SlidingWindow, WindowScores, apply_to_clips
 from r21d_plugin.inference.video_inputs import load_videos, pipeline_of
 
@@ -75,6 +76,14 @@ def test_pieces_are_those_of_the_whole_and_each_frame_is_decoded_once(
     pieces = pixels(window(stream, 3, 2).batches(video))
     assert all(torch.equal(pieces[name], whole[name]) for name in whole)
     assert len(decoded_packets) == len(set(decoded_packets)) > 30
+
+
+def test_the_video_is_closed_at_its_end(tmp_path, monkeypatch):
+    events = []
+    monkeypatch.setattr(VideoReader, 'close', lambda self: events.append('closed'))
+    batches = window('rgb', 8, 1).batches(write_video(tmp_path / 'a.mp4', 24))
+    events.extend(batch.clips.starts[0] for batch in batches)
+    assert events == [0, 8, 16, 'closed']
 
 
 def test_both_streams_begin_at_the_same_frame(tmp_path):

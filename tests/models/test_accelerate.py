@@ -10,6 +10,7 @@ from random import Random
 import pytest
 import torch
 import torch.nn.functional as F
+from support import needs_torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -29,7 +30,7 @@ KERNELS = {
 @pytest.fixture(autouse=True)
 def avx512(monkeypatch):
     """Have gradients of the 2D form where only AVX2 is there, which does without."""
-    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: 'AVX512')
+    monkeypatch.setattr(sys.modules[accelerate.__module__], 'cpu_capability', lambda: 'AVX512')
 
 
 def conv(kernel, stride):
@@ -78,7 +79,7 @@ def test_networks(name, clips, capability, monkeypatch):
     In evaluation: batch norm's own gradients of small batches are differences
     of large numbers.
     """
-    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    monkeypatch.setattr(sys.modules[accelerate.__module__], 'cpu_capability', lambda: capability)
     model, fast = pair(name, clip_len=8)
     x = torch.randn(clips, 3, 8, 56, 56)
     with torch.no_grad():
@@ -244,6 +245,7 @@ for name in ('r2plus1d_18', 'mc4_18'):
     assert result.returncode == 0, result.stderr[-2000:]
 
 
+@needs_torch('export.Dim')
 def test_exporters_see_3d_convolutions():
     model = accelerate(create_model('r2plus1d_18', base_channels=4)).eval()
     clips = torch.randn(1, 3, 8, 32, 32)
@@ -261,7 +263,7 @@ def test_exporters_see_3d_convolutions():
 @pytest.mark.parametrize(('capability', 'in_training'), [('AVX2', 17), ('AVX512', 17 + 17 + 3)])
 def test_training_without_avx512_is_in_2d_over_time_alone(capability, in_training, monkeypatch):
     """The temporal halves, and with AVX-512 the spatial halves and shortcuts too."""
-    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    monkeypatch.setattr(sys.modules[accelerate.__module__], 'cpu_capability', lambda: capability)
     called = []
     conv2d = F.conv2d
     monkeypatch.setattr(F, 'conv2d', lambda *args: called.append(1) or conv2d(*args))

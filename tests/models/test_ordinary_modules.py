@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import ROOT
+from support import ROOT, needs_torch
 from torch import fx, nn
-from torch.func import functional_call, grad, vmap
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.utils.flop_counter import FlopCounterMode
 
 from r21d_plugin import InputError, create_model, list_models
 
@@ -51,15 +49,24 @@ def test_hooks_fire_and_see_the_whole_batch(model):
     assert shapes[0][0] == 2
 
 
-def test_traced_scripted_and_exported(model):
+def test_traced_and_scripted(model):
     with torch.no_grad():
         expected = model(CLIPS)
         torch.testing.assert_close(fx.symbolic_trace(model)(CLIPS), expected)
         torch.testing.assert_close(torch.jit.script(model)(CLIPS), expected)
-        torch.testing.assert_close(torch.export.export(model, (CLIPS,)).module()(CLIPS), expected)
 
 
+@needs_torch('export.Dim')
+def test_exported(model):
+    with torch.no_grad():
+        program = torch.export.export(model, (CLIPS,))
+        torch.testing.assert_close(program.module()(CLIPS), model(CLIPS))
+
+
+@needs_torch('func.vmap')
 def test_vmap_and_gradients_of_samples(model):
+    from torch.func import functional_call, grad, vmap
+
     parameters = dict(model.named_parameters())
 
     def loss(parameters, clip):
@@ -86,13 +93,17 @@ def test_fused_by_pytorch(model):
         torch.testing.assert_close(model(CLIPS), expected, rtol=1e-3, atol=1e-5)
 
 
+@needs_torch('utils.flop_counter.FlopCounterMode')
 @pytest.mark.parametrize('family', GFLOPS)
 def test_published_multiply_adds(family):
+    from torch.utils.flop_counter import FlopCounterMode
+
     with torch.device('meta'), torch.no_grad(), FlopCounterMode(display=False) as counter:
         create_model(f'{family}_18', clip_len=8).eval()(torch.empty(1, 3, 8, 112, 112))
     assert round(counter.get_total_flops() / 2e9, 1) == GFLOPS[family]
 
 
+@needs_torch('compiler.is_compiling')
 def test_recomputation_under_a_compiler():
     model = create_model('r2plus1d_18', 5, base_channels=4, with_cp=True)
     torch.compile(model, backend='aot_eager', fullgraph=True)(CLIPS).sum().backward()

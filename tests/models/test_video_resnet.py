@@ -5,7 +5,7 @@ import torch
 from mmaction.registry import MODELS
 from mmengine.config import Config
 from mmengine.utils import get_installed_path
-from support import ROOT, shell
+from support import ROOT, needs_torch, shell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -177,6 +177,7 @@ def test_with_cp_changes_nothing_but_memory(name):
         torch.testing.assert_close(a.grad, b.grad)
 
 
+@needs_torch('export.Dim')
 @pytest.mark.parametrize('name', EIGHTEEN)
 def test_torch_compile_and_export_agree(name):
     net = build(name, base_channels=4).eval()
@@ -222,7 +223,9 @@ def test_r2d_refuses_another_clip_length():
         net(torch.randn(1, 3, 16, 32, 32))
 
 
-@pytest.mark.parametrize('compiled', [False, True])
+@pytest.mark.parametrize(
+    'compiled', [False, pytest.param(True, marks=needs_torch('compiler.is_compiling'))]
+)
 @pytest.mark.parametrize('name', ['r2plus1d_18', 'r3d_18'])
 def test_bf16_gradients_on_the_cpu(name, compiled):
     """conv4_x sees two time steps, where torch 2.13's own gradient is garbage.

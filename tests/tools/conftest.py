@@ -8,6 +8,7 @@ import pytest
 from mmaction.visualization import ActionVisualizer
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 from support import ROOT, TINY
@@ -15,10 +16,10 @@ from support import ROOT, TINY
 
 @pytest.fixture
 def tool(monkeypatch):
-    """Run a script of tools/ in this process, on the CPU."""
+    """Run a script of tools/ in this process, on the CPU, as if nothing ran in it before."""
 
     def run(script: str, *args: str) -> None:
-        for manager in (MMLogger, MessageHub, Visualizer, ActionVisualizer):
+        for manager in (DefaultScope, MMLogger, MessageHub, Visualizer, ActionVisualizer):
             manager._instance_dict.clear()
         monkeypatch.setattr(sys, 'argv', [script, *map(str, args)])
         runpy.run_path(str(ROOT / 'tools' / script), run_name='__main__')

@@ -193,7 +193,7 @@ def test_flow(exported):
 def test_two_streams(exported, suffix, number):
     weights = {'model.cls_head.weights': [0.6, 0.4]}
     averaging = ['--clips', number] if number else []
-    out, recognizer = exported(BOTH, suffix, *averaging, changes=SHALLOW_BOTH | weights)
+    out, recognizer = exported(BOTH, suffix, *averaging, changes={**SHALLOW_BOTH, **weights})
     meta, run = load(out)
     assert list(meta['inputs']) == ['imgs', 'flow']
     inputs = {name: clips(4, name, number) for name in ('imgs', 'flow')}
@@ -313,7 +313,7 @@ def test_missing_package(refused, monkeypatch, package):
     ids=['no clips', 'no softmax', 'three crops', 'other network'],
 )
 def test_wrong_input(refused, args, changes, message):
-    assert message in refused('.pt2', *args, changes=SHALLOW | changes)
+    assert message in refused('.pt2', *args, changes={**SHALLOW, **changes})
 
 
 def test_r2d_of_another_clip_length(fails, checkpoint, tmp_path):

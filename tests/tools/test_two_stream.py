@@ -63,7 +63,7 @@ def streams(motion, tmp_path_factory):
         for config, epochs, clips in ((RGB, 1, 32), (FLOW, 3, 160)):
             cfg = Config.fromfile(config)
             size = {'train_cfg.max_epochs': epochs, 'train_dataloader.sampler.epoch_size': clips}
-            cfg.merge_from_dict(SMALL | size)
+            cfg.merge_from_dict({**SMALL, **size})
             cfg.work_dir = str(tmp_path_factory.mktemp(config.stem))
             Runner.from_cfg(cfg).train()
             paths[config] = f'{cfg.work_dir}/epoch_{epochs}.pth'

@@ -34,7 +34,7 @@ TPN = dict(
 
 
 def recognizer(head, neck=None, **backbone):
-    cfg = dict(type='Recognizer3D', backbone=BACKBONE | backbone, cls_head=head, neck=neck)
+    cfg = dict(type='Recognizer3D', backbone={**BACKBONE, **backbone}, cls_head=head, neck=neck)
     return MODELS.build(copy.deepcopy(cfg))
 
 

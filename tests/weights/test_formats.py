@@ -20,7 +20,7 @@ SMALL = dict(num_classes=7, base_channels=4)
 
 def network(name='r2plus1d_18', **kwargs):
     torch.manual_seed(0)
-    return seed_norms(create_model(name, **SMALL | kwargs))
+    return seed_norms(create_model(name, **{**SMALL, **kwargs}))
 
 
 def logits(model, channels=3, frames=8):

@@ -137,7 +137,7 @@ def repeated(value: bytes, part: bytes) -> bytes:
 def oversized() -> dict[str, tuple[bytes, str]]:
     """Small pickles that ask for gigabytes, or for tensors to compute gigabytes of."""
     # What torch writes of storages of 16 and SIZE floats into the pickle of a tensor.
-    stored, large = (torch.zeros(n)._typed_storage().__reduce__()[1][0] for n in (16, SIZE))
+    stored, large = (torch.zeros(n).storage().__reduce__()[1][0] for n in (16, SIZE))
     system, keys = stored.index(b'}q\x00('), stored.rindex(b']q\x00')
     gigabytes = integer(2**31 - 1)
     allocation = call(b'builtins\nbytearray', gigabytes)

@@ -14,6 +14,8 @@ from r21d_plugin.cli.errors import errors_in_one_line
 with errors_in_one_line():
     from tqdm import tqdm
 
+from r21d_plugin._errors import escape_bytes
+
 
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
@@ -42,7 +44,9 @@ def main() -> None:
         videos = find_videos(args.videos)
         extracted = extract_all(args.videos, videos, args.out, tuple(args.scale), args.workers)
         try:
-            done = list(tqdm(extracted, total=len(videos), unit='video', desc=str(args.out)))
+            done = list(
+                tqdm(extracted, total=len(videos), unit='video', desc=escape_bytes(args.out))
+            )
         except KeyboardInterrupt:
             sys.exit('error: stopped: the same command goes on where this one was')
         print(write_report(done, args.out / 'broken_videos.txt'))
