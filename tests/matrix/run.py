@@ -45,7 +45,12 @@ ENVIRONMENTS = {
 }
 STEPS = ('installs', 'imports', 'core tests', 'trains', 'resumes', 'tests')
 CORE_TESTS = ('tests/models', 'tests/weights')
-TORCH_TESTS = ('test_torch_alone.py', 'models/test_factory.py', 'weights/test_loading.py')
+TORCH_TESTS = (
+    '--noconftest',
+    'tests/test_torch_alone.py',
+    'tests/models/test_factory.py',
+    'tests/weights/test_loading.py',
+)
 
 VIDEOS = """
 from pathlib import Path
@@ -100,12 +105,10 @@ class Run:
         env = dict(os.environ, PATH=path, OMP_NUM_THREADS='1', MMCV_WITH_OPS='1')
         env['PYTHONPATH'] = str(ROOT / 'tests') if name in ('videos', 'options') else ''
         log = self.folder / f'{name}.log'
+        program = shutil.which(str(command[0]), path=path) or str(command[0])
         with log.open('w') as file:
             result = subprocess.run(
-                [
-                    shutil.which(str(command[0]), path=path) or str(command[0]),
-                    *map(str, command[1:]),
-                ],
+                [program, *map(str, command[1:])],
                 cwd=ROOT if name == 'core_tests' else self.folder,
                 env=env,
                 stdout=file,
@@ -123,17 +126,18 @@ class Run:
         (wheel,) = self.folder.glob('*.whl')
         self.call('venv', 'uv', 'venv', '--python', self.versions.python, 'venv')
         pip = ('uv', 'pip', 'install', '--python', self.bin / 'python')
-        python, torch, numpy, mmengine, mmcv, mmaction2 = self.versions
-        pins = [f'torch=={torch}', f'numpy=={numpy}', 'pytest']
-        if not mmengine:
+        versions = self.versions
+        pins = [f'torch=={versions.torch}', f'numpy=={versions.numpy}', 'pytest']
+        if not versions.mmengine:
             self.call('install', *pip, *pins)
             self.call('install_wheel', *pip, '--no-deps', wheel)
             return
-        pins += [f'mmengine=={mmengine}', f'mmaction2=={mmaction2}', 'pip', 'wheel', 'hypothesis']
-        pins += ['lmdb', 'imageio-ffmpeg']
-        mmcv = mmcv.replace(' ', '==')
-        if mmcv.startswith('mmcv-lite'):
-            pins.append(mmcv)
+        pins += [f'mmengine=={versions.mmengine}', f'mmaction2=={versions.mmaction2}']
+        pins += ['pip', 'wheel', 'hypothesis', 'lmdb', 'imageio-ffmpeg']
+        mmcv = versions.mmcv.replace(' ', '==')
+        compiled = [] if mmcv.startswith('mmcv-lite') else ['--no-build-isolation', '--no-deps']
+        self.call('install', *pip, *pins, wheel)
+        self.call('install_mmcv', *pip, *compiled, mmcv)
         self.call('install', *pip, *pins, wheel)
         if not mmcv.startswith('mmcv-lite'):
             self.call('install_mmcv', *pip, '--no-build-isolation', '--no-deps', mmcv)
@@ -145,12 +149,9 @@ class Run:
 
     def core_tests(self) -> str:
         """Run the tests of networks and weights; return how many passed and failed."""
-        selection = (
-            CORE_TESTS if self.versions.mmengine else [f'tests/{name}' for name in TORCH_TESTS]
-        )
-        options = [] if self.versions.mmengine else ['--noconftest']
-        pytest = ('python', '-m', 'pytest', '-q', '-p', 'no:cacheprovider')
-        output = self.call('core_tests', *pytest, *options, *selection, check=False)
+        selection = CORE_TESTS if self.versions.mmengine else TORCH_TESTS
+        pytest = ('python', '-m', 'pytest', '-q', '--continue-on-collection-errors')
+        output = self.call('core_tests', *pytest, *selection, check=False)
         counts = re.findall(r'\d+ (?:passed|failed|skipped|errors?)', output.rpartition('\n=')[2])
         return ', '.join(counts or ['**no**'])
 
