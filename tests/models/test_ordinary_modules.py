@@ -144,7 +144,7 @@ import r21d_plugin
 model = r21d_plugin.create_model('r2plus1d_18', 5, base_channels=4)
 seconds = time.process_time() - start
 new = set(sys.modules) - before
-assert len(new) < 150, len(new)
+assert len(new) < 600, len(new)  # 512 with torch 2.4
 assert seconds < 5, seconds  # 0.3 on an idle machine
 assert r21d_plugin.accelerate(model).eval()(torch.randn(1, 3, 8, 32, 32)).shape == (1, 5)
 assert r21d_plugin.list_weights('r2plus1d_34')
