@@ -170,9 +170,10 @@ from mmengine.fileio import LocalBackend
 from mmengine.fileio.backends import backends
 from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
+safe_globals = getattr(torch.serialization, 'get_safe_globals', list)
 def state():
     return (
-        [g for g in torch.serialization.get_safe_globals() if 'torch' not in str(g)],
+        [g for g in safe_globals() if 'torch' not in str(g)],
         dict(CheckpointLoader._schemes), dict(backends),
         Config.dump, cv2.imwrite, logging.StreamHandler.handleError, threading.excepthook,
         sys.excepthook, list(warnings.filters), sys.meta_path[:finders], torch.load,
