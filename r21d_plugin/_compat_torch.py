@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
@@ -108,11 +109,13 @@ def rebuild_parameter(data: torch.Tensor, requires_grad: bool, *_: Any) -> nn.Pa
 
 
 DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
-STORAGES = {
-    f'torch {name}': getattr(torch, name).dtype
-    for name in dir(torch)
-    if name.endswith('Storage') and hasattr(getattr(torch, name), 'dtype')
-}
+with warnings.catch_warnings():
+    warnings.simplefilter('ignore')  # the first look at a storage says that it is deprecated
+    STORAGES = {
+        f'torch {name}': getattr(torch, name).dtype
+        for name in dir(torch)
+        if name.endswith('Storage') and hasattr(getattr(torch, name), 'dtype')
+    }
 TENSOR_NAMES: dict[str, Any] = {
     'builtins bytes': lambda: b'',  # how protocol 2 writes no bytes
     'builtins complex': complex,

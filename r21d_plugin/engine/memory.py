@@ -10,8 +10,7 @@ def keep_freed_memory() -> bool:
     """Let what is freed be used again, instead of returning it to the system.
 
     Each activation of a network is otherwise mapped anew, and its pages are faulted in one by one:
-    half the time of a test of ten clips. The setting is glibc's (``mallopt``; False on systems
-    without it) and
+    half the time of a test of ten clips. The setting is glibc's (``mallopt``; else False) and
     the whole process's, which keeps the most memory that it has used. Set it before using much.
     """
     if sys.platform == 'win32':

@@ -92,7 +92,7 @@ class Run:
             begin = time.monotonic()
             try:
                 results.append(step() or 'yes')
-            except StepError as error:
+            except (StepError, OSError) as error:
                 results.append(f'**no** {error}')
             print(f'  {step.__name__}: {results[-1]}, {time.monotonic() - begin:.0f} s', flush=True)
             if results[0] != 'yes':
@@ -152,7 +152,10 @@ class Run:
         selection = CORE_TESTS if self.versions.mmengine else TORCH_TESTS
         pytest = ('python', '-m', 'pytest', '-q', '--continue-on-collection-errors')
         output = self.call('core_tests', *pytest, *selection, check=False)
-        counts = re.findall(r'\d+ (?:passed|failed|skipped|errors?)', output.rpartition('\n=')[2])
+        summary = re.findall(
+            r'^[^\n]*(?:passed|failed|error)[^\n]* in [\d.]+s', output, re.MULTILINE
+        )
+        counts = re.findall(r'\d+ (?:passed|failed|skipped|errors?)', ''.join(summary[-1:]))
         return ', '.join(counts or ['**no**'])
 
     def mim(self, name: str, *arguments: str) -> str:

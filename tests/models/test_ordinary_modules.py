@@ -164,7 +164,7 @@ def test_importing_the_plugin_changes_nothing_of_others():
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 import logging, threading, types, warnings
-import cv2, mmaction.datasets, mmaction.registry, mmcv, mmengine.registry, torch
+import av, cv2, mmaction.datasets, mmaction.registry, mmcv, mmengine.registry, torch
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.fileio.backends import backends
