@@ -164,15 +164,16 @@ def test_importing_the_plugin_changes_nothing_of_others():
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 import logging, threading, types, warnings
-import cv2, mmaction.datasets, mmaction.registry, mmcv, mmengine.registry, torch
+import av, cv2, mmaction.datasets, mmaction.registry, mmcv, mmengine.registry, torch
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.fileio.backends import backends
 from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
+safe_globals = getattr(torch.serialization, 'get_safe_globals', list)
 def state():
     return (
-        [g for g in torch.serialization.get_safe_globals() if 'torch' not in str(g)],
+        [g for g in safe_globals() if 'torch' not in str(g)],
         dict(CheckpointLoader._schemes), dict(backends),
         Config.dump, cv2.imwrite, logging.StreamHandler.handleError, threading.excepthook,
         sys.excepthook, list(warnings.filters), sys.meta_path[:finders], torch.load,
