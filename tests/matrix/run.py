@@ -127,7 +127,7 @@ class Run:
         self.call('venv', 'uv', 'venv', '--python', self.versions.python, 'venv')
         pip = ('uv', 'pip', 'install', '--python', self.bin / 'python')
         versions = self.versions
-        pins = [f'torch=={versions.torch}', f'numpy=={versions.numpy}', 'pytest']
+        pins = [f'torch=={versions.torch}', f'numpy=={versions.numpy}', 'pytest', 'pytest-xdist']
         if not versions.mmengine:
             self.call('install', *pip, *pins)
             self.call('install_wheel', *pip, '--no-deps', wheel)
@@ -151,6 +151,7 @@ class Run:
         """Run the tests of networks and weights; return how many passed and failed."""
         selection = CORE_TESTS if self.versions.mmengine else TORCH_TESTS
         pytest = ('python', '-m', 'pytest', '-q', '--continue-on-collection-errors')
+        pytest += ('-n', '2', '--dist', 'loadfile')
         output = self.call('core_tests', *pytest, *selection, check=False)
         summary = re.findall(
             r'^[^\n]*(?:passed|failed|error)[^\n]* in [\d.]+s', output, re.MULTILINE
