@@ -4,7 +4,7 @@
 
 Builds each environment with uv, one after another: some 4 GB each, as most builds of PyTorch bring
 CUDA. Prints a table of what worked, in Markdown; the exit status is 1 unless everything did. Needs
-uv and the Pythons, which uv finds or fetches (with pyenv, PYENV_VERSION has to list them).
+uv and the Pythons, those of pyenv too; an environment whose Python uv does not find is skipped.
 """
 
 from __future__ import annotations
@@ -202,11 +202,20 @@ def main() -> None:
     if unknown := set(args.names) - ENVIRONMENTS.keys():
         parser.error(f'{min(unknown)}: choose from {", ".join(ENVIRONMENTS)}')
     os.environ.setdefault('UV_FIND_LINKS', os.environ.get('PIP_FIND_LINKS', ''))
+    if shutil.which('pyenv'):  # whose programs find only the versions that are named
+        versions = subprocess.check_output(['pyenv', 'versions', '--bare'], text=True).split()
+        os.environ['PYENV_VERSION'] = ':'.join(versions)
     results = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = (args.folder or Path(temporary)).absolute()
         for name in args.names or ENVIRONMENTS:
             print(name, *ENVIRONMENTS[name], flush=True)
+            python = ENVIRONMENTS[name].python
+            if subprocess.run(
+                ['uv', 'python', 'find', python], stdout=subprocess.DEVNULL
+            ).returncode:
+                print(f'  skipped: there is no Python {python}')
+                continue
             results[name] = Run(name, folder).results()
             if args.folder is None:
                 shutil.rmtree(folder / name)
