@@ -46,6 +46,7 @@ BUILDERS = {
     'r3d_18': create_r3d,
     'r2plus1d_18': create_r2plus1d,
     'r2plus1d_34': partial(create_r2plus1d, model_depth=34),
+    'r2plus1d_50': partial(create_r2plus1d, model_depth=50),
 }
 NARROW = dict(stem_dim_out=8, model_num_class=5)
 CLIPS = torch.randn(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
