@@ -14,6 +14,7 @@ from ._errors import MissingPackageError
 
 EXTRAS = dict(
     huggingface_hub='hub',
+    jinja2='hub',
     markdown='study',
     mmcv='lite',
     onnx='export',

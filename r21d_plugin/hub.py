@@ -25,7 +25,8 @@ from .weights.formats import infer_network
 from .weights.publishing import safetensors_bytes
 
 with missing_packages_named():
-    import safetensors  # noqa: F401  the mixin imports it late
+    import jinja2  # noqa: F401  the mixin imports these late
+    import safetensors  # noqa: F401
     from huggingface_hub import PyTorchModelHubMixin
 
 __all__ = ['HubNetwork', 'from_pretrained', 'push_to_hub', 'save_pretrained']
@@ -35,8 +36,8 @@ CARD = """\
 {{ card_data }}
 ---
 
-A network of [A Closer Look at Spatiotemporal Convolutions for Action Recognition]({{ paper_url }})
-in r21d_plugin, which maps clips, N x C x T x H x W, to logits:
+A network of *A Closer Look at Spatiotemporal Convolutions for Action Recognition*
+(https://arxiv.org/abs/1711.11248) in r21d_plugin, which maps clips, N x C x T x H x W, to logits:
 
 ```python
 from r21d_plugin.hub import from_pretrained
@@ -48,12 +49,11 @@ model = from_pretrained('{{ repo_id | default("REPOSITORY", true) }}')
 """
 
 
-class HubNetwork(
+class HubNetwork(  # type: ignore[call-arg]
     Classifier,
     PyTorchModelHubMixin,
     library_name='r21d_plugin',
     pipeline_tag='video-classification',
-    paper_url='https://arxiv.org/abs/1711.11248',
     model_card_template=CARD,
 ):
     """A network of :func:`~r21d_plugin.create_model` that the hub takes.
@@ -88,7 +88,7 @@ class HubNetwork(
         drop_rate: float = 0.0,
         meta: dict | None = None,
     ) -> None:
-        arguments = dict(base_channels=base_channels, midplanes=midplanes)
+        arguments: Any = dict(base_channels=base_channels, midplanes=midplanes)
         backbone = create_model(name, None, in_channels, clip_len, features_only=True, **arguments)
         super().__init__(backbone, num_classes, drop_rate)
         self.set_norm_eps(float(norm_eps))
@@ -151,12 +151,12 @@ def from_pretrained(name: str | Path, **kwargs: Any) -> HubNetwork:
     if Path(name).is_dir() and not Path(name, 'config.json').is_file():
         raise InputError(f'{name}: no config.json in it: name a folder of save_pretrained')
     try:
-        return HubNetwork.from_pretrained(str(name), strict=True, **kwargs)
+        return HubNetwork.from_pretrained(str(name), strict=True, **kwargs).eval()
     except Exception as error:  # what wrong files and an absent network raise is up to them
         raise InputError(f'{name}: cannot be loaded: {first_line(error)}') from error
 
 
-def hub_network(model: Classifier, meta: Mapping | None) -> HubNetwork:
+def hub_network(model: Classifier, meta: Mapping | None) -> Any:
     """Copy a network to one that the hub takes; an InputError if it cannot be told what it is."""
     if not isinstance(model, Classifier):
         remedy = 'save a network of create_model, without features_only=True'
