@@ -86,44 +86,8 @@ themselves have not been tested with this package. This page is written by
 `tools/write_docs.py` from `r21d_plugin.PublicWeights`, whose members also carry mean, standard
 deviation and, for Kinetics-400, the names of the classes.
 
-## Test them on Kinetics-400
-
-```shell
-r21d reproduce torchvision_r2plus1d_18 --videos K400_VAL --annotations validate.csv --subset 1000
-```
-
-downloads the weights, tests them with their config and prints clip@1, video@1 and video@5 with 95%
-intervals beside the published figures, and whether these are inside. The first argument is words of
-`<network>_<name>`. Without `--annotations` (the official file, or a list of paths and labels) the
-folder of each video is named after its class.
-
-- **The videos** of a subset are the same for everybody: the first ones that are there, in the order
-  of the SHA-256 of their YouTube ids. Those that do not decode are left out, up to a twentieth.
-- **The intervals** are those of videos drawn at random: Wilson's for video@1 and video@5, a
-  bootstrap over videos for clip@1. With 1000 videos they are about 6 points wide.
-- **The log**, `work_dirs/reproduce/<network>_<name>.json`, has the figures, the hashes of weights
-  and list, versions, device and time. Please contribute it in an issue, with the numbers inside or
-  outside.
-
-It has not yet been run on Kinetics-400: only on made videos, with weights from a local server.
-
-## Publish your own
-
-`r21d publish CKPT NAME.pth` (or `NAME.safetensors`) writes the weights and `meta` of a checkpoint
-without what only training needs, and adds the first eight digits of the SHA-256 to the name:
-`NAME-1a2b3c4d.pth`, which `torch.hub` checks with `check_hash=True`. With
-`pip install 'r21d_plugin[hub]'` networks go to the Hugging Face hub and come back:
-
-```python
-from r21d_plugin import create_model
-from r21d_plugin.hub import from_pretrained, push_to_hub, save_pretrained
-
-model = create_model('r2plus1d_18', weights='work_dirs/mine/epoch_45.pth')
-meta = dict(clip_len=8, fps=30, mean=[110.2, 100.64, 96.0], std=[58.1, 56.5, 55.3], categories=names)
-save_pretrained(model, 'folder', meta)  # model.safetensors, config.json, README.md
-push_to_hub(model, 'me/r2plus1d', meta)
-model = from_pretrained('me/r2plus1d')  # or 'folder'; the same outputs, epsilon included
-```
+[publishing.md](publishing.md) says how to test them on Kinetics-400 beside their published accuracy,
+and how to publish your own.
 """
 
 
