@@ -86,8 +86,8 @@ themselves have not been tested with this package. This page is written by
 `tools/write_docs.py` from `r21d_plugin.PublicWeights`, whose members also carry mean, standard
 deviation and, for Kinetics-400, the names of the classes.
 
-[publishing.md](publishing.md) says how to test them on Kinetics-400 beside their published accuracy,
-and how to publish your own.
+[publishing.md](publishing.md) says how to test them on Kinetics-400 beside their published
+accuracy, and how to publish your own.
 """
 
 
