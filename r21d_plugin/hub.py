@@ -119,9 +119,7 @@ def save_pretrained(model: Classifier, folder: str | Path, meta: Mapping | None 
         hub_network(model, meta).save_pretrained(folder)
 
 
-def push_to_hub(
-    model: Classifier, repo_id: str, meta: Mapping | None = None, **kwargs: Any
-) -> str:
+def push_to_hub(model: Classifier, repo_id: str, meta: Mapping | None = None, **kwargs: Any) -> str:
     """Upload a network to the hub, and return the address of the commit.
 
     Args:

@@ -68,6 +68,8 @@ checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or 
 WEIGHTS_INTRODUCTION = """\
 # Public weights
 
+How to test them on Kinetics-400, and to publish your own: [publishing.md](publishing.md).
+
 Weights that others have published for these networks. All of them load as they are, by the name
 given here, by address or as a file:
 
@@ -85,9 +87,6 @@ Accuracies are those that their publishers state, in per cent, on Kinetics-400; 
 themselves have not been tested with this package. This page is written by
 `tools/write_docs.py` from `r21d_plugin.PublicWeights`, whose members also carry mean, standard
 deviation and, for Kinetics-400, the names of the classes.
-
-[publishing.md](publishing.md) says how to test them on Kinetics-400 beside their published
-accuracy, and how to publish your own.
 """
 
 

@@ -39,7 +39,11 @@ def find_published(text: str) -> tuple[str, Published]:
     unless there is one.
     """
     names = {weights.name.lower(): weights.value for weights in PublicWeights}
-    tested = {name: row for name, row in names.items() if row.metrics and row.config}
+    tested = {
+        name: row
+        for name, row in names.items()
+        if row.config and not row.metrics.keys().isdisjoint(ACCURACIES)
+    }
     words = set(text.lower().split('_'))
     found = [name for name in tested if words <= set(name.split('_'))]
     if text.lower() in names:
