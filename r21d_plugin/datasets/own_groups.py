@@ -19,7 +19,7 @@ Group = List[OwnVideo]
 Key = Tuple[str, str]  # of what, and its value
 
 PART = re.compile(
-    r'(?P<source>.*[^\W_])'
+    r'(?P<source>.*?[^\W_])'
     r'(?:[ _.-]+(?P<word>c|clip|seg|segment|part|pt|chunk|scene|shot|cut)[ _.-]?\d+'  # a_c01
     r'|-\d{3,}'  # a-00012, as FFmpeg and scene detectors write
     r'|_\d{6}_\d{6})',  # a_000010_000020, as of Kinetics

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,6 +124,7 @@ class OwnPreparation:
         self.contents = hash_contents(sound, self.source.folder)
         mark_duplicates(sound, self.contents, self.source.name)
         self.check_classes()
+        self._split([replace(video) for video in self.videos])  # before the videos are opened
         self.tasks = [(video, task) for video, task in tasks if task and not video.problem]
 
     def _recall(self, listed: Mapping[int, str]) -> None:
@@ -151,14 +153,19 @@ class OwnPreparation:
                 video.apply(checks[task])
         self.check_classes()
         self.classes = self.earlier.name_classes(video.label for video in self.videos)
-        present = [video for video in self.videos if video.problem != 'missing']
+        self.groups = self._split(self.videos)
+
+    def _split(self, videos: Sequence[OwnVideo]) -> list[Group]:
+        """Split those without a problem, and return their groups."""
+        present = [video for video in videos if video.problem != 'missing']
         groups = find_groups(present, self.sources, self.contents)
-        self.groups = list(filter(None, ([v for v in g if not v.problem] for g in groups)))
-        split_groups(self.groups, self.shares, self.seed)
-        if self.shares['val'] and not any(v.split == 'val' for g in self.groups for v in g):
+        groups = [[video for video in group if not video.problem] for group in groups]
+        split_groups(groups, self.shares, self.seed)
+        if self.shares['val'] and not any(v.split == 'val' for group in groups for v in group):
             one = 'each class has one video, or videos of one source alone'
             remedy = 'add videos, or --ungrouped if their names are alike by chance'
             raise InputError(f'{self.source.name}: nothing is left to validate: {one}: {remedy}')
+        return groups
 
     def check_classes(self) -> None:
         """Raise an InputError if there are not two classes with videos to train."""

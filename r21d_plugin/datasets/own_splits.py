@@ -31,7 +31,7 @@ def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int
         taken = Counter(video.split for video in group if video.split)
         if taken:
             set_split(group, max(SPLITS, key=lambda split: taken[split]))
-        else:
+        elif group:
             free.append(group)
     free.sort(key=lambda group: hash_of(group, seed))
     shortage = Shortage(groups, shares)
@@ -75,7 +75,7 @@ class Shortage:
             self.missing[split] = Counter(wanted) - self.held[split]
 
     def fill(self, group: Group, first: bool = False) -> bool:
-        """Hold a group out if at least half of it is needed and its classes keep a video to train.
+        """Hold a group out if more than half of it is needed and its classes keep a video to train.
 
         With ``first``, if it is needed for a class that has no video in the set at all.
         """
@@ -87,7 +87,7 @@ class Shortage:
             if first:
                 needed = any(missing[label] and not held[label] for label in labels)
             else:
-                needed = 2 * sum((missing & labels).values()) >= len(group)
+                needed = 2 * sum((missing & labels).values()) > len(group)
             if needed:
                 set_split(group, split)
                 held.update(labels)

@@ -123,10 +123,13 @@ def prepare_folder(args: argparse.Namespace, out: Path) -> None:
     shares = check_shares(args)
     source = read_source(args.source, args.videos)
     checker = make_checker(args, source.folder)
-    own_preparation.check_place(out, source.folder)
     preparation.check_writable(out)
-    if args.store:
-        preparation.check_store(args.store, source.folder)
+    if args.source.is_dir():  # a table names its videos: others may be beside them
+        own_preparation.check_place(out, source.folder)
+        if args.store:
+            preparation.check_store(args.store, source.folder)
+    elif args.store:
+        preparation.check_writable(args.store)
     folder = args.store or source.folder
     preparation.links_to_videos(out, folder, 'folder')
     prepared = own_preparation.OwnPreparation(source, out, shares, args.seed, not args.ungrouped)
