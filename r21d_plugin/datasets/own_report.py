@@ -30,7 +30,7 @@ def report(prepared: OwnPreparation, clip_len: int) -> str:
 
 def table(prepared: OwnPreparation) -> str:
     """Numbers of the videos of each class, by set and by problem."""
-    counts = {label: Counter[str]() for label in prepared.classes}
+    counts: dict[str, Counter[str]] = {label: Counter() for label in prepared.classes}
     for video in prepared.videos:
         counts[video.label][video.problem or video.split] += 1
     total = sum(counts.values(), Counter())

@@ -136,6 +136,7 @@ def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
 
     Hidden files and folders are left out.
     """
+    check_links(folder)
     names = [name for name in names_below(folder) if not any(map(hidden, name.split(os.sep)))]
     if not names:
         raise InputError(
@@ -156,6 +157,16 @@ def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
             yield OwnVideo(name, part[1].strip(), SPLIT_NAMES[part[0].lower()], given=True)
         else:
             yield OwnVideo(name, part[0].strip())
+
+
+def check_links(folder: Path) -> None:
+    """Raise an InputError if a folder of a class or set is a link: its videos are not found."""
+    sets = (folder / name for name in os.listdir(folder) if name.lower() in SPLIT_NAMES)
+    for parent in (folder, *filter(Path.is_dir, sets)):
+        for path in sorted(parent.iterdir()):
+            if path.is_symlink() and path.is_dir():
+                remedy = 'move the folder there, or name its videos in a CSV file'
+                raise InputError(f'{path}: links to folders are not followed: {remedy}')
 
 
 def hidden(name: str) -> bool:

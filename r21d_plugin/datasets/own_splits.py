@@ -85,14 +85,14 @@ class Shortage:
         for split in HELD_OUT:
             missing, held = self.missing[split], self.held[split]
             if first:
-                needed = any(missing[label] and not held[label] for label in labels)
+                needed = any(missing[label] > 0 and not held[label] for label in labels)
             else:
-                needed = 2 * sum((missing & labels).values()) > len(group)
+                needed = 2 * sum((labels & missing).values()) > len(group)
             if needed:
                 set_split(group, split)
                 held.update(labels)
-                self.training -= labels
-                self.missing[split] = missing - labels
+                self.training.subtract(labels)
+                missing.subtract(labels)
                 return True
         return False
 

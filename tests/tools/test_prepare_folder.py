@@ -373,6 +373,19 @@ def test_bad_folders(put, fails):
     assert nothing_written()
 
 
+def test_links(put, tool, fails):
+    """Those to videos are read; a class does not go unnoticed because it is a link."""
+    put(*many('walk'), *many('.hidden'))
+    Path('my/run').mkdir()
+    for name in os.listdir('my/.hidden'):
+        Path('my/run', name).symlink_to(Path('my/.hidden', name).absolute())
+    tool(*PREPARE, 'my', *COMMON)
+    assert Counter(path.split('/')[0] for path in lists()) == dict(walk=5, run=5)
+    Path('my/jump').symlink_to(Path('my/.hidden').absolute())
+    message = fails(*PREPARE, 'my', *COMMON)
+    assert 'my/jump: links to folders are not followed: move the folder there, or name' in message
+
+
 def test_a_class_whose_videos_are_all_broken(put, fails):
     put(*many('walk'), *many('run'))
     Path('my/sit').mkdir()
