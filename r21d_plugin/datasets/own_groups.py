@@ -135,7 +135,7 @@ def hash_file(path: Path) -> str:
 def mark_duplicates(videos: Iterable[OwnVideo], contents: Mapping[str, str], name: str) -> None:
     """Leave out all but one of the videos that are the same, and the same part of it.
 
-    One in a list of an earlier run stays before others, then one of a test or validation set.
+    One of a test or validation set stays, else one of a training set, before a new one.
 
     Args:
         videos: The videos; ``split`` is as the source or earlier lists say.
@@ -153,9 +153,7 @@ def mark_duplicates(videos: Iterable[OwnVideo], contents: Mapping[str, str], nam
         other = next((video for video in copies if video.label != copies[0].label), None)
         if other is not None:
             raise InputError(f'{name}: {in_two_classes(copies[0], other)}')
-        kept = max(
-            copies, key=lambda v: (not v.given and bool(v.split), ('', *SPLITS).index(v.split))
-        )
+        kept = max(copies, key=lambda video: ('', *SPLITS).index(video.split))
         for video in copies:
             if video is not kept:
                 video.mark('duplicate', f'{video.place}: the same as {kept}')

@@ -71,9 +71,9 @@ def nothing_written() -> bool:
 
 
 def test_a_folder_of_classes(put, tool, capsys):
-    put(*many('walk'), *many('jump up', name='deeper/{} "a", \'b\'.mp4'), *many('走る'))
-    Path('my/walk/notes.txt').write_text('no video')
-    Path('my/walk/._0.mp4').write_text('hidden')
+    put(*many('walk '), *many('jump up', name='deeper/{} "a", \'b\'.mp4'), *many('走る'))
+    Path('my/walk /notes.txt').write_text('no video')
+    Path('my/walk /._0.mp4').write_text('hidden')
     tool(*PREPARE, 'my/', *COMMON)
     assert sorted(os.listdir('out')) == [
         *('classes.txt', 'train.tsv', 'train.txt', 'val.tsv', 'val.txt', 'videos')
@@ -84,7 +84,7 @@ def test_a_folder_of_classes(put, tool, capsys):
     assert labels == {'0': 4, '1': 4, '2': 4}
     for line in read('out/val.txt'):
         path, _, label = line.rpartition(' ')
-        assert path.startswith(f'{classes[int(label)]}/')
+        assert path.split('/')[0].strip() == classes[int(label)]
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ['class', 'train', 'val'] in printed
     assert ['jump', 'up', '4', '1'] in printed
@@ -193,6 +193,45 @@ def test_again_with_more_videos(put, tool, capsys, monkeypatch):
     tool(*PREPARE, 'my', *COMMON)
     assert 'warning: classes are gone: run: numbers changed' in capsys.readouterr().out
     assert read('out/classes.txt') == ['walk', 'climb']
+
+
+def test_again_with_fewer_videos(put, tool):
+    """What an earlier run wrote and this one does not is removed."""
+    put(*(path for s in ('train', 'val', 'test') for c in 'ab' for path in many(f'{s}/{c}', 2)))
+    Path('my/val/a/text.mp4').write_text('no video')
+    tool(*PREPARE, 'my', *COMMON)
+    assert {'test.txt', 'test.tsv', 'broken_videos.txt'} <= set(os.listdir('out'))
+    shutil.rmtree('my/test')
+    Path('my/val/a/text.mp4').unlink()
+    tool(*PREPARE, 'my', *COMMON)
+    assert sorted(os.listdir('out')) == [
+        *('classes.txt', 'train.tsv', 'train.txt', 'val.tsv', 'val.txt', 'videos')
+    ]
+
+
+def test_again_with_copies(put, tool):
+    """The old video stays in the list, though another comes first."""
+    put(*many('walk'), *many('run'))
+    tool(*PREPARE, 'my', *COMMON)
+    before = lists()
+    for name in os.listdir('my/walk'):
+        shutil.copy(f'my/walk/{name}', f'my/walk/+{name}')
+    tool(*PREPARE, 'my', *COMMON)
+    assert lists() == before
+    assert len(read('out/duplicate_videos.txt')) == 5
+
+
+def test_again_from_a_store(put, tool):
+    """The lists have other paths there than the folder."""
+    put(*many('walk', name='{}.avi'), *many('run', name='{}.avi'))
+    tool(*PREPARE, 'my', *COMMON)
+    before = lists()
+    tool(*PREPARE, 'my', *COMMON, '--store', 'store', '--seed', 1)
+    stored = {path.replace('.avi', '.mp4'): split for path, split in before.items()}
+    assert lists() == stored
+    assert Path('out/videos').resolve() == Path('store').resolve()
+    tool(*PREPARE, 'my', *COMMON, '--store', 'store', '--seed', 2)
+    assert lists() == stored
 
 
 def test_the_same_split_anywhere(put, tool):
