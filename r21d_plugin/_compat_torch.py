@@ -26,6 +26,13 @@ else:
         return False
 
 
+RECOMPUTES_WHEN_COMPILED = tuple(map(int, torch.__version__.split('.')[:2])) >= (2, 9)
+"""Whether a compiled graph that recomputes activations updates batch norm's statistics once.
+
+Those of torch 2.6 to 2.8 do so twice; 2.5 and those before 2.4 were not tried.
+"""
+
+
 def autocast_dtype(device: str) -> torch.dtype | None:
     """Type that autocast computes in on a type of device; None where it is off."""
     if hasattr(torch, 'get_autocast_dtype'):  # torch 2.4
