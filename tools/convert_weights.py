@@ -64,7 +64,7 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
     save_checkpoint(checkpoint, path)
     return {
         'source': f'{source}: {weights.format}',
-        'network': format_network(infer_network(tensors, source)),
+        'network': format_network(infer_network(tensors)),
         'batch norm': f'for an epsilon of {eps:g}, running variances {given - eps:+g}',
         'written': path,
     }
