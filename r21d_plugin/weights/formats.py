@@ -117,20 +117,19 @@ def identify(state_dict: StateDict, source: str) -> Weights | None:
     ((prefix, form),) = networks.items()
     own, others = take_network(state_dict, prefix)
     metadata = (getattr(state_dict, '_metadata', None) or {}).values()  # as VideoResNet writes it
-    eps = next((entry['norm_eps'] for entry in metadata if 'norm_eps' in entry), None)
-    if prefix == 'backbone.' and form == 'torchvision':
-        return Weights('a checkpoint of r21d_plugin', own, eps, others)
+    noted = next((entry['norm_eps'] for entry in metadata if 'norm_eps' in entry), None)
     tensors = CONVERSIONS[form](own)
-    if form == 'torchvision' and eps is not None:
-        title = 'a state dict of r21d_plugin'
+    in_recognizer = prefix == 'backbone.' and any(key.startswith('cls_head.') for key in state_dict)
+    if form == 'torchvision' and (noted is not None or in_recognizer):
+        title, eps = f'a {"checkpoint" if prefix else "state dict"} of r21d_plugin', noted
     else:
-        title, published = published_as(form, tensors)
-        eps = published if eps is None else eps
-    if prefix:
-        title += f' under {prefix[:-1]!r}'
+        title, eps = published_as(form, tensors)
+        eps = eps if noted is None else noted
+        title += f' under {prefix[:-1]!r}' if prefix else ''
+    if prefix == 'backbone.':
+        return Weights(title, tensors, eps, others)
     if others:
-        names = ', '.join(sorted({key.partition('.')[0] for key in others}))
-        title += f' (left out: {names})'
+        title += f', without {", ".join(sorted({key.partition(".")[0] for key in others}))}'
     return Weights(title, tensors, eps)
 
 
