@@ -23,7 +23,7 @@ from .._atomic import atomic_write
 from .._compat_torch import load_data
 from .._errors import InputError
 from . import pickles, safetensors
-from .formats import StateDict, find_networks
+from .formats import StateDict, find_networks, find_other
 from .public import PublicWeights
 
 ARGUMENTS = (
@@ -106,8 +106,9 @@ def find_state_dict(checkpoint: Any, filename: str) -> StateDict:
     MMEngine the one beside it is for resuming an average of weights.
     """
     found = dict(state_dicts(checkpoint))
-    networks = [path for path, state_dict in found.items() if find_networks(state_dict)]
-    paths = networks or [*found]
+    networks = [p for p, each in found.items() if find_networks(each) or find_other(each)]
+    modules = [path for path, each in found.items() if any('.' in name for name in each)]
+    paths = networks or modules or [*found]
     state_dict: Any = None
     if len(paths) == 1:
         state_dict = found[paths[0]]

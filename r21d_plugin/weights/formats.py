@@ -89,6 +89,11 @@ def find_networks(state_dict: StateDict) -> dict[str, str]:
     return {k: form for k, form in found.items() if k not in averages or len(found) == 1}
 
 
+def find_other(state_dict: StateDict) -> str | None:
+    """What :data:`OTHERS` says of a state dict, if anything."""
+    return next((o for p, o in OTHERS.items() if any(re.search(p, k) for k in state_dict)), None)
+
+
 def identify(state_dict: StateDict, source: str) -> Weights | None:
     """Identify the format of weights by their names, and convert them to torchvision's.
 
@@ -103,11 +108,9 @@ def identify(state_dict: StateDict, source: str) -> Weights | None:
     state_dict = unwrap(state_dict)
     networks = find_networks(state_dict)
     if not networks:
-        for pattern, other in OTHERS.items():
-            if any(re.search(pattern, key) for key in state_dict):
-                raise InputError(
-                    f'{source}: weights of {other}: test them with the code that they are of'
-                )
+        if other := find_other(state_dict):
+            remedy = 'use them with the code that they are from'
+            raise InputError(f'{source}: weights of {other}: {remedy}')
         return None
     if len(networks) > 1:
         if any(prefix.endswith(('rgb.', 'flow.')) for prefix in networks):
@@ -129,7 +132,8 @@ def identify(state_dict: StateDict, source: str) -> Weights | None:
     if prefix == 'backbone.':
         return Weights(title, tensors, eps, others)
     if others:
-        title += f', without {", ".join(sorted({key.partition(".")[0] for key in others}))}'
+        parts = sorted({key.partition('.')[0] for key in others})
+        title += f', without {", ".join(parts[:4])}{", ..." if parts[4:] else ""}'
     return Weights(title, tensors, eps)
 
 
