@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0  # any from 1.13 on will do, see `make matrix`
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-faults fuzz lint clean
+.PHONY: demo test test-faults matrix fuzz lint clean
 
 # R(2+1)D against f-R2D on videos that only motion tells apart: about four minutes on two cores.
 demo: $(VENV)/demo.installed
@@ -17,6 +17,11 @@ test: $(VENV)/test.installed $(VENV)-extras/extras.installed
 # Kills, full disks and the like, some minutes of them, with a count of those survived at the end.
 test-faults: $(VENV)/test.installed
 	$(BIN)/python -m pytest -n 2 tests/faults
+
+# Installs, trains and tests with each Python and torch of a table, or with those that NAMES lists.
+# Needs uv, and downloads some gigabytes for each.
+matrix:
+	$(PYTHON) tests/matrix/run.py $(NAMES)
 
 # Each reader of strangers' files under a coverage-guided fuzzer, a minute each.
 fuzz: $(VENV)/fuzz.installed

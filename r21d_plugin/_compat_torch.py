@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -80,7 +82,7 @@ class ArchiveUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Find what a name stands for; an UnpicklingError for any that is not listed."""
         key = f'{module} {name}'.replace('__builtin__', 'builtins')  # Python 2's name
-        found = self.names.get(key, TENSOR_NAMES.get(key))
+        found = self.names.get(key, tensor_names().get(key))
         if found is None:
             raise pickle.UnpicklingError(f'GLOBAL {module}.{name} is not data')
         return found
@@ -91,7 +93,7 @@ class ArchiveUnpickler(pickle.Unpickler):
         if key not in self.storages:
             content = bytearray(self.archive.read(f'{self.folder}/{key}'))
             flat = (
-                torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+                torch.frombuffer(content, dtype=dtype) if content else torch.zeros(0, dtype=dtype)
             )
             self.storages[key] = flat.to(self.map_location or device)
         return self.storages[key]
@@ -107,23 +109,22 @@ def rebuild_parameter(data: torch.Tensor, requires_grad: bool, *_: Any) -> nn.Pa
     return nn.Parameter(data, requires_grad)
 
 
-DTYPES = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
-STORAGES = {
-    f'torch {name}': getattr(torch, name).dtype
-    for name in dir(torch)
-    if name.endswith('Storage') and hasattr(getattr(torch, name), 'dtype')
-}
-TENSOR_NAMES: dict[str, Any] = {
-    'builtins bytes': lambda: b'',  # how protocol 2 writes no bytes
-    'builtins complex': complex,
-    'builtins set': set,
-    'collections Counter': Counter,
-    'collections OrderedDict': OrderedDict,
-    'torch Size': torch.Size,
-    'torch device': torch.device,
-    'torch._utils _rebuild_parameter': rebuild_parameter,
-    'torch._utils _rebuild_tensor_v2': rebuild_tensor,
-    **{f'torch {name}': dtype for name, dtype in DTYPES.items()},
-    **STORAGES,
-}
-"""What the names in a file of tensors stand for; a storage is known by its type of numbers."""
+@lru_cache(maxsize=None)
+def tensor_names() -> dict[str, Any]:
+    """What the names in a file of tensors stand for; a storage is known by its type of numbers."""
+    named = {f'torch {name}': value for name, value in vars(torch).items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the first look at a storage says that it is deprecated
+        types = {name: getattr(value, 'dtype', value) for name, value in named.items()}
+    return {
+        'builtins bytes': lambda: b'',  # how protocol 2 writes no bytes
+        'builtins complex': complex,
+        'builtins set': set,
+        'collections Counter': Counter,
+        'collections OrderedDict': OrderedDict,
+        'torch Size': torch.Size,
+        'torch device': torch.device,
+        'torch._utils _rebuild_parameter': rebuild_parameter,
+        'torch._utils _rebuild_tensor_v2': rebuild_tensor,
+        **{name: value for name, value in types.items() if isinstance(value, torch.dtype)},
+    }

@@ -22,17 +22,8 @@ EXTRAS = dict(
     tensorboard='tensorboard',
     torchvision='pytorchvideo',
 )
-REQUIRED = (
-    'av',
-    'cv2',
-    'importlib_metadata',
-    'matplotlib',
-    'mmengine',
-    'numpy',
-    'tabulate',
-    'tqdm',
-)
-PLUGIN = ('mmengine', 'importlib_metadata', 'mmaction', 'mmcv', 'cv2', 'av')
+PLUGIN = ('mmengine', 'mmaction', 'mmcv', 'cv2', 'av')
+OTHERS = ('importlib_metadata', 'matplotlib', 'numpy', 'tabulate', 'tqdm')
 
 
 def missing(package: str) -> MissingPackageError:
@@ -56,7 +47,7 @@ def missing_packages_named() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or '').partition('.')[0]
-        if package in (*EXTRAS, *REQUIRED, *PLUGIN) and find_spec(package) is None:
+        if package in (*EXTRAS, *PLUGIN, *OTHERS) and find_spec(package) is None:
             raise missing(package) from error
         raise
 

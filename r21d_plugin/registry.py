@@ -4,6 +4,7 @@ MMEngine imports this module when it meets ``type='r21d_plugin.X'``, so a scoped
 config without ``custom_imports``.
 """
 
+from . import _needs_mmaction  # noqa: F401
 from ._registries import (  # noqa: F401
     DATA_SAMPLERS,
     DATASETS,

@@ -60,11 +60,12 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     from r21d_plugin.cli.errors import errors_in_one_line
-    from r21d_plugin.evaluation.plots import plot_curve
-    from r21d_plugin.evaluation.results import accuracy_table
-    from r21d_plugin.evaluation.scores import read_scores
 
     with errors_in_one_line():
+        from r21d_plugin.evaluation.plots import plot_curve
+        from r21d_plugin.evaluation.results import accuracy_table
+        from r21d_plugin.evaluation.scores import read_scores
+
         scores = read_scores(args.scores)
         available = min(len(clips) for clips, _ in scores.values())
         counts = args.clips or [count for count in COUNTS if count <= available]

@@ -47,10 +47,11 @@ def main() -> None:
     """Export."""
     args = parse_args()
     from r21d_plugin.cli.errors import errors_in_one_line
-    from r21d_plugin.cli.launch import load_config
-    from r21d_plugin.inference.export import export_recognizer
 
     with errors_in_one_line():
+        from r21d_plugin.cli.launch import load_config
+        from r21d_plugin.inference.export import export_recognizer
+
         cfg = load_config(args.config, args.cfg_options)
         with silence_exporters():
             metadata, difference = export_recognizer(cfg, args.checkpoint, args.out, args.clips)

@@ -19,11 +19,12 @@ from r21d_plugin._atomic import write_json
 from r21d_plugin._errors import escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.inference.class_names import class_names
 
 with errors_in_one_line():
     from tabulate import tabulate
     from tqdm import tqdm
+
+    from r21d_plugin.inference.class_names import class_names
 
 if TYPE_CHECKING:
     from mmaction.structures import ActionDataSample
@@ -120,15 +121,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Predict."""
     args = parse_args()
-    from r21d_plugin.cli.launch import load_config
-    from r21d_plugin.datasets.video_files import by_name, find_videos
-    from r21d_plugin.inference.draw import draw_video
-    from r21d_plugin.inference.predict import predict, predict_over_time
-    from r21d_plugin.inference.recognizer import load_recognizer, use_device
-    from r21d_plugin.inference.sliding_window import SlidingWindow
-    from r21d_plugin.inference.video_inputs import pipeline_of
-
     with errors_in_one_line():
+        from r21d_plugin.cli.launch import load_config
+        from r21d_plugin.datasets.video_files import by_name, find_videos
+        from r21d_plugin.inference.draw import draw_video
+        from r21d_plugin.inference.predict import predict, predict_over_time
+        from r21d_plugin.inference.recognizer import load_recognizer, use_device
+        from r21d_plugin.inference.sliding_window import SlidingWindow
+        from r21d_plugin.inference.video_inputs import pipeline_of
+
         if args.top < 1:
             raise InputError('--top has to be at least 1')
         if args.json and not os.access(Path(args.json).parent, os.W_OK):

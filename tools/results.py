@@ -15,9 +15,10 @@ def main() -> None:
     """Print the table."""
     args = parse_args()
     from r21d_plugin.cli.errors import errors_in_one_line
-    from r21d_plugin.evaluation.results import accuracy_table, group_by_stream, last_test
 
     with errors_in_one_line():
+        from r21d_plugin.evaluation.results import accuracy_table, group_by_stream, last_test
+
         rows = {
             f'{path.name} {stream}'.rstrip(): metrics
             for path in args.work_dirs

@@ -42,12 +42,13 @@ def run(split: str, script: str, *arguments: object) -> None:
 def main() -> None:
     """Train, test and print the table."""
     args = parse_args()
-    from r21d_plugin import InputError
     from r21d_plugin.cli.errors import errors_in_one_line
-    from r21d_plugin.cli.launch import find_config
-    from r21d_plugin.evaluation.results import ACCURACIES, accuracy_table, last_test
 
     with errors_in_one_line():
+        from r21d_plugin import InputError
+        from r21d_plugin.cli.launch import find_config
+        from r21d_plugin.evaluation.results import ACCURACIES, accuracy_table, last_test
+
         find_config(str(args.config))
         if '_ucf101_' not in args.config.name and '_hmdb51_' not in args.config.name:
             raise InputError(f'{args.config}: has no splits: use a config of UCF101 or HMDB51')

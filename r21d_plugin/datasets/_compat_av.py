@@ -17,6 +17,9 @@ VERSION = tuple(int(part) for part in av.__version__.split('.')[:2])
 # 17.0, which scales with as many threads as there are cores unless told; older ones use one
 ONE_THREAD: dict[str, Any] = dict(threads=1) if VERSION >= (17, 0) else {}
 
+# 19.0, which reads metadata that is not UTF-8 without being told
+ANY_METADATA: dict[str, Any] = dict(metadata_errors='replace') if VERSION < (19, 0) else {}
+
 FIRST_BOXES = (b'ftyp', b'styp', b'moov', b'mdat', b'free', b'skip', b'wide')
 
 

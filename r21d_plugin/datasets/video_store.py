@@ -20,7 +20,7 @@ from av.video.reformatter import VideoReformatter
 
 from .._atomic import atomic_write
 from .._errors import InputError, VideoInputError
-from ._compat_av import ONE_THREAD
+from ._compat_av import ANY_METADATA, ONE_THREAD
 from .store_tag import KEY_INTERVAL, StoreTag, even
 from .video_files import bytes_of
 from .video_reader import VideoReader
@@ -71,7 +71,7 @@ def is_stored(target: Path, source: Path, form: StoreFormat) -> bool:
     if not target.exists():
         return False
     try:
-        with av.open(f'file:{target.absolute()}', metadata_errors='replace') as container:
+        with av.open(f'file:{target.absolute()}', **ANY_METADATA) as container:
             tag = StoreTag.find(container.metadata)
     except (OSError, av.FFmpegError):
         tag = None

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from ._compat_av import codec_name, end_of_boxes, index_entries, is_cover
+from ._compat_av import ANY_METADATA, codec_name, end_of_boxes, index_entries, is_cover
 from .store_tag import StoreTag
 from .video_index import Coding, Entry
 
@@ -62,9 +62,9 @@ class PictureStream:
         self.container = av.open(
             source,
             'r',
-            metadata_errors='replace',
             timeout=(self._timeout, self._timeout),
             container_options=OPTIONS,
+            **ANY_METADATA,
         )
         try:
             self.stream = choose_stream(self.container)

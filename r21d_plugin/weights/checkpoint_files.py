@@ -88,7 +88,7 @@ def load_checkpoint(filename: str, map_location: Any = None) -> dict:
         checkpoint = read(path, map_location)
     except Exception as error:  # what a damaged file raises is up to its bytes
         reason = 'not a readable checkpoint, truncated perhaps: copy it again or use an earlier one'
-        named = re.search(r'GLOBAL (\S+)', str(error))
+        named = re.search(r'(?:GLOBAL|Unsupported class) (\S+)', str(error))
         if refused := str(error) if isinstance(error, pickles.RefusalError) else named and named[1]:
             reason = 'not loaded, as it holds more than tensors and plain data '
             reason += f'({refused[:200]}) and could run code'

@@ -74,10 +74,8 @@ def read_table() -> dict[str, Published]:
     return {name.upper(): Published(**row) for name, row in table.items()}
 
 
-class PublicWeights(Enum):
-    """Public weights, each a :class:`Published`: ``create_model(network, weights=name)`` works."""
-
-    vars().update(read_table())
+class PublishedEnum(Enum):
+    """What members of :data:`PublicWeights` have."""
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -87,6 +85,10 @@ class PublicWeights(Enum):
     def transforms(self) -> VideoClassification:
         """See :meth:`Published.transforms`."""
         return self.value.transforms()
+
+
+PublicWeights: Any = PublishedEnum('PublicWeights', read_table())  # type: ignore[call-arg]
+"""Public weights, each a :class:`Published`: ``create_model(network, weights=name)`` works."""
 
 
 def find_weights(network: str, name: str) -> Published:

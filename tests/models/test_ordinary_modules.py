@@ -128,19 +128,9 @@ def test_heads_as_timm_has_them():
 
 def test_importing_needs_torch_alone(tmp_path):
     """Beside torch, NumPy and what torch itself needs, in a folder without any other package."""
-    needed = [
-        'torch',
-        'torchgen',
-        'functorch',
-        'numpy',
-        'numpy.libs',
-        'filelock',
-        'sympy',
-        'mpmath',
-        'nvidia',
-        'triton',
-    ]
-    needed += ['typing_extensions.py', 'networkx', 'jinja2', 'markupsafe', 'fsspec', 'setuptools']
+    needed = ['torch', 'torchgen', 'functorch', 'nvidia', 'triton', 'numpy', 'numpy.libs']
+    needed += ['filelock', 'sympy', 'mpmath', 'networkx', 'jinja2', 'markupsafe', 'fsspec']
+    needed += ['typing_extensions.py', 'setuptools']
     for name in needed:
         for folder in site.getsitepackages():
             if (Path(folder) / name).exists():
@@ -154,7 +144,7 @@ import r21d_plugin
 model = r21d_plugin.create_model('r2plus1d_18', 5, base_channels=4)
 seconds = time.process_time() - start
 new = set(sys.modules) - before
-assert len(new) < 150, len(new)
+assert len(new) < 600, len(new)  # 512 with torch 2.4
 assert seconds < 5, seconds  # 0.3 on an idle machine
 assert r21d_plugin.accelerate(model).eval()(torch.randn(1, 3, 8, 32, 32)).shape == (1, 5)
 assert r21d_plugin.list_weights('r2plus1d_34')
@@ -174,15 +164,16 @@ def test_importing_the_plugin_changes_nothing_of_others():
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 import logging, threading, types, warnings
-import cv2, mmaction.datasets, mmaction.registry, mmcv, mmengine.registry, torch
+import av, cv2, mmaction.datasets, mmaction.registry, mmcv, mmengine.registry, torch
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.fileio.backends import backends
 from mmengine.registry import Registry
 from mmengine.runner import CheckpointLoader
+safe_globals = getattr(torch.serialization, 'get_safe_globals', list)
 def state():
     return (
-        [g for g in torch.serialization.get_safe_globals() if 'torch' not in str(g)],
+        [g for g in safe_globals() if 'torch' not in str(g)],
         dict(CheckpointLoader._schemes), dict(backends),
         Config.dump, cv2.imwrite, logging.StreamHandler.handleError, threading.excepthook,
         sys.excepthook, list(warnings.filters), sys.meta_path[:finders], torch.load,

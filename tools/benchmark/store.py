@@ -1,7 +1,8 @@
 """What the training store costs and gains, by CPU time, and how much its pixels differ.
 
-Each video is checked and encoded, and random clips are read from it and from its file in the store,
-in turns in one process. Without videos, one is made: 10 s of moving texture, 340x256, H.264.
+Each video is checked and encoded, and clips, a random one or the ten of a test, are read from it
+and from its file in the store, in turns in one process. Without videos, one is made: 10 s of moving
+texture, 340x256, H.264.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from r21d_plugin.datasets.video_facts import LEVELS, inspect_video
 from r21d_plugin.datasets.video_reader import KNOWN_INDEXES, VideoReader
 from r21d_plugin.datasets.video_store import StoreFormat, store_video
 
-CLIPS = (8, 32)  # frames
+CLIPS = ((1, 8), (1, 32), (10, 8), (10, 32))  # random ones or those of a test, and frames
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,10 +54,10 @@ def costs(video: Path, stored: Path) -> list[str]:
 
 
 def gains(video: Path, stored: Path, repeats: int) -> list[str]:
-    """Time of a random clip by MMAction2 and by us from the source, and from the store."""
+    """Time of clips by MMAction2 and by us from the source, and by us from the store."""
     cells = []
-    for frames in CLIPS:
-        sample = SampleFrames(clip_len=frames)
+    for clips, frames in CLIPS:
+        sample = SampleFrames(clip_len=frames, num_clips=clips, test_mode=clips > 1)
         tasks = (
             lambda: read_by_steps(MMACTION2['MMAction2, decord'], video, sample),  # noqa: B023
             lambda: read_by_ours(False, video, sample),  # noqa: B023
@@ -86,7 +87,8 @@ def main() -> None:
     args = parse_args()
     cv2.setNumThreads(1)
     init_default_scope('mmaction')
-    clips = [f'{who}, {n}' for n in CLIPS for who in ('MMAction2', 'ours', 'store', 'ratio')]
+    whose = ('MMAction2', 'ours', 'store', 'ratio')
+    clips = [f'{who}, {count} x {frames}' for count, frames in CLIPS for who in whose]
     header = ['video', 'kB', 'stored', *LEVELS, 'encode', *clips, 'difference']
     with errors_in_one_line(), tempfile.TemporaryDirectory() as folder:
         made = Path(folder, 'made.mp4')
