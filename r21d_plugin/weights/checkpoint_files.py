@@ -49,7 +49,9 @@ def download(url: str) -> Path:
     Raises InputError if that fails, or if the file has another hash than was published.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', Path(unquote(urlparse(url).path)).name)
-    sha256 = next((w.value.sha256 for w in PublicWeights if w.value.url == url), None)
+    if url.startswith('https://drive.google.com/'):
+        raise InputError(f'{url}: a page, not a file: save the file from there and name that')
+    published = next((w.value for w in PublicWeights if w.value.url == url), None)
     several = distributed.is_available() and distributed.is_initialized()
     if several and distributed.get_rank() > 0:
         distributed.barrier()
@@ -61,11 +63,13 @@ def download(url: str) -> Path:
             reason = getattr(error, 'reason', error)
             remedy = f'without a network, fetch it elsewhere and put it at {path}'
             raise InputError(f'{url}: cannot be downloaded ({reason}): {remedy}') from error
-    if sha256 is not None:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()[: len(sha256)]
-        if found != sha256:
+    for name, kind in (('SHA-256', 'sha256'), ('SHA-1', 'sha1')):
+        if (expected := getattr(published, kind, None)) is None:
+            continue
+        found = hashlib.new(kind, path.read_bytes()).hexdigest()[: len(expected)]
+        if found != expected:
             path.unlink()
-            problem = f'its SHA-256 begins with {found}, where {sha256} is published'
+            problem = f'its {name} begins with {found}, where {expected} is published'
             raise InputError(f'{url}: {problem}: the file was deleted, download it again')
     if several and distributed.get_rank() == 0:
         distributed.barrier()

@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 import torch
-from weights.published import caffe2_blobs, save, seed_norms, write_caffe2
+from weights.published import caffe2_blobs, gluoncv, save, seed_norms, write_caffe2
 
 from r21d_plugin import InputError, PublicWeights, create_model, load_weights
 from r21d_plugin.weights import load_checkpoint
@@ -186,19 +186,6 @@ def test_the_papers_mid_channels_have_its_epsilon(form, tmp_path, caplog):
         InputError, match=r'xdc\.p..: no weights of the head \(fc\.weight, \.\.\.\): f'
     ):
         load_weights(model, path, head='required')
-
-
-def gluoncv(model):
-    """GluonCV's names, written module by module."""
-    names = {}
-    for i, new in {0: 'conv1', 1: 'bn1', 3: 'conv2', 4: 'bn2'}.items():
-        names[f'stem.{i}.'] = f'{new}.'
-    for name, module in model.named_modules():
-        if name.endswith(('.conv1', '.conv2')) and hasattr(module[0], '__len__'):
-            for i, new in {0: 'conv1', 1: 'bn1', 3: 'conv2'}.items():
-                names[f'{name}.0.{i}.'] = f'{name}.{new}.'
-            names[f'{name}.1.'] = f'{name[:-5]}bn{name[-1]}.'
-    return replace_prefixes(model.state_dict(), names)
 
 
 @pytest.mark.parametrize('name', ['r2plus1d_18', 'r2plus1d_34'])
