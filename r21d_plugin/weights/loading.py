@@ -83,7 +83,7 @@ def match_weights(
     if found:
         state_dict = named_as_in(own, found)
         report += f'{found.format}, {format_network(infer_network(found.tensors))}: '
-    else:
+    elif not own.keys() >= state_dict.keys():
         state_dict = unwrap(state_dict)
     if head == 'any':
         state_dict = without_other_heads(model, state_dict)
