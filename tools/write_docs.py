@@ -99,7 +99,7 @@ For torchvision's names it is the authors' (0.001) in networks with the mid chan
 or with 34 layers and more, else torchvision's (0.00001). The log says which.
 
 Other networks of the same title are refused by name: the R(2+1)D of MMAction2, of AVID-CMA, of
-VCOP (RSPNet publishes that), PyTorchVideo's `r2plus1d_r50`, and GluonCV's from 50 layers on.
+VCOP (RSPNet publishes that), and PyTorchVideo's `r2plus1d_r50`.
 TCLR's R(2+1)D-18 has a 3D convolution in conv5_x and fits none. Its R3D-18 has the shapes of
 `r3d_18` but no stride over time in conv5_x, and takes BGR: such a file loads, as a beginning for
 training, and gives other features than TCLR's.

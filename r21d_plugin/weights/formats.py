@@ -39,7 +39,7 @@ MARKERS = {
     'stem.0.weight': 'torchvision',
     'blocks.0.0.weight': 'PyTorchVideo',
     'base_network.0.0.weight': 'Sequential',
-    'layer1.0.conv1.conv1.weight': 'GluonCV',
+    'layer1.0.conv2.conv1.weight': 'GluonCV',
     'conv1_w': 'Caffe2',
 }
 """Forms in which networks of this family are published, by the name of a tensor."""
@@ -52,8 +52,6 @@ OTHERS = {
     'conv1, a max-pool after it, as many mid channels as outputs)',
     r'\.block1\.conv1\.spatial_conv\.': "VCOP's R(2+1)D, as RSPNet has it, which is not the "
     "paper's network (83 mid channels in conv1, factorised shortcuts)",
-    r'\blayer1\.0\.conv2\.conv1\.weight$': "GluonCV's R(2+1)D with bottlenecks, which is not VMZ's "
-    'network (no max-pool after conv1)',
     r'\bblocks\.1\.res_blocks\.': "a ResNet of PyTorchVideo's own, which is no network of this "
     'family',
 }
@@ -234,17 +232,18 @@ def rename_caffe2(blobs: StateDict) -> dict[str, Tensor]:
 
 
 def rename_gluoncv(tensors: StateDict) -> dict[str, Tensor]:
-    """Rename the tensors of GluonCV's networks with 18 and 34 layers."""
+    """Rename the tensors of GluonCV's R(2+1)D of any depth."""
     parts = dict(conv1='0', bn1='1', conv2='3', bn2='4')
     renamed = {}
     for key, value in tensors.items():
-        if match := re.match(r'(conv|bn)[12](?=\.)', key):
-            key = f'stem.{parts[match[0]]}{key[match.end() :]}'
-        elif match := re.match(r'(layer\d\.\d+\.conv[12]\.)(conv1|bn1|conv2)(?=\.)', key):
-            key = f'{match[1]}0.{parts[match[2]]}{key[match.end() :]}'
-        elif match := re.match(r'(layer\d\.\d+)\.bn([12])(?=\.)', key):
-            key = f'{match[1]}.conv{match[2]}.1{key[match.end() :]}'
-        renamed[key] = value
+        path, _, name = key.rpartition('.')
+        if path in parts:
+            path = f'stem.{parts[path]}'
+        elif match := re.fullmatch(r'(layer\d\.\d+)\.(?:conv(\d)(?:\.(\w+))?|bn(\d))', path):
+            block, conv, part, norm = match.groups()
+            inner = f'0.{parts[part]}' if part in parts else '0'
+            path = f'{block}.conv{norm}.1' if norm else f'{block}.conv{conv}.{inner}'
+        renamed[f'{path}.{name}'] = value
     return renamed
 
 

@@ -45,7 +45,9 @@ def caffe2_blobs(model: nn.Module) -> dict[str, np.ndarray]:
     norm('conv1_spatbn_relu', stem[-1])
     blocks = [block for layer in backbone.groups[1:] for block in layer]
     for i, block in enumerate(blocks):
-        for j in (1, 2):
+        for j in (1, 2, 3):
+            if not hasattr(block, f'conv{j}'):  # only bottlenecks have the third
+                continue
             convolution, batch_norm = block.get_submodule(f'conv{j}')[:2]
             if isinstance(convolution, nn.Sequential):
                 conv(f'comp_{i}_conv_{j}_middle', convolution[0])

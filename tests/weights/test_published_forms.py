@@ -257,7 +257,6 @@ def test_several_networks(published, tmp_path):
     [
         ('video_model.conv2x.0.spt_conv1.weight', r"AVID-CMA's R\(2\+1\)D"),
         ('encoder_q.encoder.conv2.block1.conv1.spatial_conv.weight', r"VCOP's R\(2\+1\)D, as RSPN"),
-        ('layer1.0.conv2.conv1.weight', r"GluonCV's R\(2\+1\)D with bottlenecks"),
         ('blocks.1.res_blocks.0.branch1_conv.weight', "a ResNet of PyTorchVideo's own"),
         ('layer1.0.conv1.weight', 'another network: no tensor has a name of r2plus1d_18'),
     ],
