@@ -90,8 +90,8 @@ is a page: save the file by hand.
   `model_state_dict`, `model_ema` and so on. Of two networks in a file the error names both.
 - torchvision's names under any prefix (`module.`, `_orig_mod.`, `model.`, `backbone.`,
   `features.`, `module.encoder_q.`), a recognizer's, PyTorchVideo's, GluonCV's or VMZ's blobs.
-- Beside the weights: anything that is plain data, `argparse.Namespace` and paths too. What would
-  run code is refused by its name.
+- Beside the weights: anything that is plain data, `argparse.Namespace` and paths too (these in
+  torch's format of before 1.6 from torch 2.6 on). What would run code is refused by its name.
 - Without a classifier, which is then new, and the log says so; a test refuses such a file.
 
 Batch norm's epsilon is in none of these files but our own. For VMZ's and GluonCV's it is known.
