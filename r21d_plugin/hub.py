@@ -160,7 +160,7 @@ def hub_network(model: Classifier, meta: Mapping | None) -> Any:
         remedy = 'save a network of create_model, without features_only=True'
         raise InputError(f'{type(model).__name__}: has no classifier: {remedy}')
     altered = InputError('the network was altered: save one as create_model builds it')
-    arguments = {'num_classes': 0, **infer_network(model.state_dict(), 'the network')}
+    arguments = {'num_classes': 0, **infer_network(model.state_dict())}
     eps = norm_eps(model)
     if 'network' not in arguments or eps is None:
         raise altered

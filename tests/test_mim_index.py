@@ -1,5 +1,6 @@
 """``mim search`` by dataset, model and condition."""
 
+import re
 from importlib import import_module
 
 import pytest
@@ -25,10 +26,17 @@ def test_a_dataset_finds_all_that_were_trained_on_it(search):
     assert len(WEIGHTS) == 35
 
 
-def test_models_are_networks(search):
-    for network in {weights.network for weights in WEIGHTS.values()}:
-        expected = {name for name, weights in WEIGHTS.items() if weights.network == network}
-        assert search(models=[network]) == expected
+@pytest.mark.parametrize('family', ['r2d', 'fr2d', 'r3d', 'mc', 'rmc', 'r2plus1d'])
+def test_models_are_families(search, family):
+    names = re.compile(rf'{family}[2-5]?_')
+    expected = {name for name, value in WEIGHTS.items() if names.match(value.network)}
+    assert expected
+    assert search(models=[family]) == expected
+
+
+def test_networks_are_a_condition(search):
+    expected = {name for name, value in WEIGHTS.items() if value.network == 'mc3_18'}
+    assert search(filter_conditions='network=="mc3_18"') == expected
 
 
 @pytest.mark.parametrize('metric', ['clip@1', 'video@1', 'video@5'])

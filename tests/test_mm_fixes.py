@@ -15,7 +15,7 @@ from support import ROOT
 
 from r21d_plugin import InputError, _mm_fixes, _mm_import
 from r21d_plugin.weights import RefusalError
-from r21d_plugin.weights.checkpoint_files import mmengine_names
+from r21d_plugin.weights.checkpoint_files import plain_names
 
 
 def test_mmaction_models_import_and_the_stand_in_says_what_it_is():
@@ -107,7 +107,7 @@ else:
     ('owner', 'name'), [(HistoryBuffer, '__init__'), (ModuleType, 'mean'), (str, 'max')]
 )
 def test_getattr_in_a_checkpoint_reaches_statistics_only(owner, name):
-    statistics_method = mmengine_names()['builtins getattr']
+    statistics_method = plain_names()['builtins getattr']
     assert statistics_method(HistoryBuffer, 'mean') is HistoryBuffer.mean
     with pytest.raises(RefusalError, match='getattr'):
         statistics_method(owner, name)

@@ -1,7 +1,6 @@
 """Convert weights to a checkpoint of r21d_plugin, or to torchvision's format.
 
-Reads .pth of torchvision and ig65m-pytorch, Caffe2 .pkl of VMZ, and checkpoints of r21d_plugin.
-None has to be converted to be used here.
+Reads what ``load_weights`` reads. None has to be converted to be used here.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
     save_checkpoint(checkpoint, path)
     return {
         'source': f'{source}: {weights.format}',
-        'network': format_network(infer_network(tensors, source)),
+        'network': format_network(infer_network(tensors)),
         'batch norm': f'for an epsilon of {eps:g}, running variances {given - eps:+g}',
         'written': path,
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from functools import lru_cache
@@ -80,13 +81,37 @@ model = create_model('r2plus1d_34', weights='ig65m_kinetics_32f')
 ```
 
 or, with `mim download r21d_plugin --config CONFIG --dest .`, in `mim test r21d_plugin
-configs/CONFIG.py --checkpoint FILE`. Downloads are kept in torch.hub's cache. Where a hash is
-published (torchvision and ig65m-pytorch), the file is held against it; VMZ publishes none.
+configs/CONFIG.py --checkpoint FILE`. `list_weights('r2plus1d_34')` lists the names. Downloads are
+kept in torch.hub's cache, and held against the hash where one is published. VideoMoCo's address
+is a page: save the file by hand.
 
-Accuracies are those that their publishers state, in per cent, on Kinetics-400; the weights
-themselves have not been tested with this package. This page is written by
+## What a file may be
+
+- `.pth`, `.pt` or `.ckpt` of torch, `.safetensors`, or Caffe2's `.pkl`.
+- One network's state dict of tensors or arrays, at any depth: `model`, `state_dict`,
+  `model_state_dict`, `model_ema` and so on. Of two networks in a file the error names both.
+- torchvision's names under any prefix (`module.`, `_orig_mod.`, `model.`, `backbone.`,
+  `features.`, `module.encoder_q.`), a recognizer's, PyTorchVideo's, GluonCV's or VMZ's blobs.
+- Beside the weights: anything that is plain data, `argparse.Namespace` and paths too (these in
+  torch's format of before 1.6 from torch 2.6 on). What would run code is refused by its name.
+- Without a classifier, which is then new, and the log says so; a test refuses such a file.
+
+Batch norm's epsilon is in none of these files but our own. For VMZ's and GluonCV's it is known.
+For torchvision's names it is the authors' (0.001) in networks with the mid channels of the paper
+or with 34 layers and more, else torchvision's (0.00001). The log says which.
+
+Other networks of the same title are refused by name: the R(2+1)D of MMAction2, of AVID-CMA, of
+VCOP (RSPNet publishes that), and PyTorchVideo's `r2plus1d_r50`.
+TCLR's R(2+1)D-18 has a 3D convolution in conv5_x and fits none. Its R3D-18 has the shapes of
+`r3d_18` but no stride over time in conv5_x, and takes BGR: such a file loads, as a beginning for
+training, and gives other features than TCLR's.
+
+## The table
+
+Everything is what the publishers state, accuracies in per cent; what they do not state is left
+blank. The weights themselves have not been tested with this package. This page is written by
 `tools/write_docs.py` from `r21d_plugin.PublicWeights`, whose members also carry mean, standard
-deviation and, for Kinetics-400, the names of the classes.
+deviation, sizes, license and, for Kinetics-400, the names of the classes.
 """
 
 
@@ -239,7 +264,6 @@ def card(network: str, dataset: str, results: list[tuple[Table, Row]]) -> str:
         torch=speed['torch'],
         results=as_table(rows, header) if rows else 'none but the curves of its figures.',
         weights=', '.join(f'`{name}`' for name in public) or 'none that we know of',
-        released=weights_table(public) if public else 'None that we know of.',
     )
 
 
@@ -261,18 +285,26 @@ def weights_table(public: dict[str, Published]) -> str:
             f'`{name}`',
             f'[{weights.source}]({weights.url.partition("#")[0]})',
             weights.training,
-            weights.clip_len,
+            weights.clip_len or '',
             'RGB' if weights.in_channels == 3 else 'flow',
-            f'{weights.fps:g}',
-            weights.num_classes,
+            '' if weights.fps is None else f'{weights.fps:g}',
+            {0: 'none', None: ''}.get(weights.num_classes, weights.num_classes),
+            f'{weights.eps:g}',
             *(percent(weights.metrics.get(name)) for name in ('clip@1', 'video@1', 'video@5')),
-            weights.test if weights.metrics else '',
+            measured(weights),
             f'[{weights.config}](../configs/{weights.config}.py)' if weights.config else '',
         ]
         for name, weights in public.items()
     ]
-    header = ['name', 'source', 'trained on', 'frames', 'input', 'fps', 'classes']
+    header = ['name', 'source', 'trained on', 'frames', 'input', 'fps', 'classes', 'epsilon']
     return as_table(rows, [*header, 'clip@1', 'video@1', 'video@5', 'measured with', 'config'])
+
+
+def measured(weights: Published) -> str:
+    """How accuracies were measured, and those on other datasets."""
+    others = [f'{name} {value:.1f}' for name, value in weights.metrics.items() if '@' not in name]
+    protocol = [weights.test] if weights.metrics else []
+    return ', '.join([*others, *protocol])
 
 
 def weights_page() -> str:
@@ -283,15 +315,20 @@ def weights_page() -> str:
     parts = [WEIGHTS_INTRODUCTION]
     for network in NETWORKS:
         if public := public_names(network):
-            parts.append(f'## {network}\n\n{weights_table(public)}\n')
+            parts.append(f'### {network}\n\n{weights_table(public)}\n')
     return '\n'.join(parts)
+
+
+def family_of(network: str) -> str:
+    """The family that a network belongs to, of r2d, fr2d, r3d, mc, rmc and r2plus1d."""
+    return re.sub(r'(?<=mc)\d$', '', network.rpartition('_')[0])
 
 
 def metafile() -> str:
     """The index of ``mim search`` and ``mim download``: a model for each config with weights.
 
-    ``mim search --model`` compares collections, so each network is one. ``--condition`` takes no
-    blanks or parentheses, so names of metrics have none. mim 0.3.9 breaks off where it is to
+    ``mim search --model`` compares collections, which are the six families. ``--condition`` takes
+    no blanks or parentheses, so names of metrics have none. mim 0.3.9 breaks off where it is to
     download a model of the index that has no weights, so the other rows of the paper are in
     docs/paper.md alone.
     """
@@ -305,7 +342,7 @@ def metafile() -> str:
             *pretraining, training = weights.training.split(', ')
             models[weights.config] = {
                 'Name': weights.config,
-                'In Collection': weights.network,
+                'In Collection': family_of(weights.network),
                 'Config': f'configs/{weights.config}.py',
                 'Metadata': {
                     'Frames': weights.clip_len,
@@ -313,6 +350,7 @@ def metafile() -> str:
                     'Pretraining': ', '.join(pretraining) or 'none',
                     'Training Data': training,
                     'Published By': weights.source,
+                    'Network': weights.network,
                 },
                 'Results': [
                     {
@@ -324,8 +362,8 @@ def metafile() -> str:
                 'Weights': weights.url,
             }
     collections = [
-        {'Name': network, 'README': 'README.md', 'Paper': 'https://arxiv.org/abs/1711.11248'}
-        for network in dict.fromkeys(model['In Collection'] for model in models.values())
+        {'Name': family, 'README': 'README.md', 'Paper': 'https://arxiv.org/abs/1711.11248'}
+        for family in dict.fromkeys(model['In Collection'] for model in models.values())
     ]
     index = dict(Collections=collections, Models=list(models.values()))
     return '# Written by tools/write_docs.py.\n' + yaml.safe_dump(index, sort_keys=False)

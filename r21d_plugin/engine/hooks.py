@@ -10,14 +10,13 @@ from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
-from torch.nn.modules.utils import consume_prefix_in_state_dict_if_present
 
 from .._errors import InputError
 from .._registries import HOOKS
 from ..datasets import inner_datasets
 from ..models import VideoResNet
 from ..models.accelerate import accelerate
-from ..weights import match_weights
+from ..weights import find_state_dict, match_weights
 
 
 @HOOKS.register_module()
@@ -66,7 +65,7 @@ class CheckpointMatchHook(Hook):
     """Accept weights of any public format, and refuse those of another network.
 
     MMEngine only logs what does not match. Finetuning (``load_from`` in training) may change the
-    classifier. What is loaded of published weights, or for finetuning, is logged.
+    classifier. What was loaded is logged.
     """
 
     priority = 'VERY_HIGH'  # before EMAHook, which takes the names as they are
@@ -79,11 +78,11 @@ class CheckpointMatchHook(Hook):
         model = getattr(runner.model, 'module', runner.model)
         if not any(isinstance(module, VideoResNet) for module in model.modules()):
             return
-        given = checkpoint.get('state_dict', checkpoint)
-        consume_prefix_in_state_dict_if_present(given, 'module.')
-        checkpoint['state_dict'], report = match_weights(model, given, source, finetuning)
-        if finetuning or checkpoint['state_dict'] is not given:
-            runner.logger.info(report)
+        given = find_state_dict(checkpoint, str(source))
+        checkpoint['state_dict'], report = match_weights(
+            model, given, str(source), 'any' if finetuning else 'required'
+        )
+        runner.logger.info(report)
 
 
 @HOOKS.register_module()

@@ -39,7 +39,7 @@ def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseR
     except (KeyError, TypeError) as error:
         raise InputError(f'{cfg.filename}: {first_line(error)}') from error
     if checkpoint != 'none':
-        load_weights(model, checkpoint)
+        load_weights(model, checkpoint, head='required')
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ from torch import Tensor, nn
 from .._errors import InputError, check_whole
 from ..weights import PublicWeights, find_weights, load_matching, load_state_dict_of
 from ..weights.formats import Weights, identify, infer_network
+from ..weights.loading import adapt_channels
 from . import video_resnet
 from .video_resnet import VideoResNet, check_choice
 
 CLIP_LEN = {18: 8, 26: 8, 34: 32, 50: 32, 101: 32, 152: 32}
 """Frames of a clip by depth: in the paper's tables (18 and 34), and in the authors' release."""
-
-logger = logging.getLogger('r21d_plugin')
 
 
 def family(depth: int) -> dict[str, dict]:
@@ -144,7 +142,7 @@ def create_model(
     asked = dict(num_classes=num_classes, in_channels=in_channels, clip_len=clip_len)
     shape = dict(cfg, num_classes=cfg.get('num_classes', 400))
     if found:
-        shape.update(infer_network(found.tensors, source))
+        shape.update(infer_network(found.tensors))
     shape.update({key: value for key, value in asked.items() if value is not None})
     names = (*cfg, 'in_channels', 'base_channels', 'midplanes')
     cfg = {key: shape[key] for key in names if key in shape}
@@ -153,8 +151,7 @@ def create_model(
     if not features_only:
         model = Classifier(model, shape['num_classes'], drop_rate)
     if found:
-        fitted = found._replace(tensors=fit_weights(found.tensors, model))
-        load_matching(model, fitted, source, finetuning=True)
+        load_matching(model, adapt_channels(found, model.in_channels), source, head='any')
     return model
 
 
@@ -172,29 +169,3 @@ def read_weights(network: str, weights: str | Path | PublicWeights) -> tuple[str
     if found is None:
         raise InputError(f'{source}: weights of another network: no tensor has a name of {network}')
     return source, found
-
-
-def fit_weights(tensors: Mapping[str, Tensor], model: VideoResNet) -> dict[str, Tensor]:
-    """Adapt conv1 to a network's input channels, and leave out a classifier of other classes."""
-    own = model.state_dict()
-    fitted = {
-        key: value
-        for key, value in tensors.items()
-        if not key.startswith('fc.') or (key in own and own[key].shape == value.shape)
-    }
-    if 'fc.weight' in own and 'fc.weight' not in fitted:
-        logger.info('classifier: new, of %d classes', len(own['fc.weight']))
-    given, wanted = fitted['stem.0.weight'].shape, own['stem.0.weight'].shape
-    if given[1:2] != wanted[1:2] and given[2:] == wanted[2:] and 0 not in given:
-        fitted['stem.0.weight'] = adapt_channels(fitted['stem.0.weight'], wanted[1])
-        logger.info('conv1: adapted from %d to %d input channels', given[1], wanted[1])
-    return fitted
-
-
-def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """Adapt a convolution's weights to another number of input channels, as timm does."""
-    given = weight.shape[1]
-    if channels == 1:
-        return weight.sum(dim=1, keepdim=True)
-    repeated = weight.repeat(1, -(-channels // given), 1, 1, 1)[:, :channels]
-    return repeated * (given / channels)  # activations keep their scale

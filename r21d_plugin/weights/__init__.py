@@ -1,12 +1,25 @@
 """Weights in and out: public ones by name, and files of any public format."""
 
-from .checkpoint_files import download, load_checkpoint, load_state_dict_of, save_checkpoint
+from .checkpoint_files import (
+    download,
+    find_state_dict,
+    load_checkpoint,
+    load_state_dict_of,
+    save_checkpoint,
+)
 from .formats import Weights, identify, infer_network
 from .loading import STREAMS, fuse_checkpoints, load_matching, load_weights, match_weights
 from .pickles import RefusalError, load_pickle_as_data
 from .public import PublicWeights, Published, find_weights, list_weights
 
 __all__ = ['STREAMS', 'PublicWeights', 'Published', 'RefusalError', 'Weights', 'download']
-__all__ += ['find_weights', 'fuse_checkpoints', 'identify', 'infer_network', 'list_weights']
+__all__ += [
+    'find_state_dict',
+    'find_weights',
+    'fuse_checkpoints',
+    'identify',
+    'infer_network',
+    'list_weights',
+]
 __all__ += ['load_checkpoint', 'load_matching', 'load_pickle_as_data', 'load_state_dict_of']
 __all__ += ['load_weights', 'match_weights', 'save_checkpoint']

@@ -6,6 +6,7 @@ import hashlib
 import re
 import sys
 import zipfile
+from collections.abc import Iterator
 from io import BytesIO
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.parse import unquote, urlparse
 
+import numpy as np
 import torch
 from torch import Tensor, distributed
 from torch.serialization import MAGIC_NUMBER
@@ -20,9 +22,23 @@ from torch.serialization import MAGIC_NUMBER
 from .._atomic import atomic_write
 from .._compat_torch import load_data
 from .._errors import InputError
-from . import pickles
-from .formats import StateDict
+from . import pickles, safetensors
+from .formats import StateDict, find_networks, find_other
 from .public import PublicWeights
+
+ARGUMENTS = (
+    'argparse Namespace',
+    'types SimpleNamespace',
+    'pathlib PosixPath',
+    'pathlib WindowsPath',
+    'pathlib._local PosixPath',
+    'pathlib._local WindowsPath',
+    'lightning_fabric.utilities.data AttributeDict',
+    'lightning.fabric.utilities.data AttributeDict',
+    'pytorch_lightning.utilities.parsing AttributeDict',
+    'easydict EasyDict',
+)
+"""Types of a run's arguments in others' checkpoints, of which nothing is made."""
 
 NO_WEIGHTS = '{}: holds no weights by name: save model.state_dict()'
 
@@ -33,7 +49,9 @@ def download(url: str) -> Path:
     Raises InputError if that fails, or if the file has another hash than was published.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', Path(unquote(urlparse(url).path)).name)
-    sha256 = next((w.value.sha256 for w in PublicWeights if w.value.url == url), None)
+    if url.startswith('https://drive.google.com/'):
+        raise InputError(f'{url}: a page, not a file: save the file from there and name that')
+    published = next((w.value for w in PublicWeights if w.value.url == url), None)
     several = distributed.is_available() and distributed.is_initialized()
     if several and distributed.get_rank() > 0:
         distributed.barrier()
@@ -45,11 +63,13 @@ def download(url: str) -> Path:
             reason = getattr(error, 'reason', error)
             remedy = f'without a network, fetch it elsewhere and put it at {path}'
             raise InputError(f'{url}: cannot be downloaded ({reason}): {remedy}') from error
-    if sha256 is not None:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()[: len(sha256)]
-        if found != sha256:
+    for name, kind in (('SHA-256', 'sha256'), ('SHA-1', 'sha1')):
+        if (expected := getattr(published, kind, None)) is None:
+            continue
+        found = hashlib.new(kind, path.read_bytes()).hexdigest()[: len(expected)]
+        if found != expected:
             path.unlink()
-            problem = f'its SHA-256 begins with {found}, where {sha256} is published'
+            problem = f'its {name} begins with {found}, where {expected} is published'
             raise InputError(f'{url}: {problem}: the file was deleted, download it again')
     if several and distributed.get_rank() == 0:
         distributed.barrier()
@@ -57,7 +77,9 @@ def download(url: str) -> Path:
 
 
 def load_checkpoint(filename: str, map_location: Any = None) -> dict:
-    """Load a checkpoint with weights by name, file or URL: one of torch or a Caffe2 pickle of VMZ.
+    """Load a checkpoint, file or URL: of torch, of safetensors, or a Caffe2 pickle of VMZ.
+
+    Its weights are ``state_dict``, wherever they were (:func:`find_state_dict`).
 
     Raises InputError if the file is missing or damaged, or holds anything but tensors by name and
     plain data.
@@ -75,10 +97,47 @@ def load_checkpoint(filename: str, map_location: Any = None) -> dict:
             reason = 'not loaded, as it holds more than tensors and plain data '
             reason += f'({refused[:200]}) and could run code'
         raise InputError(f'{filename}: {reason}') from error
-    weights = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+    state_dict = find_state_dict(checkpoint, filename)
+    if isinstance(checkpoint.get('state_dict'), dict):
+        return {**checkpoint, 'state_dict': state_dict}
+    return dict(state_dict=state_dict)
+
+
+def find_state_dict(checkpoint: Any, filename: str) -> StateDict:
+    """Find the one state dict in a checkpoint, however nested; arrays in it become tensors.
+
+    Raises InputError if there is none, or networks of this family in several. In a checkpoint of
+    MMEngine the one beside it is for resuming an average of weights.
+    """
+    found = dict(state_dicts(checkpoint))
+    networks = [p for p, each in found.items() if find_networks(each) or find_other(each)]
+    modules = [path for path, each in found.items() if any('.' in name for name in each)]
+    paths = networks or modules or [*found]
+    state_dict: Any = None
+    if len(paths) == 1:
+        state_dict = found[paths[0]]
+    elif networks and 'message_hub' not in checkpoint:
+        remedy = 'save the one that you want, by torch.save(checkpoint[NAME], FILE)'
+        names = ', '.join(networks)
+        raise InputError(f'{filename}: holds the weights of several networks ({names}): {remedy}')
+    elif isinstance(checkpoint, dict):
+        state_dict = checkpoint.get('state_dict')
+    if not isinstance(state_dict, dict) or not all(isinstance(name, str) for name in state_dict):
         raise InputError(NO_WEIGHTS.format(filename))
-    return checkpoint
+    if any(isinstance(value, np.ndarray) for value in state_dict.values()):
+        return {name: torch.as_tensor(value) for name, value in state_dict.items()}
+    return state_dict
+
+
+def state_dicts(content: Any, path: str = '') -> Iterator[tuple[str, dict]]:
+    """Yield what a checkpoint holds of dicts of nothing but tensors and arrays by name."""
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        return
+    if content and all(isinstance(value, (Tensor, np.ndarray)) for value in content.values()):
+        yield path, content
+        return
+    for name, value in content.items():
+        yield from state_dicts(value, f'{path}.{name}' if path else name)
 
 
 def load_state_dict_of(filename: str) -> StateDict:
@@ -87,8 +146,7 @@ def load_state_dict_of(filename: str) -> StateDict:
     Raises InputError as :func:`load_checkpoint` does, and for anything but plain tensors, such as
     the extra state or quantised tensors of other networks.
     """
-    checkpoint = load_checkpoint(filename, 'cpu')
-    state_dict = checkpoint.get('state_dict', checkpoint)
+    state_dict = load_checkpoint(filename, 'cpu')['state_dict']
     for value in state_dict.values():
         plain = isinstance(value, Tensor) and value.layout == torch.strided
         if not plain or value.is_nested or value.is_quantized or value.is_meta:
@@ -106,7 +164,7 @@ def save_checkpoint(checkpoint: dict, path: Path) -> None:
 
 
 def read(path: Path, map_location: Any) -> Any:
-    """Read a file of torch or Caffe2, told apart by its first bytes.
+    """Read a file of torch, safetensors or Caffe2, told apart by its first bytes.
 
     torch.load(weights_only=True) runs no code, but lets a small file become gigabytes. Hence no zip
     file is read that is compressed or overlaps itself, and pickles are run without it first.
@@ -121,13 +179,15 @@ def read(path: Path, map_location: Any) -> Any:
                     raise pickles.RefusalError('compressed data')
                 pickled = (part for part in parts if part.filename.endswith('.pkl'))
                 programs: list[Any] = [BytesIO(archive.read(part)) for part in pickled]
+        elif safetensors.is_one(content):
+            return safetensors.read(content)
         elif MAGIC_NUMBER.to_bytes(10, 'little') in content[:32]:
             programs = [content] * pickles.LEGACY_PICKLES  # one after the other
         else:
-            return dict(state_dict=tensors_of(pickles.run_pickle(content, size, pickles.DATA)))
+            return arrays_of(pickles.run_pickle(content, size, pickles.DATA))
         for program in programs:
             pickles.run_pickle(program, size, pickles.TORCH)
-    return load_data(path, map_location, mmengine_names())
+    return load_data(path, map_location, plain_names())
 
 
 def open_archive(file: Any) -> zipfile.ZipFile:
@@ -151,16 +211,16 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def tensors_of(content: Any) -> dict[str, Tensor]:
-    """Tensors by name, from a pickle of arrays such as Caffe2's ``{'blobs': {name: array}}``."""
+def arrays_of(content: Any) -> dict[str, np.ndarray]:
+    """Arrays by name, from a pickle such as Caffe2's ``{'blobs': {name: array}}``."""
     blobs = content.get('blobs', content) if isinstance(content, dict) else {}
     if not blobs or not all(isinstance(blob, pickles.NumberArray) for blob in blobs.values()):
         raise pickles.RefusalError('something else than arrays by name')
-    return {name: torch.from_numpy(blob) for name, blob in blobs.items()}
+    return blobs
 
 
-def mmengine_names() -> dict[str, Any]:
-    """What checkpoints of MMEngine hold besides tensors: its message hub, with NumPy scalars."""
+def plain_names() -> dict[str, Any]:
+    """What checkpoints hold besides tensors: NumPy's numbers, MMEngine's log, a run's arguments."""
     # Where MMEngine is not loaded, placeholders stand for its statistics.
     module = sys.modules.get('mmengine.logging.history_buffer')
     history_buffer = getattr(module, 'HistoryBuffer', pickles.Placeholder)
@@ -172,6 +232,7 @@ def mmengine_names() -> dict[str, Any]:
 
     return {
         **pickles.NUMPY,
+        **dict.fromkeys(ARGUMENTS, pickles.Placeholder),
         '_codecs encode': pickles.encode,
         'builtins getattr': statistics_method,
         'mmengine.logging.history_buffer HistoryBuffer': history_buffer,

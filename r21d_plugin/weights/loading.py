@@ -5,74 +5,94 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from .._errors import InputError
 from .checkpoint_files import load_state_dict_of
-from .formats import EPS, StateDict, Weights, add_prefixes, format_network, identify, infer_network
+from .formats import (
+    EPS,
+    StateDict,
+    Weights,
+    add_prefixes,
+    format_network,
+    identify,
+    infer_network,
+    unwrap,
+)
+from .public import PublicWeights
 
 logger = logging.getLogger('r21d_plugin')
 
 STREAMS = ('rgb', 'flow')
 """Streams of the two-stream network, in the order of its scores."""
 
+Head = Literal['required', 'optional', 'any']
+"""Whether weights need the model's head, as in a test, may have none, or may have another."""
 
-def load_weights(model: nn.Module, source: str) -> None:
-    """Load weights of any public format into a network of this package.
+
+def load_weights(
+    model: nn.Module, source: str | Path | PublicWeights, head: Head = 'optional'
+) -> None:
+    """Load weights of any public format into a network of this package; log what was loaded.
 
     Args:
-        model (nn.Module): A network of :func:`r21d_plugin.create_model`, a backbone or a
-            recognizer. Its batch norm gets the epsilon that the weights were trained with, unless
-            ``norm_cfg`` names one.
-        source (str): File or address of the weights.
+        model (nn.Module): A network of :func:`r21d_plugin.create_model`, a backbone, or a
+            recognizer or detector around one. Its batch norm gets the epsilon that the weights were
+            trained with, unless ``norm_cfg`` names one.
+        source (str, Path or PublicWeights): File or address of the weights, or public ones.
+        head (str): ``'required'``: the weights have the model's head, as a test needs.
+            ``'optional'``: those of a backbone leave it as it is. ``'any'``: so do those with
+            another head, as in finetuning. Defaults to ``'optional'``.
 
     Raises:
         InputError: If there are none, or they are another network's.
     """
-    load_matching(model, load_state_dict_of(source), source)
+    source = str(source.value.url if isinstance(source, PublicWeights) else source)
+    load_matching(model, load_state_dict_of(source), source, head)
 
 
 def load_matching(
-    model: nn.Module, weights: StateDict | Weights, source: str, finetuning: bool = False
+    model: nn.Module, weights: StateDict | Weights, source: str, head: Head = 'optional'
 ) -> None:
-    """Load weights that :func:`match_weights` accepts; log what was loaded if it converted them."""
-    state_dict, report = match_weights(model, weights, source, finetuning)
+    """Load weights that :func:`match_weights` accepts; log what was loaded."""
+    state_dict, report = match_weights(model, weights, source, head)
     model.load_state_dict(state_dict, strict=False)
-    if state_dict is not weights:
-        logger.info(report)
+    logger.info(report)
 
 
 def match_weights(
-    model: nn.Module, weights: StateDict | Weights, source: str, finetuning: bool = False
+    model: nn.Module, weights: StateDict | Weights, source: str, head: Head = 'required'
 ) -> tuple[StateDict, str]:
     """Convert weights of any public format to a network's names, and check that they are its own.
 
-    The model is a network of this package, a backbone, or anybody's recognizer or detector around
-    one. Batch norm gets the epsilon of the weights. In finetuning a head or neck may differ, which
-    is then left out whole, to be trained anew. ``source`` is for messages.
+    See :func:`load_weights`. A head or neck that the weights don't have is left out whole, to be
+    trained anew. ``source`` is for messages. Batch norm gets the epsilon of the weights.
 
-    Returns the weights, the same object if there was nothing to convert, and a report for the log.
-    Raises InputError if a tensor is missing, left over or of another shape.
+    Returns the weights and a report for the log. Raises InputError if a tensor is missing, left
+    over or of another shape.
     """
     own = model.state_dict()
-    state_dict: Any = weights
     found = weights if isinstance(weights, Weights) else None
+    state_dict: Any = weights
     if found is None and own.keys() & {'stem.0.weight', 'backbone.stem.0.weight'}:
         found = identify(state_dict, source)
     report = f'{source}: '
     if found:
         state_dict = named_as_in(own, found)
-        report += f'{found.format}, {format_network(infer_network(found.tensors, source))}: '
-    if finetuning:
+        report += f'{found.format}, {format_network(infer_network(found.tensors))}: '
+    elif not own.keys() >= state_dict.keys():
+        state_dict = unwrap(state_dict)
+    if head == 'any':
         state_dict = without_other_heads(model, state_dict)
-    check_match(model, state_dict, source, finetuning)
+    check_match(model, state_dict, source, head)
     loaded = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
     anew = sorted(filter(must_match, own.keys() - loaded))
     report += f'{len(loaded)} of {len(own)} tensors are loaded, '
-    report += f'trained anew: {enumerate_names(anew)}' if anew else 'all'
-    noted = {} if found else getattr(weights, '_metadata', None) or {}
+    report += f'new: {enumerate_names(anew)}' if anew else 'all'
+    noted = {} if found else getattr(state_dict, '_metadata', None) or {}
     notes: dict[str, None] = {}  # each once, in order
     for name, module in model.named_modules():
         eps = noted.get(name, {}).get('norm_eps', found.eps if found else None)
@@ -80,6 +100,21 @@ def match_weights(
             kept = '' if module.set_norm_eps(eps) else ' not used, as norm_cfg names another'
             notes[f'; epsilon of batch norm {eps:g}{kept}'] = None
     return state_dict, report + ''.join(notes)
+
+
+def adapt_channels(weights: Weights, channels: int) -> Weights:
+    """Adapt conv1 to another number of input channels, summed or repeated, as timm does."""
+    weight = weights.tensors.get('stem.0.weight')
+    if weight is None or weight.ndim != 5 or weight.shape[1] in (0, channels):
+        return weights
+    given = weight.shape[1]
+    logger.info('conv1: adapted from %d to %d input channels', given, channels)
+    if channels == 1:
+        weight = weight.sum(dim=1, keepdim=True)
+    else:
+        repeated = weight.repeat(1, -(-channels // given), 1, 1, 1)[:, :channels]
+        weight = repeated * (given / channels)  # activations keep their scale
+    return weights._replace(tensors={**weights.tensors, 'stem.0.weight': weight})
 
 
 def named_as_in(own: StateDict, weights: Weights) -> StateDict:
@@ -148,28 +183,34 @@ def enumerate_names(names: list[str], limit: int = 6) -> str:
 
 
 def check_match(
-    model: nn.Module, state_dict: StateDict, source: str, finetuning: bool = False
+    model: nn.Module, state_dict: StateDict, source: str, head: Head = 'required'
 ) -> None:
     """Check that weights are those of a model, tensor by tensor; see :func:`match_weights`."""
     misfits = find_misfits(model, state_dict)
-    if finetuning:
+    headless = not any(map(head_of, state_dict))
+    if head == 'any' or (head == 'optional' and headless):
         misfits = Misfits(*([k for k in keys if not head_of(k)] for keys in misfits))
+    if not any(misfits):
+        return
     for stream in STREAMS:
         prefix = f'backbone.{stream}.'
         lacks, has = (any(k.startswith(prefix) for k in x) for x in (misfits.missing, state_dict))
         if lacks and not has:
             remedy = 'join the checkpoints of both with tools/fuse_checkpoints.py'
             raise InputError(f'{source}: no weights of the {stream} stream: {remedy}')
-    if any(misfits):
-        what = 'network' if any(not head_of(key) for keys in misfits for key in keys) else 'head'
-        reason = name_difference(model, state_dict, source) or describe(misfits, model, state_dict)
-        remedy = 'use the config that they were trained with'
-        raise InputError(f'{source}: weights of another {what}: {reason}: {remedy}')
+    if headless and not any(misfits[1:]) and all(map(head_of, misfits.missing)):
+        remedy = 'finetune from them (load_from), and test what that saves'
+        raise InputError(f'{source}: no weights of the head ({misfits.missing[0]}, ...): {remedy}')
+    what = 'network' if any(not head_of(key) for keys in misfits for key in keys) else 'head'
+    reason = name_difference(model, state_dict, source) or describe(misfits, model, state_dict)
+    remedy = 'use the config that they were trained with'
+    raise InputError(f'{source}: weights of another {what}: {reason}: {remedy}')
 
 
 def name_difference(model: nn.Module, state_dict: StateDict, source: str) -> str:
     """Name the networks, or their arguments, in which weights and a model differ, if they do."""
-    given, wanted = infer_network(state_dict, source), infer_network(model.state_dict(), source)
+    found = [identify(x, source) for x in (state_dict, model.state_dict())]
+    given, wanted = (infer_network(weights.tensors) if weights else {} for weights in found)
     names = [name for name in given if name in wanted and given[name] != wanted[name]]
     if 'network' in names:
         return f'{given["network"]}, not {wanted["network"]}'

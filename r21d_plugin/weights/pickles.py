@@ -110,6 +110,9 @@ def bytes_of(made: Any) -> int:
 class Placeholder:
     """Stands for what is not made: takes any call, item or state, and does nothing."""
 
+    def __init__(self, *_: object) -> None:
+        pass
+
     def __call__(self, *_: object) -> Placeholder:
         """Take arguments, an item, items or a state."""
         return self

@@ -1,9 +1,13 @@
 """The public weights of these networks, by name. The table itself is ``public.json``.
 
-Its rows are fields of :class:`Published`, whose defaults are left out. Addresses and accuracies are
-those that the publishers state: the model zoo of VMZ (https://github.com/facebookresearch/VMZ),
-torchvision, and ig65m-pytorch (https://github.com/moabitcoin/ig65m-pytorch). mim names the file
-that it downloads by what follows the last slash, hence the fragments of VMZ's addresses.
+Its rows are fields of :class:`Published`, whose defaults are left out. All of it is what the
+publishers state in their repositories, and None or empty is what they do not: the model zoo of VMZ
+(https://github.com/facebookresearch/VMZ), torchvision, ig65m-pytorch
+(https://github.com/moabitcoin/ig65m-pytorch), XDC and TSP (https://github.com/HumamAlwassel),
+EchoNet-Dynamic (https://github.com/echonet/dynamic), SeLaVi and GDT
+(https://github.com/facebookresearch), VideoMoCo (https://github.com/tinapan-pt/VideoMoCo) and
+GluonCV (https://github.com/dmlc/gluon-cv). mim names the file that it downloads by what follows the
+last slash, hence the fragments of VMZ's addresses.
 """
 
 from __future__ import annotations
@@ -20,8 +24,15 @@ LICENSES = {
     'VMZ': 'Apache-2.0 (repository); not stated for the weights',
     'torchvision': 'BSD-3-Clause (repository); terms of the training data may apply to the weights',
     'ig65m-pytorch': 'MIT (repository); not stated for the weights, which are ported from VMZ',
+    'XDC': 'MIT (repository); not stated for the weights',
+    'TSP': 'MIT (repository); not stated for the weights',
+    'EchoNet-Dynamic': 'MIT (LICENSE); no use without permission (LICENSE.txt, beside it)',
+    'SeLaVi': 'CC-BY-NC-4.0 (repository); not stated for the weights',
+    'GDT': 'Apache-2.0 (repository); not stated for the weights',
+    'VideoMoCo': 'none stated',
+    'GluonCV': 'Apache-2.0 (repository); not stated for the weights',
 }
-"""By publisher, as their READMEs state them."""
+"""By publisher, as their repositories state them."""
 
 
 class Published(NamedTuple):
@@ -30,16 +41,21 @@ class Published(NamedTuple):
     network: str  # see r21d_plugin.list_models
     source: str  # who has published them
     url: str
-    clip_len: int  # frames of a clip
-    num_classes: int = 400
+    clip_len: int | None  # frames of a clip
+    num_classes: int | None = 400  # 0: a network without its classifier
     training: str = 'Kinetics-400'  # training data, in order
-    fps: float = 30  # frames a second of the videos
-    in_channels: int = 3  # 3 for RGB, 2 for flow
-    mean: tuple[float, ...] = (110.201, 100.64, 95.9966)  # of each channel: RGB in 0 to 255,
-    std: tuple[float, ...] = (58.1489, 56.4701, 55.3324)  # flow in pixels
+    fps: float | None = 30  # frames a second of the videos
+    in_channels: int = 3  # 3 for RGB in this order, 2 for flow
+    mean: tuple[float, ...] | None = (110.201, 100.64, 95.9966)  # of each channel: RGB in 0 to
+    std: tuple[float, ...] | None = (58.1489, 56.4701, 55.3324)  # 255, flow in pixels
+    resize_size: tuple[int, int] | int | None = (128, 171)  # of frames, or of their shorter side
+    crop_size: tuple[int, int] = (112, 112)
     midplanes: str = 'layer'  # see R2Plus1D
+    eps: float = 1e-3  # of batch norm
     sha256: str | None = None  # first digits of the file's hash, if published
-    metrics: dict[str, float] = {}  # published accuracies in per cent: clip@1, video@1, video@5
+    sha1: str | None = None  # the same
+    metrics: dict[str, float] = {}  # published accuracies in per cent, by clip@1 and the like, or
+    # video@1 on another dataset by its name
     test: str = '10 clips of a video of Kinetics-400'  # how these were measured
     config: str | None = None  # config that tests them, without .py; None: no public dataset
 
@@ -51,14 +67,20 @@ class Published(NamedTuple):
             categories=kinetics_400() if self.num_classes == 400 else None,
             test=self.test if self.metrics else None,
             license=LICENSES[self.source],
-            resize_size=(128, 171),
-            crop_size=(112, 112),
         )
 
     def transforms(self) -> VideoClassification:
-        """Preprocessing of clips; flow has to be that of frames of 128 x 171, in pixels."""
-        resize_size = (128, 171) if self.in_channels == 3 else None
-        return VideoClassification(self.mean, self.std, resize_size)
+        """Preprocessing of clips; flow has to be that of frames of 128 x 171, in pixels.
+
+        Raises InputError if the mean and deviation of the training data are not published.
+        """
+        if self.mean is None or self.std is None:
+            raise InputError(
+                f'{self.source} publishes no mean and deviation of its data: compute those of '
+                'yours and use r21d_plugin.weights.transforms.VideoClassification'
+            )
+        resize_size = self.resize_size if self.in_channels == 3 else None
+        return VideoClassification(self.mean, self.std, resize_size, self.crop_size)
 
 
 def kinetics_400() -> list[str]:

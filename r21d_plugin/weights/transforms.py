@@ -16,14 +16,14 @@ class VideoClassification(nn.Module):
 
     ``mean`` and ``std``, of each channel, are in the unit of the input; sizes are height and width.
     Frames are resized, unless ``resize_size`` is None, bilinearly without antialiasing, as OpenCV
-    does; the aspect ratio is not kept.
+    does. The aspect ratio is kept where ``resize_size`` is a number, that of the shorter side.
     """
 
     def __init__(
         self,
         mean: Sequence[float],
         std: Sequence[float],
-        resize_size: tuple[int, int] | None = None,
+        resize_size: tuple[int, int] | int | None = None,
         crop_size: tuple[int, int] = (112, 112),
     ) -> None:
         super().__init__()
@@ -40,8 +40,12 @@ class VideoClassification(nn.Module):
         if len(shape) < 4 or shape[-3] != channels:
             raise InputError(f'clips of shape {shape}: use (..., T, {channels}, H, W)')
         frames = clips.flatten(0, -4).float()
-        if self.resize_size is not None:
-            frames = F.interpolate(frames, self.resize_size, mode='bilinear')
+        size = self.resize_size
+        if isinstance(size, int):
+            scale = size / min(shape[-2:])
+            size = round(shape[-2] * scale), round(shape[-1] * scale)
+        if size is not None:
+            frames = F.interpolate(frames, size, mode='bilinear')
         height, width = self.crop_size
         top, left = (frames.shape[-2] - height) // 2, (frames.shape[-1] - width) // 2
         if top < 0 or left < 0:

@@ -19,6 +19,7 @@ INSTRUMENTED = [
     'r21d_plugin.weights.formats',
     'r21d_plugin.weights.loading',
     'r21d_plugin.weights.pickles',
+    'r21d_plugin.weights.safetensors',
 ]
 
 MODEL = create_model('r2plus1d_18', num_classes=2, base_channels=2)

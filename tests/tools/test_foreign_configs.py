@@ -91,8 +91,8 @@ def test_finetuning_begins_with_public_weights(ema, public_weights, tool, tmp_pa
     finetune = [*options, 'load_from=public.pth', 'model.cls_head.num_classes=7']
     tool('train.py', 'mine.py', *CPU, '--work-dir', 'work', *finetune)
     log = next(Path('work').glob('*/*.log')).read_text()
-    assert 'public.pth: weights of torchvision, R(2+1)D-18' in log
-    assert 'trained anew: cls_head.fc_cls.bias, cls_head.fc_cls.weight; epsilon' in log
+    assert "public.pth: weights by torchvision's names, R(2+1)D-18" in log
+    assert 'new: cls_head.fc_cls.bias, cls_head.fc_cls.weight; epsilon' in log
     checkpoint = load_checkpoint('work/epoch_1.pth')
     prefixes = {'state_dict': 'backbone.', 'ema_state_dict': 'module.backbone.'}
     for key in ['state_dict', 'ema_state_dict'][: 2 if ema else 1]:

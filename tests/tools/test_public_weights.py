@@ -61,7 +61,7 @@ def test_finetuning(web, tool, in_kinetics, tmp_path, capsys):
     once = [f'load_from={web}', 'train_cfg.max_epochs=1', *classes]
     tool('train.py', config, '--no-validate', '--work-dir', tmp_path / 'work', *OPTIONS, *once)
     out = capsys.readouterr().out
-    assert 'trained anew: cls_head.fc_cls.bias, cls_head.fc_cls.weight' in out
+    assert 'new: cls_head.fc_cls.bias, cls_head.fc_cls.weight' in out
     trained = torch.load(tmp_path / 'work/epoch_1.pth', weights_only=False)['state_dict']
     begun = create_model('r2plus1d_18', 400, base_channels=4, weights=str(web))
     difference = trained['backbone.layer4.1.conv2.0.3.weight'] - begun.layer4[1].conv2[0][3].weight

@@ -98,3 +98,12 @@ def test_names_that_cannot_be(fails, network, tmp_path):
     (tmp_path / 'file').write_text('')
     line = fails('publish_model.py', tmp_path / 'a.pth', tmp_path / 'file/net.pth')
     assert 'cannot write there' in line
+
+
+def test_safetensors_keep_the_epsilon(tool, network, tmp_path):
+    pytest.importorskip('safetensors')
+    torch.save(network.state_dict(), tmp_path / 'a.pth')
+    tool('publish_model.py', tmp_path / 'a.pth', tmp_path / 'net.safetensors')
+    (path,) = tmp_path.glob('net-*.safetensors')
+    loaded = create_model('r2plus1d_18', weights=path).eval()
+    assert torch.equal(loaded(CLIP), network(CLIP))

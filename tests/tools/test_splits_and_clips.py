@@ -62,7 +62,7 @@ def test_three_splits(ucf101, python, tmp_path):
         logs = sorted((tmp_path / f'split{split}').glob('*/*.log'))
         log = ''.join(path.read_text() for path in logs)
         assert f'ucf101_train_split_{split}_videos.txt' in log
-        assert 'trained anew: cls_head.fc_cls.bias, cls_head.fc_cls.weight' in log
+        assert 'new: cls_head.fc_cls.bias, cls_head.fc_cls.weight' in log
 
 
 def test_only_benchmarks_with_splits(fails):

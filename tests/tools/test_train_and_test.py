@@ -142,7 +142,7 @@ def test_finetuning_replaces_the_classifier_only(in_kinetics, trained, tool, tmp
     log = next(tmp_path.glob('*/*.log')).read_text()
     count = len(before)
     assert f'{trained}: a checkpoint of r21d_plugin, R(2+1)D-18' in log
-    told = f'{count - 2} of {count} tensors are loaded, trained anew: '
+    told = f'{count - 2} of {count} tensors are loaded, new: '
     assert f'{told}cls_head.fc_cls.bias, cls_head.fc_cls.weight; epsilon' in log
     assert after['cls_head.fc_cls.weight'].shape == (500, 32)
     assert torch.equal(before['backbone.stem.0.weight'], after['backbone.stem.0.weight'])

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from r21d_plugin.weights.formats import replace_prefixes
+
 NORM = dict(weight='s', bias='b', running_mean='rm', running_var='riv')
 
 
@@ -43,7 +45,9 @@ def caffe2_blobs(model: nn.Module) -> dict[str, np.ndarray]:
     norm('conv1_spatbn_relu', stem[-1])
     blocks = [block for layer in backbone.groups[1:] for block in layer]
     for i, block in enumerate(blocks):
-        for j in (1, 2):
+        for j in (1, 2, 3):
+            if not hasattr(block, f'conv{j}'):  # only bottlenecks have the third
+                continue
             convolution, batch_norm = block.get_submodule(f'conv{j}')[:2]
             if isinstance(convolution, nn.Sequential):
                 conv(f'comp_{i}_conv_{j}_middle', convolution[0])
@@ -58,6 +62,19 @@ def caffe2_blobs(model: nn.Module) -> dict[str, np.ndarray]:
     blobs[f'last_out_L{classes}_w'] = model.fc.weight.detach().numpy()
     blobs[f'last_out_L{classes}_b'] = model.fc.bias.detach().numpy()
     return blobs
+
+
+def gluoncv(model: nn.Module) -> dict[str, torch.Tensor]:
+    """State dict of a ``create_model`` R(2+1)D under GluonCV's names."""
+    names = {}
+    for i, new in {0: 'conv1', 1: 'bn1', 3: 'conv2', 4: 'bn2'}.items():
+        names[f'stem.{i}.'] = f'{new}.'
+    for name, module in model.named_modules():
+        if name.endswith(('.conv1', '.conv2')) and hasattr(module[0], '__len__'):
+            for i, new in {0: 'conv1', 1: 'bn1', 3: 'conv2'}.items():
+                names[f'{name}.0.{i}.'] = f'{name}.{new}.'
+            names[f'{name}.1.'] = f'{name[:-5]}bn{name[-1]}.'
+    return replace_prefixes(model.state_dict(), names)
 
 
 def string(content: bytes) -> bytes:

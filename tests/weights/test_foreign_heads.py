@@ -74,7 +74,7 @@ def test_all_of_public_weights_are_loaded(model, form):
     ('head', 'backbone', 'reason'),
     [
         (SLOWFAST, dict(out_indices=(2, 3)), r'fc_cls\.weight is \(5, 32\), not \(5, 48\)'),
-        (X3D, {}, r'tensors are missing \(cls_head\.fc1\.weight, ...\)'),
+        (X3D, {}, r'of the head \(cls_head\.fc1\.weight, ...\): finetune'),
         (dict(I3D, num_classes=7), {}, 'num_classes=5, not num_classes=7'),
     ],
 )
@@ -82,11 +82,11 @@ def test_another_head_is_new_in_finetuning_and_refused_in_a_test(model, head, ba
     theirs = recognizer(head, **backbone)
     before = copy.deepcopy(theirs.cls_head.state_dict())
     weights = published(model, 'torchvision')
-    with pytest.raises(InputError, match=f'a.pth: weights of another head: .*{reason}'):
+    with pytest.raises(InputError, match=f'a.pth: .*{reason}'):
         match_weights(theirs, weights, 'a.pth')
-    state_dict, report = match_weights(theirs, weights, 'a.pth', finetuning=True)
+    state_dict, report = match_weights(theirs, weights, 'a.pth', head='any')
     anew = ', '.join(sorted(f'cls_head.{key}' for key in before))
-    assert f'trained anew: {anew}; epsilon' in report
+    assert f'new: {anew}; epsilon' in report
     theirs.load_state_dict(state_dict, strict=False)
     assert torch.equal(theirs.backbone.stem[0].weight, model.stem[0].weight)
     for key, value in theirs.cls_head.state_dict().items():
@@ -97,7 +97,12 @@ def test_another_head_is_new_in_finetuning_and_refused_in_a_test(model, head, ba
 def test_another_network_is_refused(model, finetuning):
     weights = published(model, 'torchvision')
     with pytest.raises(InputError, match=r'another network: R\(2\+1\)D-18, not MC3-18'):
-        match_weights(recognizer(I3D, type='r21d_plugin.MCx', x=3), weights, 'a.pth', finetuning)
+        match_weights(
+            recognizer(I3D, type='r21d_plugin.MCx', x=3),
+            weights,
+            'a.pth',
+            'any' if finetuning else 'required',
+        )
 
 
 def pyramid():
@@ -125,8 +130,8 @@ def test_a_checkpoint_with_a_neck_is_its_own(tmp_path):
     plain = recognizer(dict(I3D, in_channels=64), type='r21d_plugin.FR2D', base_channels=8)
     with pytest.raises(InputError, match=r'weights of another head: .*neck\.'):
         match_weights(plain, state_dict, 'a.pth')
-    _, report = match_weights(plain, state_dict, 'a.pth', finetuning=True)
-    assert 'trained anew: cls_head.fc_cls.bias, cls_head.fc_cls.weight' in report
+    _, report = match_weights(plain, state_dict, 'a.pth', head='any')
+    assert 'new: cls_head.fc_cls.bias, cls_head.fc_cls.weight' in report
     load_weights(plain.backbone, str(tmp_path / 'a.pth'))
     assert torch.equal(plain.backbone.stem[0].weight, first.backbone.stem[0].weight)
 
@@ -143,8 +148,8 @@ class Detector(nn.Module):
 def test_a_detector_begins_with_weights_of_recognition(model):
     detector = Detector()
     weights = published(model, 'a checkpoint')
-    with pytest.raises(InputError, match=r'missing \(roi_head\.bbox_head\.weight'):
-        load_matching(detector, weights, 'a.pth')
-    load_matching(detector, weights, 'a.pth', finetuning=True)
+    with pytest.raises(InputError, match=r'of the head \(roi_head\.bbox_head\.weight'):
+        load_matching(detector, weights, 'a.pth', head='required')
+    load_matching(detector, weights, 'a.pth', head='any')
     assert torch.equal(detector.backbone.stem[0].weight, model.stem[0].weight)
     load_matching(Detector(), detector.state_dict(), 'b.pth')

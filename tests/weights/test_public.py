@@ -15,7 +15,7 @@ from r21d_plugin import InputError, PublicWeights, create_model
 from r21d_plugin.weights import download, find_weights
 from r21d_plugin.weights.public import kinetics_400
 
-from .published import save, seed_norms
+from .published import caffe2_blobs, gluoncv, save, seed_norms, write_caffe2
 
 SMALL = dict(base_channels=4)
 
@@ -59,21 +59,47 @@ def published(server, monkeypatch):
 def test_what_they_say_is_consistent(weights):
     value = weights.value
     name = weights.name.lower()
-    assert name.startswith(f'{value.network}_{value.source.lower().replace("-pytorch", "")}')
-    assert name.endswith(f'_{value.clip_len}f')
+    assert name.startswith(f'{value.network}_{value.source.lower().partition("-")[0]}')
+    assert value.clip_len is None or name.endswith(f'_{value.clip_len}f')
     assert ('_flow_' in name) == (value.in_channels == 2)
-    assert len(value.mean) == len(value.std) == value.in_channels
-    assert ('Kinetics-400' in value.training) == (value.num_classes == 400)
-    assert value.source == 'VMZ' or f'-{value.sha256}.pth' in value.url
-    assert list(value.metrics.values()) == sorted(value.metrics.values())
-    create_model(value.network, value.num_classes, value.in_channels, value.clip_len, **SMALL)
+    if value.mean is not None:
+        assert len(value.mean) == len(value.std) == value.in_channels
+    if value.num_classes == 400:
+        assert value.training.endswith('Kinetics-400')
+    assert value.sha256 is None or f'-{value.sha256}.pth' in value.url
+    assert value.sha1 is None or f'-{value.sha1}.pth' in value.url
+    assert list(value.metrics.values()) == sorted(
+        value.metrics.values(), reverse='UCF101' in value.metrics
+    )
+
+
+@pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
+def test_networks_and_their_epsilon(weights, tmp_path):
+    """A file of the form that is published loads with the epsilon that the table states."""
+    value = weights.value
+    if value.network.startswith('r2plus1d'):
+        kwargs = dict(SMALL, midplanes=value.midplanes)
+    else:
+        kwargs = SMALL
+    arguments = (value.num_classes, value.in_channels, value.clip_len)
+    model = create_model(value.network, *arguments, **kwargs)
+    if value.source == 'VMZ':
+        path = write_caffe2(caffe2_blobs(model), tmp_path / 'a.pkl')
+    elif value.source == 'GluonCV':
+        path = tmp_path / 'a.pth'
+        torch.save(gluoncv(model), path)
+    else:
+        path = save(model, tmp_path / 'a.pth')
+    loaded = create_model(value.network, weights=path, clip_len=value.clip_len, **SMALL)
+    assert loaded.stem[1].eps == value.eps
+    assert torch.equal(loaded.layer4[0].conv2[1].weight, model.layer4[0].conv2[1].weight)
 
 
 @pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
 def test_meta(weights):
     """As torchvision's weights have it, from the member and from what find_weights returns."""
     value, meta = weights.value, weights.meta
-    assert meta == find_weights(value.network, weights.name.lower().split('_', 2)[2]).meta
+    assert meta == find_weights(value.network, weights.name[len(value.network) + 1 :].lower()).meta
     for name in (
         'network',
         'clip_len',
@@ -87,10 +113,18 @@ def test_meta(weights):
         assert meta[name] == getattr(value, name)
     assert meta['num_classes'] == value.num_classes
     assert (meta['mean'], meta['std']) == (value.mean, value.std)
-    assert (meta['resize_size'], meta['crop_size']) == ((128, 171), (112, 112))
+    assert meta['crop_size'] == (112, 112)
     assert meta['categories'] is None or len(meta['categories']) == value.num_classes
-    assert bool(meta['metrics']) == bool(meta['test']) == ('video@1' in value.metrics)
+    assert bool(meta['metrics']) == bool(meta['test'])
+    assert not any(' ' in name for name in meta['metrics'])
     assert meta['license']
+
+
+def test_what_is_not_published_is_not_guessed():
+    with pytest.raises(InputError, match='EchoNet-Dynamic publishes no mean and deviation'):
+        PublicWeights.R2PLUS1D_18_ECHONET_EJECTION_32F.transforms()
+    with pytest.raises(InputError, match=r'drive\.google.*: a page, not a file: save'):
+        create_model('r2plus1d_18', weights='videomoco_kinetics_32f')
 
 
 def test_metrics():

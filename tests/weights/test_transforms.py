@@ -84,3 +84,13 @@ def test_it_is_an_ordinary_module(clips):
     assert 'resize_size=(128, 171)' in repr(preset)
     small = VideoClassification((0.0,) * 3, (1.0,) * 3, crop_size=(8, 6))
     assert torch.equal(small(clips[0]), clips[0, ..., 116:124, 157:163].float().transpose(0, 1))
+
+
+def test_the_shorter_side():
+    """The aspect ratio is kept, whichever side is the shorter."""
+    transform = VideoClassification([0], [1], 8, (8, 6))
+    assert transform(torch.zeros(2, 1, 16, 20)).shape == (1, 2, 8, 6)
+    wide = torch.arange(20.0).expand(1, 1, 4, 20)
+    assert torch.equal(VideoClassification([0], [1], 4, (4, 20))(wide), wide)
+    with pytest.raises(InputError, match='frames of at least 8 x 50'):
+        VideoClassification([0], [1], 8, (8, 50))(wide)

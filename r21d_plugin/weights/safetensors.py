@@ -1,0 +1,76 @@
+"""Read files of safetensors, by the format that https://huggingface.co/docs/safetensors documents.
+
+Eight bytes give the length of a header in JSON, which has type, shape and position of each tensor.
+Reading that takes less than depending on a package for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from mmap import mmap
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .pickles import RefusalError
+
+LONGEST_HEADER = 100_000_000
+DTYPES = dict(
+    F64=torch.float64,
+    F32=torch.float32,
+    F16=torch.float16,
+    BF16=torch.bfloat16,
+    I64=torch.int64,
+    I32=torch.int32,
+    I16=torch.int16,
+    I8=torch.int8,
+    U8=torch.uint8,
+    BOOL=torch.bool,
+)
+
+
+def header_length(content: mmap) -> int:
+    """Length of the header in bytes."""
+    return int.from_bytes(content[:8], 'little')
+
+
+def is_one(content: mmap) -> bool:
+    """Whether a file begins as one of safetensors does."""
+    return content[8:9] == b'{' and header_length(content) <= LONGEST_HEADER
+
+
+def read(content: mmap) -> dict[str, Tensor]:
+    """Read the tensors by name; raises any exception for a damaged file.
+
+    The epsilon of batch norm that :mod:`.publishing` writes into the header is in the metadata.
+
+    Raises RefusalError if tensors overlap, which would multiply data.
+    """
+    start = 8 + header_length(content)
+    header: dict[str, Any] = json.loads(content[8:start])
+    notes = header.pop('__metadata__', None) or {}
+    parts = sorted(entry['data_offsets'] for entry in header.values())
+    if any(end > begin for (_, end), (begin, _) in zip(parts, parts[1:])):
+        raise RefusalError('tensors that overlap')
+    tensors: Any = OrderedDict(
+        (name, tensor_of(content, start, **entry)) for name, entry in header.items()
+    )
+    eps = json.loads(notes.get('norm_eps', '{}'))
+    tensors._metadata = {path: dict(norm_eps=float(value)) for path, value in eps.items()}
+    return tensors
+
+
+def tensor_of(
+    content: mmap, start: int, dtype: str, shape: list[int], data_offsets: list[int]
+) -> Tensor:
+    """A tensor from its entry in the header; its data begins ``start`` bytes into the file."""
+    begin, end = data_offsets
+    data = bytearray(content[start + begin : start + end])
+    if len(data) != end - begin:
+        raise ValueError('truncated')
+    flat = (
+        torch.frombuffer(data, dtype=DTYPES[dtype]) if data else torch.empty(0, dtype=DTYPES[dtype])
+    )
+    return flat.reshape(shape)
