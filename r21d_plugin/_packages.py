@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from ._errors import MissingPackageError
 
 EXTRAS = dict(
+    captum='report',
+    jinja2='report',
     markdown='study',
     mmcv='lite',
     onnx='export',
@@ -23,7 +25,7 @@ EXTRAS = dict(
     torchvision='pytorchvideo',
 )
 PLUGIN = ('mmengine', 'mmaction', 'mmcv', 'cv2', 'av')
-OTHERS = ('importlib_metadata', 'matplotlib', 'numpy', 'tabulate', 'tqdm')
+OTHERS = ('importlib_metadata', 'matplotlib', 'numpy', 'PIL', 'scipy', 'tabulate', 'tqdm')
 
 
 def missing(package: str) -> MissingPackageError:
