@@ -78,10 +78,11 @@ def loss_chart(losses: Mapping[int, float]) -> Markup:
 
 
 def finish(axes: Axes) -> None:
-    """Add grid and legend; whole numbers below."""
+    """Add a grid, whole numbers below and, where lines have names, a legend."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.15)
-    axes.legend()
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend()
 
 
 def clips_chart(curve: Mapping[int, Mapping[str, float]]) -> Markup:
@@ -112,12 +113,11 @@ def confusion_chart(matrix: np.ndarray, names: Sequence[str]) -> Markup:
     with np.errstate(invalid='ignore'):
         share = 100 * matrix / matrix.sum(1, keepdims=True)
     named = len(names) <= NAMED_CLASSES
-    side = 3.2 + 0.18 * len(names) if named else 6.5
+    side = 3.2 + 0.18 * len(names) if named else 8
     with chart('confusion', (side + 0.6, side)) as drawn:
         # Cells without videos show the page.
-        image = drawn.axes.imshow(
-            np.ma.masked_equal(np.nan_to_num(share), 0), cmap='viridis', vmin=0, vmax=100
-        )
+        shown = np.ma.masked_equal(np.nan_to_num(share), 0)
+        image = drawn.axes.imshow(shown, cmap='cool', vmin=0, vmax=100, interpolation='none')
         drawn.axes.figure.colorbar(image, shrink=0.7, label='% of the videos of the class')
         drawn.axes.set(xlabel='class given', ylabel='true class')
         if named:
@@ -126,12 +126,10 @@ def confusion_chart(matrix: np.ndarray, names: Sequence[str]) -> Markup:
     return drawn.svg
 
 
-def scores_chart(name: str, clips: np.ndarray, labels: Mapping[str, int]) -> Markup:
-    """Scores of some classes, by name, in the clips of a video (clips x classes)."""
-    with chart(name, (2.8, 1.5)) as drawn:
-        for label, number in labels.items():
-            values = 100 * clips[:, number]
-            drawn.axes.plot(range(1, len(clips) + 1), values, marker='.', label=label)
+def scores_chart(name: str, clips: np.ndarray, classes: Sequence[int]) -> Markup:
+    """Scores of some classes in the clips of a video (clips x all classes)."""
+    with chart(name, (3, 1.4)) as drawn:
+        drawn.axes.plot(range(1, len(clips) + 1), 100 * clips[:, classes], marker='.')
         drawn.axes.set(xlabel='clip', ylabel='score (%)', ylim=(-4, 104))
         finish(drawn.axes)
     return drawn.svg

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from markupsafe import Markup
 from mmengine.config import Config
 
 from ..._errors import InputError, escape_bytes
+from ...datasets import inner_datasets
 from .attention import GradCam
 from .charts import scores_chart
 from .pictures import heat_loop, video_loop
@@ -86,18 +88,34 @@ def show_mistakes(
     except InputError as error:
         gaps.append(f'where the network looked: {error}')
     painter = Painter(network, gaps)
-    mistakes = [show(test, number, names, found, painter) for number in chosen]
+    mistakes = [show(test, cfg, number, names, found, painter) for number in chosen]
     return Gallery(mistakes, painter.gaps, painter.cells)
 
 
+def average_crops(views: np.ndarray, cfg: Config) -> np.ndarray:
+    """Scores of clips, clips x classes, from those of views, which go through clips crop by crop.
+
+    The number of clips is that of the test pipeline.
+    """
+    pipeline = inner_datasets(cfg.test_dataloader.dataset)[0].get('pipeline', [])
+    counts = [transform['num_clips'] for transform in pipeline if 'num_clips' in transform]
+    count = counts[-1] if counts and len(views) % counts[-1] == 0 else len(views)
+    return views.reshape(-1, count, views.shape[1]).mean(0)
+
+
 def show(
-    test: FinishedTest, number: int, names: Sequence[str], found: Outcomes, painter: Painter
+    test: FinishedTest,
+    cfg: Config,
+    number: int,
+    names: Sequence[str],
+    found: Outcomes,
+    painter: Painter,
 ) -> Mistake:
     """Show a video of a test, by number."""
     name, (scores, _) = list(test.scores.items())[number]
     true, given = int(found.true[number]), int(found.given[number])
-    clips = scores.numpy()
-    chart = scores_chart(f'scores {number}', clips, {'given': given, 'true': true})
-    pictures = painter.paint(test.videos[number], int(clips[:, given].argmax()), given)
+    views = scores.numpy()
+    chart = scores_chart(f'scores {number}', average_crops(views, cfg), [given, true])
+    pictures = painter.paint(test.videos[number], int(views[:, given].argmax()), given)
     score = float(found.score[number])
     return Mistake(escape_bytes(name), names[true], names[given], score, chart, *pictures)

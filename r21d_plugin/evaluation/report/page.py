@@ -58,6 +58,7 @@ def write_report(
         wrong=int((~found.right).sum()),
         training=charts.training_chart(curves) if any(curves) else '',
         loss=charts.loss_chart(losses) if losses else '',
+        numbered=classes > charts.NAMED_CLASSES,
         confusion=charts.confusion_chart(matrix, names),
         pairs=statistics.confused_pairs(matrix, names, PAIRS),
         rows=statistics.class_rows(matrix, names),

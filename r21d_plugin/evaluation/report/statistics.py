@@ -120,12 +120,12 @@ def confusion_matrix(found: Outcomes, classes: int) -> np.ndarray:
 
 
 def class_rows(matrix: np.ndarray, names: Sequence[str]) -> list[ClassRow]:
-    """Rows of the classes that have videos or were given, the lowest F1 first."""
+    """Rows of the classes that have videos or were given, lowest F1 first, most videos first."""
     right, videos, given = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
     with np.errstate(invalid='ignore'):
         columns = right / given, right / videos, 2 * right / (videos + given)
     rows = map(ClassRow, names, videos.tolist(), *(column.tolist() for column in columns))
-    return sorted((row for row in rows if row.f1 == row.f1), key=lambda row: row.f1)
+    return sorted((row for row in rows if row.f1 == row.f1), key=lambda row: (row.f1, -row.videos))
 
 
 def confused_pairs(matrix: np.ndarray, names: Sequence[str], most: int) -> list[Confusion]:
