@@ -54,9 +54,9 @@ def keep_scores(runner: Any) -> None:
     """Have the scores of up to 50,000 videos written beside the log, for ``r21d report``."""
     from r21d_plugin.evaluation.scores import KeptScores
 
-    path = Path(runner.log_dir, 'scores.npz')
-    if len(runner.test_loop.dataloader.dataset) <= MOST_KEPT:
-        runner.test_evaluator.metrics.append(KeptScores(str(path)))
+    loop = runner.test_loop  # a config's own may have no evaluator
+    if hasattr(loop, 'evaluator') and len(loop.dataloader.dataset) <= MOST_KEPT:
+        loop.evaluator.metrics.append(KeptScores(f'{runner.log_dir}/scores.npz'))
 
 
 def main() -> None:

@@ -8,9 +8,12 @@ import torch
 from mmengine.config import Config
 
 from r21d_plugin import InputError
+from r21d_plugin.evaluation.scores import KeptScores, Scores, accuracy, read_scores
+
+pytest.importorskip('jinja2')  # PyTorch brings it since 2.0
+
 from r21d_plugin.evaluation.report import charts, find_test, statistics
 from r21d_plugin.evaluation.report.mistakes import average_crops
-from r21d_plugin.evaluation.scores import KeptScores, Scores, accuracy, read_scores
 
 NAMES = ['cat', 'dog', '<b>&']
 VIDEOS = [(0, 0.9), (0, 0.6), (1, 0.9), (2, 0.7), (0, 0.8)]

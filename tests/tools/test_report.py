@@ -16,6 +16,8 @@ from support import OPTIONS, ROOT
 from r21d_plugin.cli.launch import load_config
 from r21d_plugin.evaluation.results import last_test
 
+pytest.importorskip('jinja2')  # PyTorch brings it since 2.0
+
 TOOL = 'report.py'
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 
