@@ -14,6 +14,7 @@ from ._errors import MissingPackageError
 
 EXTRAS = dict(
     captum='report',
+    huggingface_hub='hub',
     jinja2='report',
     markdown='study',
     mmcv='lite',
@@ -21,6 +22,7 @@ EXTRAS = dict(
     onnxruntime='export',
     onnxscript='export',
     pytorchvideo='pytorchvideo',
+    safetensors='hub',
     tensorboard='tensorboard',
     torchvision='pytorchvideo',
 )

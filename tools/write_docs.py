@@ -68,6 +68,8 @@ checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or 
 WEIGHTS_INTRODUCTION = """\
 # Public weights
 
+How to test them on Kinetics-400, and to publish your own: [publishing.md](publishing.md).
+
 Weights that others have published for these networks. All of them load as they are, by the name
 given here, by address or as a file:
 
