@@ -13,8 +13,9 @@ from importlib.util import find_spec
 from ._errors import MissingPackageError
 
 EXTRAS = dict(
+    captum='report',
     huggingface_hub='hub',
-    jinja2='hub',
+    jinja2='report',
     markdown='study',
     mmcv='lite',
     onnx='export',
@@ -26,7 +27,7 @@ EXTRAS = dict(
     torchvision='pytorchvideo',
 )
 PLUGIN = ('mmengine', 'mmaction', 'mmcv', 'cv2', 'av')
-OTHERS = ('importlib_metadata', 'matplotlib', 'numpy', 'scipy', 'tabulate', 'tqdm')
+OTHERS = ('importlib_metadata', 'matplotlib', 'numpy', 'PIL', 'scipy', 'tabulate', 'tqdm')
 
 
 def missing(package: str) -> MissingPackageError:

@@ -11,6 +11,7 @@ from support import ROOT, copy_source, shell
 
 PIP = [sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--no-build-isolation']
 PIP += ['--no-index', '--no-compile', '--target']
+TEMPLATES = 'r21d_plugin/evaluation/report/templates'
 DEVELOPERS = ('benchmark', 'demo.sh', 'write_docs.py')
 
 
@@ -41,6 +42,7 @@ def test_a_source_distribution_installs_as_a_wheel_does(installed):
     ]
     assert kinds[0] == kinds[1]
     assert {'r21d_plugin/py.typed', 'r21d_plugin/weights/kinetics_400.txt'} <= kinds[0]
+    assert {f'{TEMPLATES}/page.html', f'{TEMPLATES}/page.css'} <= kinds[0]
     code = 'import r21d_plugin; print(r21d_plugin.__file__, *r21d_plugin.list_models())'
     out = shell(sys.executable, '-c', code, cwd=installed, PYTHONPATH=str(installed / 'sdist'))
     assert str(installed / 'sdist/r21d_plugin') in out

@@ -4,17 +4,8 @@ Test with as many clips as the largest number, and dump the scores: mim test ...
 --cfg-options test_dataloader.dataset.pipeline.1.num_clips=100.
 """
 
-from __future__ import annotations
-
 import argparse
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from r21d_plugin.evaluation.scores import Scores
-
-COUNTS = [1, 2, 5, 10, 20, 50, 100]
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,34 +19,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def accuracy_by_clips(
-    test: Mapping[str, Scores], counts: Sequence[int]
-) -> dict[int, dict[str, float]]:
-    """Accuracy with fewer clips of each video, spread evenly over those tested.
-
-    Raises:
-        InputError: If a count is less than 1 or more than the clips of a video.
-    """
-    from r21d_plugin import InputError
-    from r21d_plugin.evaluation.scores import accuracy
-
-    available = min(len(clips) for clips, _ in test.values())
-    wrong = [count for count in counts if not 1 <= count <= available]
-    if wrong:
-        raise InputError(f'{wrong[0]} clips asked for: the test has 1 to {available} of each video')
-    return {
-        count: accuracy({video: select_clips(scores, count) for video, scores in test.items()})
-        for count in counts
-    }
-
-
-def select_clips(scores: Scores, count: int) -> Scores:
-    """Scores of evenly spread clips of a video; a single one is the middle one."""
-    last = len(scores.clips) - 1
-    chosen = [i * last // (count - 1) for i in range(count)] if count > 1 else [last // 2]
-    return scores._replace(clips=scores.clips[chosen])
-
-
 def main() -> None:
     """Print the table."""
     args = parse_args()
@@ -64,12 +27,9 @@ def main() -> None:
     with errors_in_one_line():
         from r21d_plugin.evaluation.plots import plot_curve
         from r21d_plugin.evaluation.results import accuracy_table
-        from r21d_plugin.evaluation.scores import read_scores
+        from r21d_plugin.evaluation.scores import accuracy_by_clips, read_scores
 
-        scores = read_scores(args.scores)
-        available = min(len(clips) for clips, _ in scores.values())
-        counts = args.clips or [count for count in COUNTS if count <= available]
-        curve = accuracy_by_clips(scores, counts)
+        curve = accuracy_by_clips(read_scores(args.scores), args.clips)
         print(accuracy_table({str(count): row for count, row in curve.items()}, 'clips'))
         if args.plot:
             plot_curve(curve, args.plot, 'clips of a video')

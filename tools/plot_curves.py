@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from math import inf
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from r21d_plugin import InputError
 from r21d_plugin.cli.errors import errors_in_one_line
 
 with errors_in_one_line():
@@ -21,6 +18,7 @@ with errors_in_one_line():
     from matplotlib.ticker import MaxNLocator
     from tabulate import tabulate
 
+    from r21d_plugin.evaluation.curves import Curves, read_curves
     from r21d_plugin.evaluation.plots import save_figure
 
 STYLES: dict[str, dict[str, Any]] = dict(
@@ -30,18 +28,6 @@ STYLES: dict[str, dict[str, Any]] = dict(
 """Lines of the two errors; the markers show a run of one epoch."""
 
 
-class Curves(NamedTuple):
-    """Errors of a run, 1 - clip@1, by epoch in ascending order.
-
-    Attributes:
-        training (dict[int, float]): Mean over all batches of the epoch, 0 to 1.
-        validation (dict[int, float]): Of the validation after it, 0 to 1.
-    """
-
-    training: dict[int, float]
-    validation: dict[int, float]
-
-
 def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
     """Read the errors of several runs, by their path below the folder that all are in."""
     paths = [path.resolve() for path in work_dirs]
@@ -49,71 +35,6 @@ def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
     return {
         os.path.relpath(path, folder): read_curves(given) for path, given in zip(paths, work_dirs)
     }
-
-
-def read_curves(work_dir: Path) -> Curves:
-    """Read the errors of a run that may have been stopped and resumed.
-
-    The epochs of a later start take the place of those of an earlier one from its first finished
-    epoch on. A curve is empty where the log has none: validation with ``--no-validate``, training
-    without :class:`~r21d_plugin.engine.TrainingAccuracyHook`.
-
-    Args:
-        work_dir (Path): Work dir of the run.
-
-    Raises:
-        InputError: If it has no log of a finished epoch, or one is damaged.
-    """
-    curves = Curves({}, {})
-    for path in find_logs(work_dir):
-        start = extract_curves(read_log(path))
-        first = min(start.training or start.validation, default=inf)
-        curves = Curves(
-            *(
-                {**{epoch: error for epoch, error in curve.items() if epoch < first}, **later}
-                for curve, later in zip(curves, start)
-            )
-        )
-    if not any(curves):
-        raise InputError(
-            f'{work_dir}: no finished epoch in */vis_data/scalars.json there: '
-            'name the work dir of a run of mim train'
-        )
-    return curves
-
-
-def find_logs(work_dir: Path) -> list[Path]:
-    """Logs of the starts of a run, in their order."""
-    return sorted(work_dir.glob('*/vis_data/scalars.json'))
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """Read a log of MMEngine's, an object a line; a kill may have cut off the last.
-
-    Raises:
-        InputError: If another line is broken.
-    """
-    lines = path.read_text('utf-8', 'replace').splitlines()
-    records = []
-    for number, line in enumerate(lines, 1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            if number < len(lines):
-                raise InputError(
-                    f'{path}, line {number}: not JSON: remove the line, or restore the file'
-                ) from error
-    return records
-
-
-def extract_curves(records: Iterable[Mapping[str, Any]]) -> Curves:
-    """Errors in the log of one start; the step is the epoch, 0 for a validation by itself."""
-    curves = Curves({}, {})
-    for record in records:
-        for curve, metric in zip(curves, ('train/clip@1', 'clip@1')):
-            if metric in record and record['step'] > 0:
-                curve[record['step']] = 1 - record[metric]
-    return curves
 
 
 def last_errors_table(runs: Mapping[str, Curves]) -> str:

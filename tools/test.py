@@ -9,6 +9,8 @@ from r21d_plugin._atomic import check_writable
 from r21d_plugin.cli.arguments import CHECKPOINT_HELP, add_run_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
 
+MOST_KEPT = 50_000  # videos; with 400 classes and 10 clips each, their scores take 800 MB
+
 
 def parse_args() -> argparse.Namespace:
     """Parse MMAction2's arguments of testing, ``--gpus`` and ``--device``."""
@@ -48,6 +50,15 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
         )
 
 
+def keep_scores(runner: Any) -> None:
+    """Have the scores of up to 50,000 videos written beside the log, for ``r21d report``."""
+    from r21d_plugin.evaluation.scores import KeptScores
+
+    loop = runner.test_loop  # a config's own may have no evaluator
+    if hasattr(loop, 'evaluator') and len(loop.dataloader.dataset) <= MOST_KEPT:
+        loop.evaluator.metrics.append(KeptScores(f'{runner.log_dir}/scores.npz'))
+
+
 def main() -> None:
     """Test."""
     args = parse_args()
@@ -62,7 +73,9 @@ def main() -> None:
         if cfg.load_from is None and not cfg.model.get('checkpoints'):
             raise InputError('no checkpoint to test: name one after the config')
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
-            CommandRunner.from_cfg(cfg).test()
+            runner = CommandRunner.from_cfg(cfg)
+            keep_scores(runner)
+            runner.test()
 
 
 if __name__ == '__main__':

@@ -7,9 +7,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from r21d_plugin.evaluation.scores import Scores, accuracy, read_scores
-from tools.accuracy_by_clips import accuracy_by_clips
-from tools.plot_curves import Curves, find_logs, read_curves, read_log
+from r21d_plugin.evaluation.curves import Curves, find_logs, read_curves, read_log
+from r21d_plugin.evaluation.scores import Scores, accuracy, accuracy_by_clips, read_scores
 
 from .hard_motion import ACTIONS
 from .plan import MANY_CLIPS, Run, Scale, Test, epochs_of, tests_of

@@ -7,6 +7,7 @@ from pathlib import Path
 COMMANDS = {
     'train': ('train.py', 'train a recognizer by a config'),
     'test': ('test.py', 'test a checkpoint'),
+    'report': ('report.py', 'write a page about the last test in a work dir'),
     'predict': ('predict.py', 'predict the classes of videos'),
     'features': ('extract_features.py', 'store the features of videos'),
     'export': ('export.py', 'write a network as ONNX or for torch.export'),

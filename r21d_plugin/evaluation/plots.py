@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .._atomic import atomic_write
@@ -24,7 +25,12 @@ def save_figure(figure: Figure, path: Path) -> None:
 def plot_curve(curve: Mapping[Any, Mapping[str, float]], path: Path, varied: str) -> None:
     """Plot accuracies, 0 to 1, by what was ``varied``, and mark the best of each metric."""
     figure = Figure(figsize=(6, 4), layout='constrained')
-    axes = figure.subplots()
+    draw_curve(figure.subplots(), curve, varied)
+    save_figure(figure, path)
+
+
+def draw_curve(axes: Axes, curve: Mapping[Any, Mapping[str, float]], varied: str) -> None:
+    """Draw what :func:`plot_curve` plots."""
     places = list(curve)
     for metric in curve[places[0]]:
         values = [100 * row[metric] for row in curve.values()]
@@ -35,4 +41,3 @@ def plot_curve(curve: Mapping[Any, Mapping[str, float]], path: Path, varied: str
     axes.set_ylabel('accuracy (%)')
     axes.grid(alpha=0.3)
     axes.legend()
-    save_figure(figure, path)

@@ -20,6 +20,9 @@ from .._registries import METRICS
 from ..weights.pickles import load_pickle_as_data
 from .clip_video_accuracy import accuracies, check_finite, clip_probabilities, hits, labels_of
 
+COUNTS = (1, 2, 5, 10, 20, 50, 100)
+"""Numbers of clips that accuracy is shown for."""
+
 
 class Scores(NamedTuple):
     """Softmax scores of a video's clips, clips x classes, and its labels."""
@@ -75,6 +78,26 @@ class DumpScores(BaseMetric):
             row[: len(of_video)] = of_video
         with atomic_write(self.path, parents=True) as partial:
             np.savez(partial, filenames=filenames, scores=np.stack(scores), labels=padded)
+        return {}
+
+
+@METRICS.register_module()
+class KeptScores(DumpScores):
+    """Write the scores of a test for its report, where they allow one.
+
+    Samples without a filename, a label or scores are left out. Where none remains, or videos differ
+    in their number of clips, no file is written. Arguments are those of :class:`DumpScores`.
+    """
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep the scores of one batch of videos."""
+        needed = {'filename', 'gt_label', 'pred_score'}
+        super().process(data_batch, [each for each in data_samples if needed <= set(each)])
+
+    def compute_metrics(self, results: list) -> dict:
+        """Write the file; there are no metrics."""
+        if len({scores.shape for _, scores, _ in results}) == 1:
+            super().compute_metrics(results)
         return {}
 
 
@@ -138,3 +161,34 @@ def accuracy(test: Mapping[str, Scores]) -> dict[str, float]:
         if not labels:
             raise InputError(f'{video}: no label: an accuracy needs a test of a list with labels')
     return accuracies([hits(clips, labels) for clips, labels in test.values()])
+
+
+def accuracy_by_clips(
+    test: Mapping[str, Scores], counts: Sequence[int] | None = None
+) -> dict[int, dict[str, float]]:
+    """Accuracy with fewer clips of each video, spread evenly over those tested.
+
+    Args:
+        test (Mapping[str, Scores]): Scores by video.
+        counts (Sequence[int] | None): Numbers of clips. Defaults to those of ``COUNTS`` that the
+            test has.
+
+    Raises:
+        InputError: If a count is less than 1 or more than the clips of a video.
+    """
+    available = min(len(clips) for clips, _ in test.values())
+    counts = counts or [count for count in COUNTS if count <= available]
+    wrong = [count for count in counts if not 1 <= count <= available]
+    if wrong:
+        raise InputError(f'{wrong[0]} clips asked for: the test has 1 to {available} of each video')
+    return {
+        count: accuracy({video: select_clips(scores, count) for video, scores in test.items()})
+        for count in counts
+    }
+
+
+def select_clips(scores: Scores, count: int) -> Scores:
+    """Scores of evenly spread clips of a video; a single one is the middle one."""
+    last = len(scores.clips) - 1
+    chosen = [i * last // (count - 1) for i in range(count)] if count > 1 else [last // 2]
+    return scores._replace(clips=scores.clips[chosen])

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from r21d_plugin import InputError
-from r21d_plugin.evaluation.scores import DumpScores, accuracy, read_scores
-from tools.accuracy_by_clips import accuracy_by_clips
+from r21d_plugin.evaluation.scores import DumpScores, accuracy, accuracy_by_clips, read_scores
 from tools.fuse_scores import check_same_videos, fuse, sweep_weights
 
 
@@ -202,7 +201,7 @@ HOSTILE = """
 import resource, sys
 from pathlib import Path
 from r21d_plugin import InputError
-from r21d_plugin.evaluation.scores import read_scores
+from r21d_plugin.evaluation.scores import accuracy_by_clips, read_scores
 import torch
 torch.zeros(1)
 soft = 2**20 * 600 + int(Path('/proc/self/statm').read_text().split()[0]) * 4096

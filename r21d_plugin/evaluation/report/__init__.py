@@ -1,0 +1,6 @@
+"""A test as one page to read."""
+
+from .page import write_report
+from .work_dir import FinishedTest, find_test
+
+__all__ = ['FinishedTest', 'find_test', 'write_report']

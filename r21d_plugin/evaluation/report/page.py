@@ -1,0 +1,96 @@
+"""The page of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from mmengine.config import Config
+
+from ..._atomic import atomic_write
+from ..._errors import InputError
+from ..scores import accuracy_by_clips
+from . import charts, statistics
+from .mistakes import show_mistakes
+from .work_dir import FinishedTest, environment_of, speed_of, training_of
+
+PAIRS = 30  # of confused classes that are listed
+PACKAGES = ('r21d_plugin', 'torch', 'mmengine', 'mmaction2', 'numpy', 'av')
+
+
+def write_report(
+    test: FinishedTest, cfg: Config, names: Sequence[str], device: torch.device, path: Path
+) -> list[str]:
+    """Write the report of a test as one HTML page.
+
+    Args:
+        test (FinishedTest): The test, as :func:`find_test` reads it.
+        cfg (Config): Its config.
+        names (Sequence[str]): Names of the classes.
+        device (torch.device): Where to compute Grad-CAM.
+        path (Path): The page.
+
+    Returns:
+        list[str]: What is missing from the page and why, a line each.
+
+    Raises:
+        InputError: If the names are not those of the scores, or the page cannot be written.
+    """
+    classes = next(iter(test.scores.values())).clips.shape[1]
+    if classes != len(names):
+        raise InputError(f'{test.folder}: scores of {classes} classes, and {len(names)} names')
+    curves, losses = training_of(test.folder.parent)
+    found = statistics.outcomes(test.scores)
+    matrix = statistics.confusion_matrix(found, classes)
+    calibrated = statistics.calibration(found)
+    gallery = show_mistakes(test, cfg, names, found, device)
+    content: dict[str, Any] = dict(
+        title=test.folder.parent.resolve().name,
+        checkpoint=cfg.get('load_from') or '',
+        videos=len(test.scores),
+        clips=len(next(iter(test.scores.values())).clips),
+        names=names,
+        accuracy=statistics.intervals(test.scores),
+        wrong=int((~found.right).sum()),
+        training=charts.training_chart(curves) if any(curves) else '',
+        loss=charts.loss_chart(losses) if losses else '',
+        numbered=classes > charts.NAMED_CLASSES,
+        confusion=charts.confusion_chart(matrix, names),
+        pairs=statistics.confused_pairs(matrix, names, PAIRS),
+        rows=statistics.class_rows(matrix, names),
+        calibration=charts.calibration_chart(calibrated),
+        calibration_error=calibrated.error,
+        gallery=gallery,
+        by_clips=charts.clips_chart(accuracy_by_clips(test.scores)),
+        speed=speed_of(test, cfg),
+        environment=environment_of(test),
+        versions={name: installed(name) for name in PACKAGES},
+        config=test.config.read_text('utf-8'),
+    )
+    with atomic_write(path) as partial:
+        partial.write_text(render(content), 'utf-8')
+    return gallery.gaps
+
+
+def render(content: dict[str, Any]) -> str:
+    """Fill the template."""
+    templates = Environment(
+        loader=PackageLoader(__package__, 'templates'),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return templates.get_template('page.html').render(content)
+
+
+def installed(name: str) -> str:
+    """Version of an installed distribution."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return 'not installed'
