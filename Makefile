@@ -1,6 +1,7 @@
 VENV ?= .venv
 PYTHON ?= python3
-TORCH ?= torch==2.13.0  # any from 1.13 on will do, see `make matrix`
+# Any torch from 1.13 on will do (make matrix).
+TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
 .PHONY: demo test test-faults matrix fuzz lint clean

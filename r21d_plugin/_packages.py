@@ -13,17 +13,20 @@ from importlib.util import find_spec
 from ._errors import MissingPackageError
 
 EXTRAS = dict(
+    huggingface_hub='hub',
+    jinja2='hub',
     markdown='study',
     mmcv='lite',
     onnx='export',
     onnxruntime='export',
     onnxscript='export',
     pytorchvideo='pytorchvideo',
+    safetensors='hub',
     tensorboard='tensorboard',
     torchvision='pytorchvideo',
 )
 PLUGIN = ('mmengine', 'mmaction', 'mmcv', 'cv2', 'av')
-OTHERS = ('importlib_metadata', 'matplotlib', 'numpy', 'tabulate', 'tqdm')
+OTHERS = ('importlib_metadata', 'matplotlib', 'numpy', 'scipy', 'tabulate', 'tqdm')
 
 
 def missing(package: str) -> MissingPackageError:

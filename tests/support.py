@@ -151,7 +151,7 @@ def assert_one_line(error: Exception) -> None:
 
 
 NAME = re.compile(
-    r'(?P<network>\w+?_(?P<depth>\d\d))(_(?P<stream>flow|twostream))?'
+    r'(?P<network>\w+?_(?P<depth>\d{2,3}))(_(?P<stream>flow|twostream))?'
     r'_(?P<dataset>kinetics|sports1m|ucf101|hmdb51|motion)(_(?P<frames>\d+)f)?'
     r'(_from_(?P<source>sports1m|kinetics|ig65m|8f)|_(?P<weights>torchvision))?'
 )

@@ -27,7 +27,7 @@ def clips_of_a_test(path) -> int:
 
 def test_rows_of_the_tables_and_public_weights():
     names = {path.stem for path in CONFIGS}
-    table_2 = [f'{name}_kinetics' for name in list_models() if name.endswith('18')]
+    table_2 = [f'{name}_kinetics' for name in list_models(18)]
     expected = {f'{name}{suffix}' for name in table_2 for suffix in ('', '_16f')}
     figure_5 = {f'r2plus1d_18_kinetics_{frames}f' for frames in (24, 32, 40, 48)}
     expected |= figure_5 | {'r2plus1d_18_kinetics_32f_from_8f', 'r3d_34_kinetics'}
@@ -35,6 +35,9 @@ def test_rows_of_the_tables_and_public_weights():
     expected |= {f'r2plus1d_18_{stream}_motion' for stream in ('flow', 'twostream')}
     expected |= {f'{name}_18_kinetics_16f_torchvision' for name in ('r3d', 'mc3', 'r2plus1d')}
     expected |= {f'r2plus1d_34_kinetics{frames}_from_ig65m' for frames in ('', '_8f')}
+    rows = ['kinetics', 'kinetics_from_sports1m']
+    rows += [f'{dataset}_from_ig65m' for dataset in ('kinetics', 'ucf101', 'hmdb51')]
+    expected |= {f'r2plus1d_152_{row}' for row in rows}
     for stream in ('', '_flow', '_twostream'):
         tables = ['sports1m_8f', 'sports1m', 'kinetics', 'kinetics_from_sports1m']
         for source in ('sports1m', 'kinetics'):
@@ -147,8 +150,9 @@ def test_recipe_of_finetuning(path):
     assert (steps.milestones, steps.gamma) == (milestones, 0.1)
     assert_clips_of_the_paper(cfg)
 
-    if source == 'ig65m':
-        weights = PublicWeights[f'R2PLUS1D_34_IG65M_{frames}F']
+    if source == 'ig65m' or network == 'r2plus1d_152':
+        publisher = 'VMZ_' if network == 'r2plus1d_152' else ''
+        weights = PublicWeights[f'{network}_{publisher}{source}_{frames}F'.upper()]
         assert cfg.load_from == weights.value.url
         return
     # It begins where the config of its pretraining ends.

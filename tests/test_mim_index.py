@@ -23,7 +23,7 @@ def search(monkeypatch):
 
 def test_a_dataset_finds_all_that_were_trained_on_it(search):
     assert search(training_datasets=['Kinetics-400']) == set(WEIGHTS)
-    assert len(WEIGHTS) == 32
+    assert len(WEIGHTS) == 35
 
 
 @pytest.mark.parametrize('family', ['r2d', 'fr2d', 'r3d', 'mc', 'rmc', 'r2plus1d'])
@@ -55,4 +55,5 @@ def test_other_fields(search):
     assert search(filter_conditions='input=="flow"') == flow
     sports = search(filter_conditions='pretraining=="sports-1m"')
     assert 'r2plus1d_34_kinetics_from_sports1m' in sports
+    assert 'r2plus1d_152_kinetics_from_sports1m' in sports
     assert all(WEIGHTS[name].training == 'Sports-1M, Kinetics-400' for name in sports)

@@ -28,7 +28,7 @@ torch.testing.assert_close(r21d_plugin.accelerate(other)(clip), expected, rtol=1
 
 MODULES = """
 import importlib
-for name in ('registry', 'datasets', 'engine', 'evaluation', 'inference', 'pytorchvideo'):
+for name in ('registry', 'datasets', 'engine', 'evaluation', 'inference', 'pytorchvideo', 'hub'):
     try:
         importlib.import_module('r21d_plugin.' + name)
     except ImportError as error:
@@ -71,7 +71,8 @@ def test_networks_and_weights_need_nothing_else(alone, tmp_path):
 
 def test_imports_name_what_brings_the_missing_package(alone):
     lines = run(alone, MODULES)
-    assert len(lines) == 6
+    assert len(lines) == 7
+    assert lines[-1].endswith("pip install 'r21d_plugin[hub]'")
     assert all('MissingPackageError: ' in line and ' is missing: pip ' in line for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""Print parameters, multiply-adds and output shape of the paper's networks."""
+"""Print parameters, multiply-adds and output shape of networks, by default those of the paper."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def measure(
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('networks', nargs='*', help='names such as r2plus1d_34; default: all')
+    parser.add_argument(
+        'networks', nargs='*', help='names such as r2plus1d_152; default: all of 18 and 34 layers'
+    )
     parser.add_argument('--clip-len', type=int, default=8, help='frames of a clip (8)')
     parser.add_argument('--size', type=int, default=112, help='height and width in pixels (112)')
     parser.add_argument('--in-channels', type=int, default=3, help='channels of a frame (3)')
@@ -78,7 +80,7 @@ def main() -> None:
     with errors_in_one_line():
         rows = [
             measure(name, args.clip_len, args.size, args.in_channels, args.num_classes)
-            for name in args.networks or list_models()
+            for name in args.networks or [*list_models(18), *list_models(34)]
         ]
         header = ['network', 'parameters', 'GFLOPs', 'output C x T x H x W']
         table = [

@@ -1,8 +1,9 @@
 """Extract the features of videos: the last feature maps, averaged, of sliding clips.
 
-A clip has 512 numbers (two streams: 512 of RGB, then 512 of flow), and a clip begins at frames 0,
-STRIDE, 2 * STRIDE and so on; a video shorter than a clip gives one, looped. Videos that do not
-decode are listed in broken_videos.txt. A run that was stopped is continued by the same command.
+A clip has 512 numbers, or 2048 from 50 layers on (two streams: those of RGB, then those of flow),
+and a clip begins at frames 0, STRIDE, 2 * STRIDE and so on; a video shorter than a clip gives one,
+looped. Videos that do not decode are listed in broken_videos.txt. A run that was stopped is
+continued by the same command.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def parse_args() -> argparse.Namespace:
     )
     source.add_argument('--list', type=Path, metavar='FILE', help='file that names a video a line')
     parser.add_argument(
-        '--out', type=Path, required=True, help='folder for a .npy file per video, clips x 512'
+        '--out', type=Path, required=True, help='folder for a .npy file per video, clips x numbers'
     )
     parser.add_argument(
         '--stride',

@@ -69,6 +69,8 @@ checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or 
 WEIGHTS_INTRODUCTION = """\
 # Public weights
 
+How to test them on Kinetics-400, and to publish your own: [publishing.md](publishing.md).
+
 Weights that others have published for these networks. All of them load as they are, by the name
 given here, by address or as a file:
 
@@ -301,8 +303,7 @@ def weights_table(public: dict[str, Published]) -> str:
 def measured(weights: Published) -> str:
     """How accuracies were measured, and those on other datasets."""
     others = [f'{name} {value:.1f}' for name, value in weights.metrics.items() if '@' not in name]
-    protocol = [weights.test] if weights.metrics else []
-    return ', '.join([*others, *protocol])
+    return ', '.join([*others, weights.test]) if weights.metrics else ''
 
 
 def weights_page() -> str:

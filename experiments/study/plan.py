@@ -88,7 +88,7 @@ class Run(NamedTuple):
 
 def runs(seeds: int) -> list[Run]:
     """All runs of the study: long ones first, so that all end together; last what needs others."""
-    networks = [name for name in list_models() if name.endswith('_18')]
+    networks = list_models(18)
     settings = [
         *(('r2plus1d_18', frames, None) for frames in sorted(LENGTHS[1:], reverse=True)),
         *((name, LENGTHS[0], None) for name in ('r2plus1d_34', 'r3d_34', *reversed(networks))),

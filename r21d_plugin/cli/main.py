@@ -10,6 +10,8 @@ COMMANDS = {
     'predict': ('predict.py', 'predict the classes of videos'),
     'features': ('extract_features.py', 'store the features of videos'),
     'export': ('export.py', 'write a network as ONNX or for torch.export'),
+    'publish': ('publish_model.py', 'write a checkpoint for others, named by its hash'),
+    'reproduce': ('reproduce.py', 'compare public weights with their published accuracy'),
     'flow': ('data/extract_flow.py', 'store the optical flow of videos'),
     'prepare': ('data/prepare.py', "write a benchmark's annotation files"),
 }

@@ -117,36 +117,53 @@ class AnnotationFiles:
         self.tables: dict[str, list[VideoFacts]] = defaultdict(list)
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
 
+    @property
+    def label_map(self) -> str:
+        """Name of the file of the names of classes."""
+        return f'label_map_{self.dataset}.txt'
+
+    def list_name(self, subset: str) -> str:
+        """Name of the list of a subset, without extension, as MMAction2 names them."""
+        name = subset if '_split_' in subset else f'{subset}_list'
+        return f'{self.dataset}_{name}_videos'
+
+    def problem_line(self, match: MatchedVideo) -> str:
+        """Line that names a video with a problem."""
+        line = f'{match.video.where}: {match.video.names[0]}'
+        return line + (f': {match.reason}' if match.reason else '')
+
     def add(self, match: MatchedVideo, facts: VideoFacts | None = None) -> None:
         """Add a video, and what is known of it, to its list, or to that of its problem."""
-        (subset, names, labels, where, _), path, problem, reason = match
-        self.counts[subset][problem or 'written'] += 1
-        if problem:
-            line = f'{where}: {names[0]}' + (f': {reason}' if reason else '')
-            self.lines[f'{problem}_videos.txt'].append(line)
+        subset, labels = match.video.subset, match.video.labels
+        self.counts[subset][match.problem or 'written'] += 1
+        if match.problem:
+            self.lines[f'{match.problem}_videos.txt'].append(self.problem_line(match))
             return
-        name = subset if '_split_' in subset else f'{subset}_list'  # as MMAction2 names them
-        name = f'{self.dataset}_{name}_videos'
-        self.lines[f'{name}.txt'].append(' '.join([path, *map(str, labels)]))
+        name = self.list_name(subset)
+        self.lines[f'{name}.txt'].append(' '.join([match.path, *map(str, labels)]))
         if facts:
             self.tables[f'{name}.tsv'].append(facts)
 
     def write(self, out: Path, classes: list[str]) -> None:
         """Write all files, and remove those of an earlier run that these do not replace."""
-        lines = {**self.lines, f'label_map_{self.dataset}.txt': classes}
+        lines = {**self.lines, self.label_map: classes}
         files = {name: ''.join(f'{line}\n' for line in content) for name, content in lines.items()}
         files.update({name: table_text(facts) for name, facts in self.tables.items()})
         with ExitStack() as written:
             for name, text in files.items():
                 partial = written.enter_context(atomic_write(out / name))
                 partial.write_text(text, 'utf-8')
-        for name in (*(f'{problem}_videos.txt' for problem in PROBLEMS), *self.old_tables(out)):
+        for name in self.old_files(out):
             if name not in files:
                 (out / name).unlink(missing_ok=True)
 
     def old_tables(self, out: Path) -> list[str]:
         """Names of the tables of earlier runs."""
         return [path.name for path in out.glob(f'{self.dataset}_*_videos.tsv')]
+
+    def old_files(self, out: Path) -> list[str]:
+        """Names of what earlier runs wrote, and a run may not write again."""
+        return [*(f'{problem}_videos.txt' for problem in PROBLEMS), *self.old_tables(out)]
 
 
 class Journal:

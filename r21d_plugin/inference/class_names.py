@@ -14,9 +14,9 @@ from ..weights.public import kinetics_400
 def class_names(cfg: Config, path: Path | None = None) -> list[str]:
     """Names of the classes of a config.
 
-    They are read from a label map, a name a line: ``path``, or ``label_map_<dataset>.txt`` beside
-    the annotation file of the test. Without one, they are the published names for Kinetics-400, and
-    numbers for other datasets.
+    They are read from a label map, a name a line: ``path``, or ``label_map_<dataset>.txt`` or
+    ``classes.txt`` beside the annotation file of the test. Without one, they are the published
+    names for Kinetics-400, and numbers for other datasets.
 
     Raises:
         InputError: If the label map is missing, unreadable or another dataset's.
@@ -28,8 +28,9 @@ def class_names(cfg: Config, path: Path | None = None) -> list[str]:
     folder, annotations = os.path.split(dataset_cfg.get('ann_file', ''))
     dataset = Path(annotations).stem.split('_')[0]
     if path is None:
-        path = Path(folder, f'label_map_{dataset}.txt')
-        if not path.is_file():
+        found = (Path(folder, name) for name in (f'label_map_{dataset}.txt', 'classes.txt'))
+        path = next((file for file in found if file.is_file()), None)
+        if path is None:
             published = kinetics_400() if dataset == 'kinetics400' else []
             return published if len(published) == classes else [str(i) for i in range(classes)]
     names = read_label_map(path)

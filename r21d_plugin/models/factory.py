@@ -14,10 +14,10 @@ from ..weights import PublicWeights, find_weights, load_matching, load_state_dic
 from ..weights.formats import Weights, identify, infer_network
 from ..weights.loading import adapt_channels
 from . import video_resnet
-from .video_resnet import VideoResNet
+from .video_resnet import VideoResNet, check_choice
 
-CLIP_LEN = {18: 8, 34: 32}
-"""Frames of a clip in the paper's tables, by depth."""
+CLIP_LEN = {18: 8, 26: 8, 34: 32, 50: 32, 101: 32, 152: 32}
+"""Frames of a clip by depth: in the paper's tables (18 and 34), and in the authors' release."""
 
 
 def family(depth: int) -> dict[str, dict]:
@@ -32,19 +32,26 @@ def family(depth: int) -> dict[str, dict]:
     }
 
 
-NETWORKS: Mapping[str, dict] = {**family(18), **family(34)}
-"""Backbone config of every network of the paper."""
+NETWORKS: Mapping[str, dict] = {
+    name: cfg for depth in video_resnet.DEPTHS for name, cfg in family(depth).items()
+}
+"""Backbone config of every network of the paper, and of the same with the release's depths."""
 
 
-def list_models() -> list[str]:
-    """Names that :func:`create_model` takes."""
-    return list(NETWORKS)
+def list_models(depth: int | None = None) -> list[str]:
+    """Names that :func:`create_model` takes: the twelve networks of one depth, or of all."""
+    if depth is None:
+        return list(NETWORKS)
+    check_choice('depth', depth, video_resnet.DEPTHS)
+    return list(family(depth))
 
 
 def backbone_cfg(name: str, clip_len: int | None = None) -> dict:
     """Config of a backbone by name; R2D's has the clip length, by default that of the paper."""
     if name not in NETWORKS:
-        raise InputError(f'no network {name!r}: choose from {", ".join(NETWORKS)}')
+        *deeper, deepest = list(video_resnet.DEPTHS)[1:]
+        names = f'{", ".join(family(18))}, or the same with {", ".join(map(str, deeper))}'
+        raise InputError(f'no network {name!r}: choose from {names} or {deepest} layers')
     cfg = dict(NETWORKS[name])
     if clip_len is not None:
         check_whole('clip_len', clip_len)
@@ -110,7 +117,7 @@ def create_model(
         in_channels (int, optional): Channels of the input: 3 for RGB, 2 for optical flow. Defaults
             to those of the weights, else 3.
         clip_len (int, optional): Frames of a clip. Only R2D depends on it. Defaults to those of the
-            weights, else 8 at 18 layers and 32 at 34.
+            weights, else 8 at 18 and 26 layers and 32 at more.
         weights (str, Path or PublicWeights, optional): A checkpoint, file or URL, as training
             writes it or as torchvision, ig65m-pytorch or VMZ publish theirs, or the name of public
             ones, such as ``'ig65m_kinetics_32f'``, which are downloaded once. Batch norm gets their

@@ -77,11 +77,10 @@ def check_head(stream: Stream, head: Any) -> None:
     network, wanted = stream.network, getattr(head, 'in_channels', None)
     if len(network.out_indices) > 1 or not isinstance(wanted, int):
         return
-    base_channels = network.num_features // 8  # doubled by conv3_x, conv4_x and conv5_x
-    channels = base_channels * 2 ** network.out_indices[0]
+    channels = network.num_features // 2 ** (3 - network.out_indices[0])  # doubled by each group
     if channels != wanted:
         raise InputError(
-            f'{stream.key} gives {channels} channels (base_channels={base_channels}, '
+            f'{stream.key} gives {channels} channels (base_channels={network.base_channels}, '
             f'out_indices={network.out_indices}) and model.cls_head.in_channels={wanted}: '
             f'set model.cls_head.in_channels={channels}'
         )

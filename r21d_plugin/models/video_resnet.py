@@ -11,33 +11,46 @@ A network is a depth and the form of each of its five groups of convolutions (Fi
 
 R2D is f-R2D after a conv1 that spans all frames. What the paper leaves open (batch norm's epsilon,
 conv1's mid channels, strides of the mixed networks) follows the authors' release,
-https://github.com/facebookresearch/VMZ.
+https://github.com/facebookresearch/VMZ, and so do the depths that it adds to the paper's 18 and 34
+(``BLOCK_CONFIG`` of c2/lib/models/r3d_model.py, ``add_bottleneck`` of builder/video_model.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Callable, Tuple
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils.checkpoint import checkpoint
 
-from .._compat_torch import add_state_dict_hooks, is_compiling
+from .._compat_torch import add_state_dict_hooks
 from .._errors import InputError, check_whole
+from .blocks import BATCH_NORMS, BasicBlock, Bottleneck, Midplanes, ResidualBlock
 from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, factorized_channels
 
-DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
-"""Residual blocks of conv2_x to conv5_x by depth (Table 1)."""
+Blocks = Tuple[int, int, int, int]
+WideBottleneck = partial(Bottleneck, widening=4)
+
+DEPTHS: dict[int, tuple[Blocks, Callable[..., ResidualBlock]]] = {
+    18: ((2, 2, 2, 2), BasicBlock),
+    26: ((2, 2, 2, 2), Bottleneck),
+    34: ((3, 4, 6, 3), BasicBlock),
+    50: ((3, 4, 6, 3), WideBottleneck),
+    101: ((3, 4, 23, 3), WideBottleneck),
+    152: ((3, 8, 36, 3), WideBottleneck),
+}
+"""Residual blocks of conv2_x to conv5_x by depth, and their kind (Table 1 has 18 and 34).
+
+As in the release, bottlenecks do not widen at 26 layers, and no depth has a max-pool after conv1.
+The release has one for larger frames (``use_pool1``): its table's 329.1 GFLOPs of R(2+1)D-152 are
+those of 32 x 128 x 128 without it (199.0 of R(2+1)D-34 too), and after it frames of 112 x 112 end
+smaller than the 7 x 7 that its Caffe2 network averages. Its PyTorch half adds it to R(2+1)D-152 by
+default; GluonCV's port of the weights does not, and reports 81.3% where the release has 81.6.
+"""
 
 NORM_CFG = dict(type='BN3d', eps=1e-3)
 """Batch norm as the authors trained it (momentum 0.1 in PyTorch's terms)."""
-
-BATCH_NORMS = (nn.BatchNorm3d, nn.SyncBatchNorm)
-
-Midplanes = Literal['layer', 'block']
 
 
 def norm_layer(norm_cfg: dict) -> NormLayer:
@@ -65,81 +78,17 @@ def make_stem(
     return nn.Sequential(*convs, norm(channels), nn.ReLU(inplace=True))
 
 
-class BasicBlock(nn.Module):
-    """Vanilla residual block of two 3x3x3 convolutions (Equation 1).
-
-    ``x -> conv -> norm -> ReLU -> conv -> norm -> (+ shortcut) -> ReLU``
-
-    The shortcut is the identity or, where channels or size change, a 1x1x1 convolution and norm.
-    ``form`` is a key of :data:`.layers.FORMS`, ``first`` the first convolution.
-    """
-
-    def __init__(self, form: str, first: ConvSpec, midplanes: Midplanes, with_cp: bool) -> None:
-        super().__init__()
-        build, norm, channels = FORMS[form], first.norm, first.out_channels
-        own_mid = factorized_channels(channels, channels)
-        mid_channels = own_mid if midplanes == 'layer' else first.mid_channels
-        second = ConvSpec(channels, channels, mid_channels, norm)
-        self.conv1 = nn.Sequential(build(first), norm(channels), nn.ReLU(inplace=True))
-        self.conv2 = nn.Sequential(build(second), norm(channels))
-        self.downsample: nn.Module = nn.Identity()
-        if first.in_channels != channels or first.stride != (1, 1, 1):
-            shortcut = FORMS['3D'](first._replace(kernel_size=(1, 1, 1)))
-            self.downsample = nn.Sequential(shortcut, norm(channels))
-        self.relu = nn.ReLU(inplace=True)
-        self.with_cp = with_cp
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map N x C x T x H x W to N x C' x T' x H' x W'."""
-        if not torch.jit.is_scripting() and self.with_cp and torch.is_grad_enabled():
-            return self.relu(self.recomputed(x))
-        return self.relu(self.residual(x))
-
-    def residual(self, x: Tensor) -> Tensor:
-        """z_{i-1} + F(z_{i-1}) of Equation 1."""
-        return self.conv2(self.conv1(x)).add_(self.downsample(x))
-
-    def recomputed(self, x: Tensor) -> Tensor:
-        """:meth:`residual`, with activations recomputed in the backward pass."""
-        if is_compiling():  # a compiled graph updates running statistics once
-            return checkpoint(self.residual, x, use_reentrant=False)
-        forward = True
-
-        def run(x: Tensor) -> Tensor:
-            nonlocal forward
-            context, forward = nullcontext() if forward else running_stats_kept(self), False
-            with context:
-                return self.residual(x)
-
-        return checkpoint(run, x, use_reentrant=False)
-
-
-@contextmanager
-def running_stats_kept(module: nn.Module) -> Iterator[None]:
-    """Keep batch norm's running statistics: recomputed activations must not be counted twice."""
-    norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.training]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta):
-            norm.momentum = momentum
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked.sub_(1)
-
-
 class VideoResNet(nn.Module):
     """A video ResNet whose five groups of convolutions each have a form.
 
     Input: normalised clips, N x C x T x H x W. Output: a feature map, N x C' x T' x H' x W'.
 
     Args:
-        depth (int): Layers, 18 or 34.
+        depth (int): Layers, a key of :data:`DEPTHS`.
         forms (Sequence[str]): Forms of conv1 and conv2_x to conv5_x, keys of :data:`.layers.FORMS`.
         in_channels (int): Channels of the input, 3 for RGB or 2 for optical flow. Defaults to 3.
         base_channels (int): Filters of conv1 and conv2_x, doubled by later groups. Defaults to 64.
+            From 50 layers on the feature maps of groups have four times their filters.
         out_indices (Sequence[int]): Groups whose feature maps are returned, 0 (conv2_x) to 3
             (conv5_x); a tuple if there are several. Defaults to ``(3, )``.
         frozen_stages (int): Groups to freeze, parameters and batch norm: -1 for none, 0 for conv1,
@@ -178,7 +127,7 @@ class VideoResNet(nn.Module):
         if not out_indices or not set(out_indices) <= set(range(4)):
             raise InputError(f'out_indices={out_indices!r}: choose from 0 (conv2_x) to 3 (conv5_x)')
         self.depth, self.in_channels, self.clip_len = depth, in_channels, clip_len
-        self.out_indices = tuple(out_indices)
+        self.base_channels, self.out_indices = base_channels, tuple(out_indices)
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
         self.init_cfg = init_cfg
         self.norm_eps_is_given = norm_cfg is not None and 'eps' in norm_cfg
@@ -187,7 +136,8 @@ class VideoResNet(nn.Module):
         self.stem = make_stem(forms[0], in_channels, base_channels, norm, clip_len)
         layers = []
         in_channels = base_channels
-        for group, (form, blocks) in enumerate(zip(forms[1:], DEPTHS[depth])):
+        numbers, build_block = DEPTHS[depth]
+        for group, (form, blocks) in enumerate(zip(forms[1:], numbers)):
             channels = base_channels * 2**group
             layer = nn.Sequential()
             for i in range(blocks):
@@ -195,11 +145,12 @@ class VideoResNet(nn.Module):
                 stride = (1 if form == '2D' else step, step, step)
                 mid_channels = factorized_channels(in_channels, channels)
                 first = ConvSpec(in_channels, channels, mid_channels, norm, stride=stride)
-                layer.append(BasicBlock(form, first, midplanes, with_cp))
-                in_channels = channels
+                block = build_block(form, first, midplanes, with_cp)
+                layer.append(block)
+                in_channels = block.out_channels
             layers.append(layer)
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
-        self.num_features = channels
+        self.num_features = in_channels
         self.reset_parameters()
         self.train()
         self.keep_norm_eps_in_state_dicts()

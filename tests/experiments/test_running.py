@@ -70,7 +70,7 @@ def test_a_run_that_fails(tmp_path):
 def test_what_is_planned():
     names = [run.name for run in runs(2)]
     assert len(set(names)) == len(names) == 34
-    alone = {f'{name}_8f' for name in list_models() if '18' in name}
+    alone = {f'{name}_8f' for name in list_models(18)}
     alone |= {'r3d_34_8f', 'r2plus1d_34_8f', 'r2plus1d_18_16f', 'r2plus1d_18_32f'}
     expected = alone | {'r2plus1d_18_32f_from_8f'}
     assert set(names) == {f'{name}_seed{seed}' for name in expected for seed in (0, 1)}

@@ -46,6 +46,7 @@ BUILDERS = {
     'r3d_18': create_r3d,
     'r2plus1d_18': create_r2plus1d,
     'r2plus1d_34': partial(create_r2plus1d, model_depth=34),
+    'r2plus1d_50': partial(create_r2plus1d, model_depth=50),
 }
 NARROW = dict(stem_dim_out=8, model_num_class=5)
 CLIPS = torch.randn(2, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -119,15 +120,15 @@ def test_head_options():
 
 
 def test_head_swap(twins):
-    _, net = twins
+    model, net = twins
     net.blocks[-1] = create_res_basic_head(
-        in_features=64, out_features=3, pool=None, activation=nn.Softmax
+        in_features=model.num_features, out_features=3, pool=None, activation=nn.Softmax
     )
     net(CLIPS).sum().backward()
     assert net(CLIPS).shape == (2, 3)
     assert all(p.grad is not None for p in net.parameters())
     del net.blocks[-1]
-    assert net(CLIPS).shape[:2] == (2, 64)
+    assert net(CLIPS).shape[:2] == (2, model.num_features)
 
 
 @torch.no_grad()
@@ -174,8 +175,8 @@ def test_arguments_that_only_a_backbone_obeys():
 def test_unknown_networks():
     with pytest.raises(InputError, match=r"^no network 'mc7_18': choose from r2d_18, "):
         create_mcx(x=7)
-    with pytest.raises(InputError, match=r"^no network 'r2plus1d_50': choose from r2d_18, "):
-        create_r2plus1d(model_depth=50)
+    with pytest.raises(InputError, match=r"^no network 'r2plus1d_51': choose from r2d_18, "):
+        create_r2plus1d(model_depth=51)
 
 
 def test_not_installed(monkeypatch):

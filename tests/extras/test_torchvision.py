@@ -9,14 +9,23 @@ from torch import nn
 pytest.importorskip('torchvision', reason="needs the extra 'pytorchvideo'")
 
 from torchvision.models import get_model_weights, video
-from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D, R2Plus1dStem, VideoResNet
+from torchvision.models.video.resnet import (
+    BasicBlock,
+    BasicStem,
+    Bottleneck,
+    Conv2Plus1D,
+    Conv3DNoTemporal,
+    Conv3DSimple,
+    R2Plus1dStem,
+    VideoResNet,
+)
 
 from r21d_plugin import create_model
 from r21d_plugin.weights import find_weights
 from r21d_plugin.weights.public import kinetics_400
 from tools.convert_weights import convert
 
-BLOCKWISE = dict(r2plus1d_18=dict(midplanes='block'))
+BLOCKWISE = {name: dict(midplanes='block') for name in ('r2plus1d_18', 'r2plus1d_50')}
 
 
 def as_trained(model: nn.Module) -> nn.Module:
@@ -38,6 +47,17 @@ def r2plus1d_34() -> nn.Module:
     model = VideoResNet(BasicBlock, [Conv2Plus1D] * 4, [3, 4, 6, 3], R2Plus1dStem, num_classes=359)
     for layer, channels, mid in (('layer2', 128, 288), ('layer3', 256, 576), ('layer4', 512, 1152)):
         model.get_submodule(f'{layer}.0.conv2')[0] = Conv2Plus1D(channels, channels, mid)
+    return with_eps_of_caffe2(model)
+
+
+def bottlenecks(convs: list, stem: type) -> nn.Module:
+    """50 layers of torchvision's own blocks."""
+    model = VideoResNet(Bottleneck, convs, [3, 4, 6, 3], stem)
+    return with_eps_of_caffe2(model)
+
+
+def with_eps_of_caffe2(model: nn.Module) -> nn.Module:
+    """Give batch norm the epsilon that weights of more than 18 layers are published with."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm3d):
             module.eps = 1e-3
@@ -49,6 +69,8 @@ PEERS = {
     'mc3_18': video.mc3_18,
     'r2plus1d_18': video.r2plus1d_18,
     'r2plus1d_34': r2plus1d_34,
+    'r2plus1d_50': lambda: bottlenecks([Conv2Plus1D] * 4, R2Plus1dStem),
+    'mc3_50': lambda: bottlenecks([Conv3DSimple] + [Conv3DNoTemporal] * 3, BasicStem),
 }
 
 

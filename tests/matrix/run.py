@@ -4,7 +4,7 @@
 
 Builds each environment with uv, one after another: some 4 GB each, as most builds of PyTorch bring
 CUDA. Prints a table of what worked, in Markdown; the exit status is 1 unless everything did. Needs
-uv and the Pythons, which uv finds or fetches (with pyenv, PYENV_VERSION has to list them).
+uv and the Pythons, those of pyenv too; an environment whose Python uv does not find is skipped.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Run:
         self.call('venv', 'uv', 'venv', '--python', self.versions.python, 'venv')
         pip = ('uv', 'pip', 'install', '--python', self.bin / 'python')
         versions = self.versions
-        pins = [f'torch=={versions.torch}', f'numpy=={versions.numpy}', 'pytest']
+        pins = [f'torch=={versions.torch}', f'numpy=={versions.numpy}', 'pytest', 'pytest-xdist']
         if not versions.mmengine:
             self.call('install', *pip, *pins)
             self.call('install_wheel', *pip, '--no-deps', wheel)
@@ -151,6 +151,7 @@ class Run:
         """Run the tests of networks and weights; return how many passed and failed."""
         selection = CORE_TESTS if self.versions.mmengine else TORCH_TESTS
         pytest = ('python', '-m', 'pytest', '-q', '--continue-on-collection-errors')
+        pytest += ('-n', '2', '--dist', 'loadfile')
         output = self.call('core_tests', *pytest, *selection, check=False)
         summary = re.findall(
             r'^[^\n]*(?:passed|failed|error)[^\n]* in [\d.]+s', output, re.MULTILINE
@@ -201,11 +202,20 @@ def main() -> None:
     if unknown := set(args.names) - ENVIRONMENTS.keys():
         parser.error(f'{min(unknown)}: choose from {", ".join(ENVIRONMENTS)}')
     os.environ.setdefault('UV_FIND_LINKS', os.environ.get('PIP_FIND_LINKS', ''))
+    if shutil.which('pyenv'):  # whose programs find only the versions that are named
+        versions = subprocess.check_output(['pyenv', 'versions', '--bare'], text=True).split()
+        os.environ['PYENV_VERSION'] = ':'.join(versions)
     results = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = (args.folder or Path(temporary)).absolute()
         for name in args.names or ENVIRONMENTS:
             print(name, *ENVIRONMENTS[name], flush=True)
+            python = ENVIRONMENTS[name].python
+            if subprocess.run(
+                ['uv', 'python', 'find', python], stdout=subprocess.DEVNULL
+            ).returncode:
+                print(f'  skipped: there is no Python {python}')
+                continue
             results[name] = Run(name, folder).results()
             if args.folder is None:
                 shutil.rmtree(folder / name)

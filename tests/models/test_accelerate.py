@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from r21d_plugin import accelerate, create_model, list_models
 from r21d_plugin.models.accelerate import bf16_weight_gradient_is_wrong
-from r21d_plugin.models.video_resnet import BasicBlock
+from r21d_plugin.models.blocks import ResidualBlock
 
 KERNELS = {
     'frames': ((1, 3, 3), (0, 1, 1)),
@@ -72,7 +72,7 @@ def agrees(kernel, stride, shape, memory):
 
 @pytest.mark.parametrize('capability', ['AVX2', 'AVX512'])
 @pytest.mark.parametrize('clips', [1, 2])
-@pytest.mark.parametrize('name', [*(n for n in list_models() if '18' in n), 'r2plus1d_34'])
+@pytest.mark.parametrize('name', [*list_models(18), 'r2plus1d_34', 'r2plus1d_50', 'mc3_26'])
 def test_networks(name, clips, capability, monkeypatch):
     """Their outputs, with norms folded, and their gradients.
 
@@ -113,7 +113,7 @@ def test_gradients_of_any_shape(accelerated):
     """
     torch.manual_seed(0)
     rng = Random(0)
-    for name in islice(cycle(list_models()), 300):
+    for name in islice(cycle([*list_models(18), *list_models(26)]), 300):
         frames, width = rng.choice([4, 8, 16]), rng.choice([4, 8])
         dtype = rng.choice([torch.float32, torch.float64])
         model = create_model(name, 5, clip_len=frames, base_channels=width).to(dtype)
@@ -124,9 +124,10 @@ def test_gradients_of_any_shape(accelerated):
         x = torch.randn(clips, 3, frames, *sides, dtype=dtype)
         out = model(x)
         (out * torch.randn_like(out)).sum().backward()
-        for block in (m for m in model.modules() if isinstance(m, BasicBlock)):
+        for block in (m for m in model.modules() if isinstance(m, ResidualBlock)):
             if isinstance(block.downsample, nn.Sequential):
-                ours, theirs = block.conv2[-1].bias.grad, block.downsample[-1].bias.grad
+                last = [m for m in block.children() if isinstance(m, nn.Sequential)][-2]
+                ours, theirs = last[-1].bias.grad, block.downsample[-1].bias.grad
                 rounding = 64 * torch.finfo(dtype).eps * theirs.norm()
                 assert (ours - theirs).norm() <= rounding, (name, dtype, x.shape)
 

@@ -15,7 +15,13 @@ def test_list_models_names_the_whole_family():
         'r2plus1d',
         *(f'{r}mc{x}' for r in ('', 'r') for x in range(2, 6)),
     ]
-    assert set(list_models()) == {f'{family}_{depth}' for family in families for depth in (18, 34)}
+    depths = (18, 26, 34, 50, 101, 152)
+    names = list_models()
+    assert set(names) == {f'{family}_{depth}' for family in families for depth in depths}
+    assert names[:12] == list_models(18)
+    assert len(names) == len(set(names)) == 6 * len(list_models(152))
+    with pytest.raises(InputError, match='depth=19: use one of'):
+        list_models(19)
 
 
 def test_create_model_maps_clips_to_logits():
@@ -27,6 +33,7 @@ def test_create_model_maps_clips_to_logits():
 def test_r2d_fits_the_clip_length():
     assert create_model('r2d_18').clip_len == 8
     assert create_model('r2d_34').clip_len == 32
+    assert create_model('r2d_50', base_channels=4).clip_len == 32
     assert create_model('r2d_18', clip_len=16).clip_len == 16
 
 
@@ -68,5 +75,6 @@ def as_trained(key):
 
 
 def test_unknown_name():
-    with pytest.raises(InputError, match="no network 'r2plus1d_50': choose from r2d_18"):
-        create_model('r2plus1d_50')
+    message = "no network 'r2plus1d_20': choose from r2d_18, .* 34, 50, 101 or 152 layers"
+    with pytest.raises(InputError, match=message):
+        create_model('r2plus1d_20')

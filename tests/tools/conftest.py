@@ -1,8 +1,12 @@
 """The command line tools, in this process where nothing speaks against it."""
 
+from __future__ import annotations
+
 import runpy
+import shutil
 import sys
 import traceback
+from pathlib import Path
 
 import pytest
 from mmaction.visualization import ActionVisualizer
@@ -11,7 +15,7 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
-from support import ROOT, TINY
+from support import ROOT, TINY, write_video
 
 
 @pytest.fixture
@@ -66,3 +70,23 @@ def trained_dir(kinetics, tmp_path_factory):
         cfg.work_dir = str(work_dir)
         Runner.from_cfg(cfg).train()
     return work_dir
+
+
+@pytest.fixture(scope='session')
+def made(tmp_path_factory) -> list[Path]:
+    """Videos of 10 frames, no two alike."""
+    folder = tmp_path_factory.mktemp('made')
+    return [write_video(folder / f'{i}.mp4', 10, (32, 24), seed=i) for i in range(30)]
+
+
+@pytest.fixture
+def put(made, tmp_path):
+    """Make videos with these paths below ``my``, all different."""
+    left = iter(made)
+
+    def put_all(*paths: str) -> None:
+        for path in paths:
+            (tmp_path / 'my' / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(next(left), tmp_path / 'my' / path)
+
+    return put_all

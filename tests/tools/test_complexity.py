@@ -9,8 +9,12 @@ PUBLISHED.update(rmc3=(12.5, 33.0), rmc4=(14.5, 32.0), rmc5=(15.4, 27.9), r2plus
 """GFLOPs and parameters (M) that the authors publish, 18 layers, 8 x 112 x 112."""
 
 
-def test_readme_has_the_table(tool, capsys):
-    tool('complexity.py', '--markdown')
+DEEPER = [f'r2plus1d_{depth}' for depth in (26, 50, 101, 152)]
+
+
+@pytest.mark.parametrize('arguments', [[], [*DEEPER, '--clip-len', '32']], ids=['paper', 'deeper'])
+def test_readme_has_the_table(tool, capsys, arguments):
+    tool('complexity.py', *arguments, '--markdown')
     assert capsys.readouterr().out in (ROOT / 'README.md').read_text()
 
 

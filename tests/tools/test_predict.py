@@ -199,6 +199,8 @@ def test_where_names_of_classes_come_from(tmp_path, monkeypatch):
     assert class_names(cfg) == kinetics_400()
     prepared = Path('data/kinetics400/label_map_kinetics400.txt')
     prepared.parent.mkdir(parents=True)
+    prepared.with_name('classes.txt').write_text('own\n' * 400)
+    assert class_names(cfg) == ['own'] * 400
     prepared.write_text('prepared\n' * 400)
     assert class_names(cfg) == ['prepared'] * 400
     Path('given.txt').write_bytes('\ufeff'.encode() + b'given\r\n' * 400 + b'\r\n\r\n')

@@ -59,7 +59,7 @@ abseiling,jkl,3,13,validate\r
 @pytest.fixture
 def kinetics(folder):
     (folder / 'train.csv').write_text(KINETICS, encoding='utf-8')
-    (folder / 'validate.csv').write_text(VALIDATION, newline='')
+    (folder / 'validate.csv').write_bytes(VALIDATION.encode())
     names = ('knots/--abc_000010_000020.mp4', 'déf_000007_000017.mp4', 'a b/ghi.mkv', 'jkl.mp4')
     videos(folder, *names, 'half.mp4')
     half = folder / 'videos/half.mp4'

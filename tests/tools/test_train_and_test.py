@@ -185,7 +185,7 @@ def test_testing_in_bfloat16(in_kinetics, trained, tool, fails, tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['model.backbone.depth=50'], 'depth=50: use one of [18, 34]'),
+        (['model.backbone.depth=35'], 'depth=35: use one of [18, 26, 34, 50, 101, 152]'),
         (['model.backbone.depht=18'], "unexpected keyword argument 'depht'"),
         (
             ['model.backbone.type=r21d_plugin.R4D'],

@@ -92,4 +92,5 @@ def test_r21d(kinetics, wheel_bin, quick_bin, tmp_path):
         assert len(list((tmp_path / name).glob('*.zip'))) == 6
     for command in ([r21d], [quick_bin / 'python', '-m', 'r21d_plugin']):
         assert 'prepare' in shell(*command, cwd=kinetics)
-    assert '--annotations' in shell(r21d, 'prepare', '--help', cwd=kinetics)
+    assert '--annotations' in shell(r21d, 'prepare', 'ucf101', '--help', cwd=kinetics)
+    assert '--ungrouped' in shell(r21d, 'prepare', 'folder', '--help', cwd=kinetics)

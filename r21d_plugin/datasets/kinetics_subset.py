@@ -1,0 +1,111 @@
+"""The same part of Kinetics-400's validation videos for everybody who has them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .._errors import InputError
+from ..weights.public import kinetics_400
+from .annotations import read_annotations
+from .preparation import index_videos, is_listable, match_videos
+from .text_files import quote, read_lines
+
+
+class LabelledVideo(NamedTuple):
+    """A video of Kinetics-400, its label by the order of public weights."""
+
+    path: str  # below the folder of videos
+    label: int
+
+    @property
+    def youtube_id(self) -> str:
+        """Name of the file, without extension and the seconds of the clip."""
+        return re.sub(r'_\d{6}_\d{6}$', '', Path(self.path).stem)
+
+
+class FixedList(NamedTuple):
+    """Videos in a fixed order, and how many more are annotated whose files are not there."""
+
+    videos: list[LabelledVideo]
+    missing: int
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its YouTube ids and labels, wherever the files are."""
+        lines = ''.join(f'{video.youtube_id} {video.label}\n' for video in self.videos)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def fixed_list(
+    folder: Path, annotations: Path | None = None, count: int | None = None
+) -> FixedList:
+    """List validation videos of Kinetics-400, in the order of the SHA-256 of their YouTube ids.
+
+    Args:
+        folder (Path): Folder of the videos, ``ID.mp4`` or ``ID_000010_000020.mp4``.
+        annotations (Path, optional): The official ``validate.csv``, or a list of MMAction2, ``path
+            label`` a line. Defaults to None: the folder of each video is named after its class.
+        count (int, optional): How many to take, the first ones that are there. Defaults to all.
+
+    Raises:
+        InputError: If there are fewer, or what is given says no class.
+    """
+    if annotations is None:
+        found = list(in_class_folders(folder))
+    elif annotations.suffix == '.csv':
+        found = list(annotated(folder, annotations))
+    else:
+        found = list(listed(annotations))
+    there = [video for video in found if video.path and (folder / video.path).is_file()]
+    wanted = count or max(len(there), 2)
+    if len(there) < wanted:
+        problem = f'{len(there)} of the annotated videos are there, and {wanted} are needed'
+        raise InputError(f'{folder}: {problem}: use --subset, or name the folder that has them')
+    there.sort(key=lambda video: (hashlib.sha256(video.youtube_id.encode()).digest(), video.path))
+    return FixedList(there[:wanted], len(found) - len(there))
+
+
+def in_class_folders(folder: Path) -> Iterator[LabelledVideo]:
+    """Find videos whose folder says the class."""
+    for path in index_videos(folder).values():
+        if is_listable(path):
+            name = os.path.basename(os.path.dirname(path))
+            yield LabelledVideo(path, label_of(name, f'{folder}/{path}'))
+
+
+def annotated(folder: Path, path: Path) -> Iterator[LabelledVideo]:
+    """Read the official annotations of the validation set; what is missing has no path."""
+    classes, videos = read_annotations('kinetics400', [path])
+    videos = (video for video in videos if video.subset == 'val')
+    for match in match_videos(videos, index_videos(folder)):
+        if match.problem in ('', 'missing'):
+            (label,) = match.video.labels
+            yield LabelledVideo(match.path, label_of(classes[label], match.video.where))
+
+
+def listed(path: Path) -> Iterator[LabelledVideo]:
+    """Read a list of MMAction2."""
+    for line, where in read_lines(path):
+        video, _, label = line.rpartition(' ')
+        if not video or not label.isdecimal() or len(label) > 3 or int(label) >= 400:
+            raise InputError(f'{where}: {quote(line)} is not a path and a label of Kinetics-400')
+        yield LabelledVideo(video.strip(), int(label))
+
+
+def label_of(name: str, where: str) -> int:
+    """Label of a class of Kinetics-400, whose name may have ``_`` for blanks and no punctuation."""
+    names = {plain(known): label for label, known in enumerate(kinetics_400())}
+    if plain(name) not in names:
+        remedy = 'give --annotations, the official validate.csv or a list of paths and labels'
+        raise InputError(f'{where}: {quote(name)} is no class of Kinetics-400: {remedy}')
+    return names[plain(name)]
+
+
+def plain(name: str) -> str:
+    """Letters and digits of a name."""
+    return re.sub('[^a-z0-9]', '', name.lower())

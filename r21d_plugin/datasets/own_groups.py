@@ -1,0 +1,168 @@
+"""Find the videos that come from one source, by content and by name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import List, Tuple
+
+from .._errors import InputError
+from .own_sources import SPLITS, OwnVideo
+from .text_files import quote
+
+Group = List[OwnVideo]
+Key = Tuple[str, str]  # of what, and its value
+
+PART = re.compile(
+    r'(?P<source>.*?[^\W_])'
+    r'(?:[ _.-]+(?P<word>c|clip|seg|segment|part|pt|chunk|scene|shot|cut)[ _.-]?\d+'  # a_c01
+    r'|-\d{3,}'  # a-00012, as FFmpeg and scene detectors write
+    r'|_\d{6}_\d{6})',  # a_000010_000020, as of Kinetics
+    re.IGNORECASE,
+)
+"""Names of the parts of a video, without extension."""
+
+
+def source_name(stem: str) -> tuple[str, bool]:
+    """Name of the video that a file is a part of; empty if the name tells none.
+
+    Args:
+        stem: The name of the file without extension.
+
+    Returns:
+        The name, and whether a word such as ``clip`` says that the file is a part.
+    """
+    source, word = '', False
+    while match := PART.fullmatch(source or stem):
+        source, word = match['source'], word or bool(match['word'])
+    return source, word
+
+
+def sources_by_name(videos: Iterable[OwnVideo]) -> dict[str, str]:
+    """Name the source of each path whose name tells it.
+
+    What tells videos apart is not the number of a part: after the name of the class (``walk_c01``
+    in ``walk``), or a bare number after what all videos of a class begin with (``video-001``).
+    """
+    by_class: dict[str, dict[str, tuple[str, bool]]] = defaultdict(dict)
+    for video in videos:
+        stem = os.path.splitext(os.path.basename(video.path))[0]
+        by_class[video.label][video.path] = source_name(stem)
+    found = {}
+    for label, sources in by_class.items():
+        alike = len({source for source, _ in sources.values()}) == 1
+        for path, (source, word) in sources.items():
+            if source and (word or not alike) and letters(source) != letters(label):
+                found[path] = source
+    return found
+
+
+def letters(name: str) -> str:
+    """Letters and digits of a name, in lower case."""
+    return ''.join(filter(str.isalnum, name.casefold()))
+
+
+def find_groups(
+    videos: Iterable[OwnVideo], sources: Mapping[str, str], contents: Mapping[str, str]
+) -> list[Group]:
+    """Put together what must not be in two splits.
+
+    That are videos of one ``group``, or without one, of one source; and those of one content.
+
+    Args:
+        videos: The videos.
+        sources: Their sources, by paths, as far as known (:func:`sources_by_name`).
+        contents: Hashes of their contents, by paths, as far as known (:func:`hash_contents`).
+    """
+    joined = JoinedKeys()
+    first_keys = []
+    for video in videos:
+        group = ('group', video.group) if video.group else ('name', sources.get(video.path, ''))
+        keys = [('path', video.path), group, ('content', contents.get(video.path, ''))]
+        joined.join([key for key in keys if key[1]])
+        first_keys.append((keys[0], video))
+    groups: dict[Key, Group] = defaultdict(list)
+    for key, video in first_keys:
+        groups[joined.root(key)].append(video)
+    return list(groups.values())
+
+
+class JoinedKeys:
+    """Sets of keys that were joined, directly or through others."""
+
+    def __init__(self) -> None:
+        self.parents: dict[Key, Key] = {}
+
+    def root(self, key: Key) -> Key:
+        """The key that stands for all that are joined with this one."""
+        while (parent := self.parents.setdefault(key, key)) != key:
+            self.parents[key] = key = self.parents[parent]
+        return key
+
+    def join(self, keys: Sequence[Key]) -> None:
+        """Join keys."""
+        for key in keys:
+            self.parents[self.root(key)] = self.root(keys[0])
+
+
+def hash_contents(videos: Iterable[OwnVideo], folder: Path) -> dict[str, str]:
+    """Hash the files of equal size, by paths; the check of videos names what cannot be read."""
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for path in dict.fromkeys(video.path for video in videos):
+        with suppress(OSError):
+            by_size[(folder / path).stat().st_size].append(path)
+    hashes = {}
+    for path in (path for paths in by_size.values() if len(paths) > 1 for path in paths):
+        with suppress(OSError):
+            hashes[path] = hash_file(folder / path)
+    return hashes
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def mark_duplicates(videos: Iterable[OwnVideo], contents: Mapping[str, str], name: str) -> None:
+    """Leave out all but one of the videos that are the same, and the same part of it.
+
+    One of a test or validation set stays, else one of a training set, before a new one.
+
+    Args:
+        videos: The videos; ``split`` is as the source or earlier lists say.
+        contents: As :func:`find_groups` takes them.
+        name: The source, for messages.
+
+    Raises:
+        InputError: If a video is in two classes.
+    """
+    same: dict[tuple, Group] = defaultdict(list)
+    for video in videos:
+        if not video.problem:
+            same[contents.get(video.path, video.path), video.seconds].append(video)
+    for copies in same.values():
+        other = next((video for video in copies if video.label != copies[0].label), None)
+        if other is not None:
+            raise InputError(f'{name}: {in_two_classes(copies[0], other)}')
+        kept = max(copies, key=lambda video: ('', *SPLITS).index(video.split))
+        for video in copies:
+            if video is not kept:
+                video.mark('duplicate', f'{video.place}: the same as {kept}')
+
+
+def in_two_classes(one: OwnVideo, other: OwnVideo) -> str:
+    """Say that a video is in two classes."""
+    classes = f'{quote(one.label)} and {quote(other.label)}'
+    if one.path == other.path:
+        places = f' ({one.where}; {other.where})' if one.where else ''
+        return f'{one} is in two classes, {classes}{places}: keep one'
+    return f'{one} and {other} are the same video in two classes, {classes}: keep one'

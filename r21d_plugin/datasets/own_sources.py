@@ -1,0 +1,287 @@
+"""Find one's own videos and their classes: in a folder of classes, or in a CSV or TSV file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from pathlib import Path
+
+from .._errors import InputError
+from .annotations import Video
+from .preparation import MatchedVideo, is_listable
+from .text_files import quote
+from .video_checks import Checked
+from .video_facts import VideoFacts
+from .video_files import names_below
+
+SPLITS = ('train', 'val', 'test')
+SPLIT_NAMES = {
+    **dict.fromkeys(('train', 'training'), 'train'),
+    **dict.fromkeys(('val', 'valid', 'validate', 'validation'), 'val'),
+    **dict.fromkeys(('test', 'testing'), 'test'),
+}
+COLUMNS = ('path', 'label', 'split', 'group', 'start', 'end')
+NOT_LISTABLE = 'its name is not UTF-8, has a line break, or begins or ends with a blank: rename it'
+
+
+@dataclass
+class OwnVideo:
+    """A video, and what becomes of it.
+
+    Attributes:
+        path: Path below the folder of videos.
+        label: Name of the class.
+        split: One of SPLITS; empty as long as it is not decided.
+        group: Name of the group that must not be split, as the source gives it; may be empty.
+        seconds: Begin and end of the annotated part; None for all.
+        where: File and line that name the video; empty in a folder.
+        given: Whether the source, not a run of ours, says which split it is in.
+        problem: ``'missing'``, ``'broken'`` or ``'duplicate'``, or empty.
+        reason: What is wrong with it.
+        listed: The path for lists, once it is checked.
+        facts: What the check found out.
+    """
+
+    path: str
+    label: str
+    split: str = ''
+    group: str = ''
+    seconds: tuple[float, float] | None = None
+    where: str = ''
+    given: bool = False
+    problem: str = ''
+    reason: str = ''
+    listed: str = ''
+    facts: VideoFacts | None = None
+
+    def __str__(self) -> str:
+        return self.path if is_listable(self.path) else ascii(self.path)
+
+    @property
+    def place(self) -> str:
+        """Path, and before it the line of the table."""
+        return f'{self.where}: {self}' if self.where else str(self)
+
+    def match(self, number: int = 0) -> MatchedVideo:
+        """The same as :class:`~r21d_plugin.datasets.preparation.MatchedVideo`, with its label."""
+        name = os.path.splitext(self.path)[0]
+        if self.seconds:
+            name += '_{:.3f}_{:.3f}'.format(*self.seconds)
+        video = Video(self.split, (name,), (number,), self.where or str(self), self.seconds)
+        return MatchedVideo(video, self.listed or self.path, self.problem, self.reason)
+
+    def mark(self, problem: str, reason: str) -> None:
+        """Leave it out for this reason, unless there is one already."""
+        if not self.problem:
+            self.problem, self.reason = problem, reason
+
+    def apply(self, checked: Checked) -> None:
+        """Take over the outcome of a check."""
+        self.listed, self.facts = checked.task.path, checked.facts
+        if checked.reason:
+            self.mark('broken', f'{self.place}: {checked.reason}')
+
+
+@dataclass
+class Source:
+    """The videos of a folder or a table.
+
+    Attributes:
+        name: The folder or table, for messages.
+        folder: The folder that the paths of the videos begin in.
+        videos: The videos, sorted by path.
+        notes: What to tell the user of how it was read, a line each.
+    """
+
+    name: str
+    folder: Path
+    videos: list[OwnVideo]
+    notes: list[str] = field(default_factory=list)
+
+
+def read_source(path: Path, videos: Path | None = None) -> Source:
+    """Find the videos of ``CLASS/...``, ``{train,val,test}/CLASS/...``, or a CSV or TSV file.
+
+    Args:
+        path: The folder or the file.
+        videos: Folder that the paths in the file begin in. Defaults to that of the file.
+
+    Raises:
+        InputError: If there is no video, or what a folder or line says is not clear.
+    """
+    if path.is_dir():
+        if videos is not None:
+            raise InputError(
+                f'--videos={videos}: it goes with a CSV or TSV file, not with a folder'
+            )
+        source = Source(str(path), path, list(videos_of_folder(path)))
+    elif path.suffix.lower() in ('.csv', '.tsv'):
+        source = read_table(path, videos or path.parent)
+    else:
+        raise InputError(
+            f'{path}: no such folder: give a folder of classes, or a .csv or .tsv file'
+        )
+    for video in source.videos:
+        if not is_listable(video.path) or video.path != video.path.strip():
+            video.mark('broken', f'{video.place}: {NOT_LISTABLE}')
+    source.videos.sort(key=lambda video: (video.path, video.seconds or (0, 0)))
+    return source
+
+
+def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
+    """Find the videos in folders named after classes, which may be in folders named after splits.
+
+    Hidden files and folders are left out.
+    """
+    check_links(folder)
+    names = [name for name in names_below(folder) if not any(map(hidden, name.split(os.sep)))]
+    if not names:
+        raise InputError(
+            f'{folder}: hidden files alone: give a folder with a folder for each class'
+        )
+    parts = [name.split(os.sep) for name in names]
+    tops = {top for top, *_ in parts}
+    flat = {part[0] for part in parts if len(part) == 2}
+    splits = {top for top in tops - flat if top.lower() in SPLIT_NAMES}
+    if splits and tops - splits:
+        beside = f'{quote(min(tops - splits))} is beside {quote(min(splits))}'
+        remedy = 'give a folder of classes, or one of train, val and test with classes in each'
+        raise InputError(f'{folder}: {beside}: {remedy}')
+    for name, part in zip(names, parts):
+        if len(part) == 1:
+            raise InputError(f'{folder}/{name}: is in no folder of a class: move it into one')
+        if splits:
+            yield OwnVideo(name, part[1].strip(), SPLIT_NAMES[part[0].lower()], given=True)
+        else:
+            yield OwnVideo(name, part[0].strip())
+
+
+def check_links(folder: Path) -> None:
+    """Raise an InputError if a folder of a class or set is a link: its videos are not found."""
+    sets = (folder / name for name in os.listdir(folder) if name.lower() in SPLIT_NAMES)
+    for parent in (folder, *filter(Path.is_dir, sets)):
+        for path in sorted(parent.iterdir()):
+            if path.is_symlink() and path.is_dir():
+                remedy = 'move the folder there, or name its videos in a CSV file'
+                raise InputError(f'{path}: links to folders are not followed: {remedy}')
+
+
+def hidden(name: str) -> bool:
+    """Whether a name is one of a hidden file, such as macOS's ``._clip.mp4``."""
+    return name.startswith('.')
+
+
+def read_table(path: Path, folder: Path) -> Source:
+    """Read a CSV or TSV file with a line of the names of the columns, which are among COLUMNS.
+
+    Only ``path`` is needed: without ``label``, it is the name of the folder that a video is in.
+    """
+    videos = []
+    with_columns = table_rows(path)
+    columns = next(with_columns)[0]
+    for row, where in with_columns:
+        videos.append(video_of_row(row, where, folder))
+    if not videos:
+        raise InputError(f'{path}: no videos in this table')
+    unused = [name for name in columns if name not in COLUMNS]
+    notes = [f'columns that are not used: {", ".join(map(quote, unused))}'] if unused else []
+    for video in videos:
+        if is_listable(video.path) and not os.path.lexists(folder / video.path):
+            video.mark('missing', video.place)
+    missing = [video for video in videos if video.problem == 'missing']
+    if len(missing) == len(videos):
+        found = f'none of its {len(videos)} videos is in {folder}, such as {quote(videos[0].path)}'
+        raise InputError(f'{path}: {found}: name the folder with --videos')
+    return Source(str(path), folder, videos, notes)
+
+
+def table_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
+    """Yield the rows by the names of columns in lower case, and the place of each.
+
+    The first are the names themselves.
+    """
+    try:
+        with path.open(encoding='utf-8-sig', newline='') as file:
+            delimiter = '\t' if path.suffix.lower() == '.tsv' else delimiter_of(file.readline())
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            columns = [name.strip().lower() for name in next(reader, [])]
+            check_columns(columns, f'{path}, line 1')
+            yield dict.fromkeys(columns, ''), ''
+            for values in reader:
+                where = f'{path}, line {reader.line_num}'
+                if len(values) not in (0, len(columns)):
+                    raise InputError(f'{where}: {len(values)} columns, not {len(columns)}')
+                if any(values):
+                    yield dict(zip(columns, (value.strip() for value in values))), where
+    except OSError as error:
+        raise InputError(f'{path}: cannot read it: {error.strerror}') from error
+    except UnicodeDecodeError as error:
+        raise InputError(f'{path}: not a text file in UTF-8') from error
+    except csv.Error as error:
+        raise InputError(f'{path}, line {reader.line_num}: {error}') from error
+
+
+def delimiter_of(header: str) -> str:
+    """What separates the columns: a comma, or a semicolon as spreadsheets write it."""
+    try:
+        return csv.Sniffer().sniff(header, ',;\t').delimiter
+    except csv.Error:  # one column
+        return ','
+
+
+def check_columns(columns: list[str], where: str) -> None:
+    """Raise an InputError if the columns are not those of a table of videos."""
+    if 'path' not in columns:
+        found = quote(', '.join(columns))
+        raise InputError(f'{where}: no column `path` in {found}: give {", ".join(COLUMNS)}')
+    for name in COLUMNS:
+        if columns.count(name) > 1:
+            raise InputError(f'{where}: several columns {name}: leave one')
+
+
+def video_of_row(row: dict[str, str], where: str, folder: Path) -> OwnVideo:
+    """Read a row; an InputError if a value is wrong."""
+    if not row['path']:
+        raise InputError(f'{where}: no path')
+    path = os.path.relpath(folder / row['path'], folder)
+    if path.split(os.sep)[0] == os.pardir:
+        raise InputError(f'{where}: {quote(row["path"])} is not below {folder}: give --videos')
+    label = row['label'] if 'label' in row else os.path.basename(os.path.dirname(path))
+    if not label:
+        missing = 'label is empty' if 'label' in row else 'no column `label`, and no folder'
+        raise InputError(f'{where}: {missing}: name the class of {quote(path)}')
+    if not is_listable(label):
+        raise InputError(f'{where}: the label {quote(label)} has a line break: rename the class')
+    split = row.get('split', '')
+    if split and split.lower() not in SPLIT_NAMES:
+        raise InputError(
+            f'{where}: split {quote(split)}: use train, val or test, or leave it empty'
+        )
+    return OwnVideo(
+        path,
+        label,
+        SPLIT_NAMES.get(split.lower(), ''),
+        row.get('group', ''),
+        seconds_of(row, where),
+        where,
+        given=bool(split),
+    )
+
+
+def seconds_of(row: dict[str, str], where: str) -> tuple[float, float] | None:
+    """Read ``start`` and ``end``, one of which may be empty; None if both are."""
+    start, end = row.get('start', ''), row.get('end', '')
+    if not start and not end:
+        return None
+    try:
+        seconds = float(start or 0), float(end or inf)
+    except ValueError:
+        seconds = (inf, inf)
+    if not 0 <= seconds[0] < seconds[1] or (end and not isfinite(seconds[1])):
+        found = f'start {quote(start)} and end {quote(end)}'
+        raise InputError(f'{where}: {found}: give seconds, the end after the start')
+    return seconds

@@ -1,0 +1,192 @@
+"""Networks to and from the Hugging Face hub, by huggingface_hub's ``PyTorchModelHubMixin``.
+
+A repository, or a folder, holds ``model.safetensors``, ``config.json`` with what
+:func:`~r21d_plugin.create_model` and the input need, and a ``README.md``::
+
+    model = create_model('r2plus1d_18', weights='work_dirs/mine/epoch_45.pth')
+    save_pretrained(model, 'folder', meta=dict(clip_len=8, mean=..., std=..., categories=...))
+    push_to_hub(model, 'me/r2plus1d', meta=...)
+    model = from_pretrained('me/r2plus1d')  # or 'folder'
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ._atomic import atomic_write, name_file_on_error
+from ._errors import InputError, first_line
+from ._packages import missing_packages_named
+from .models.factory import Classifier, create_model
+from .models.video_resnet import norm_eps
+from .weights.formats import infer_network
+from .weights.publishing import safetensors_bytes
+
+with missing_packages_named():
+    import jinja2  # noqa: F401  the mixin imports these late
+    import safetensors  # noqa: F401
+    from huggingface_hub import PyTorchModelHubMixin
+
+__all__ = ['HubNetwork', 'from_pretrained', 'push_to_hub', 'save_pretrained']
+
+CARD = """\
+---
+{{ card_data }}
+---
+
+A network of *A Closer Look at Spatiotemporal Convolutions for Action Recognition*
+(https://arxiv.org/abs/1711.11248) in r21d_plugin, which maps clips, N x C x T x H x W, to logits:
+
+```python
+from r21d_plugin.hub import from_pretrained
+
+model = from_pretrained('{{ repo_id | default("REPOSITORY", true) }}')
+```
+
+`config.json` says which network it is and, under `meta`, what its input and its classes are.
+"""
+
+
+class HubNetwork(  # type: ignore[call-arg]
+    Classifier,
+    PyTorchModelHubMixin,
+    library_name='r21d_plugin',
+    pipeline_tag='video-classification',
+    model_card_template=CARD,
+):
+    """A network of :func:`~r21d_plugin.create_model` that the hub takes.
+
+    The arguments are what ``config.json`` holds.
+
+    Args:
+        name (str): One of :func:`~r21d_plugin.list_models`.
+        num_classes (int): Classes; 0: the output is pooled features. Defaults to 400.
+        in_channels (int): Channels of the input. Defaults to 3.
+        clip_len (int, optional): Frames of a clip, of R2D. Defaults to None: the paper's.
+        base_channels (int): Filters of conv1. Defaults to 64.
+        midplanes (str): See :class:`~r21d_plugin.models.R2Plus1D`. Defaults to ``'layer'``.
+        norm_eps (float): Epsilon of batch norm. Defaults to 1e-3.
+        drop_rate (float): Probability of dropout before the classifier. Defaults to 0.
+        meta (dict, optional): What is known of the input and the classes, plain data, by the names
+            of ``PublicWeights``: ``clip_len``, ``fps``, ``mean``, ``std``, ``categories``, ...
+
+    Raises:
+        InputError: As create_model; or if ``meta`` is no plain data, or of another network.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num_classes: int = 400,
+        in_channels: int = 3,
+        clip_len: int | None = None,
+        base_channels: int = 64,
+        midplanes: str = 'layer',
+        norm_eps: float = 1e-3,
+        drop_rate: float = 0.0,
+        meta: dict | None = None,
+    ) -> None:
+        arguments: Any = dict(base_channels=base_channels, midplanes=midplanes)
+        backbone = create_model(name, None, in_channels, clip_len, features_only=True, **arguments)
+        super().__init__(backbone, num_classes, drop_rate)
+        self.set_norm_eps(float(norm_eps))
+        self.meta = dict(meta or {})
+        check_meta(self.meta, num_classes, in_channels)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write the weights, with the epsilon of batch norm in the header of the file, too."""
+        with atomic_write(Path(save_directory, 'model.safetensors')) as partial:
+            partial.write_bytes(safetensors_bytes(self.state_dict(), {}))
+
+
+def save_pretrained(model: Classifier, folder: str | Path, meta: Mapping | None = None) -> None:
+    """Write a network to a folder as the hub has it.
+
+    Args:
+        model (Classifier): A network of :func:`~r21d_plugin.create_model`, also on a GPU; not one
+            of ``features_only=True``.
+        folder (str or Path): The folder, which is made. A ``README.md`` in it is kept.
+        meta (Mapping, optional): See :class:`HubNetwork`, such as ``PublicWeights.X.meta``.
+            Defaults to that of a network from the hub, else to nothing.
+
+    Raises:
+        InputError: If the model is another, ``meta`` does not fit it, or the folder cannot be
+            written.
+    """
+    with name_file_on_error(folder):
+        hub_network(model, meta).save_pretrained(folder)
+
+
+def push_to_hub(model: Classifier, repo_id: str, meta: Mapping | None = None, **kwargs: Any) -> str:
+    """Upload a network to the hub, and return the address of the commit.
+
+    Args:
+        model (Classifier): See :func:`save_pretrained`.
+        repo_id (str): Repository, ``'user/name'``, which is made if it is not there.
+        meta (Mapping, optional): See :func:`save_pretrained`.
+        **kwargs: Those of the mixin's ``push_to_hub``: ``private``, ``token``, ``branch``, ...
+
+    Raises:
+        InputError: If the model is another, or ``meta`` does not fit it.
+    """
+    card = dict(repo_id=repo_id)
+    return hub_network(model, meta).push_to_hub(repo_id, model_card_kwargs=card, **kwargs)
+
+
+def from_pretrained(name: str | Path, **kwargs: Any) -> HubNetwork:
+    """Load a network from the hub, in evaluation mode and float32, on the CPU.
+
+    Args:
+        name (str or Path): A folder of :func:`save_pretrained`, or a repository.
+        **kwargs: Those of the mixin's ``from_pretrained``: ``revision``, ``token``,
+            ``local_files_only``, ``cache_dir``, ...
+
+    Raises:
+        InputError: If there is no such network, or its files are damaged or another's.
+    """
+    if Path(name).is_dir() and not Path(name, 'config.json').is_file():
+        raise InputError(f'{name}: no config.json in it: name a folder of save_pretrained')
+    try:
+        return HubNetwork.from_pretrained(str(name), strict=True, **kwargs).eval()
+    except Exception as error:  # what wrong files and an absent network raise is up to them
+        raise InputError(f'{name}: cannot be loaded: {first_line(error)}') from error
+
+
+def hub_network(model: Classifier, meta: Mapping | None) -> Any:
+    """Copy a network to one that the hub takes; an InputError if it cannot be told what it is."""
+    if not isinstance(model, Classifier):
+        remedy = 'save a network of create_model, without features_only=True'
+        raise InputError(f'{type(model).__name__}: has no classifier: {remedy}')
+    altered = InputError('the network was altered: save one as create_model builds it')
+    arguments = {'num_classes': 0, **infer_network(model.state_dict())}
+    eps = norm_eps(model)
+    if 'network' not in arguments or eps is None:
+        raise altered
+    text = arguments.pop('network').lower().replace('(2+1)', '2plus1').replace('f-', 'f')
+    given = getattr(model, 'meta', {}) if meta is None else meta
+    copied = HubNetwork(
+        text.replace('-', '_'),
+        norm_eps=eps,
+        drop_rate=model.drop_rate,
+        meta=dict(given),
+        **arguments,
+    )
+    try:
+        copied.load_state_dict(model.state_dict())
+    except RuntimeError as error:
+        raise altered from error
+    return copied
+
+
+def check_meta(meta: dict, num_classes: int, in_channels: int) -> None:
+    """Raise an InputError if what is said of a network cannot be."""
+    try:
+        json.dumps(meta)
+    except (TypeError, ValueError) as error:
+        raise InputError(f'meta: {first_line(error)}: use numbers, text and lists') from error
+    for key, count in dict(categories=num_classes, mean=in_channels, std=in_channels).items():
+        found = meta.get(key)
+        if found is not None and len(found) != count:
+            raise InputError(f'meta[{key!r}]: has {len(found)} items, and the network {count}')
