@@ -303,8 +303,7 @@ def weights_table(public: dict[str, Published]) -> str:
 def measured(weights: Published) -> str:
     """How accuracies were measured, and those on other datasets."""
     others = [f'{name} {value:.1f}' for name, value in weights.metrics.items() if '@' not in name]
-    protocol = [weights.test] if weights.metrics else []
-    return ', '.join([*others, *protocol])
+    return ', '.join([*others, weights.test]) if weights.metrics else ''
 
 
 def weights_page() -> str:

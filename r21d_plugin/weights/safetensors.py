@@ -44,22 +44,21 @@ def is_one(content: mmap) -> bool:
 def read(content: mmap) -> dict[str, Tensor]:
     """Read the tensors by name; raises any exception for a damaged file.
 
-    The epsilon of batch norm that :mod:`.publishing` writes into the header is in the metadata.
+    An epsilon of batch norm that ``publishing`` has noted becomes the state dict's metadata.
 
     Raises RefusalError if tensors overlap, which would multiply data.
     """
     start = 8 + header_length(content)
     header: dict[str, Any] = json.loads(content[8:start])
-    notes = header.pop('__metadata__', None) or {}
+    notes = json.loads((header.pop('__metadata__', None) or {}).get('norm_eps', '{}'))
     parts = sorted(entry['data_offsets'] for entry in header.values())
     if any(end > begin for (_, end), (begin, _) in zip(parts, parts[1:])):
         raise RefusalError('tensors that overlap')
-    tensors: Any = OrderedDict(
-        (name, tensor_of(content, start, **entry)) for name, entry in header.items()
-    )
-    eps = json.loads(notes.get('norm_eps', '{}'))
-    tensors._metadata = {path: dict(norm_eps=float(value)) for path, value in eps.items()}
-    return tensors
+    state_dict: Any = OrderedDict()
+    for name, entry in header.items():
+        state_dict[name] = tensor_of(content, start, **entry)
+    state_dict._metadata = {path: dict(norm_eps=float(eps)) for path, eps in notes.items()}
+    return state_dict
 
 
 def tensor_of(

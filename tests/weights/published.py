@@ -70,9 +70,10 @@ def gluoncv(model: nn.Module) -> dict[str, torch.Tensor]:
     for i, new in {0: 'conv1', 1: 'bn1', 3: 'conv2', 4: 'bn2'}.items():
         names[f'stem.{i}.'] = f'{new}.'
     for name, module in model.named_modules():
-        if name.endswith(('.conv1', '.conv2')) and hasattr(module[0], '__len__'):
-            for i, new in {0: 'conv1', 1: 'bn1', 3: 'conv2'}.items():
-                names[f'{name}.0.{i}.'] = f'{name}.{new}.'
+        if name.endswith(('.conv1', '.conv2', '.conv3')):
+            halves = {0: 'conv1', 1: 'bn1', 3: 'conv2'} if hasattr(module[0], '__len__') else {}
+            names.update({f'{name}.0.{i}.': f'{name}.{new}.' for i, new in halves.items()})
+            names[f'{name}.0.'] = f'{name}.'  # where one convolution is not two
             names[f'{name}.1.'] = f'{name[:-5]}bn{name[-1]}.'
     return replace_prefixes(model.state_dict(), names)
 

@@ -198,7 +198,7 @@ def test_gluoncv(name, tmp_path):
     assert torch.equal(logits(model), logits(original))
 
 
-def write_safetensors(weights, path, **changes):
+def write_safetensors(weights, path, eps=None, **changes):
     """The documented format: length of the header, header, data."""
     header, data = {'__metadata__': {'format': 'pt'}}, b''
     for name, value in weights.items():
@@ -209,6 +209,8 @@ def write_safetensors(weights, path, **changes):
         data += content
     for name, change in changes.items():
         header[name].update(change)
+    if eps is not None:
+        header['__metadata__']['norm_eps'] = json.dumps({'': eps})
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack('<Q', len(text)) + text + data)
     return path
@@ -218,6 +220,8 @@ def test_safetensors(published, tmp_path):
     path = write_safetensors(tensors(published), tmp_path / 'net.safetensors')
     model = create_model('r2plus1d_18', weights=path, base_channels=4)
     assert torch.equal(logits(model), logits(published))
+    path = write_safetensors(tensors(published), path, eps=0.01)
+    assert create_model('r2plus1d_18', weights=path, base_channels=4).stem[1].eps == 0.01
 
 
 @pytest.mark.parametrize(
