@@ -180,7 +180,8 @@ def test_unknown_networks():
 
 
 def test_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'pytorchvideo', None)
+    for name in ('pytorchvideo', 'pytorchvideo.models.head'):
+        monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.delitem(sys.modules, 'r21d_plugin.pytorchvideo')
     with pytest.raises(InputError, match=r"pytorchvideo.*: pip install 'r21d_plugin\[pytorchvid"):
         import r21d_plugin.pytorchvideo  # noqa: F401
