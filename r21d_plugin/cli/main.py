@@ -14,7 +14,7 @@ COMMANDS = {
     'publish': ('publish_model.py', 'write a checkpoint for others, named by its hash'),
     'reproduce': ('reproduce.py', 'compare public weights with their published accuracy'),
     'flow': ('data/extract_flow.py', 'store the optical flow of videos'),
-    'prepare': ('data/prepare.py', "write a benchmark's annotation files"),
+    'prepare': ('data/prepare.py', 'write the lists of a benchmark or of your own videos'),
 }
 
 
