@@ -100,7 +100,8 @@ def test_init_and_inference_recognizer(videos, tmp_path, backbone):
 def public(tmp_path):
     """Weights as torchvision publishes them, whose batch norm has another epsilon than ours."""
     torch.manual_seed(0)
-    network = create_model('r2plus1d_18', 6, base_channels=4, norm_cfg=dict(type='BN3d', eps=1e-5))
+    theirs = dict(midplanes='block', norm_cfg=dict(type='BN3d', eps=1e-5))
+    network = create_model('r2plus1d_18', 6, base_channels=4, **theirs)
     seed_norms(network)
     torch.save(dict(network.state_dict()), tmp_path / 'public.pth')
     return network.eval()
@@ -110,7 +111,7 @@ def test_converted_weights_through_init_recognizer(public, tmp_path):
     """Public ones would be left out in silence, as MMEngine only warns of what does not match."""
     convert = run_path(ROOT / 'tools/convert_weights.py')['convert']
     convert(str(tmp_path / 'public.pth'), tmp_path / 'ours.pth', 'r21d')
-    cfg = config(BACKBONES[0], tmp_path)
+    cfg = config(dict(BACKBONES[0], midplanes='block'), tmp_path)
     model = init_recognizer(cfg, str(tmp_path / 'ours.pth'), device='cpu')
     assert model.backbone.stem[1].eps == 1e-5
     clips = torch.randn(2, 3, 8, 32, 32)
@@ -122,7 +123,8 @@ def test_converted_weights_through_init_recognizer(public, tmp_path):
 def test_public_weights_by_init_cfg(public, tmp_path):
     """As the runner of anybody's training initialises a model."""
     init_cfg = dict(type='r21d_plugin.Pretrained', checkpoint=str(tmp_path / 'public.pth'))
-    model = MODELS.build(config(BACKBONES[0] | dict(init_cfg=init_cfg), tmp_path).model)
+    backbone = dict(BACKBONES[0], midplanes='block', init_cfg=init_cfg)
+    model = MODELS.build(config(backbone, tmp_path).model)
     model.init_weights()
     clips = torch.randn(2, 3, 8, 32, 32)
     with torch.no_grad():

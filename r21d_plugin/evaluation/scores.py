@@ -81,7 +81,6 @@ class DumpScores(BaseMetric):
         return {}
 
 
-@METRICS.register_module()
 class KeptScores(DumpScores):
     """Write the scores of a test for its report, where they allow one.
 

@@ -67,7 +67,7 @@ def test_store(python, tmp_path):
     command = [python, ROOT / 'tools/benchmark/store.py', video, '--repeats', 1]
     out = shell(*command, cwd=tmp_path)
     figures = dict(row.rsplit(maxsplit=1) for row in out.splitlines() if row[-1:].isdigit())
-    assert float(figures['ratio, 8']) > 0
+    assert float(figures['ratio, 10 x 8']) > 0
     assert 1 < float(figures['difference']) < 20
 
 
