@@ -135,12 +135,10 @@ class Run:
         pins += [f'mmengine=={versions.mmengine}', f'mmaction2=={versions.mmaction2}']
         pins += ['pip', 'wheel', 'hypothesis', 'lmdb', 'imageio-ffmpeg']
         mmcv = versions.mmcv.replace(' ', '==')
+        # mmcv compiles against the torch that is there.
         compiled = [] if mmcv.startswith('mmcv-lite') else ['--no-build-isolation', '--no-deps']
         self.call('install', *pip, *pins, wheel)
         self.call('install_mmcv', *pip, *compiled, mmcv)
-        self.call('install', *pip, *pins, wheel)
-        if not mmcv.startswith('mmcv-lite'):
-            self.call('install_mmcv', *pip, '--no-build-isolation', '--no-deps', mmcv)
 
     def imports(self) -> None:
         """Import what there is."""
