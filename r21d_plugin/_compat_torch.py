@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,7 +28,22 @@ else:
         return False
 
 
-RECOMPUTES_WHEN_COMPILED = tuple(map(int, torch.__version__.split('.')[:2])) >= (2, 9)
+NEWEST = {np: (2, 5), torch: (2, 15)}
+"""The newest releases that the tests were run with."""
+
+
+def release(package: ModuleType) -> tuple[int, ...]:
+    """First two numbers of a package's version."""
+    return tuple(map(int, package.__version__.split('.')[:2]))
+
+
+def untried() -> str | None:
+    """Packages that are newer than any that the tests were run with; None if there is none."""
+    newer = [f'{p.__name__} {p.__version__}' for p, tried in NEWEST.items() if release(p) > tried]
+    return f'with {" and ".join(newer)}, newer than what the tests ran with' if newer else None
+
+
+RECOMPUTES_WHEN_COMPILED = release(torch) >= (2, 9)
 """Whether a compiled graph that recomputes activations updates batch norm's statistics once.
 
 Those of torch 2.6 to 2.8 do so twice; 2.5 and those before 2.4 were not tried.

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from .._compat_torch import untried
 from ..datasets import inner_datasets
 
 MOST_LINES = 12
@@ -46,6 +47,7 @@ def summarize(runner: Runner) -> str:
     if cfg.get('optim_wrapper') is not None:
         rows.update(training_rows(cfg, runner.world_size))
     rows.update({'test': list_of(cfg.get('test_dataloader')), 'work dir': cfg.work_dir})
+    rows['untried'] = untried()
     lines = [f'  {name:12}{value}' for name, value in rows.items() if value is not None]
     return '\n'.join(['Summary:', *lines])
 
