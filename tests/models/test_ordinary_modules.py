@@ -130,7 +130,7 @@ def test_importing_needs_torch_alone(tmp_path):
     """Beside torch, NumPy and what torch itself needs, in a folder without any other package."""
     needed = ['torch', 'torchgen', 'functorch', 'nvidia', 'triton', 'numpy', 'numpy.libs']
     needed += ['filelock', 'sympy', 'mpmath', 'networkx', 'jinja2', 'markupsafe', 'fsspec']
-    needed += ['typing_extensions.py', 'setuptools']
+    needed += ['typing_extensions.py', 'packaging', 'setuptools']
     for name in needed:
         for folder in site.getsitepackages():
             if (Path(folder) / name).exists():
