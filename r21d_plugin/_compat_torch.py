@@ -116,11 +116,13 @@ class ArchiveUnpickler(pickle.Unpickler):
         _, dtype, key, device, _ = saved
         if key not in self.storages:
             content = bytearray(self.archive.read(f'{self.folder}/{key}'))
-            flat = (
-                torch.frombuffer(content, dtype=dtype) if content else torch.zeros(0, dtype=dtype)
-            )
-            self.storages[key] = flat.to(self.map_location or device)
+            self.storages[key] = from_bytes(content, dtype).to(self.map_location or device)
         return self.storages[key]
+
+
+def from_bytes(content: bytearray, dtype: torch.dtype) -> torch.Tensor:
+    """Tensor of one dimension in a buffer, which ``torch.frombuffer`` refuses if it is empty."""
+    return torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
 
 
 def rebuild_tensor(flat: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Any:

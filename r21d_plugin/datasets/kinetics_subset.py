@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,11 +100,17 @@ def listed(path: Path) -> Iterator[LabelledVideo]:
 
 def label_of(name: str, where: str) -> int:
     """Label of a class of Kinetics-400, whose name may have ``_`` for blanks and no punctuation."""
-    names = {plain(known): label for label, known in enumerate(kinetics_400())}
+    names = labels_by_name()
     if plain(name) not in names:
         remedy = 'give --annotations, the official validate.csv or a list of paths and labels'
         raise InputError(f'{where}: {quote(name)} is no class of Kinetics-400: {remedy}')
     return names[plain(name)]
+
+
+@lru_cache(maxsize=None)
+def labels_by_name() -> dict[str, int]:
+    """Labels of Kinetics-400 by the letters and digits of their names."""
+    return {plain(known): label for label, known in enumerate(kinetics_400())}
 
 
 def plain(name: str) -> str:

@@ -50,9 +50,9 @@ class ResidualBlock(nn.Module):
 
     def recomputed(self, x: Tensor) -> Tensor:
         """:meth:`residual`, with activations recomputed in the backward pass."""
-        if is_compiling() and not RECOMPUTES_WHEN_COMPILED:
-            return self.residual(x)
-        if is_compiling():  # a compiled graph updates running statistics once
+        if is_compiling():
+            if not RECOMPUTES_WHEN_COMPILED:
+                return self.residual(x)
             return checkpoint(self.residual, x, use_reentrant=False)
         forward = True
 

@@ -146,7 +146,11 @@ def load_state_dict_of(filename: str) -> StateDict:
     Raises InputError as :func:`load_checkpoint` does, and for anything but plain tensors, such as
     the extra state or quantised tensors of other networks.
     """
-    state_dict = load_checkpoint(filename, 'cpu')['state_dict']
+    return tensors_alone(load_checkpoint(filename, 'cpu')['state_dict'], filename)
+
+
+def tensors_alone(state_dict: StateDict, filename: str) -> StateDict:
+    """Return a file's state dict; an InputError if it has anything but plain tensors."""
     for value in state_dict.values():
         plain = isinstance(value, Tensor) and value.layout == torch.strided
         if not plain or value.is_nested or value.is_quantized or value.is_meta:

@@ -15,7 +15,7 @@ import torch
 from .._atomic import atomic_write
 from .._errors import InputError
 from .._packages import missing_packages_named
-from .checkpoint_files import NO_WEIGHTS, load_checkpoint, load_state_dict_of
+from .checkpoint_files import NO_WEIGHTS, load_checkpoint, tensors_alone
 from .formats import StateDict
 
 KEPT = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')
@@ -40,10 +40,11 @@ def publish(source: str, out: Path) -> Path:
     """
     if out.suffix not in ('.pth', '.safetensors'):
         raise InputError(f'{out}: name a file that ends in .pth or .safetensors')
-    state_dict = load_state_dict_of(source)
+    checkpoint = load_checkpoint(source, 'cpu')
+    state_dict = tensors_alone(checkpoint['state_dict'], source)
     if not state_dict:
         raise InputError(NO_WEIGHTS.format(source))
-    given = load_checkpoint(source, 'cpu').get('meta')
+    given = checkpoint.get('meta')
     meta = {key: given[key] for key in KEPT if key in given} if isinstance(given, dict) else {}
     meta = json.loads(json.dumps(meta, default=str))  # plain data in any format
     if out.suffix == '.pth':

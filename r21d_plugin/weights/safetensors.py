@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._compat_torch import from_bytes
 from .pickles import RefusalError
 
 LONGEST_HEADER = 100_000_000
@@ -69,7 +70,4 @@ def tensor_of(
     data = bytearray(content[start + begin : start + end])
     if len(data) != end - begin:
         raise ValueError('truncated')
-    flat = (
-        torch.frombuffer(data, dtype=DTYPES[dtype]) if data else torch.empty(0, dtype=DTYPES[dtype])
-    )
-    return flat.reshape(shape)
+    return from_bytes(data, DTYPES[dtype]).reshape(shape)
