@@ -11,7 +11,8 @@ load_from = (
     'r2plus1d_152_ig65m_from_scratch_f106380637.pkl?dl=1'
     '#/r2plus1d_152_ig65m_from_scratch_f106380637.pkl'
 )
-train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=32)
+clip_len = 32
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len)
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline
 )

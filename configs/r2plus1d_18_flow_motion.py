@@ -5,8 +5,9 @@ model = dict(
     backbone=dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=8),
     cls_head=dict(num_classes=_base_.num_classes, in_channels=64),
 )
+clip_len = 8
 train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(
-    clip_len=8, stream='flow', scale=(64, 64), crop=48, flip=0
+    clip_len, stream='flow', scale=(64, 64), crop=48, flip=0
 )
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline

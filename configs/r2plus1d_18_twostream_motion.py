@@ -6,8 +6,9 @@ model = dict(
     backbone=dict(rgb=network, flow=network),
     cls_head=dict(num_classes=_base_.num_classes, in_channels=64),
 )
+clip_len = 8
 train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(
-    clip_len=8, stream='twostream', scale=(64, 64), crop=48, flip=0
+    clip_len, stream='twostream', scale=(64, 64), crop=48, flip=0
 )
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline

@@ -6,7 +6,8 @@ model = dict(
     cls_head=dict(num_classes=_base_.num_classes),
 )
 load_from = 'work_dirs/r2plus1d_34_flow_sports1m/epoch_45.pth'
-train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=32, stream='flow')
+clip_len = 32
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len, stream='flow')
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline
 )

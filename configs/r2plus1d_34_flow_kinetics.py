@@ -5,7 +5,8 @@ model = dict(
     backbone=dict(type='r21d_plugin.R2Plus1D', depth=34),
     cls_head=dict(num_classes=_base_.num_classes),
 )
-train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=32, stream='flow')
+clip_len = 32
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len, stream='flow')
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline
 )

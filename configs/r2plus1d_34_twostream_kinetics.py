@@ -6,9 +6,8 @@ model = dict(
     backbone=dict(rgb=network, flow=network),
     cls_head=dict(num_classes=_base_.num_classes),
 )
-train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(
-    clip_len=32, stream='twostream'
-)
+clip_len = 32
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len, stream='twostream')
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline
 )

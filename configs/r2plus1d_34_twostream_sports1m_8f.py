@@ -6,8 +6,9 @@ model = dict(
     backbone=dict(rgb=network, flow=network),
     cls_head=dict(num_classes=_base_.num_classes),
 )
+clip_len = 8
 train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(
-    clip_len=8, stream='twostream', test_clips=100
+    clip_len, stream='twostream', test_clips=100
 )
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline

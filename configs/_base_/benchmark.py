@@ -3,7 +3,8 @@
 _base_ = ['default_runtime.py', 'dataloaders.py']
 from r21d_plugin.datasets import pipelines
 
-train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=8)
+clip_len = 8
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len)
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline
 )

@@ -1,20 +1,20 @@
 # The harder motion dataset (experiments.make_motion --hard), which experiments.study trains on.
 _base_ = ['motion.py']
 
+data_root = 'data/hard_motion'
 num_classes = 16
 
-_root = 'data/hard_motion'
 train_dataloader = dict(
     dataset=dict(
-        ann_file=f'{_root}/motion_train_list_videos.txt',
-        data_prefix=dict(video=f'{_root}/videos_train'),
+        ann_file=f'{data_root}/motion_train_list_videos.txt',
+        data_prefix=dict(video=f'{data_root}/videos_train'),
         num_classes=num_classes,
     )
 )
 val_dataloader = dict(
     dataset=dict(
-        ann_file=f'{_root}/motion_val_list_videos.txt',
-        data_prefix=dict(video=f'{_root}/videos_val'),
+        ann_file=f'{data_root}/motion_val_list_videos.txt',
+        data_prefix=dict(video=f'{data_root}/videos_val'),
         num_classes=num_classes,
     )
 )

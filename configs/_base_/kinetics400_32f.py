@@ -1,7 +1,8 @@
 _base_ = 'kinetics400.py'
 from r21d_plugin.datasets import pipelines
 
-train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len=32)
+clip_len = 32
+train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(clip_len)
 train_dataloader, val_dataloader, test_dataloader = pipelines.dataloaders(
     train_pipeline, val_pipeline, test_pipeline
 )

@@ -3,16 +3,13 @@
 _base_ = ['default_runtime.py', 'dataloaders.py']
 from r21d_plugin.datasets import pipelines
 
+data_root = 'data/motion'
 num_classes = 10
 
-data_root = 'data/motion/videos_train'
-data_root_val = 'data/motion/videos_val'
-ann_file_train = 'data/motion/motion_train_list_videos.txt'
-ann_file_val = 'data/motion/motion_val_list_videos.txt'
-
 # Not mirrored: the mirror image of a motion is another class.
+clip_len = 8
 train_pipeline, val_pipeline, test_pipeline = pipelines.clip_pipelines(
-    clip_len=8, scale=(64, 64), crop=48, flip=0
+    clip_len, scale=(64, 64), crop=48, flip=0
 )
 
 train_dataloader = dict(
@@ -20,8 +17,8 @@ train_dataloader = dict(
     num_workers=2,
     sampler=dict(epoch_size=500),
     dataset=dict(
-        ann_file=ann_file_train,
-        data_prefix=dict(video=data_root),
+        ann_file=f'{data_root}/motion_train_list_videos.txt',
+        data_prefix=dict(video=f'{data_root}/videos_train'),
         num_classes=num_classes,
         pipeline=train_pipeline,
     ),
@@ -29,8 +26,8 @@ train_dataloader = dict(
 val_dataloader = dict(
     num_workers=2,
     dataset=dict(
-        ann_file=ann_file_val,
-        data_prefix=dict(video=data_root_val),
+        ann_file=f'{data_root}/motion_val_list_videos.txt',
+        data_prefix=dict(video=f'{data_root}/videos_val'),
         num_classes=num_classes,
         pipeline=val_pipeline,
     ),

@@ -3,13 +3,15 @@
 # are those of the authors' release: 4 clips per GPU, 100,000 per epoch.
 _base_ = 'benchmark.py'
 
+data_root = 'data/ucf101'
+split = '{{$SPLIT:1}}'
 num_classes = 101
 train_videos = dict(
-    ann_file='data/ucf101/ucf101_train_split_{{$SPLIT:1}}_videos.txt',
-    data_prefix=dict(video='data/ucf101/videos'),
+    ann_file=f'{data_root}/ucf101_train_split_{split}_videos.txt',
+    data_prefix=dict(video=f'{data_root}/videos'),
     num_classes=num_classes,
 )
-val_videos = dict(train_videos, ann_file='data/ucf101/ucf101_val_split_{{$SPLIT:1}}_videos.txt')
+val_videos = dict(train_videos, ann_file=f'{data_root}/ucf101_val_split_{split}_videos.txt')
 
 train_dataloader = dict(
     batch_size=4,

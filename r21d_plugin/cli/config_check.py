@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
@@ -88,12 +88,10 @@ def refuse_misspelling(name: str, names: Collection[str], where: str, cutoff: fl
 def check_option(cfg: Config, key: str) -> Any:
     """Return the value that an option overrides, None if there is none.
 
-    Raises an InputError if nothing reads it: where it names no key of a run, a value that the
-    config has used already, a place that a list does not have, or a key that is ignored.
+    The key begins with one of a run. Raises an InputError if nothing reads it: where it names a
+    place that a list does not have, or a key that is ignored.
     """
     first, *rest = key.split('.')
-    if first not in RUN_KEYS:
-        raise InputError(f'--cfg-options {key}: nothing reads it: {remedy(cfg, first, rest)}')
     value: Any = cfg.get(first)
     path = first
     for word in rest:
@@ -113,38 +111,10 @@ def check_option(cfg: Config, key: str) -> Any:
     return value
 
 
-def remedy(cfg: Config, first: str, rest: list[str]) -> str:
-    """Say what to override instead of a key that a run does not read."""
-    if first not in cfg:
-        return nearest_of(first, RUN_KEYS)
-    places = ['.'.join([place, *rest]) for place in places_of(cfg, first)]
-    if not places:
-        return f'{first} only names a value for the config file itself: change the file'
-    return f'the config file has used {first} already: override {" and ".join(places)}'
-
-
 def nearest_of(name: str, names: Collection[str]) -> str:
     """Ask for the nearest name."""
     nearest = get_close_matches(name, names, 1)
     return f'did you mean {nearest[0]}?' if nearest else f'there is no {name} in a config'
-
-
-def places_of(cfg: Config, name: str) -> list[str]:
-    """Find where a run reads the value of a name: equal lists and dicts, or keys of this name."""
-    value = cfg[name]
-    run = {key: cfg[key] for key in cfg if key in RUN_KEYS}
-    if isinstance(value, (list, dict)):
-        return [path for path, other in walk(run) if other == value]
-    return [path for path, other in walk(run) if path.endswith(f'.{name}') and other == value]
-
-
-def walk(value: Any, path: str = '') -> Iterator[tuple[str, Any]]:
-    """Yield all values inside a config, with their dotted keys."""
-    pairs = dict(enumerate(value)) if isinstance(value, (list, tuple)) else value
-    for key, inner in pairs.items() if isinstance(pairs, dict) else ():
-        inner_path = f'{path}.{key}' if path else str(key)
-        yield inner_path, inner
-        yield from walk(inner, inner_path)
 
 
 def dict_at(cfg: Config, path: str) -> dict:

@@ -20,6 +20,7 @@ from .. import _mm_fixes
 from .._errors import InputError, first_line
 from ..engine import keep_freed_memory
 from .config_check import check_config
+from .config_names import is_run_key, read_config
 from .options import merge_options
 
 PROCESS_COUNTS = {
@@ -39,12 +40,14 @@ def load_config(path: str, options: dict | None = None) -> Config:
     reads one of its keys or options.
     """
     _mm_fixes.apply()
-    file = find_config(path)
+    file, options = find_config(path), options or {}
     try:
-        cfg = Config.fromfile(file)
+        cfg = read_config(file, {key: options[key] for key in options if not is_run_key(key)})
+    except InputError:
+        raise
     except Exception as error:  # a config is code: anything can go wrong in it
         raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
-    merge_options(cfg, options or {})
+    merge_options(cfg, {key: options[key] for key in options if is_run_key(key)})
     check_config(cfg, path)
     return cfg
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from mmengine.config import Config
@@ -19,18 +20,31 @@ TEXT_KEY = re.compile(r'(^|[._])(root|dir|file|path|prefix|from)$')
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """Override values of a config by dotted keys; numbers are the indices of lists.
 
-    A value that is text is read as :func:`parse_value` does, unless the config has text there or
-    the key is that of a file. An InputError is raised for a key that nothing reads.
+    An InputError is raised for a key that nothing reads.
     """
     for key, value in options.items():
         current = check_option(cfg, key)
-        try:
-            if isinstance(value, str):
-                is_text = isinstance(current, str) or TEXT_KEY.search(key)
-                value = parse_text(value) if is_text else parse_value(value)
-            cfg.merge_from_dict({key: value})
-        except (TypeError, KeyError, IndexError, ValueError, SyntaxError) as error:
-            raise InputError(f'--cfg-options {key}={value}: {first_line(error)}') from error
+        with errors_of_option(key, value):
+            cfg.merge_from_dict({key: parse_option(key, value, isinstance(current, str))})
+
+
+@contextmanager
+def errors_of_option(key: str, value: Any) -> Iterator[None]:
+    """Raise what goes wrong with an option as an InputError that names it."""
+    try:
+        yield
+    except (TypeError, KeyError, IndexError, ValueError, SyntaxError) as error:
+        raise InputError(f'--cfg-options {key}={value}: {first_line(error)}') from error
+
+
+def parse_option(key: str, value: Any, is_text: bool) -> Any:
+    """Read the value of an option: text as :func:`parse_value` does.
+
+    Where the config has text (``is_text``), or the key is that of a file, it stays text.
+    """
+    if not isinstance(value, str):
+        return value
+    return parse_text(value) if is_text or TEXT_KEY.search(key) else parse_value(value)
 
 
 def parse_text(value: str) -> Any:

@@ -124,14 +124,14 @@ class FiniteLossHook(Hook):
 
 @HOOKS.register_module()
 class ClassCountHook(Hook):
-    """Refuse a dataset with more classes than the head scores."""
+    """Refuse a dataset with another number of classes than the head scores."""
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         model = getattr(runner.model, 'module', runner.model)
         datasets = inner_datasets(getattr(runner, f'{mode}_dataloader').dataset)
         classes = max(getattr(dataset, 'num_classes', None) or 0 for dataset in datasets)
         scored = getattr(getattr(model, 'cls_head', None), 'num_classes', classes)
-        if classes > scored:
+        if classes not in (0, scored):
             raise InputError(
                 f'{mode}_dataloader.dataset.num_classes={classes} and '
                 f'model.cls_head.num_classes={scored}: make them agree'

@@ -75,11 +75,6 @@ def test_options_take_effect(cfg, key, text, value):
 @pytest.mark.parametrize(
     ('option', 'remedy'),
     [
-        ('optim_wraper.optimizer.lr', 'did you mean optim_wrapper?'),
-        ('tensorbord', 'there is no tensorbord'),
-        ('num_classes', 'override model.cls_head.num_classes'),
-        ('train_pipeline.1.scale', 'override train_dataloader.dataset.pipeline.1.scale'),
-        ('note', 'only names a value for the config file itself'),
         ('model.test_cfg.max_testing_view', 'did you mean max_testing_views?'),
         ('train_dataloader.dataset.data_prefix.vido', 'did you mean video?'),
         ('train_dataloader.dataset.pipeline.7.scale', 'pipeline is a list of 2'),

@@ -44,7 +44,9 @@ def test_persistent_workers_are_refused():
         epochs(loader, 0, [0])
 
 
-@pytest.mark.parametrize(('dataset', 'head', 'fits'), [(5, 5, True), (5, 7, True), (7, 5, False)])
+@pytest.mark.parametrize(
+    ('dataset', 'head', 'fits'), [(5, 5, True), (None, 7, True), (7, 5, False), (5, 7, False)]
+)
 def test_class_count(dataset, head, fits):
     runner = SimpleNamespace(
         model=SimpleNamespace(cls_head=SimpleNamespace(num_classes=head)),
@@ -55,5 +57,7 @@ def test_class_count(dataset, head, fits):
     if fits:
         ClassCountHook().before_train_epoch(runner)
     else:
-        with pytest.raises(InputError, match=r'dataset\.num_classes=7 and model\.cls_head\.num'):
+        with pytest.raises(
+            InputError, match=f'num_classes={dataset} and model.cls_head.num_classes={head}'
+        ):
             ClassCountHook().before_train_epoch(runner)
