@@ -12,7 +12,7 @@ from r21d_plugin.datasets.samplers import epoch_size_of
 from r21d_plugin.models.factory import backbone_cfg
 from r21d_plugin.weights import STREAMS
 
-CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
+CONFIGS = sorted({*(ROOT / 'configs').glob('*.py')} - {*(ROOT / 'configs').glob('finetune_*')})
 
 CHANNELS = {None: dict(imgs=3), 'flow': dict(imgs=2), 'twostream': dict(imgs=3, flow=2)}
 """Inputs of each kind of config, and their channels."""

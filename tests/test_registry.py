@@ -21,7 +21,7 @@ NAMES = dict(
     HOOKS=[
         *('AccelerateHook', 'EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'),
         *('PredictionPicturesHook', 'ResumableCheckpointHook', 'SkippedVideosHook'),
-        *('FiniteLossHook', 'TrainingAccuracyHook'),
+        *('FiniteLossHook', 'TrainingAccuracyHook', 'TrainingTimeHook'),
     ],
     WEIGHT_INITIALIZERS=['Pretrained', 'PretrainedRGB'],
     OPTIM_WRAPPERS=['BFloat16OptimWrapper'],

@@ -1,12 +1,14 @@
 """The console script ``r21d``: runs a script of ``tools/``, which the package carries for mim."""
 
 import runpy
+import shlex
 import sys
 from pathlib import Path
 
 COMMANDS = {
     'train': ('train.py', 'train a recognizer by a config'),
     'test': ('test.py', 'test a checkpoint'),
+    'finetune': ('finetune.py', 'finetune a network on your own videos, test it and report'),
     'report': ('report.py', 'write a page about the last test in a work dir'),
     'predict': ('predict.py', 'predict the classes of videos'),
     'features': ('extract_features.py', 'store the features of videos'),
@@ -28,6 +30,8 @@ def main() -> None:
         return
     if name not in COMMANDS:
         sys.exit(f'error: {name}: no such command: choose from {", ".join(COMMANDS)}')
+    mim = shlex.join([Path(COMMANDS[name][0]).stem, *arguments])
+    print(f'$ mim run r21d_plugin {mim}', file=sys.stderr)
     script = str(Path(__file__).parents[1] / '.mim/tools' / COMMANDS[name][0])
     sys.argv = [script, *arguments]
     runpy.run_path(script, run_name='__main__')

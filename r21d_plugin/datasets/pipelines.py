@@ -17,6 +17,7 @@ Pipeline = List[dict]
 # MMAction2's names of steps, and ours of sampling
 SAMPLERS = ('SampleFramesOfClips', 'SampleClips', 'SampleFrames')
 OPENERS = ('DecordInit', 'PyAVInit', 'OpenCVInit', 'PIMSInit')
+COLORS = ('brightness', 'contrast', 'saturation')
 DECODERS = ('DecordDecode', 'PyAVDecode', 'OpenCVDecode', 'PIMSDecode', 'RawFrameDecode')
 
 
@@ -30,6 +31,8 @@ def clip_pipelines(
     flip: float = 0.5,
     flow_root: str | None = None,
     target_fps: float | None = None,
+    crop_area: tuple[float, float] | None = None,
+    color: float = 0.0,
 ) -> tuple[Pipeline, Pipeline, Pipeline]:
     """Build the pipelines of training, validation and test.
 
@@ -49,6 +52,11 @@ def clip_pipelines(
         flow_root (str, optional): Folder of stored flow. Defaults to None: flow is computed.
         target_fps (float, optional): Frames a second of the clips, whatever the videos have, which
             ``frame_interval`` counts then. Defaults to None: those of each video.
+        crop_area (tuple[float, float], optional): Smallest and largest part of a frame's area that
+            training crops at random, of any shape from 3:4 to 4:3, and resizes to ``crop``.
+            Defaults to None: a square of ``crop`` pixels.
+        color (float): Largest change of brightness, contrast and saturation in training, as a part
+            of them, 0 to 1. Defaults to 0.
 
     Raises:
         InputError: If a value is none of these.
@@ -61,6 +69,12 @@ def clip_pipelines(
         check_rate('target_fps', target_fps)
     if not 0 <= flip <= 1:
         raise InputError(f'flip={flip!r}: give a probability, 0 to 1')
+    if crop_area is not None and not 0 < crop_area[0] <= crop_area[1] <= 1:
+        raise InputError(f'crop_area={crop_area!r}: give two parts of a frame, above 0 to 1')
+    if not 0 <= color <= 1:
+        raise InputError(f'color={color!r}: give a part, 0 to 1')
+    if color and stream != 'rgb':
+        raise InputError(f'color={color!r}: flow has none: use 0')
     if stream not in ('rgb', 'flow', 'twostream'):
         raise InputError(f"stream={stream!r}: use 'rgb', 'flow' or 'twostream'")
     sampling = dict(type='r21d_plugin.SampleFramesOfClips', clip_len=clip_len)
@@ -90,7 +104,12 @@ def clip_pipelines(
         sample = dict(sampling, **clips)
         return deepcopy([open_video, sample, read, *cut, *formatting, dict(pack, **packing)])
 
-    random = [dict(type='RandomCrop', size=crop)]
+    random: Pipeline = [dict(type='RandomCrop', size=crop)]
+    if crop_area is not None:
+        cut = dict(type='RandomResizedCrop', area_range=crop_area)
+        random = [cut, dict(type='Resize', scale=(crop, crop), keep_ratio=False)]
+    if color:
+        random.append(dict(type='ColorJitter', **dict.fromkeys(COLORS, color), hue=0))
     if flip:
         random.append(dict(type='Flip', flip_ratio=flip))
     centre = [dict(type='CenterCrop', crop_size=crop)]

@@ -15,6 +15,7 @@ from .model_checks import check_model
 from .optim import BFloat16OptimWrapper, GradualWarmupLR
 from .pictures import PredictionPicturesHook
 from .skipped_videos import SkippedVideosHook
+from .training_time import TrainingTimeHook
 
 __all__ = [
     'AccelerateHook',
@@ -28,6 +29,7 @@ __all__ = [
     'ResumableCheckpointHook',
     'SkippedVideosHook',
     'TrainingAccuracyHook',
+    'TrainingTimeHook',
     'check_model',
     'keep_freed_memory',
 ]

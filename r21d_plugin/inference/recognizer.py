@@ -12,6 +12,7 @@ from .._errors import InputError, first_line
 from ..engine.memory import keep_freed_memory
 from ..models.accelerate import accelerate
 from ..weights import load_weights
+from ..weights.loading import Head
 
 
 def use_device(device: str | None) -> torch.device:
@@ -26,12 +27,15 @@ def use_device(device: str | None) -> torch.device:
     return torch.device(device)
 
 
-def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseRecognizer:
+def load_recognizer(
+    cfg: Config, checkpoint: str, device: torch.device, head: Head = 'required'
+) -> BaseRecognizer:
     """Build the recognizer of a config, in evaluation mode, with the weights of a checkpoint.
 
     The checkpoint is a file or URL, or ``'none'`` for a two-stream network whose config names those
-    of its streams. Raises an InputError if the config names an unknown type or argument, or the
-    weights are missing, unreadable or another network's.
+    of its streams; ``head`` is that of :func:`~r21d_plugin.load_weights`. Raises an InputError if
+    the config names an unknown type or argument, or the weights are missing, unreadable or another
+    network's.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     try:
@@ -39,7 +43,7 @@ def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseR
     except (KeyError, TypeError) as error:
         raise InputError(f'{cfg.filename}: {first_line(error)}') from error
     if checkpoint != 'none':
-        load_weights(model, checkpoint, head='required')
+        load_weights(model, checkpoint, head=head)
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .._errors import InputError, check_whole
 from ..weights import PublicWeights, find_weights, load_matching, load_state_dict_of
-from ..weights.formats import Weights, identify, infer_network
+from ..weights.formats import StateDict, Weights, identify, infer_network
 from ..weights.loading import adapt_channels
 from . import video_resnet
 from .video_resnet import VideoResNet, check_choice
@@ -153,6 +153,14 @@ def create_model(
     if found:
         load_matching(model, adapt_channels(found, model.in_channels), source, head='any')
     return model
+
+
+def network_name(state_dict: StateDict, source: str) -> str:
+    """Name of the network that tensors of a file are of; empty if it is none of ours."""
+    found = identify(state_dict, source)
+    title = infer_network(found.tensors).get('network', '') if found else ''
+    name = title.lower().replace('(2+1)', '2plus1').replace('f-r', 'fr').replace('-', '_')
+    return name if name in NETWORKS else ''
 
 
 def read_weights(network: str, weights: str | Path | PublicWeights) -> tuple[str, Weights]:

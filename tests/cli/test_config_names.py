@@ -7,7 +7,7 @@ from r21d_plugin import InputError
 from r21d_plugin.cli.launch import load_config
 from r21d_plugin.datasets import inner_datasets
 
-CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*.py'))
+CONFIGS = sorted({*(ROOT / 'configs').glob('*.py')} - {*(ROOT / 'configs').glob('finetune_*')})
 LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
 
 

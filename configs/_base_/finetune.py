@@ -1,0 +1,82 @@
+# Finetuning on videos of one's own, which `r21d prepare folder` has listed in data_root.
+# A config of finetuning adds weights and their network. These names can be overridden,
+# such as --cfg-options data_root=data/mine flip=0; docs/finetuning.md explains them.
+_base_ = ['recognizer.py', 'default_runtime.py', 'dataloaders.py']
+import os
+
+from r21d_plugin.engine import finetuning
+
+data_root = 'data/mine'
+videos = finetuning.videos_per_class(data_root)
+num_classes = len(videos)
+epochs = 10
+clips = 2000 + 10 * sum(videos)  # that training sees, in all epochs
+batch_size = 8
+lr = 0.005
+num_workers = min(8, os.cpu_count() or 1)
+patience = 5  # epochs without a better accuracy before training ends
+frozen_stages = -1  # groups that are not trained: -1: none; 0: conv1; 1: conv2_x too; to 4: all
+dropout = 0.5
+label_smoothing = 0.1
+class_weight = None  # 'auto': the rarer a class, the more its videos count
+flip = 0.5  # probability of a mirror image; 0 where left and right are classes
+crop_area = (0.4, 1.0)  # smallest and largest part of a frame that a clip shows
+color = 0.2  # brightness, contrast and saturation change by at most this part
+
+model = dict(
+    backbone=dict(frozen_stages=frozen_stages),
+    cls_head=dict(
+        num_classes=num_classes,
+        dropout_ratio=dropout,
+        label_smooth_eps=label_smoothing,
+        loss_cls=dict(
+            type='CrossEntropyLoss',
+            class_weight=finetuning.weight_of_classes(videos, class_weight),
+        ),
+    ),
+)
+train_videos = dict(
+    ann_file=f'{data_root}/train.txt',
+    data_prefix=dict(video=f'{data_root}/videos'),
+    num_classes=num_classes,
+)
+val_videos = dict(train_videos, ann_file=f'{data_root}/val.txt')
+test_list = 'test' if os.path.exists(f'{data_root}/test.txt') else 'val'
+test_videos = dict(train_videos, ann_file=f'{data_root}/{test_list}.txt')
+train_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=num_workers,
+    sampler=dict(epoch_size=max(clips // epochs, batch_size)),
+    dataset=train_videos,
+)
+val_dataloader = dict(batch_size=batch_size, num_workers=num_workers, dataset=val_videos)
+test_dataloader = dict(batch_size=1, num_workers=num_workers, dataset=test_videos)
+
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=1)
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=lr, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(custom_keys={'cls_head': dict(lr_mult=10)}),
+    clip_grad=dict(max_norm=40),
+)
+auto_scale_lr = dict(enable=True, base_batch_size=8)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        begin=1,
+        end=epochs,
+        T_max=epochs - 1,
+        convert_to_iter_based=True,
+    ),
+]
+default_hooks = dict(
+    checkpoint=dict(max_keep_ckpts=1),
+    early_stopping=dict(
+        type='EarlyStoppingHook',
+        monitor='video@1',
+        rule='greater',
+        patience=patience,
+        min_delta=0,
+    ),
+    training_time=dict(type='r21d_plugin.TrainingTimeHook'),
+)

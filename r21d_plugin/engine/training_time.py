@@ -1,0 +1,48 @@
+"""Say how long training will take on a CPU."""
+
+from __future__ import annotations
+
+import time
+from copy import deepcopy
+from datetime import timedelta
+
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+
+from .._registries import HOOKS
+
+
+@HOOKS.register_module()
+class TrainingTimeHook(Hook):
+    """Log how long training will take on a CPU, before it starts.
+
+    Two training steps of a copy of the model are measured, the second of them counts. A validation
+    counts as a third of the steps of its videos, as it has no backward pass.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Measure and log."""
+        if next(runner.model.parameters()).device.type != 'cpu':
+            return
+        loader, loop = runner.train_dataloader, runner.train_loop
+        batch = next(iter(loader))
+        model = deepcopy(getattr(runner.model, 'module', runner.model)).train()
+        seconds = [step_seconds(model, batch) for _ in range(2)][1]
+        epochs = loop.max_epochs - loop.epoch
+        videos = len(runner.val_dataloader.dataset) if runner.val_loop is not None else 0
+        steps = len(loader) + videos / loader.batch_size / 3
+        left = timedelta(seconds=round(seconds * steps * epochs))
+        runner.logger.info(
+            f'Training will take about {left} (h:mm:ss) on this CPU, without decoding: {epochs} '
+            f'epochs of {len(loader)} steps, {seconds:.2f} s each.'
+        )
+
+
+def step_seconds(model: BaseModel, batch: dict) -> float:
+    """Seconds of a forward and backward pass."""
+    begin = time.perf_counter()
+    data = model.data_preprocessor(deepcopy(batch), training=True)
+    loss, _ = model.parse_losses(model(**data, mode='loss'))
+    loss.backward()
+    return time.perf_counter() - begin

@@ -1,0 +1,153 @@
+"""Finetuning on one's own videos, from a folder to a report."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from own_folders import COMMON, PREPARE
+from support import ROOT, write_video
+
+from r21d_plugin import create_model
+from r21d_plugin.cli.launch import load_config
+from r21d_plugin.engine import finetuning
+
+CONFIGS = sorted((ROOT / 'configs').glob('finetune_*.py'))
+CLASSES = ['jump, "up"', 'walk', '走る']
+SMALL = ['clips=8', 'epochs=2', 'batch_size=4', 'num_workers=1', 'clip_len=4']
+SMALL += ['scale=(40,32)', 'crop=24', 'target_fps=None']
+
+
+@pytest.fixture(scope='session')
+def own_data(tmp_path_factory) -> Path:
+    """A folder with ``out``, which prepare folder wrote, and weights of narrow networks."""
+    folder = tmp_path_factory.mktemp('own')
+    for number, name in enumerate(CLASSES):
+        (folder / 'my' / name).mkdir(parents=True)
+        for i in range(5 - number):
+            write_video(folder / f'my/{name}/{i}.mp4', 10, (48, 40), seed=10 * number + i)
+    torch.manual_seed(0)
+    for network, file in (('r2plus1d_18', 'narrow'), ('fr2d_18', 'flat')):
+        model = create_model(network, num_classes=7, base_channels=4)
+        torch.save(model.state_dict(), folder / f'{file}.pth')
+    return folder
+
+
+@pytest.fixture
+def in_own_data(own_data, tmp_path, monkeypatch, tool) -> Path:
+    """A copy of it to work in."""
+    folder = tmp_path / 'own'
+    shutil.copytree(own_data, folder)
+    monkeypatch.chdir(folder)
+    tool(*PREPARE, 'my', *COMMON)
+    return folder
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_configs_follow_the_data(in_own_data, path):
+    cfg = load_config(str(path), {'data_root': 'out', 'class_weight': 'auto'})
+    head = cfg.model.cls_head
+    assert head.num_classes == cfg.train_dataloader.dataset.num_classes == 3
+    assert cfg.train_dataloader.dataset.ann_file == 'out/train.txt'
+    assert cfg.test_dataloader.dataset.ann_file == 'out/val.txt'
+    videos = finetuning.videos_per_class('out')
+    assert sum(videos) == len(Path('out/train.txt').read_text().splitlines())
+    weights = head.loss_cls.class_weight
+    assert weights == [sum(videos) / 3 / count for count in videos]
+    assert cfg.load_from.startswith('https://')
+    network = path.stem.partition('_')[2]
+    assert cfg.model.backbone.type == f'r21d_plugin.{finetuning.backbone_cfg(network)["type"]}'
+    frames = dict(finetune_r2plus1d_34=32).get(path.stem, 16)
+    assert cfg.test_dataloader.dataset.pipeline[1].clip_len == frames
+    rates = dict(finetune_r2plus1d_34=None)
+    rate = cfg.train_dataloader.dataset.pipeline[1].get('target_fps')
+    assert rate == rates.get(path.stem, 15)
+
+
+def test_a_list_for_tests_is_used(in_own_data):
+    shutil.copy('out/val.txt', 'out/test.txt')
+    cfg = load_config('configs/finetune_r3d_18.py', {'data_root': 'out'})
+    assert cfg.test_dataloader.dataset.ann_file == 'out/test.txt'
+    assert cfg.val_dataloader.dataset.ann_file == 'out/val.txt'
+
+
+def test_networks_follow_the_weights(in_own_data):
+    options = {'data_root': 'out', 'weights': 'narrow.pth'}
+    cfg = load_config('configs/finetune_r2plus1d_18.py', options)
+    assert (cfg.model.backbone.base_channels, cfg.model.cls_head.in_channels) == (4, 32)
+    assert cfg.model.backbone.midplanes == 'layer'
+    assert cfg.load_from == 'narrow.pth'
+    cfg = load_config('configs/finetune_r2plus1d_18.py', {'data_root': 'out'})
+    assert cfg.model.backbone.midplanes == 'block', "torchvision's"
+    options['weights'] = 'echonet_ejection_32f'
+    cfg = load_config('configs/finetune_r2plus1d_18.py', options)
+    assert cfg.train_dataloader.dataset.pipeline[1].clip_len == 32
+    options['weights'] = 'None'
+    cfg = load_config('configs/finetune_r2plus1d_18.py', options)
+    assert cfg.load_from is None
+
+
+def finetune(tool, *arguments: object) -> None:
+    options = ['--gpus', 0, '--cfg-options', *SMALL]
+    tool('finetune.py', 'out', '--weights', 'narrow.pth', *arguments, *options)
+
+
+def last_lines(text: str) -> list[str]:
+    return text.splitlines()[-2:]
+
+
+def test_from_a_folder_to_a_report(in_own_data, tool, fails, capfd):
+    pytest.importorskip('jinja2')
+    finetune(tool)
+    printed = capfd.readouterr().out
+    best, report = last_lines(printed)
+    assert report == 'report: work_dirs/out/report.html'
+    assert 'jump, &#34;up&#34;' in Path('work_dirs/out/report.html').read_text('utf-8')
+    checkpoint = torch.load(best.partition(': ')[2], weights_only=False)
+    assert checkpoint['state_dict']['cls_head.fc_cls.weight'].shape == (3, 32)
+    for command in ('train r21d_plugin configs/finetune_r2plus1d_18.py', 'run r21d_plugin test'):
+        assert f'\n$ mim {command} ' in printed
+    assert 'Training will take about 0:00:' in printed
+    assert 'has checkpoints of another run: continue it with --resume' in fails(
+        'finetune.py', 'out', '--weights', 'narrow.pth'
+    )
+
+
+def test_the_classifier_alone(in_own_data, tool, capfd):
+    pytest.importorskip('jinja2')
+    finetune(tool, '--frozen', '--work-dir', 'elsewhere')
+    best, report = last_lines(capfd.readouterr().out)
+    assert best == 'checkpoint: elsewhere/linear_probe.pth'
+    assert report == 'report: elsewhere/report.html'
+    found = torch.load('elsewhere/linear_probe.pth', weights_only=False)['state_dict']
+    before = torch.load('narrow.pth', weights_only=False)
+    assert torch.equal(
+        found['backbone.layer4.1.conv2.0.3.weight'], before['layer4.1.conv2.0.3.weight']
+    )
+    assert found['cls_head.fc_cls.weight'].abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['nope'], 'nope/classes.txt: no such file: write it with `r21d prepare folder'),
+        (['out', '--weights', 'nope.pth'], 'nope.pth: no such'),
+        (['out', '--weights', 'flat.pth'], 'weights of fr2d_18: choose with --config'),
+        (
+            ['out', '--weights', 'torchvision_kinetics_16f'],
+            'weights of r3d_18 and mc3_18 and r2plus1d_18: choose with --config',
+        ),
+        (['out', '--weights', 'https://example.org/a.pth'], 'its network is not known'),
+        (['out', '--cfg-options', 'class_weight=[1,2]'], 'or 3 numbers'),
+        (['out', '--cfg-options', 'flip=2'], 'flip=2: give a probability'),
+        (
+            ['out', '--frozen', '--cfg-options', 'weights=None'],
+            'give --weights',
+        ),
+    ],
+)
+def test_mistakes(in_own_data, fails, arguments, message):
+    assert message in fails('finetune.py', *arguments, '--gpus', 0)
+    assert not Path('work_dirs').exists()

@@ -1,0 +1,127 @@
+"""Finetune a pretrained network on videos of your own, test it and write a report.
+
+DATA is a folder that `prepare folder` wrote. Everything goes to WORK_DIR; report.html is the page
+to open. The commands are printed: each can be run by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from r21d_plugin import InputError
+from r21d_plugin.cli.arguments import add_config_options
+from r21d_plugin.cli.errors import errors_in_one_line
+
+TOOLS = Path(__file__).parent
+NETWORKS = ('r2plus1d_18', 'r2plus1d_34', 'mc3_18', 'r3d_18')
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('data', metavar='DATA', help='folder with train.txt, val.txt, classes.txt')
+    parser.add_argument(
+        '--weights',
+        help='public weights by name, a checkpoint or a URL; default: torchvision_kinetics_16f of '
+        "R(2+1)D-18, or the config's",
+    )
+    parser.add_argument(
+        '--config', help='config of finetuning; default: the one for the network of the weights'
+    )
+    parser.add_argument(
+        '--frozen',
+        action='store_true',
+        help='train the classifier alone, on features that are computed once',
+    )
+    parser.add_argument('--work-dir', type=Path, help='folder for everything (work_dirs/DATA)')
+    parser.add_argument('--resume', action='store_true', help='continue a run that was stopped')
+    parser.add_argument('--gpus', type=int, help='GPUs; 0: the CPU; default: a GPU if there is one')
+    add_config_options(parser)
+    return parser.parse_args()
+
+
+def choose_config(weights: str | None) -> str:
+    """Config of finetuning for the network that weights are of."""
+    if weights is None:
+        return f'configs/finetune_{NETWORKS[0]}.py'
+    found = networks_of(weights)
+    if len(found) != 1 or found[0] not in NETWORKS:
+        configs = ', '.join(f'finetune_{network}.py' for network in NETWORKS)
+        what = f'weights of {" and ".join(found)}' if found else 'its network is not known'
+        raise InputError(f'--weights {weights}: {what}: choose with --config, from {configs}')
+    return f'configs/finetune_{found[0]}.py'
+
+
+def networks_of(weights: str) -> list[str]:
+    """Names of the networks that public weights or a file are of; none for a URL."""
+    from r21d_plugin import list_models
+    from r21d_plugin.models.factory import network_name
+    from r21d_plugin.weights import load_state_dict_of
+    from r21d_plugin.weights.public import public_names
+
+    public = [name for name in list_models() if weights in public_names(name)]
+    if public or '://' in weights:
+        return public
+    name = network_name(load_state_dict_of(weights), weights)
+    return [name] if name else []
+
+
+def run(mim: str, script: str, *arguments: object) -> None:
+    """Print a command as mim takes it, run its script, and exit with its status if it fails."""
+    words = [str(word) for word in arguments]
+    print(f'\n$ mim {mim} {shlex.join(words)}', flush=True)
+    status = subprocess.run([sys.executable, str(TOOLS / script), *words]).returncode
+    if status:
+        sys.exit(status)
+
+
+def best_checkpoint(work_dir: Path) -> Path:
+    """The checkpoint that was best in validation."""
+    (best,) = work_dir.glob('best_*.pth')
+    return best
+
+
+def main() -> None:
+    """Train, test and report."""
+    args = parse_args()
+    with errors_in_one_line():
+        from r21d_plugin.cli.launch import load_config
+
+        config = args.config or choose_config(args.weights)
+        work_dir = args.work_dir or Path('work_dirs', Path(args.data).resolve().name)
+        if not args.resume and [*work_dir.glob('*.pth')]:
+            remedy = 'continue it with --resume, or give another --work-dir'
+            raise InputError(f'{work_dir}: has checkpoints of another run: {remedy}')
+        options: dict[str, Any] = dict(data_root=args.data)
+        if args.weights is not None:
+            options['weights'] = args.weights
+        options.update(args.cfg_options or {})
+        cfg = load_config(config, options)
+        if args.frozen and cfg.load_from is None:
+            raise InputError(
+                '--frozen without weights: the classifier alone needs a trained network'
+            )
+        changes = ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
+        common = [config, '--work-dir', work_dir]
+        cpu = ['--device', 'cpu'] if args.gpus == 0 else []
+        if args.frozen:
+            run('run r21d_plugin linear_probe', 'linear_probe.py', *common, *cpu, *changes)
+            checkpoint = work_dir / 'linear_probe.pth'
+        else:
+            gpus = [] if args.gpus is None else ['--gpus', args.gpus]
+            resume = ['--resume'] if args.resume else []
+            run('train r21d_plugin', 'train.py', *common, *gpus, *resume, *changes)
+            checkpoint = best_checkpoint(work_dir)
+        tested = [work_dir / Path(config).name, checkpoint, '--work-dir', work_dir]
+        run('run r21d_plugin test', 'test.py', *tested, *cpu)
+        run('run r21d_plugin report', 'report.py', work_dir, *cpu)
+        print(f'\ncheckpoint: {checkpoint}\nreport: {work_dir / "report.html"}')
+
+
+if __name__ == '__main__':
+    main()
