@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from .._errors import InputError, first_line
 from ..engine.memory import keep_freed_memory
 from ..models.accelerate import accelerate
-from ..weights import load_weights
+from ..weights import load_matching, load_weights_and_classes
 
 
 def use_device(device: str | None) -> torch.device:
@@ -29,6 +29,8 @@ def use_device(device: str | None) -> torch.device:
 def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseRecognizer:
     """Build the recognizer of a config, in evaluation mode, with the weights of a checkpoint.
 
+    Its ``dataset_meta`` has the names of the ``classes`` that the checkpoint has.
+
     The checkpoint is a file or URL, or ``'none'`` for a two-stream network whose config names those
     of its streams. Raises an InputError if the config names an unknown type or argument, or the
     weights are missing, unreadable or another network's.
@@ -39,7 +41,9 @@ def load_recognizer(cfg: Config, checkpoint: str, device: torch.device) -> BaseR
     except (KeyError, TypeError) as error:
         raise InputError(f'{cfg.filename}: {first_line(error)}') from error
     if checkpoint != 'none':
-        load_weights(model, checkpoint, head='required')
+        weights, names = load_weights_and_classes(checkpoint)
+        load_matching(model, weights, checkpoint, head='required')
+        model.dataset_meta = dict(classes=names)
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:
