@@ -36,7 +36,6 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
     """
     from r21d_plugin import InputError
     from r21d_plugin.weights import load_weights_and_classes, save_checkpoint
-    from r21d_plugin.weights.class_names import dataset_meta
     from r21d_plugin.weights.formats import (
         EPS,
         add_prefixes,
@@ -61,7 +60,10 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
         }
     else:
         named = add_prefixes(tensors, 'backbone.', 'cls_head.fc_cls.')
-        checkpoint = dict(state_dict=with_eps(named, dict(backbone=eps)), meta=dataset_meta(names))
+        checkpoint = dict(
+            state_dict=with_eps(named, dict(backbone=eps)),
+            meta=dict(dataset_meta=dict(classes=names)),
+        )
     save_checkpoint(checkpoint, path)
     return {
         'source': f'{source}: {weights.format}',

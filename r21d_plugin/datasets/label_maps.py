@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -16,28 +17,34 @@ NO_NAME = re.compile(rf'({"|".join(map(re.escape, SUFFIXES))})\b|, line \d+: ', 
 NUMBERED = re.compile(r'(\d+):?\s+(.+)')
 
 
-def find_label_map(ann_file: str | Path, count: int) -> tuple[str, ...]:
+def find_label_map(
+    ann_file: str | Path, count: int, given: str | Sequence[str] | None = None
+) -> tuple[str, ...]:
     """Names of the classes of an annotation file; empty if they are not known.
 
-    They are those of the label map beside it, whatever its name: a .txt file of ``count`` different
-    lines that names no file of a video. Without one, they are the published names for
-    ``kinetics400_*`` of 400 classes.
+    They are those given, or in the file given, else of the label map beside the annotation file,
+    whatever its name: a .txt file of ``count`` different lines that name no file of a video.
+    Without one, they are the published names for ``kinetics400_*`` of 400 classes.
 
     Raises:
-        InputError: If there are several label maps whose names differ.
+        InputError: If the number of names given is another, or label maps differ.
     """
-    found: dict[tuple[str, ...], Path] = {}
-    for path in sorted(Path(ann_file).parent.glob('*.txt')):
-        names = names_in(path, count) if path.name != Path(ann_file).name else ()
-        if names:
-            found.setdefault(names, path)
+    path = Path(ann_file)
+    if given:
+        names = read_label_map(given) if isinstance(given, str) else tuple(given)
+        if len(names) != count:
+            problem = f'metainfo.classes has {len(names)} names, and there are {count} classes'
+            raise InputError(f'{ann_file}: {problem}')
+        return names
+    others = sorted({*path.parent.glob('*.txt')} - {path}) if path.is_file() else []
+    found = {names: other for other in others if (names := names_in(other, count))}
     if len(found) > 1:
         first, second = list(found.values())[:2]
         raise InputError(
             f'{first} and {second} both have {count} lines, which may be the names of the classes: '
             'name one of them in metainfo=dict(classes=FILE) of the dataset, or with --labels'
         )
-    if not found and Path(ann_file).stem.split('_')[0] == 'kinetics400' and count == 400:
+    if not found and path.name.startswith('kinetics400_') and count == 400:
         return tuple(kinetics_400())
     return next(iter(found), ())
 
@@ -53,16 +60,12 @@ def names_in(path: Path, count: int) -> tuple[str, ...]:
     return () if is_list or not distinct else without_numbers(lines)
 
 
-def without_numbers(lines: list[str]) -> tuple[str, ...]:
+def without_numbers(lines: Sequence[str]) -> tuple[str, ...]:
     """Names without the numbers before them, ``1 ApplyEyeMakeup``, where these count the lines."""
-    parts = [match.groups() for match in map(NUMBERED.fullmatch, lines) if match]
-    numbers = [int(number) for number, _ in parts]
-    if len(parts) == len(lines) and numbers in (
-        [*range(len(lines))],
-        [*range(1, len(lines) + 1)],
-    ):
-        return tuple(name for _, name in parts)
-    return tuple(lines)
+    found = [NUMBERED.fullmatch(line) for line in lines]
+    numbers = [int(match[1]) for match in found if match]
+    counted = numbers in ([*range(len(lines))], [*range(1, len(lines) + 1)])
+    return tuple(match[2] if match and counted else line for match, line in zip(found, lines))
 
 
 def read_label_map(path: str | Path) -> tuple[str, ...]:

@@ -121,14 +121,12 @@ class LabelledVideoDataset(VideoDataset):
             return [self._parse(*line, labelled, counted) for line in chain([first], lines)]
 
     def _find_classes(self) -> tuple[str, ...]:
-        if given := tuple(super().metainfo.get('classes') or ()):
-            if len(given) != self.num_classes:
-                counts = f'{len(given)} names, and num_classes={self.num_classes}'
-                raise InputError(f'{self.ann_file}: metainfo.classes has {counts}')
-            return given
+        given = super().metainfo.get('classes')
         try:
-            return find_label_map(self.ann_file, self.num_classes)
+            return find_label_map(self.ann_file, self.num_classes, given)
         except InputError as error:
+            if given:
+                raise
             print_log(f'classes are without names: {error}', 'current', logging.WARNING)
             return ()
 

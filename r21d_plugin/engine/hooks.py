@@ -149,13 +149,12 @@ class ClassCountHook(Hook):
         meta = runner.visualizer.dataset_meta or {}
         if not names or len(names) != getattr(getattr(model, 'cls_head', None), 'num_classes', 0):
             return
-        for name, other in zip(names, meta.get('classes', ())):
-            if name != other:
-                runner.logger.warning(
-                    f'the checkpoint names a class {name!r} and the dataset {other!r}: if these '
-                    'are not the same, the accuracy means nothing: test on lists with its numbers'
-                )
-                break
+        pairs = enumerate(zip(names, meta.get('classes', ())))
+        for number, (name, other) in [found for found in pairs if len(set(found[1])) > 1][:1]:
+            runner.logger.warning(
+                f'class {number} is {name!r} in the checkpoint and {other!r} in the dataset: if '
+                'these are two classes, the accuracy means nothing'
+            )
         runner.visualizer.dataset_meta = meta = dict(meta, classes=names)
         if evaluator := getattr(runner.test_loop, 'evaluator', None):
             evaluator.dataset_meta = meta

@@ -33,20 +33,14 @@ def known_names(
     """
     count = cfg.model.cls_head.num_classes
     dataset = inner_datasets(cfg.test_dataloader.dataset)[0]
-    given = (dataset.get('metainfo') or {}).get('classes')
-    if path:
-        where, names = str(path), read_label_map(path)
-    elif stored:
-        where, names = checkpoint, tuple(stored)
-    elif given:
-        where = 'test_dataloader.dataset.metainfo.classes'
-        names = read_label_map(given) if isinstance(given, str) else tuple(given)
-    else:
-        ann_file = Path(dataset.get('data_root') or '', dataset.get('ann_file', ''))
-        return list(find_label_map(ann_file, count))
+    if not path and not stored:
+        ann_file = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+        given = (dataset.get('metainfo') or {}).get('classes')
+        return list(find_label_map(ann_file, count, given))
+    names = read_label_map(path) if path else stored
     if len(names) != count:
         raise InputError(
-            f"{where}: {len(names)} names, and the config has {count} classes: give its dataset's "
-            'label map with --labels'
+            f'{path or checkpoint}: {len(names)} names, and the config has {count} classes: give '
+            "its dataset's label map with --labels"
         )
     return list(names)

@@ -12,7 +12,6 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from .._atomic import atomic_write
 from .._compat_torch import load_data
 from .._errors import InputError
 from . import pickles, safetensors
-from .class_names import classes_of
+from .class_names import classes_of, file_name
 from .formats import StateDict, find_networks, find_other
 from .public import PublicWeights
 
@@ -49,7 +48,7 @@ def download(url: str) -> Path:
 
     Raises InputError if that fails, or if the file has another hash than was published.
     """
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(unquote(urlparse(url).path)).name)
+    path = Path(torch.hub.get_dir(), 'checkpoints', file_name(url))
     if url.startswith('https://drive.google.com/'):
         raise InputError(f'{url}: a page, not a file: save the file from there and name that')
     published = next((w.value for w in PublicWeights if w.value.url == url), None)

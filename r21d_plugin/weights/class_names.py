@@ -22,7 +22,7 @@ def classes_of(checkpoint: Mapping[str, Any], source: str = '') -> tuple[str, ..
     found: Any = checkpoint
     for key in ('meta', 'dataset_meta', 'classes'):
         found = found.get(key) if isinstance(found, Mapping) else None
-    if isinstance(found, (list, tuple)) and all(isinstance(name, str) for name in found):
+    if isinstance(found, (list, tuple)) and found and all(isinstance(x, str) for x in found):
         return tuple(found)
     file = file_name(source)
     published = (weights.value for weights in PublicWeights if file == file_name(weights.value.url))
@@ -32,8 +32,3 @@ def classes_of(checkpoint: Mapping[str, Any], source: str = '') -> tuple[str, ..
 def file_name(source: str) -> str:
     """Name of the file of a path, or of a URL once it is downloaded."""
     return Path(unquote(urlparse(source).path)).name
-
-
-def dataset_meta(classes: tuple[str, ...]) -> dict[str, Any]:
-    """The ``meta`` of a checkpoint of these classes; empty if their names are not known."""
-    return dict(dataset_meta=dict(classes=classes)) if classes else {}

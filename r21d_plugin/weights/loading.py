@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from .._errors import InputError
 from .checkpoint_files import load_state_dict_of, load_weights_and_classes
-from .class_names import dataset_meta
 from .formats import (
     EPS,
     StateDict,
@@ -245,7 +244,7 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
     """
     tensors: dict[str, Tensor] = {}
     eps, classes = {}, {}
-    names: dict[tuple[str, ...], None] = {}
+    names: tuple[str, ...] = ()
     for stream, path in zip(STREAMS, (rgb, flow)):
         state_dict, found = load_weights_and_classes(path)
         weights = identify(state_dict, path)
@@ -257,16 +256,13 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
         tensors.update(add_prefixes(weights.tensors, f'backbone.{stream}.', head))
         eps[f'backbone.{stream}'] = weights.eps
         classes[stream] = len(weights.tensors['fc.weight'])
-        if found:
-            names[found] = None
+        names = names or found
     if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')
     if classes['rgb'] != classes['flow']:
         problem = f'{rgb} has {classes["rgb"]} classes and {flow} {classes["flow"]}'
         raise InputError(f'{problem}: both streams need the same')
-    if len(names) > 1:
-        logger.warning('%s and %s: the names of their classes differ', rgb, flow)
-    meta = dict(rgb=rgb, flow=flow, **dataset_meta(next(iter(names), ())))
+    meta = dict(rgb=rgb, flow=flow, dataset_meta=dict(classes=names))
     return dict(state_dict=with_eps(tensors, eps), meta=meta)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmaction.apis.inferencers import MMAction2Inferencer
 from support import ROOT, TINY, write_video
+from untrained import CONFIGS, untrained
 
 from r21d_plugin import create_model
 from r21d_plugin.cli.launch import load_config
@@ -41,7 +42,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def checkpoint(folder, tool, monkeypatch) -> Path:
     """The checkpoint of a training and a test, whose lists are gone then."""
-    path = folder / 'work/epoch_1.pth'
+    path = folder / 'work/epoch_2.pth'
     if not path.exists():
         for name in ('own', 'videos'):
             (folder / name).mkdir()
@@ -50,13 +51,20 @@ def checkpoint(folder, tool, monkeypatch) -> Path:
         (folder / 'own/list.txt').write_text(''.join(f'{i}.mp4 {i % 3}\n' for i in range(6)))
         (folder / 'own/whatever.txt').write_text('\n'.join(NAMES), encoding='utf-8')
         monkeypatch.chdir(folder)
-        tool('train.py', CONFIG, *CPU, '--work-dir', 'work', *OPTIONS)
+        train = ['train.py', CONFIG, *CPU, '--work-dir', 'work', *OPTIONS]
+        tool(*train)
+        tool(*train, 'train_cfg.max_epochs=2', '--resume')
+        assert not any('metainfo from the resumed' in log for log in logs('work'))
         (folder / 'own/whatever.txt').unlink()
         tool('test.py', CONFIG, path, *CPU, '--work-dir', 'work', *OPTIONS)
         shutil.rmtree(folder / 'own')
     (folder / 'elsewhere').mkdir(exist_ok=True)
     monkeypatch.chdir(folder / 'elsewhere')
     return path
+
+
+def logs(work_dir):
+    return [log.read_text('utf-8') for log in Path(work_dir).glob('*/*.log')]
 
 
 def test_any_program_reads_them(checkpoint):
@@ -149,3 +157,33 @@ def test_mmaction2s_inferencer(checkpoint, tmp_path):
     ((number,),) = prediction['rec_labels']
     names = torch.load(checkpoint, weights_only=True)['meta']['dataset_meta']['classes']
     assert names[number] in NAMES
+
+
+def test_a_test_with_lists_of_other_numbers(checkpoint, tool, tmp_path):
+    (tmp_path / 'list.txt').write_text('0.mp4 0\n1.mp4 1\n')
+    (tmp_path / 'names.txt').write_text('\n'.join([NAMES[0], *NAMES[:0:-1]]), encoding='utf-8')
+    data = 'test_dataloader.dataset'
+    own = [f'{data}.ann_file={tmp_path}/list.txt', f'{data}.data_prefix.video=../videos']
+    tool('test.py', CONFIG, checkpoint, *CPU, '--work-dir', tmp_path / 'work', *OPTIONS, *own)
+    (log,) = logs(tmp_path / 'work')
+    assert f'class 1 is {NAMES[1]!r} in the checkpoint and {NAMES[2]!r} in the dataset' in log
+
+
+def test_two_streams(tool, tmp_path, monkeypatch):
+    """The names are those of the stream that has some, joined before or not."""
+    monkeypatch.chdir(tmp_path)
+    names = tuple(f'move {i}' for i in range(10))
+    for stream in ('rgb', 'flow'):
+        checkpoint = torch.load(untrained(tmp_path, stream), weights_only=True)
+        if stream == 'flow':
+            checkpoint['meta'] = dict(dataset_meta=dict(classes=names))
+        torch.save(checkpoint, f'{stream}.pth')
+    tool('fuse_checkpoints.py', 'rgb.pth', 'flow.pth', 'both.pth')
+    assert classes_of(load_checkpoint('both.pth')) == names
+    write_video(tmp_path / 'a.mp4', 12)
+    joined = [f'model.checkpoints.{stream}={stream}.pth' for stream in ('rgb', 'flow')]
+    for source, options in (('both.pth', []), ('none', ['--cfg-options', *joined])):
+        network = ['--config', CONFIGS['twostream'], '--checkpoint', source, *CPU, *options]
+        tool('predict.py', 'a.mp4', '--workers', 0, '--json', 'out.json', *network)
+        (entry,) = json.loads(Path('out.json').read_text())
+        assert {found['label'] for found in entry['classes']} <= set(names)

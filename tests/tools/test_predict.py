@@ -203,6 +203,7 @@ def test_where_names_of_classes_come_from(tmp_path, monkeypatch):
     prepared = Path('data/kinetics400/label_map_kinetics400.txt')
     prepared.parent.mkdir(parents=True)
     prepared.write_text('\n'.join(own))
+    Path(cfg.test_dataloader.dataset.ann_file).write_text('a.mp4 0\n')
     assert class_names(cfg) == own
     prepared.rename('elsewhere.txt')
     cfg.test_dataloader.dataset.metainfo = dict(classes='elsewhere.txt')
