@@ -109,7 +109,8 @@ def save_pretrained(model: Classifier, folder: str | Path, meta: Mapping | None 
             of ``features_only=True``.
         folder (str or Path): The folder, which is made. A ``README.md`` in it is kept.
         meta (Mapping, optional): See :class:`HubNetwork`, such as ``PublicWeights.X.meta``.
-            Defaults to that of a network from the hub, else to nothing.
+            Defaults to that of a network from the hub, else to nothing. ``categories`` default to
+            the names that the weights had.
 
     Raises:
         InputError: If the model is another, ``meta`` does not fit it, or the folder cannot be
@@ -165,12 +166,13 @@ def hub_network(model: Classifier, meta: Mapping | None) -> Any:
     if 'network' not in arguments or eps is None:
         raise altered
     text = arguments.pop('network').lower().replace('(2+1)', '2plus1').replace('f-', 'f')
-    given = getattr(model, 'meta', {}) if meta is None else meta
+    given = dict(categories=list(model.categories)) if model.categories else {}
+    given.update(getattr(model, 'meta', {}) if meta is None else meta)
     copied = HubNetwork(
         text.replace('-', '_'),
         norm_eps=eps,
         drop_rate=model.drop_rate,
-        meta=dict(given),
+        meta=given,
         **arguments,
     )
     try:

@@ -35,7 +35,7 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
             cannot be written.
     """
     from r21d_plugin import InputError
-    from r21d_plugin.weights import load_state_dict_of, save_checkpoint
+    from r21d_plugin.weights import load_weights_and_classes, save_checkpoint
     from r21d_plugin.weights.formats import (
         EPS,
         add_prefixes,
@@ -46,7 +46,8 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
     )
     from r21d_plugin.weights.loading import with_eps
 
-    weights = identify(load_state_dict_of(source), source)
+    state_dict, names = load_weights_and_classes(source)
+    weights = identify(state_dict, source)
     if weights is None or 'fc.weight' not in weights.tensors:
         raise InputError(f'{source}: no weights of a single network with its classifier')
     tensors = weights.tensors
@@ -59,7 +60,10 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
         }
     else:
         named = add_prefixes(tensors, 'backbone.', 'cls_head.fc_cls.')
-        checkpoint = dict(state_dict=with_eps(named, dict(backbone=eps)), meta={})
+        checkpoint = dict(
+            state_dict=with_eps(named, dict(backbone=eps)),
+            meta=dict(dataset_meta=dict(classes=names)),
+        )
     save_checkpoint(checkpoint, path)
     return {
         'source': f'{source}: {weights.format}',

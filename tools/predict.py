@@ -24,8 +24,6 @@ with errors_in_one_line():
     from tabulate import tabulate
     from tqdm import tqdm
 
-    from r21d_plugin.inference.class_names import class_names
-
 if TYPE_CHECKING:
     from mmaction.structures import ActionDataSample
 
@@ -95,8 +93,8 @@ def parse_args() -> argparse.Namespace:
         '--labels',
         type=Path,
         metavar='FILE',
-        help="names of the classes, one a line; default: the label map beside the test's "
-        'annotation file, else numbers',
+        help='names of the classes, one a line; default: those in the checkpoint, else in the '
+        "label map beside the test's annotation file, else numbers",
     )
     parser.add_argument(
         '--json', metavar='FILE', help='write JSON into this file, instead of a table; -: print it'
@@ -124,6 +122,7 @@ def main() -> None:
     with errors_in_one_line():
         from r21d_plugin.cli.launch import load_config
         from r21d_plugin.datasets.video_files import by_name, find_videos
+        from r21d_plugin.inference.class_names import class_names
         from r21d_plugin.inference.draw import draw_video
         from r21d_plugin.inference.predict import predict, predict_over_time
         from r21d_plugin.inference.recognizer import load_recognizer, use_device
@@ -135,10 +134,12 @@ def main() -> None:
         if args.json and not os.access(Path(args.json).parent, os.W_OK):
             raise InputError(f'{args.json}: cannot write there')
         cfg = load_config(args.config, args.cfg_options)
-        pipeline, labels = pipeline_of(cfg), class_names(cfg, args.labels)
+        pipeline = pipeline_of(cfg)
         videos = by_name(find_videos(*args.videos), args.videos)
         copies = copy_paths(args.draw, videos) if args.draw else {}
         model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+        stored = model.dataset_meta.get('classes', ())
+        labels = class_names(cfg, args.checkpoint, stored, args.labels)
         window = SlidingWindow(pipeline, args.stride) if args.draw else None
         predictions = predict(model, pipeline, list(videos.values()), args.workers)
         entries = []

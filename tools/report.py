@@ -24,8 +24,8 @@ def parse_args() -> argparse.Namespace:
         '--labels',
         type=Path,
         metavar='FILE',
-        help="names of the classes, one a line; default: the label map beside the test's "
-        'annotation file, else numbers',
+        help='names of the classes, one a line; default: those in the checkpoint, else in the '
+        "label map beside the test's annotation file, else numbers",
     )
     parser.add_argument('--device', help='cpu, cuda or cuda:1; default: a GPU if there is one')
     return parser.parse_args()
@@ -44,7 +44,7 @@ def main() -> None:
         test = find_test(args.work_dir)
         check_writable(page)
         cfg = load_config(str(test.config))
-        names = class_names(cfg, args.labels)
+        names = class_names(cfg, str(test.folder), test.classes, args.labels)
         for gap in write_report(test, cfg, names, use_device(args.device), page):
             print(f'left out: {gap}', file=sys.stderr)
     print(page)

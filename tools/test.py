@@ -56,7 +56,9 @@ def keep_scores(runner: Any) -> None:
 
     loop = runner.test_loop  # a config's own may have no evaluator
     if hasattr(loop, 'evaluator') and len(loop.dataloader.dataset) <= MOST_KEPT:
-        loop.evaluator.metrics.append(KeptScores(f'{runner.log_dir}/scores.npz'))
+        metric = KeptScores(f'{runner.log_dir}/scores.npz')
+        metric.dataset_meta = loop.evaluator.dataset_meta
+        loop.evaluator.metrics.append(metric)
 
 
 def main() -> None:

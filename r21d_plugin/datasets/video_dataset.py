@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -10,10 +11,12 @@ from pathlib import Path
 from mmaction.datasets import VideoDataset
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.fileio import exists, get_local_path
+from mmengine.logging import print_log
 
 from .._errors import InputError, VideoInputError, check_whole
 from .._registries import DATASETS
 from .checked_pipeline import CheckedPipeline
+from .label_maps import find_label_map
 from .text_files import quote, read_lines
 from .video_facts import counted_frames
 from .video_index import CountedFrames
@@ -29,7 +32,9 @@ class LabelledVideoDataset(VideoDataset):
     list may be without labels, a path a line, for predictions: there is no accuracy then.
 
     The numbers of frames that ``prepare.py`` counted are taken from the table beside the list
-    (:mod:`~r21d_plugin.datasets.video_facts`).
+    (:mod:`~r21d_plugin.datasets.video_facts`). The names of the classes, ``metainfo['classes']``,
+    from where MMEngine puts them into checkpoints, are those of the argument ``metainfo``, else of
+    the label map beside the list (:func:`~r21d_plugin.datasets.label_maps.find_label_map`).
 
     Args:
         ann_file (str): Annotation file.
@@ -61,6 +66,12 @@ class LabelledVideoDataset(VideoDataset):
         self.on_error, self.max_bad_fraction = on_error, max_bad_fraction
         super().__init__(ann_file, num_classes=num_classes, multi_class=multi_class, **kwargs)
         self.pipeline: CheckedPipeline = CheckedPipeline(self.pipeline.transforms)
+        self.classes = self._find_classes()
+
+    @property
+    def metainfo(self) -> dict:
+        """What is known of the dataset: ``classes``, a tuple of names, unless there are none."""
+        return dict(super().metainfo, **(dict(classes=self.classes) if self.classes else {}))
 
     def __getitem__(self, idx: int) -> dict:
         """Run the pipeline on a video; an InputError if neither it nor one in its place decodes.
@@ -108,6 +119,16 @@ class LabelledVideoDataset(VideoDataset):
             labelled = not self.test_mode or bool(self._split(first[0])[1])
             counted = counted_frames(self.ann_file)
             return [self._parse(*line, labelled, counted) for line in chain([first], lines)]
+
+    def _find_classes(self) -> tuple[str, ...]:
+        given = super().metainfo.get('classes')
+        try:
+            return find_label_map(self.ann_file, self.num_classes, given)
+        except InputError as error:
+            if given:
+                raise
+            print_log(f'classes are without names: {error}', 'current', logging.WARNING)
+            return ()
 
     def _split(self, line: str) -> tuple[str, list[int]]:
         words = line.split(self.delimiter)

@@ -16,7 +16,7 @@ from .._registries import HOOKS
 from ..datasets import inner_datasets
 from ..models import VideoResNet
 from ..models.accelerate import accelerate
-from ..weights import find_state_dict, match_weights
+from ..weights import classes_of, find_state_dict, match_weights
 
 
 @HOOKS.register_module()
@@ -76,6 +76,7 @@ class CheckpointMatchHook(Hook):
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
         finetuning = training and not runner.cfg.get('resume')
         model = getattr(runner.model, 'module', runner.model)
+        model.dataset_meta = dict(classes=() if finetuning else classes_of(checkpoint, str(source)))
         if not any(isinstance(module, VideoResNet) for module in model.modules()):
             return
         given = find_state_dict(checkpoint, str(source))
@@ -124,7 +125,11 @@ class FiniteLossHook(Hook):
 
 @HOOKS.register_module()
 class ClassCountHook(Hook):
-    """Refuse a dataset with another number of classes than the head scores."""
+    """Refuse a dataset with another number of classes than the head, and name them in a test.
+
+    Metrics and the visualizer get the names that the checkpoint has, as ``dataset_meta``. The log
+    warns if the dataset has others.
+    """
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         model = getattr(runner.model, 'module', runner.model)
@@ -136,3 +141,20 @@ class ClassCountHook(Hook):
                 f'{mode}_dataloader.dataset.num_classes={classes} and '
                 f'model.cls_head.num_classes={scored}: make them agree'
             )
+
+    def before_test(self, runner: Runner) -> None:
+        """Name the classes as the checkpoint does."""
+        model = getattr(runner.model, 'module', runner.model)
+        names = getattr(model, 'dataset_meta', {}).get('classes', ())
+        meta = runner.visualizer.dataset_meta or {}
+        if not names or len(names) != getattr(getattr(model, 'cls_head', None), 'num_classes', 0):
+            return
+        pairs = enumerate(zip(names, meta.get('classes', ())))
+        for number, (name, other) in [found for found in pairs if len(set(found[1])) > 1][:1]:
+            runner.logger.warning(
+                f'class {number} is {name!r} in the checkpoint and {other!r} in the dataset: if '
+                'these are two classes, the accuracy means nothing'
+            )
+        runner.visualizer.dataset_meta = meta = dict(meta, classes=names)
+        if evaluator := getattr(runner.test_loop, 'evaluator', None):
+            evaluator.dataset_meta = meta

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import LabelData
@@ -15,7 +14,6 @@ from .._errors import InputError
 from .._registries import HOOKS
 from ..datasets.wrappers import inner_datasets
 from ..evaluation.clip_video_accuracy import labels_of
-from ..inference.class_names import class_names
 
 
 @HOOKS.register_module()
@@ -25,8 +23,8 @@ class PredictionPicturesHook(Hook):
     It takes the place of MMAction2's ``VisualizationHook``, which in 1.2.0 fails on several clips
     (https://github.com/open-mmlab/mmaction2/pull/2697).
 
-    Labels are shown with the names of their classes where those are known: ``classes`` of the
-    dataset's metainfo, or the label map (:func:`~r21d_plugin.inference.class_names.class_names`).
+    Labels are shown with the names of their classes: those of the checkpoint
+    (:class:`~r21d_plugin.engine.ClassCountHook`), or ``classes`` of the dataset's metainfo.
 
     Args:
         out_dir (str, optional): Folder for them, with one for each video, at its path below
@@ -40,13 +38,10 @@ class PredictionPicturesHook(Hook):
         self.seen, self.folder = 0, os.sep
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Look up the names of the classes, and where the videos are."""
+        """Look up where the videos are."""
         datasets = inner_datasets(runner.test_dataloader.dataset)
         prefixes = [getattr(dataset, 'data_prefix', {}).get('video') for dataset in datasets]
         self.folder = os.path.commonpath([os.path.abspath(prefix or '/') for prefix in prefixes])
-        meta = runner.visualizer.dataset_meta or {}
-        if not meta.get('classes') and (names := label_map(runner.cfg)):
-            runner.visualizer.dataset_meta = dict(meta, classes=names)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -83,12 +78,3 @@ class PredictionPicturesHook(Hook):
         path = Path(os.path.abspath(filename))
         inside = Path(self.folder) in path.parents
         return str(path.relative_to(self.folder if inside else path.anchor))
-
-
-def label_map(cfg: Config) -> list[str]:
-    """Names of the classes of a config, by its label map; none where it has none."""
-    model = cfg.get('model')
-    if not isinstance(model, dict) or 'cls_head' not in model or 'test_dataloader' not in cfg:
-        return []
-    names = class_names(cfg)
-    return [] if names == [str(i) for i in range(len(names))] else names

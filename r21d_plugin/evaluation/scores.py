@@ -36,7 +36,7 @@ class DumpScores(BaseMetric):
     """Write the scores of a test into an ``.npz`` file.
 
     It holds ``filenames`` (V), ``scores`` (V x clips x classes float32, softmax) and ``labels`` (V
-    x the most labels of a video, filled up with -1).
+    x the most labels of a video, filled up with -1); and ``classes``, their names, if known.
 
     Args:
         out_file_path (str): The file, whose name ends in ``.npz``.
@@ -76,8 +76,10 @@ class DumpScores(BaseMetric):
         padded = np.full((len(labels), max(map(len, labels))), -1)
         for row, of_video in zip(padded, labels):
             row[: len(of_video)] = of_video
+        names = (self.dataset_meta or {}).get('classes', ())
+        known = dict(classes=names) if len(names) == scores[0].shape[1] else {}
         with atomic_write(self.path, parents=True) as partial:
-            np.savez(partial, filenames=filenames, scores=np.stack(scores), labels=padded)
+            np.savez(partial, filenames=filenames, scores=np.stack(scores), labels=padded, **known)
         return {}
 
 

@@ -1,55 +1,46 @@
-"""Names of the classes of a config."""
+"""Names of the classes of a config and a checkpoint."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from .._errors import InputError
-from ..weights.public import kinetics_400
+from ..datasets.label_maps import find_label_map, read_label_map
+from ..datasets.wrappers import inner_datasets
 
 
-def class_names(cfg: Config, path: Path | None = None) -> list[str]:
-    """Names of the classes of a config.
+def class_names(cfg: Config, *given: Any) -> list[str]:
+    """Names of the classes (:func:`known_names`), or their numbers where nothing names them."""
+    return known_names(cfg, *given) or [str(i) for i in range(cfg.model.cls_head.num_classes)]
 
-    They are read from a label map, a name a line: ``path``, or ``label_map_<dataset>.txt`` or
-    ``classes.txt`` beside the annotation file of the test. Without one, they are the published
-    names for Kinetics-400, and numbers for other datasets.
+
+def known_names(
+    cfg: Config, checkpoint: str = '', stored: Sequence[str] = (), path: Path | None = None
+) -> list[str]:
+    """Names of the classes, empty if there are none.
+
+    The first of these that there is: the label map ``path``; the names ``stored`` in a checkpoint
+    (:func:`~r21d_plugin.weights.classes_of`); ``metainfo.classes``, names or their file, of the
+    test's dataset; the label map beside its annotation file.
 
     Raises:
-        InputError: If the label map is missing, unreadable or another dataset's.
+        InputError: If a label map is missing or unreadable, the number of names is not that of the
+            classes, or there are several label maps.
     """
-    from ..datasets.wrappers import inner_datasets  # not above: that takes seconds
-
-    classes = cfg.model.cls_head.num_classes
-    dataset_cfg = inner_datasets(cfg.test_dataloader.dataset)[0]
-    folder, annotations = os.path.split(dataset_cfg.get('ann_file', ''))
-    dataset = Path(annotations).stem.split('_')[0]
-    if path is None:
-        found = (Path(folder, name) for name in (f'label_map_{dataset}.txt', 'classes.txt'))
-        path = next((file for file in found if file.is_file()), None)
-        if path is None:
-            published = kinetics_400() if dataset == 'kinetics400' else []
-            return published if len(published) == classes else [str(i) for i in range(classes)]
-    names = read_label_map(path)
-    if len(names) != classes:
+    count = cfg.model.cls_head.num_classes
+    dataset = inner_datasets(cfg.test_dataloader.dataset)[0]
+    if not path and not stored:
+        ann_file = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+        given = (dataset.get('metainfo') or {}).get('classes')
+        return list(find_label_map(ann_file, count, given))
+    names = read_label_map(path) if path else stored
+    if len(names) != count:
         raise InputError(
-            f"{path}: {len(names)} names, and the config has {classes} classes: give its dataset's "
-            'label map with --labels'
+            f'{path or checkpoint}: {len(names)} names, and the config has {count} classes: give '
+            "its dataset's label map with --labels"
         )
-    return names
-
-
-def read_label_map(path: Path) -> list[str]:
-    """Read the names of classes, one a line; an InputError if there is no such file."""
-    from ..datasets.text_files import read_lines
-
-    try:
-        return [name for name, _ in read_lines(path)]
-    except InputError as error:
-        reason = str(error).replace(f'{path}: ', '', 1)
-        raise InputError(
-            f'{path}: no readable label map, a name a line in UTF-8: {reason}'
-        ) from error
+    return list(names)

@@ -27,6 +27,7 @@ from .._errors import InputError
 from ..datasets.pipelines import SAMPLERS, name_of, update_transform
 from ..models.two_stream import TwoStreamHead
 from ..version import __version__
+from .class_names import known_names
 from .recognizer import load_recognizer
 from .scores import check_finite
 from .video_inputs import build_pipeline, pipeline_of
@@ -43,7 +44,7 @@ def export_recognizer(
     The file takes clips in float32, not normalised, N x C x T x H x W for any N: RGB in 0..255
     (``imgs``), flow in pixels (``flow``), or both in this order. T, H and W are those of the test
     pipeline. With ``clips`` it takes so many of each video, N x clips x C x T x H x W, and averages
-    their scores. It gives softmax scores, N x classes.
+    their scores. It gives softmax scores, N x classes, whose names are ``classes`` in the metadata.
 
     Returns:
         tuple[dict, float]: The metadata in the file, and the largest difference of its scores from
@@ -65,6 +66,8 @@ def export_recognizer(
     expected = torch.stack([sample.pred_score for sample in recognizer.test_step(videos)])
     check_finite(expected, checkpoint)
     metadata = metadata_of(cfg, scorer, inputs)
+    if names := known_names(cfg, checkpoint, recognizer.dataset_meta.get('classes', ())):
+        metadata['classes'] = names
     with atomic_write(path, parents=True) as partial:
         partial.touch()  # fails now rather than after the work
         partial.write_bytes(FORMATS[path.suffix](trace(scorer, inputs.values()), metadata))

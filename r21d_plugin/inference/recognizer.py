@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from .._errors import InputError, first_line
 from ..engine.memory import keep_freed_memory
 from ..models.accelerate import accelerate
-from ..weights import load_weights
+from ..weights import load_matching, load_weights_and_classes
 from ..weights.loading import Head
 
 
@@ -32,6 +32,8 @@ def load_recognizer(
 ) -> BaseRecognizer:
     """Build the recognizer of a config, in evaluation mode, with the weights of a checkpoint.
 
+    Its ``dataset_meta`` has the names of the ``classes`` that the checkpoint has.
+
     The checkpoint is a file or URL, or ``'none'`` for a two-stream network whose config names those
     of its streams; ``head`` is that of :func:`~r21d_plugin.load_weights`. Raises an InputError if
     the config names an unknown type or argument, or the weights are missing, unreadable or another
@@ -43,7 +45,9 @@ def load_recognizer(
     except (KeyError, TypeError) as error:
         raise InputError(f'{cfg.filename}: {first_line(error)}') from error
     if checkpoint != 'none':
-        load_weights(model, checkpoint, head=head)
+        weights, names = load_weights_and_classes(checkpoint)
+        load_matching(model, weights, checkpoint, head=head)
+        model.dataset_meta = dict(classes=names)
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._errors import InputError, check_whole
-from ..weights import PublicWeights, find_weights, load_matching, load_state_dict_of
+from ..weights import PublicWeights, find_weights, load_matching, load_weights_and_classes
 from ..weights.formats import StateDict, Weights, identify, infer_network
 from ..weights.loading import adapt_channels
 from . import video_resnet
@@ -64,6 +64,7 @@ class Classifier(VideoResNet):
     """A backbone with a head: ``conv5_x -> average over (T, H, W) -> fully connected``.
 
     It takes over the backbone's modules and attributes, so that all have torchvision's names.
+    ``categories`` are the names of the classes, which the weights have; empty if they have none.
     """
 
     def __init__(self, backbone: VideoResNet, num_classes: int, drop_rate: float = 0.0) -> None:
@@ -77,6 +78,7 @@ class Classifier(VideoResNet):
         """Replace the classifier; of 0 classes there is none, and the output is pooled features."""
         check_whole('num_classes', num_classes, least=0)
         self.num_classes = num_classes
+        self.categories: tuple[str, ...] = ()
         self.fc: nn.Module = nn.Identity()
         if num_classes:
             classifier = nn.Linear(self.num_features, num_classes).to(next(self.parameters()))
@@ -138,20 +140,22 @@ def create_model(
     if features_only and num_classes:
         raise InputError(f'num_classes={num_classes}: features_only=True has no classifier')
     cfg = backbone_cfg(name, clip_len)
-    source, found = ('', None) if weights is None else read_weights(name, weights)
+    source, found, names = ('', None, ()) if weights is None else read_weights(name, weights)
     asked = dict(num_classes=num_classes, in_channels=in_channels, clip_len=clip_len)
     shape = dict(cfg, num_classes=cfg.get('num_classes', 400))
     if found:
         shape.update(infer_network(found.tensors))
     shape.update({key: value for key, value in asked.items() if value is not None})
-    names = (*cfg, 'in_channels', 'base_channels', 'midplanes')
-    cfg = {key: shape[key] for key in names if key in shape}
+    keys = (*cfg, 'in_channels', 'base_channels', 'midplanes')
+    cfg = {key: shape[key] for key in keys if key in shape}
     cfg.update(kwargs)
     model: VideoResNet = getattr(video_resnet, cfg.pop('type'))(**cfg)
     if not features_only:
         model = Classifier(model, shape['num_classes'], drop_rate)
     if found:
         load_matching(model, adapt_channels(found, model.in_channels), source, head='any')
+    if isinstance(model, Classifier) and len(names) == model.num_classes:
+        model.categories = names
     return model
 
 
@@ -163,8 +167,10 @@ def network_name(state_dict: StateDict, source: str) -> str:
     return name if name in NETWORKS else ''
 
 
-def read_weights(network: str, weights: str | Path | PublicWeights) -> tuple[str, Weights]:
-    """Read a file, URL or public weights of a network; return the file or URL too."""
+def read_weights(
+    network: str, weights: str | Path | PublicWeights
+) -> tuple[str, Weights, tuple[str, ...]]:
+    """Read a file, URL or public weights of a network: its address, weights, names of classes."""
     if isinstance(weights, PublicWeights):
         if weights.value.network != network:
             raise InputError(f'{weights}: weights of {weights.value.network}, not {network}')
@@ -173,7 +179,8 @@ def read_weights(network: str, weights: str | Path | PublicWeights) -> tuple[str
         source = str(weights)
     else:
         source = find_weights(network, str(weights)).url
-    found = identify(load_state_dict_of(source), source)
+    weights_alone, names = load_weights_and_classes(source)
+    found = identify(weights_alone, source)
     if found is None:
         raise InputError(f'{source}: weights of another network: no tensor has a name of {network}')
-    return source, found
+    return source, found, names

@@ -121,6 +121,7 @@ class TwoStreamRecognizer(MultiClipTesting, MMRecognizer3D):
             raise InputError(f'checkpoints has {given}: give one of rgb and one of flow')
         fused = fuse_checkpoints(**checkpoints)
         load_matching(self, fused['state_dict'], ' and '.join(checkpoints.values()))
+        self.dataset_meta = fused['meta']['dataset_meta']
 
     def init_weights(self) -> None:
         """Initialise, unless the streams' checkpoints are loaded."""

@@ -5,15 +5,18 @@ from .checkpoint_files import (
     find_state_dict,
     load_checkpoint,
     load_state_dict_of,
+    load_weights_and_classes,
     save_checkpoint,
 )
+from .class_names import classes_of
 from .formats import Weights, identify, infer_network
 from .loading import STREAMS, fuse_checkpoints, load_matching, load_weights, match_weights
 from .pickles import RefusalError, load_pickle_as_data
 from .public import PublicWeights, Published, find_weights, list_weights
 
-__all__ = ['STREAMS', 'PublicWeights', 'Published', 'RefusalError', 'Weights', 'download']
+__all__ = ['STREAMS', 'PublicWeights', 'Published', 'RefusalError', 'Weights', 'classes_of']
 __all__ += [
+    'download',
     'find_state_dict',
     'find_weights',
     'fuse_checkpoints',
@@ -22,4 +25,4 @@ __all__ += [
     'list_weights',
 ]
 __all__ += ['load_checkpoint', 'load_matching', 'load_pickle_as_data', 'load_state_dict_of']
-__all__ += ['load_weights', 'match_weights', 'save_checkpoint']
+__all__ += ['load_weights', 'load_weights_and_classes', 'match_weights', 'save_checkpoint']

@@ -12,7 +12,6 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from .._atomic import atomic_write
 from .._compat_torch import load_data
 from .._errors import InputError
 from . import pickles, safetensors
+from .class_names import classes_of, file_name
 from .formats import StateDict, find_networks, find_other
 from .public import PublicWeights
 
@@ -48,7 +48,7 @@ def download(url: str) -> Path:
 
     Raises InputError if that fails, or if the file has another hash than was published.
     """
-    path = Path(torch.hub.get_dir(), 'checkpoints', Path(unquote(urlparse(url).path)).name)
+    path = Path(torch.hub.get_dir(), 'checkpoints', file_name(url))
     if url.startswith('https://drive.google.com/'):
         raise InputError(f'{url}: a page, not a file: save the file from there and name that')
     published = next((w.value for w in PublicWeights if w.value.url == url), None)
@@ -141,12 +141,21 @@ def state_dicts(content: Any, path: str = '') -> Iterator[tuple[str, dict]]:
 
 
 def load_state_dict_of(filename: str) -> StateDict:
-    """Load the weights of a checkpoint onto the CPU, under the names that they have in the file.
+    """Load the weights alone; see :func:`load_weights_and_classes`."""
+    return load_weights_and_classes(filename)[0]
+
+
+def load_weights_and_classes(filename: str) -> tuple[StateDict, tuple[str, ...]]:
+    """Load the weights of a checkpoint onto the CPU, and the names of its classes (`classes_of`).
+
+    The weights have the names that they have in the file.
 
     Raises InputError as :func:`load_checkpoint` does, and for anything but plain tensors, such as
     the extra state or quantised tensors of other networks.
     """
-    return tensors_alone(load_checkpoint(filename, 'cpu')['state_dict'], filename)
+    checkpoint = load_checkpoint(filename, 'cpu')
+    weights = tensors_alone(checkpoint['state_dict'], filename)
+    return weights, classes_of(checkpoint, filename)
 
 
 def tensors_alone(state_dict: StateDict, filename: str) -> StateDict:

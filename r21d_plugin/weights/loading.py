@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 from .._errors import InputError
-from .checkpoint_files import load_state_dict_of
+from .checkpoint_files import load_state_dict_of, load_weights_and_classes
 from .formats import (
     EPS,
     StateDict,
@@ -244,8 +244,10 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
     """
     tensors: dict[str, Tensor] = {}
     eps, classes = {}, {}
+    names: tuple[str, ...] = ()
     for stream, path in zip(STREAMS, (rgb, flow)):
-        weights = identify(load_state_dict_of(path), path)
+        state_dict, found = load_weights_and_classes(path)
+        weights = identify(state_dict, path)
         if weights is None or 'fc.weight' not in weights.tensors:
             raise InputError(
                 f'{path}: not the weights of one stream with its classifier: use those of its test'
@@ -254,12 +256,14 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
         tensors.update(add_prefixes(weights.tensors, f'backbone.{stream}.', head))
         eps[f'backbone.{stream}'] = weights.eps
         classes[stream] = len(weights.tensors['fc.weight'])
+        names = names or found
     if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')
     if classes['rgb'] != classes['flow']:
         problem = f'{rgb} has {classes["rgb"]} classes and {flow} {classes["flow"]}'
         raise InputError(f'{problem}: both streams need the same')
-    return dict(state_dict=with_eps(tensors, eps), meta=dict(rgb=rgb, flow=flow))
+    meta = dict(rgb=rgb, flow=flow, dataset_meta=dict(classes=names))
+    return dict(state_dict=with_eps(tensors, eps), meta=meta)
 
 
 def with_eps(tensors: StateDict, eps: dict[str, float | None]) -> StateDict:

@@ -16,6 +16,7 @@ from .._atomic import atomic_write
 from .._errors import InputError
 from .._packages import missing_packages_named
 from .checkpoint_files import NO_WEIGHTS, load_checkpoint, tensors_alone
+from .class_names import classes_of
 from .formats import StateDict
 
 KEPT = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')
@@ -46,6 +47,8 @@ def publish(source: str, out: Path) -> Path:
         raise InputError(NO_WEIGHTS.format(source))
     given = checkpoint.get('meta')
     meta = {key: given[key] for key in KEPT if key in given} if isinstance(given, dict) else {}
+    if names := classes_of(checkpoint, source):
+        meta.setdefault('dataset_meta', dict(classes=names))
     meta = json.loads(json.dumps(meta, default=str))  # plain data in any format
     if out.suffix == '.pth':
         buffer = BytesIO()

@@ -42,16 +42,18 @@ def is_one(content: mmap) -> bool:
     return content[8:9] == b'{' and header_length(content) <= LONGEST_HEADER
 
 
-def read(content: mmap) -> dict[str, Tensor]:
-    """Read the tensors by name; raises any exception for a damaged file.
+def read(content: mmap) -> dict[str, Any]:
+    """Read a checkpoint, ``state_dict`` and ``meta``; raises any exception for a damaged file.
 
-    An epsilon of batch norm that ``publishing`` has noted becomes the state dict's metadata.
+    Of what ``publishing`` has noted, the epsilon of batch norm becomes the state dict's metadata,
+    and ``dataset_meta`` is in ``meta``.
 
     Raises RefusalError if tensors overlap, which would multiply data.
     """
     start = 8 + header_length(content)
     header: dict[str, Any] = json.loads(content[8:start])
-    notes = json.loads((header.pop('__metadata__', None) or {}).get('norm_eps', '{}'))
+    noted = header.pop('__metadata__', None) or {}
+    notes, data = (json.loads(noted.get(key, '{}')) for key in ('norm_eps', 'dataset_meta'))
     parts = sorted(entry['data_offsets'] for entry in header.values())
     if any(end > begin for (_, end), (begin, _) in zip(parts, parts[1:])):
         raise RefusalError('tensors that overlap')
@@ -59,7 +61,7 @@ def read(content: mmap) -> dict[str, Tensor]:
     for name, entry in header.items():
         state_dict[name] = tensor_of(content, start, **entry)
     state_dict._metadata = {path: dict(norm_eps=float(eps)) for path, eps in notes.items()}
-    return state_dict
+    return dict(state_dict=state_dict, meta=dict(dataset_meta=data))
 
 
 def tensor_of(

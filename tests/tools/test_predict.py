@@ -197,11 +197,18 @@ def test_where_names_of_classes_come_from(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cfg = load_config(str(ROOT / 'configs/r2plus1d_18_kinetics.py'))
     assert class_names(cfg) == kinetics_400()
+    own, stored, given = (
+        [f'{kind} {i}' for i in range(400)] for kind in ('own', 'stored', 'given')
+    )
     prepared = Path('data/kinetics400/label_map_kinetics400.txt')
     prepared.parent.mkdir(parents=True)
-    prepared.with_name('classes.txt').write_text('own\n' * 400)
-    assert class_names(cfg) == ['own'] * 400
-    prepared.write_text('prepared\n' * 400)
-    assert class_names(cfg) == ['prepared'] * 400
-    Path('given.txt').write_bytes('\ufeff'.encode() + b'given\r\n' * 400 + b'\r\n\r\n')
-    assert class_names(cfg, Path('given.txt')) == ['given'] * 400
+    prepared.write_text('\n'.join(own))
+    Path(cfg.test_dataloader.dataset.ann_file).write_text('a.mp4 0\n')
+    assert class_names(cfg) == own
+    prepared.rename('elsewhere.txt')
+    cfg.test_dataloader.dataset.metainfo = dict(classes='elsewhere.txt')
+    assert class_names(cfg) == own
+    assert class_names(cfg, 'a.pth', stored) == stored
+    text = '\r\n'.join(given) + '\r\n\r\n'
+    Path('given.txt').write_bytes(text.encode('utf-8-sig'))
+    assert class_names(cfg, 'a.pth', stored, Path('given.txt')) == given

@@ -44,12 +44,14 @@ class FinishedTest(NamedTuple):
         config (Path): Its config as it was run.
         scores (dict[str, Scores]): By video, below the folder that all have in common.
         videos (list[Path]): The files of these.
+        classes (list[str]): Names of the classes; empty if the test had none.
     """
 
     folder: Path
     config: Path
     scores: dict[str, Scores]
     videos: list[Path]
+    classes: list[str]
 
 
 def find_test(work_dir: Path) -> FinishedTest:
@@ -75,7 +77,8 @@ def find_test(work_dir: Path) -> FinishedTest:
             raise InputError(f'{found[-1]}: {video} has no label: a report needs those of all')
     with np.load(found[-1], allow_pickle=False) as file:
         videos = [Path(name) for name in file['filenames'].tolist()]
-    return FinishedTest(folder, config, scores, videos)
+        classes = file['classes'].tolist() if 'classes' in file else []
+    return FinishedTest(folder, config, scores, videos, classes)
 
 
 def training_of(work_dir: Path) -> tuple[Curves, dict[int, float]]:

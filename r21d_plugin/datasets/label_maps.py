@@ -1,0 +1,79 @@
+"""Label maps, the files of the names of classes, found by what is in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from .._errors import InputError
+from ..weights.public import kinetics_400
+from .text_files import read_lines
+from .video_files import SUFFIXES
+
+NO_NAME = re.compile(rf'({"|".join(map(re.escape, SUFFIXES))})\b|, line \d+: ', re.IGNORECASE)
+"""A line of a list of videos, or of what ``prepare`` left out of one."""
+NUMBERED = re.compile(r'(\d+):?\s+(.+)')
+
+
+def find_label_map(
+    ann_file: str | Path, count: int, given: str | Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Names of the classes of an annotation file; empty if they are not known.
+
+    They are those given, or in the file given, else of the label map beside the annotation file,
+    whatever its name: a .txt file of ``count`` different lines that name no file of a video.
+    Without one, they are the published names for ``kinetics400_*`` of 400 classes.
+
+    Raises:
+        InputError: If the number of names given is another, or label maps differ.
+    """
+    path = Path(ann_file)
+    if given:
+        names = read_label_map(given) if isinstance(given, str) else tuple(given)
+        if len(names) != count:
+            problem = f'metainfo.classes has {len(names)} names, and there are {count} classes'
+            raise InputError(f'{ann_file}: {problem}')
+        return names
+    others = sorted({*path.parent.glob('*.txt')} - {path}) if path.is_file() else []
+    found = {names: other for other in others if (names := names_in(other, count))}
+    if len(found) > 1:
+        first, second = list(found.values())[:2]
+        raise InputError(
+            f'{first} and {second} both have {count} lines, which may be the names of the classes: '
+            'name one of them in metainfo=dict(classes=FILE) of the dataset, or with --labels'
+        )
+    if not found and path.name.startswith('kinetics400_') and count == 400:
+        return tuple(kinetics_400())
+    return next(iter(found), ())
+
+
+def names_in(path: Path, count: int) -> tuple[str, ...]:
+    """Names in a file if it is a label map of a number of classes, else nothing."""
+    try:
+        lines = [line for line, _ in islice(read_lines(path), count + 1)]
+    except InputError:
+        return ()
+    distinct = len(lines) == count == len(set(lines))
+    is_list = any(map(NO_NAME.search, lines)) or all('/' in line for line in lines)
+    return () if is_list or not distinct else without_numbers(lines)
+
+
+def without_numbers(lines: Sequence[str]) -> tuple[str, ...]:
+    """Names without the numbers before them, ``1 ApplyEyeMakeup``, where these count the lines."""
+    found = [NUMBERED.fullmatch(line) for line in lines]
+    numbers = [int(match[1]) for match in found if match]
+    counted = numbers in ([*range(len(lines))], [*range(1, len(lines) + 1)])
+    return tuple(match[2] if match and counted else line for match, line in zip(found, lines))
+
+
+def read_label_map(path: str | Path) -> tuple[str, ...]:
+    """Read the names of classes, one a line; an InputError if there is no such file."""
+    try:
+        return without_numbers([name for name, _ in read_lines(Path(path))])
+    except InputError as error:
+        reason = str(error).replace(f'{path}: ', '', 1)
+        raise InputError(
+            f'{path}: no readable label map, a name a line in UTF-8: {reason}'
+        ) from error
