@@ -20,7 +20,7 @@ Key = Tuple[str, str]  # of what, and its value
 
 PART = re.compile(
     r'(?P<source>.*?[^\W_])'
-    r'(?:[ _.-]+(?P<word>c|clip|seg|segment|part|pt|chunk|scene|shot|cut)[ _.-]?\d+'  # a_c01
+    r'(?:[ _.-]+(?:c|clip|seg|segment|part|pt|chunk|scene|shot|cut)[ _.-]?\d+'  # a_c01
     r'|-\d{3,}'  # a-00012, as FFmpeg and scene detectors write
     r'|_\d{6}_\d{6})',  # a_000010_000020, as of Kinetics
     re.IGNORECASE,
@@ -28,38 +28,16 @@ PART = re.compile(
 """Names of the parts of a video, without extension."""
 
 
-def source_name(stem: str) -> tuple[str, bool]:
-    """Name of the video that a file is a part of; empty if the name tells none.
+def source_name(path: str, label: str = '') -> str:
+    """Name of the video that a file is a part of, before the number of the part.
 
-    Args:
-        stem: The name of the file without extension.
-
-    Returns:
-        The name, and whether a word such as ``clip`` says that the file is a part.
+    Empty if the name of the file tells none, or only the name of its class (``walk_c01`` of
+    ``walk``).
     """
-    source, word = '', False
+    source, stem = '', os.path.splitext(os.path.basename(path))[0]
     while match := PART.fullmatch(source or stem):
-        source, word = match['source'], word or bool(match['word'])
-    return source, word
-
-
-def sources_by_name(videos: Iterable[OwnVideo]) -> dict[str, str]:
-    """Name the source of each path whose name tells it.
-
-    What tells videos apart is not the number of a part: after the name of the class (``walk_c01``
-    in ``walk``), or a bare number after what all videos of a class begin with (``video-001``).
-    """
-    by_class: dict[str, dict[str, tuple[str, bool]]] = defaultdict(dict)
-    for video in videos:
-        stem = os.path.splitext(os.path.basename(video.path))[0]
-        by_class[video.label][video.path] = source_name(stem)
-    found = {}
-    for label, sources in by_class.items():
-        alike = len({source for source, _ in sources.values()}) == 1
-        for path, (source, word) in sources.items():
-            if source and (word or not alike) and letters(source) != letters(label):
-                found[path] = source
-    return found
+        source = match['source']
+    return '' if letters(source) == letters(label) else source
 
 
 def letters(name: str) -> str:
@@ -68,46 +46,35 @@ def letters(name: str) -> str:
 
 
 def find_groups(
-    videos: Iterable[OwnVideo], sources: Mapping[str, str], contents: Mapping[str, str]
+    videos: Sequence[OwnVideo], contents: Mapping[str, str], by_name: bool = True
 ) -> list[Group]:
     """Put together what must not be in two splits.
 
-    That are videos of one ``group``, or without one, of one source; and those of one content.
+    That are videos of one ``group``, or without one, of one source (:func:`source_name`); and those
+    of one content.
 
     Args:
         videos: The videos.
-        sources: Their sources, by paths, as far as known (:func:`sources_by_name`).
         contents: Hashes of their contents, by paths, as far as known (:func:`hash_contents`).
+        by_name: Whether names tell sources. Defaults to True.
     """
-    joined = JoinedKeys()
-    first_keys = []
-    for video in videos:
-        group = ('group', video.group) if video.group else ('name', sources.get(video.path, ''))
-        keys = [('path', video.path), group, ('content', contents.get(video.path, ''))]
-        joined.join([key for key in keys if key[1]])
-        first_keys.append((keys[0], video))
-    groups: dict[Key, Group] = defaultdict(list)
-    for key, video in first_keys:
-        groups[joined.root(key)].append(video)
-    return list(groups.values())
+    parents: dict[Key, Key] = {}  # of each key, another one that it is joined with
 
-
-class JoinedKeys:
-    """Sets of keys that were joined, directly or through others."""
-
-    def __init__(self) -> None:
-        self.parents: dict[Key, Key] = {}
-
-    def root(self, key: Key) -> Key:
-        """The key that stands for all that are joined with this one."""
-        while (parent := self.parents.setdefault(key, key)) != key:
-            self.parents[key] = key = self.parents[parent]
+    def root(key: Key) -> Key:
+        while (parent := parents.setdefault(key, key)) != key:
+            parents[key] = key = parents[parent]
         return key
 
-    def join(self, keys: Sequence[Key]) -> None:
-        """Join keys."""
-        for key in keys:
-            self.parents[self.root(key)] = self.root(keys[0])
+    groups: dict[Key, Group] = defaultdict(list)
+    for video in videos:
+        source = source_name(video.path, video.label) if by_name else ''
+        group = ('group', video.group) if video.group else ('name', source)
+        for key in (group, ('content', contents.get(video.path, ''))):
+            if key[1]:
+                parents[root(key)] = root(('path', video.path))
+    for video in videos:
+        groups[root(('path', video.path))].append(video)
+    return list(groups.values())
 
 
 def hash_contents(videos: Iterable[OwnVideo], folder: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._errors import InputError
-from .own_groups import Group, find_groups, hash_contents, mark_duplicates, sources_by_name
+from .own_groups import Group, find_groups, hash_contents, mark_duplicates
 from .own_sources import SPLITS, OwnVideo, Source
 from .own_splits import split_groups
 from .preparation import AnnotationFiles, MatchedVideo, task_of
@@ -102,7 +102,6 @@ class OwnPreparation:
         self.source, self.out, self.shares, self.seed = source, out, shares, seed
         self.videos = source.videos
         self.earlier = Earlier.read(out)
-        self.sources = sources_by_name(self.videos) if by_name else {}
         self.by_name = by_name
         self.tasks: list[tuple[OwnVideo, Task]] = []
         self.contents: dict[str, str] = {}
@@ -158,7 +157,7 @@ class OwnPreparation:
     def _split(self, videos: Sequence[OwnVideo]) -> list[Group]:
         """Split those without a problem, and return their groups."""
         present = [video for video in videos if video.problem != 'missing']
-        groups = find_groups(present, self.sources, self.contents)
+        groups = find_groups(present, self.contents, self.by_name)
         groups = [[video for video in group if not video.problem] for group in groups]
         split_groups(groups, self.shares, self.seed)
         if self.shares['val'] and not any(v.split == 'val' for group in groups for v in group):

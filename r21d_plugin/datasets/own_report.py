@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -49,26 +48,15 @@ def grouped(prepared: OwnPreparation) -> Iterator[str]:
     for reason, groups in kinds.items():
         count = f'{plural(sum(map(len, groups)), "video")} of {plural(len(groups), "source")}'
         yield f'kept together, by {reason}: {count}, such as {examples(max(groups, key=len))}'
-    apart = [video for video in prepared.videos if prepared.by_name and is_apart(video, prepared)]
-    if apart:
-        remedy = 'if they are parts of one video, give a CSV file with a column group'
-        yield f'not kept together, as numbers alone tell them apart: {examples(apart)}: {remedy}'
 
 
 def reason_of(group: Group, prepared: OwnPreparation) -> str:
     """What tells that videos belong together."""
     if any(video.group for video in group):
         return 'the column group'
-    if any(video.path in prepared.sources for video in group):
+    if prepared.by_name and any(source_name(video.path, video.label) for video in group):
         return 'name'
     return 'file' if len({video.path for video in group}) < len(group) else 'content'
-
-
-def is_apart(video: OwnVideo, prepared: OwnPreparation) -> bool:
-    """Whether a name looks like that of a part, and is not taken for one."""
-    stem = os.path.splitext(os.path.basename(video.path))[0]
-    known = video.path in prepared.sources or video.group or video.problem
-    return not known and bool(source_name(stem)[0])
 
 
 def problems(prepared: OwnPreparation) -> Iterator[str]:

@@ -10,8 +10,6 @@ from math import floor
 from .own_groups import Group
 from .own_sources import SPLITS
 
-HELD_OUT = ('test', 'val')
-
 
 def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> None:
     """Give each video that has no split one of SPLITS: its whole group the same.
@@ -26,19 +24,15 @@ def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int
         shares: Parts of the videos of each class for ``'val'`` and ``'test'``.
         seed: What the hashes begin with.
     """
-    free = []
     for group in groups:
         taken = Counter(video.split for video in group if video.split)
         if taken:
             set_split(group, max(SPLITS, key=lambda split: taken[split]))
-        elif group:
-            free.append(group)
-    free.sort(key=lambda group: hash_of(group, seed))
-    shortage = Shortage(groups, shares)
-    rest = [group for group in free if not shortage.fill(group)]
-    for group in sorted(rest, key=len):
-        shortage.fill(group, first=True)
-    for group in rest:
+    ordered = sorted(filter(None, groups), key=lambda group: hash_of(group, seed))
+    for split in ('val', 'test'):  # of three videos, one validates before one tests
+        if shares[split]:
+            hold_out(split, shares[split], ordered)
+    for group in groups:
         set_split(group, 'train')
 
 
@@ -54,49 +48,31 @@ def hash_of(group: Group, seed: int) -> str:
     return hashlib.sha256(f'{seed} {first}'.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
-class Shortage:
-    """How many videos the held-out sets lack of each class.
+def hold_out(split: str, share: float, groups: Sequence[Group]) -> None:
+    """Hold groups without a split out, in order, until each class has its share in a set.
 
-    Args:
-        groups: All videos, those with a split too.
-        shares: As :func:`split_groups` takes them.
+    A group is held out if more than half of it is needed; then, for classes with nothing in the
+    set, the smallest one. The classes keep a video to train.
     """
+    videos = [video for group in groups for video in group]
+    number = Counter(video.label for video in videos)
+    held = Counter(video.label for video in videos if video.split == split)
+    training = Counter(video.label for video in videos if video.split in ('', 'train'))
+    wanted = {label: max(1, floor(n * share + 0.5)) for label, n in number.items()}
 
-    def __init__(self, groups: Sequence[Group], shares: Mapping[str, float]) -> None:
-        videos = [video for group in groups for video in group]
-        count = Counter(video.label for video in videos)
-        self.held = {s: Counter(v.label for v in videos if v.split == s) for s in HELD_OUT}
-        self.training = count - self.held['val'] - self.held['test']
-        self.missing: dict[str, Counter[str]] = {}
-        left = Counter({label: number - 1 for label, number in count.items()})
-        for split in reversed(HELD_OUT):  # of three videos, one validates before one tests
-            wanted = {c: min(wanted_of(n, shares[split]), left[c]) for c, n in count.items()}
-            left.subtract(wanted)
-            self.missing[split] = Counter(wanted) - self.held[split]
-
-    def fill(self, group: Group, first: bool = False) -> bool:
-        """Hold a group out if more than half of it is needed and its classes keep a video to train.
-
-        With ``first``, if it is needed for a class that has no video in the set at all.
-        """
+    def fill(group: Group, smallest: bool) -> None:
         labels = Counter(video.label for video in group)
-        if any(self.training[label] <= number for label, number in labels.items()):
-            return False
-        for split in HELD_OUT:
-            missing, held = self.missing[split], self.held[split]
-            if first:
-                needed = any(missing[label] > 0 and not held[label] for label in labels)
-            else:
-                needed = 2 * sum((labels & missing).values()) > len(group)
-            if needed:
-                set_split(group, split)
-                held.update(labels)
-                self.training.subtract(labels)
-                missing.subtract(labels)
-                return True
-        return False
+        if smallest:
+            needed = any(not held[label] for label in labels)
+        else:
+            missing = (min(n, wanted[label] - held[label]) for label, n in labels.items())
+            needed = 2 * sum(max(0, n) for n in missing) > len(group)
+        if needed and all(training[label] > n for label, n in labels.items()):
+            set_split(group, split)
+            held.update(labels)
+            training.subtract(labels)
 
-
-def wanted_of(number: int, share: float) -> int:
-    """How many of a number of videos a share is: to the nearest, and one at least."""
-    return max(1, floor(number * share + 0.5)) if share else 0
+    for smallest in (False, True):
+        for group in sorted(groups, key=len) if smallest else groups:
+            if not group[0].split:
+                fill(group, smallest)
