@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from .._errors import InputError
 from .annotations import Video
 from .preparation import MatchedVideo, is_listable
-from .text_files import quote
+from .text_files import quote, read_table
 from .video_checks import Checked
 from .video_facts import VideoFacts
 from .video_files import names_below
@@ -119,7 +118,7 @@ def read_source(path: Path, videos: Path | None = None) -> Source:
             )
         source = Source(str(path), path, list(videos_of_folder(path)))
     elif path.suffix.lower() in ('.csv', '.tsv'):
-        source = read_table(path, videos or path.parent)
+        source = videos_of_table(path, videos or path.parent)
     else:
         raise InputError(
             f'{path}: no such folder: give a folder of classes, or a .csv or .tsv file'
@@ -174,73 +173,24 @@ def hidden(name: str) -> bool:
     return name.startswith('.')
 
 
-def read_table(path: Path, folder: Path) -> Source:
+def videos_of_table(path: Path, folder: Path) -> Source:
     """Read a CSV or TSV file with a line of the names of the columns, which are among COLUMNS.
 
     Only ``path`` is needed: without ``label``, it is the name of the folder that a video is in.
     """
-    videos = []
-    with_columns = table_rows(path)
-    columns = next(with_columns)[0]
-    for row, where in with_columns:
-        videos.append(video_of_row(row, where, folder))
+    rows = [*read_table(path, ['path'])]
+    videos = [video_of_row(row, where, folder) for row, where in rows]
     if not videos:
         raise InputError(f'{path}: no videos in this table')
-    unused = [name for name in columns if name not in COLUMNS]
+    unused = [name for name in rows[0][0] if name not in COLUMNS]
     notes = [f'columns that are not used: {", ".join(map(quote, unused))}'] if unused else []
     for video in videos:
         if is_listable(video.path) and not os.path.lexists(folder / video.path):
             video.mark('missing', video.place)
-    missing = [video for video in videos if video.problem == 'missing']
-    if len(missing) == len(videos):
+    if all(video.problem == 'missing' for video in videos):
         found = f'none of its {len(videos)} videos is in {folder}, such as {quote(videos[0].path)}'
         raise InputError(f'{path}: {found}: name the folder with --videos')
     return Source(str(path), folder, videos, notes)
-
-
-def table_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield the rows by the names of columns in lower case, and the place of each.
-
-    The first are the names themselves.
-    """
-    try:
-        with path.open(encoding='utf-8-sig', newline='') as file:
-            delimiter = '\t' if path.suffix.lower() == '.tsv' else delimiter_of(file.readline())
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            columns = [name.strip().lower() for name in next(reader, [])]
-            check_columns(columns, f'{path}, line 1')
-            yield dict.fromkeys(columns, ''), ''
-            for values in reader:
-                where = f'{path}, line {reader.line_num}'
-                if len(values) not in (0, len(columns)):
-                    raise InputError(f'{where}: {len(values)} columns, not {len(columns)}')
-                if any(values):
-                    yield dict(zip(columns, (value.strip() for value in values))), where
-    except OSError as error:
-        raise InputError(f'{path}: cannot read it: {error.strerror}') from error
-    except UnicodeDecodeError as error:
-        raise InputError(f'{path}: not a text file in UTF-8') from error
-    except csv.Error as error:
-        raise InputError(f'{path}, line {reader.line_num}: {error}') from error
-
-
-def delimiter_of(header: str) -> str:
-    """What separates the columns: a comma, or a semicolon as spreadsheets write it."""
-    try:
-        return csv.Sniffer().sniff(header, ',;\t').delimiter
-    except csv.Error:  # one column
-        return ','
-
-
-def check_columns(columns: list[str], where: str) -> None:
-    """Raise an InputError if the columns are not those of a table of videos."""
-    if 'path' not in columns:
-        found = quote(', '.join(columns))
-        raise InputError(f'{where}: no column `path` in {found}: give {", ".join(COLUMNS)}')
-    for name in COLUMNS:
-        if columns.count(name) > 1:
-            raise InputError(f'{where}: several columns {name}: leave one')
 
 
 def video_of_row(row: dict[str, str], where: str, folder: Path) -> OwnVideo:

@@ -27,8 +27,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     ('row', 'message'),
     [
         ('path;label\nx\0y', 'error: t.csv'),
-        ('file,label\nx,a', "t.csv, line 1: no column `path` in 'file, label': give path, label"),
-        ('', "t.csv, line 1: no column `path` in ''"),
+        ('file,label\nx,a', 't.csv, line 1: the columns are file, label: path is missing'),
+        ('', 't.csv, line 1: the columns are : path is missing'),
         ('path,label', 't.csv: no videos in this table'),
         ('path,label,label\na,b,c', 't.csv, line 1: several columns label: leave one'),
         ('path,label\nmy/a/0.mp4', 't.csv, line 2: 1 columns, not 2'),
