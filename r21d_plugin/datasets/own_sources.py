@@ -9,10 +9,9 @@ from math import inf, isfinite
 from pathlib import Path
 
 from .._errors import InputError
-from .annotations import Video
-from .preparation import MatchedVideo, is_listable
+from .preparation import is_listable
 from .text_files import quote, read_table
-from .video_checks import Checked
+from .video_checks import Task
 from .video_facts import VideoFacts
 from .video_files import names_below
 
@@ -40,7 +39,7 @@ class OwnVideo:
         given: Whether the source, not a run of ours, says which split it is in.
         problem: ``'missing'``, ``'broken'`` or ``'duplicate'``, or empty.
         reason: What is wrong with it.
-        listed: The path for lists, once it is checked.
+        stored: Path of its file in a store; empty if there is none.
         facts: What the check found out.
     """
 
@@ -53,7 +52,7 @@ class OwnVideo:
     given: bool = False
     problem: str = ''
     reason: str = ''
-    listed: str = ''
+    stored: str = ''
     facts: VideoFacts | None = None
 
     def __str__(self) -> str:
@@ -64,24 +63,20 @@ class OwnVideo:
         """Path, and before it the line of the table."""
         return f'{self.where}: {self}' if self.where else str(self)
 
-    def match(self, number: int = 0) -> MatchedVideo:
-        """The same as :class:`~r21d_plugin.datasets.preparation.MatchedVideo`, with its label."""
-        name = os.path.splitext(self.path)[0]
-        if self.seconds:
-            name += '_{:.3f}_{:.3f}'.format(*self.seconds)
-        video = Video(self.split, (name,), (number,), self.where or str(self), self.seconds)
-        return MatchedVideo(video, self.listed or self.path, self.problem, self.reason)
+    @property
+    def task(self) -> Task:
+        """What to check of it, and the path to list."""
+        return Task(self.path, self.stored, self.seconds)
+
+    def store(self) -> None:
+        """Put it into a store, where each annotated part is a file of its own."""
+        part = '_{:.3f}_{:.3f}'.format(*self.seconds) if self.seconds else ''
+        self.stored = f'{os.path.splitext(self.path)[0]}{part}.mp4'
 
     def mark(self, problem: str, reason: str) -> None:
         """Leave it out for this reason, unless there is one already."""
         if not self.problem:
             self.problem, self.reason = problem, reason
-
-    def apply(self, checked: Checked) -> None:
-        """Take over the outcome of a check."""
-        self.listed, self.facts = checked.task.path, checked.facts
-        if checked.reason:
-            self.mark('broken', f'{self.place}: {checked.reason}')
 
 
 @dataclass

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
 
+from tabulate import tabulate
+
 from .._atomic import atomic_write, name_file_on_error
 from .._errors import InputError
-from .annotations import Video
+from .annotations import Video, read_annotations
 from .video_checks import Checked, Task
-from .video_facts import VideoFacts, read_facts, table_text
+from .video_facts import HEADER, VideoFacts, read_facts
 from .video_files import SUFFIXES, names_below
 
 PROBLEMS = ('missing', 'broken', 'duplicate')
@@ -101,69 +103,115 @@ def task_of(match: MatchedVideo, store: bool, cut: bool) -> Task | None:
     return Task(match.path, str(source.with_suffix('.mp4')))
 
 
-def apply_check(match: MatchedVideo, checked: Checked) -> MatchedVideo:
-    """Give a video the path for lists, or mark it as broken."""
-    if checked.reason:
-        return broken(match, checked.reason)
-    return match._replace(path=checked.task.path)
+class Benchmark:
+    """The videos of a benchmark, as its official annotation files list them.
+
+    Args:
+        name: A name of :data:`~r21d_plugin.datasets.annotations.READERS`.
+        annotations: The official files, or folders of them.
+        folder: The folder of videos.
+        out: The folder to write lists to.
+        store: Whether the videos go into a store.
+        cut: Whether only their annotated seconds do.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        annotations: Sequence[Path],
+        folder: Path,
+        out: Path,
+        store: bool = False,
+        cut: bool = False,
+    ) -> None:
+        self.name, self.annotations, self.folder = name, annotations, folder
+        self.store, self.cut = store, cut
+        self.index = index_videos(folder)
+        self.files = AnnotationFiles(out, f'label_map_{name}.txt', [f'{name}_*_videos.tsv'])
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self.classes: list[str] = []
+
+    def _matches(self) -> Iterator[tuple[MatchedVideo, Task | None]]:
+        """The videos in order, read anew: there may be more than fit into memory."""
+        self.classes, videos = read_annotations(self.name, self.annotations)
+        for match in match_videos(videos, self.index):
+            yield match, task_of(match, self.store, self.cut)
+
+    def tasks(self) -> dict[Task, None]:
+        """What to check, each file once, in order."""
+        return dict.fromkeys(task for _, task in self._matches() if task)
+
+    def finish(self, checks: Mapping[Task, Checked]) -> None:
+        """Fill the lists by the outcome of all tasks."""
+        for match, task in self._matches():
+            checked = checks[task] if task else Checked(Task(''))
+            if checked.reason:
+                match = broken(match, checked.reason)
+            video, problem = match.video, match.problem
+            self.counts[video.subset][problem or 'written'] += 1
+            if problem:
+                words = filter(None, (video.where, video.names[0], match.reason))
+                self.files.add_problem(problem, ': '.join(words))
+            else:
+                name = video.subset if '_split_' in video.subset else f'{video.subset}_list'
+                name = f'{self.name}_{name}_videos'  # as MMAction2 names them
+                self.files.add(name, checked.task.path, video.labels, checked.facts)
+
+    def report(self) -> str:
+        """How many videos are in each list, and how many are not."""
+        columns = ('written', *PROBLEMS)
+        rows = [[name, *(count[c] for c in columns)] for name, count in self.counts.items()]
+        return '\n'.join([tabulate(rows, ['subset', *columns]), *self.files.problems()])
 
 
 class AnnotationFiles:
-    """The annotation files of a dataset and their tables, which appear in a folder all at once."""
+    """Lists, their tables, and the names of classes, which appear in a folder all at once.
 
-    def __init__(self, dataset: str) -> None:
-        self.dataset = dataset
+    Args:
+        out: The folder.
+        label_map: Name of the file of the names of classes.
+        replaced: Patterns of the names of what earlier runs wrote, to remove what this one does
+            not write again.
+    """
+
+    def __init__(self, out: Path, label_map: str, replaced: Sequence[str]) -> None:
+        self.out, self.label_map = out, label_map
+        self.replaced = [*map('{}_videos.txt'.format, PROBLEMS), *replaced]
         self.lines: dict[str, list[str]] = defaultdict(list)
-        self.tables: dict[str, list[VideoFacts]] = defaultdict(list)
-        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
 
-    @property
-    def label_map(self) -> str:
-        """Name of the file of the names of classes."""
-        return f'label_map_{self.dataset}.txt'
-
-    def list_name(self, subset: str) -> str:
-        """Name of the list of a subset, without extension, as MMAction2 names them."""
-        name = subset if '_split_' in subset else f'{subset}_list'
-        return f'{self.dataset}_{name}_videos'
-
-    def problem_line(self, match: MatchedVideo) -> str:
-        """Line that names a video with a problem."""
-        line = f'{match.video.where}: {match.video.names[0]}'
-        return line + (f': {match.reason}' if match.reason else '')
-
-    def add(self, match: MatchedVideo, facts: VideoFacts | None = None) -> None:
-        """Add a video, and what is known of it, to its list, or to that of its problem."""
-        subset, labels = match.video.subset, match.video.labels
-        self.counts[subset][match.problem or 'written'] += 1
-        if match.problem:
-            self.lines[f'{match.problem}_videos.txt'].append(self.problem_line(match))
-            return
-        name = self.list_name(subset)
-        self.lines[f'{name}.txt'].append(' '.join([match.path, *map(str, labels)]))
+    def add(
+        self, name: str, path: str, labels: Iterable[int], facts: VideoFacts | None = None
+    ) -> None:
+        """Add a video, and what is known of it, to the list of this name."""
+        self.lines[f'{name}.txt'].append(' '.join([path, *map(str, labels)]))
         if facts:
-            self.tables[f'{name}.tsv'].append(facts)
+            self.lines[f'{name}.tsv'].append(str(facts))
 
-    def write(self, out: Path, classes: list[str]) -> None:
+    def add_problem(self, problem: str, line: str) -> None:
+        """Name a video that is in no list because of one of PROBLEMS."""
+        self.lines[f'{problem}_videos.txt'].append(line)
+
+    def problems(self) -> Iterator[str]:
+        """Where the videos that are in no list are named."""
+        for problem in PROBLEMS:
+            if lines := self.lines.get(name := f'{problem}_videos.txt'):
+                yield f'{problem} videos: see {self.out / name}, such as {lines[0]}'
+
+    def earlier(self) -> list[Path]:
+        """Files of earlier runs."""
+        return [path for pattern in self.replaced for path in self.out.glob(pattern)]
+
+    def write(self, classes: list[str]) -> None:
         """Write all files, and remove those of an earlier run that these do not replace."""
-        lines = {**self.lines, self.label_map: classes}
-        files = {name: ''.join(f'{line}\n' for line in content) for name, content in lines.items()}
-        files.update({name: table_text(facts) for name, facts in self.tables.items()})
+        files = {**self.lines, self.label_map: classes}
         with ExitStack() as written:
-            for name, text in files.items():
-                partial = written.enter_context(atomic_write(out / name))
-                partial.write_text(text, 'utf-8')
-        for name in self.old_files(out):
-            if name not in files:
-                (out / name).unlink(missing_ok=True)
-
-    def old_tables(self, out: Path) -> list[str]:
-        """Names of the tables of earlier runs."""
-        return [path.name for path in out.glob(f'{self.dataset}_*_videos.tsv')]
-
-    def old_files(self, out: Path) -> list[str]:
-        """Names of what earlier runs wrote, and a run may not write again."""
-        return [*(f'{problem}_videos.txt' for problem in PROBLEMS), *self.old_tables(out)]
+            for name, lines in files.items():
+                lines = [HEADER, *lines] if name.endswith('.tsv') else lines
+                partial = written.enter_context(atomic_write(self.out / name))
+                partial.write_text(''.join(f'{line}\n' for line in lines), 'utf-8')
+        for path in self.earlier():
+            if path.name not in files:
+                path.unlink()
 
 
 class Journal:
@@ -172,10 +220,10 @@ class Journal:
     def __init__(self, out: Path, dataset: str) -> None:
         self.path = out / f'.{dataset}_videos.partial.tsv'
 
-    def read(self, tables: Iterable[Path]) -> dict[str, VideoFacts]:
-        """What is known by this journal and by tables, by paths."""
-        found = (path for path in (*tables, self.path) if path.exists())
-        return {facts.path: facts for path in found for facts in read_facts(path)}
+    def read(self, earlier: Iterable[Path]) -> dict[str, VideoFacts]:
+        """What is known by the tables among earlier files and by this journal, by paths."""
+        tables = [path for path in (*earlier, self.path) if path.suffix == '.tsv' and path.exists()]
+        return {facts.path: facts for table in tables for facts in read_facts(table)}
 
     def add(self, facts: VideoFacts) -> None:
         """Add a line."""
@@ -196,11 +244,10 @@ def check_writable(folder: Path) -> None:
         pass
 
 
-def check_store(store: Path, folder: Path) -> None:
-    """Raise an InputError if a store cannot be written, or would be among the videos."""
-    if folder.resolve() in (store.resolve(), *store.resolve().parents):
-        raise InputError(f'{store}: is in the folder of the videos: choose one beside it')
-    check_writable(store)
+def check_apart(place: Path, folder: Path) -> None:
+    """Raise an InputError if a place to write to is among the videos of a folder."""
+    if folder.resolve() in (place.resolve(), *place.resolve().parents):
+        raise InputError(f'{place}: is in the folder of the videos: choose one beside it')
 
 
 def links_to_videos(out: Path, folder: Path, dataset: str) -> list[Path]:
