@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 
 from .._errors import InputError
@@ -118,6 +118,8 @@ def read_source(path: Path, videos: Path | None = None) -> Source:
         raise InputError(
             f'{path}: no such folder: give a folder of classes, or a .csv or .tsv file'
         )
+    if not source.videos:
+        raise InputError(f'{path}: no videos in it')
     for video in source.videos:
         if not is_listable(video.path) or video.path != video.path.strip():
             video.mark('broken', f'{video.place}: {NOT_LISTABLE}')
@@ -128,44 +130,25 @@ def read_source(path: Path, videos: Path | None = None) -> Source:
 def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
     """Find the videos in folders named after classes, which may be in folders named after splits.
 
-    Hidden files and folders are left out.
+    Hidden files and folders, such as macOS's ``._clip.mp4``, are left out.
     """
-    check_links(folder)
-    names = [name for name in names_below(folder) if not any(map(hidden, name.split(os.sep)))]
-    if not names:
-        raise InputError(
-            f'{folder}: hidden files alone: give a folder with a folder for each class'
-        )
-    parts = [name.split(os.sep) for name in names]
-    tops = {top for top, *_ in parts}
-    flat = {part[0] for part in parts if len(part) == 2}
-    splits = {top for top in tops - flat if top.lower() in SPLIT_NAMES}
-    if splits and tops - splits:
-        beside = f'{quote(min(tops - splits))} is beside {quote(min(splits))}'
-        remedy = 'give a folder of classes, or one of train, val and test with classes in each'
-        raise InputError(f'{folder}: {beside}: {remedy}')
-    for name, part in zip(names, parts):
-        if len(part) == 1:
+    for path in sorted([*folder.glob('*'), *folder.glob('*/*')]):
+        if path.is_symlink() and path.is_dir():
+            remedy = 'move the folder there, or name its videos in a CSV file'
+            raise InputError(f'{path}: links to folders are not followed: {remedy}')
+    parts = [name.split(os.sep) for name in names_below(folder)]
+    parts = [part for part in parts if not any(name.startswith('.') for name in part)]
+    in_sets = any(len(part) > 2 and part[0].lower() in SPLIT_NAMES for part in parts)
+    for part in parts:
+        name = os.path.join(*part)
+        split = SPLIT_NAMES.get(part[0].lower(), '') if in_sets else ''
+        if in_sets and not split:
+            problem = 'is beside folders named train, val or test, and in none of them'
+            raise InputError(f'{folder}/{name}: {problem}: move it into one')
+        *label, _ = part[in_sets:]
+        if not label:
             raise InputError(f'{folder}/{name}: is in no folder of a class: move it into one')
-        if splits:
-            yield OwnVideo(name, part[1].strip(), SPLIT_NAMES[part[0].lower()], given=True)
-        else:
-            yield OwnVideo(name, part[0].strip())
-
-
-def check_links(folder: Path) -> None:
-    """Raise an InputError if a folder of a class or set is a link: its videos are not found."""
-    sets = (folder / name for name in os.listdir(folder) if name.lower() in SPLIT_NAMES)
-    for parent in (folder, *filter(Path.is_dir, sets)):
-        for path in sorted(parent.iterdir()):
-            if path.is_symlink() and path.is_dir():
-                remedy = 'move the folder there, or name its videos in a CSV file'
-                raise InputError(f'{path}: links to folders are not followed: {remedy}')
-
-
-def hidden(name: str) -> bool:
-    """Whether a name is one of a hidden file, such as macOS's ``._clip.mp4``."""
-    return name.startswith('.')
+        yield OwnVideo(name, label[0].strip(), split, given=in_sets)
 
 
 def videos_of_table(path: Path, folder: Path) -> Source:
@@ -175,14 +158,12 @@ def videos_of_table(path: Path, folder: Path) -> Source:
     """
     rows = [*read_table(path, ['path'])]
     videos = [video_of_row(row, where, folder) for row, where in rows]
-    if not videos:
-        raise InputError(f'{path}: no videos in this table')
-    unused = [name for name in rows[0][0] if name not in COLUMNS]
+    unused = [name for row, _ in rows[:1] for name in row if name not in COLUMNS]
     notes = [f'columns that are not used: {", ".join(map(quote, unused))}'] if unused else []
     for video in videos:
         if is_listable(video.path) and not os.path.lexists(folder / video.path):
             video.mark('missing', video.place)
-    if all(video.problem == 'missing' for video in videos):
+    if videos and all(video.problem == 'missing' for video in videos):
         found = f'none of its {len(videos)} videos is in {folder}, such as {quote(videos[0].path)}'
         raise InputError(f'{path}: {found}: name the folder with --videos')
     return Source(str(path), folder, videos, notes)
@@ -197,8 +178,7 @@ def video_of_row(row: dict[str, str], where: str, folder: Path) -> OwnVideo:
         raise InputError(f'{where}: {quote(row["path"])} is not below {folder}: give --videos')
     label = row['label'] if 'label' in row else os.path.basename(os.path.dirname(path))
     if not label:
-        missing = 'label is empty' if 'label' in row else 'no column `label`, and no folder'
-        raise InputError(f'{where}: {missing}: name the class of {quote(path)}')
+        raise InputError(f'{where}: no label: name the class of {quote(path)}')
     if not is_listable(label):
         raise InputError(f'{where}: the label {quote(label)} has a line break: rename the class')
     split = row.get('split', '')
@@ -226,7 +206,7 @@ def seconds_of(row: dict[str, str], where: str) -> tuple[float, float] | None:
         seconds = float(start or 0), float(end or inf)
     except ValueError:
         seconds = (inf, inf)
-    if not 0 <= seconds[0] < seconds[1] or (end and not isfinite(seconds[1])):
+    if not 0 <= seconds[0] < seconds[1]:
         found = f'start {quote(start)} and end {quote(end)}'
         raise InputError(f'{where}: {found}: give seconds, the end after the start')
     return seconds
