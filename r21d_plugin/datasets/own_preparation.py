@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from .._errors import InputError
+from .annotation_files import AnnotationFiles
 from .own_groups import Group, find_groups, hash_contents, mark_duplicates
 from .own_report import report
 from .own_sources import SPLITS, OwnVideo, Source
 from .own_splits import split_groups
-from .preparation import AnnotationFiles
 from .text_files import quote, read_lines
 from .video_checks import Checked, Task
 

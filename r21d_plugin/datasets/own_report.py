@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from .annotation_files import PROBLEMS
 from .own_groups import Group, source_name
 from .own_sources import SPLITS, OwnVideo
-from .preparation import PROBLEMS
 
 if TYPE_CHECKING:
     from .own_preparation import OwnVideos

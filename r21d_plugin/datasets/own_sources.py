@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 
 from .._errors import InputError
-from .preparation import is_listable
+from .annotation_files import is_listable
 from .text_files import quote, read_table
 from .video_checks import Task
 from .video_facts import VideoFacts

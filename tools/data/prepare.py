@@ -11,23 +11,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from r21d_plugin.cli.errors import errors_in_one_line
-
-with errors_in_one_line():
-    from tqdm import tqdm
-
-
-if TYPE_CHECKING:
-    from r21d_plugin.datasets.own_preparation import OwnVideos
-    from r21d_plugin.datasets.preparation import Benchmark, Journal
-    from r21d_plugin.datasets.video_checks import Checked, Checker, Task
-    from r21d_plugin.datasets.video_facts import VideoFacts
-    from r21d_plugin.datasets.video_store import StoreFormat
 
 DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51')
 
@@ -113,129 +99,12 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     store.add_argument('--cut', action='store_true', help='only the annotated seconds of a video')
 
 
-def prepare(args: argparse.Namespace, out: Path) -> None:
-    """Check the videos, write their lists, and print what became of them."""
-    from r21d_plugin.datasets import preparation
-    from r21d_plugin.datasets.video_checks import Checked, Checker
-
-    begin = time.monotonic()
-    form = store_format(args)
-    check_places(args, out)
-    videos = own_videos(args, out) if args.dataset == 'folder' else benchmark(args, out)
-    folder = args.store or videos.folder
-    preparation.links_to_videos(out, folder, args.dataset)
-    journal = preparation.Journal(out, args.dataset)
-    known = journal.read(videos.files.earlier())
-    tasks = videos.tasks()
-    if args.no_check:
-        checks = {task: Checked(task, known.get(task.path)) for task in tasks}
-    else:
-        checker = Checker(videos.folder, args.verify, args.store, form)
-        checks = check_videos(checker, tasks, known, journal, args)
-    videos.finish(checks)
-    preparation.link_videos(out, folder, args.dataset)
-    videos.files.write(videos.classes)
-    journal.remove()
-    print(videos.report())
-    if args.store:
-        print(store_summary(checks.values(), time.monotonic() - begin))
-    print(f'written: {out}')
-
-
-def store_format(args: argparse.Namespace) -> StoreFormat:
-    """What to encode to; an InputError if the arguments contradict each other."""
-    from r21d_plugin import InputError
-    from r21d_plugin._errors import check_whole
-    from r21d_plugin.datasets.video_store import StoreFormat
-
-    if args.store and args.no_check:
-        raise InputError('--no-check: --store reads the videos: leave one of them out')
-    if not args.store and (args.short_side or args.fps or args.cut):
-        raise InputError('--short-side, --fps and --cut: they need --store')
-    if args.short_side is not None:
-        check_whole('--short-side', args.short_side, least=16)
-    if args.fps is not None and not 0 < args.fps <= 1000:
-        raise InputError(f'--fps={args.fps:g}: use a number of frames a second, up to 1000')
-    return StoreFormat(args.short_side, args.fps)
-
-
-def check_places(args: argparse.Namespace, out: Path) -> None:
-    """Raise an InputError if a place cannot be written, or would be searched for videos."""
-    from r21d_plugin.datasets.preparation import check_apart, check_writable
-
-    check_writable(out)
-    if args.dataset == 'folder':
-        check_apart(out, args.source)
-    if args.store:
-        check_apart(args.store, args.source if args.dataset == 'folder' else args.videos)
-        check_writable(args.store)
-
-
-def benchmark(args: argparse.Namespace, out: Path) -> Benchmark:
-    """The videos of a benchmark."""
-    from r21d_plugin.datasets.preparation import Benchmark
-
-    source = (args.dataset, args.annotations, args.videos)
-    return Benchmark(*source, out, bool(args.store), args.cut)
-
-
-def own_videos(args: argparse.Namespace, out: Path) -> OwnVideos:
-    """One's own videos; an InputError if an argument is wrong."""
-    from r21d_plugin import InputError
-    from r21d_plugin._errors import check_whole
-    from r21d_plugin.datasets.own_preparation import OwnVideos
-    from r21d_plugin.datasets.own_sources import read_source
-
-    check_whole('--clip-len', args.clip_len)
-    for name, share in (('--val', args.val), ('--test', args.test)):
-        if not 0 <= share < 1:
-            raise InputError(f'{name}={share:g}: use a part of the videos, from 0 to below 1')
-    if args.val + args.test >= 1:
-        raise InputError(f'--val={args.val:g} and --test={args.test:g}: nothing is left to train')
-    return OwnVideos(
-        read_source(args.source, args.videos),
-        out,
-        shares=dict(val=args.val, test=args.test),
-        seed=args.seed,
-        by_name=not args.ungrouped,
-        store=bool(args.store),
-        cut=args.cut,
-        clip_len=args.clip_len,
-    )
-
-
-def check_videos(
-    checker: Checker,
-    tasks: dict[Task, None],
-    known: dict[str, VideoFacts],
-    journal: Journal,
-    args: argparse.Namespace,
-) -> dict[Task, Checked]:
-    """Check videos, and note in the journal what is found out."""
-    checks = {}
-    results = checker.check_all(tasks, known, args.workers)
-    for checked in tqdm(results, total=len(tasks), unit='video', desc=args.dataset):
-        checks[checked.task] = checked
-        if checked.new and checked.facts:
-            journal.add(checked.facts)
-    return checks
-
-
-def store_summary(checks: Iterable[Checked], seconds: float) -> str:
-    """Size of the store, and the rate of encoding."""
-    stored = [checked for checked in checks if checked.facts]
-    encoded = [checked.facts.frames for checked in stored if checked.encoded and checked.facts]
-    before = sum(checked.source_bytes for checked in stored)
-    after = sum(checked.facts.bytes for checked in stored if checked.facts)
-    size = f'{after / 1e6:,.1f} MB of {before / 1e6:,.1f} MB ({after / max(before, 1):.0%})'
-    rate = f'{len(encoded) / seconds:.1f} videos and {sum(encoded) / seconds:,.0f} frames a second'
-    return f'store: {len(stored)} videos, {size}; encoded now: {len(encoded)}, {rate}'
-
-
 def main() -> None:
     """Prepare."""
     args = parse_args()
     with errors_in_one_line():
+        from r21d_plugin.datasets.preparation import prepare
+
         try:
             own = args.dataset == 'folder'
             name = args.source.resolve().stem if own else args.dataset
