@@ -9,10 +9,9 @@ from pathlib import Path
 
 from .._errors import InputError
 from .annotation_files import AnnotationFiles
-from .own_groups import Group, find_groups, hash_contents, mark_duplicates
+from .own_groups import Group, find_groups, hash_contents, mark_duplicates, split_groups
 from .own_report import report
 from .own_sources import SPLITS, OwnVideo, Source
-from .own_splits import split_groups
 from .text_files import quote, read_lines
 from .video_checks import Checked, Task
 

@@ -78,11 +78,9 @@ def check_places(args: Namespace, out: Path) -> None:
 def own_videos(args: Namespace, out: Path) -> OwnVideos:
     """One's own videos; an InputError if an argument is wrong."""
     check_whole('--clip-len', args.clip_len)
-    for name, share in (('--val', args.val), ('--test', args.test)):
-        if not 0 <= share < 1:
-            raise InputError(f'{name}={share:g}: use a part of the videos, from 0 to below 1')
-    if args.val + args.test >= 1:
-        raise InputError(f'--val={args.val:g} and --test={args.test:g}: nothing is left to train')
+    if args.val < 0 or args.test < 0 or not args.val + args.test < 1:
+        problem = 'use parts of the videos, from 0 to below 1 together'
+        raise InputError(f'--val={args.val:g} and --test={args.test:g}: {problem}')
     return OwnVideos(
         read_source(args.source, args.videos),
         out,

@@ -141,9 +141,10 @@ def test_a_place_among_the_videos(put, fails):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (('--val', 1), '--val=1: use a part of the videos, from 0 to below 1'),
-        (('--test', 'nan'), '--test=nan: use a part of the videos'),
-        (('--val', 0.5, '--test', 0.5), '--val=0.5 and --test=0.5: nothing is left to train'),
+        (('--val', 1), '--val=1 and --test=0: use parts of the videos, from 0 to below 1'),
+        (('--test', 'nan'), '--test=nan: use parts of the videos'),
+        (('--val', -0.1), '--val=-0.1 and --test=0: use parts of the videos'),
+        (('--val', 0.5, '--test', 0.5), '--val=0.5 and --test=0.5: use parts of the videos'),
         (('--clip-len', 0), '--clip-len=0: use a whole number, at least 1'),
     ],
 )

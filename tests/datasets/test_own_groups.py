@@ -7,9 +7,8 @@ from collections import Counter
 
 import pytest
 
-from r21d_plugin.datasets.own_groups import find_groups, source_name
+from r21d_plugin.datasets.own_groups import find_groups, source_name, split_groups
 from r21d_plugin.datasets.own_sources import OwnVideo
-from r21d_plugin.datasets.own_splits import split_groups
 
 
 @pytest.mark.parametrize(
