@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from .annotation_files import PROBLEMS
 from .own_groups import Group, source_name
-from .own_sources import SPLITS, OwnVideo
+from .own_sources import SPLITS
 
 if TYPE_CHECKING:
     from .own_preparation import OwnVideos
@@ -48,8 +48,8 @@ def grouped(prepared: OwnVideos) -> Iterator[str]:
         if len(group) > 1:
             kinds.setdefault(reason_of(group, prepared), []).append(group)
     for reason, groups in kinds.items():
-        count = f'{plural(sum(map(len, groups)), "video")} of {plural(len(groups), "source")}'
-        yield f'kept together, by {reason}: {count}, such as {examples(max(groups, key=len))}'
+        count = f'{sum(map(len, groups))} videos of {len(groups)} source(s)'
+        yield f'kept together, by {reason}: {count}, such as {some(max(groups, key=len))}'
 
 
 def reason_of(group: Group, prepared: OwnVideos) -> str:
@@ -66,7 +66,7 @@ def short(prepared: OwnVideos) -> Iterator[str]:
     clip_len = prepared.clip_len
     videos = [v for v in prepared.videos if not v.problem and v.facts and v.facts.frames < clip_len]
     if videos:
-        found = f'{plural(len(videos), "video")}, such as {examples(videos)}'
+        found = f'{len(videos)} video(s), such as {some(videos)}'
         yield f'shorter than a clip of {clip_len} frames, which repeats some: {found}'
 
 
@@ -88,24 +88,14 @@ def warnings(prepared: OwnVideos) -> Iterator[str]:
         example = ' and '.join(f'{video} ({split})' for split, video in first.items())
         given = any(video.given for group in leaks for video in group)
         remedy = 'put each into one' if given else f'remove {prepared.out} to split anew'
-        number = plural(len(leaks), 'source')
-        yield f'in several sets: {number}, such as {example}: accuracy will look too high: {remedy}'
+        found = f'{len(leaks)} source(s), such as {example}'
+        yield f'in several sets: {found}: accuracy will look too high: {remedy}'
     gone = [name for name in prepared.old_classes if name not in count]
     if gone:
         yield f'classes are gone: {some(gone)}: numbers changed, and old checkpoints do not fit'
 
 
-def examples(videos: Sequence[OwnVideo]) -> str:
-    """The first videos."""
-    return some([*map(str, videos)])
-
-
-def some(names: Sequence[str], most: int = 3) -> str:
-    """The first names."""
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
-
-
-def plural(number: int, noun: str) -> str:
-    """A number and a noun."""
-    return f'{number} {noun}' + ('s' if number != 1 else '')
+def some(items: Sequence[object], most: int = 3) -> str:
+    """The first items."""
+    more = f' and {len(items) - most} more' if len(items) > most else ''
+    return ', '.join(map(str, items[:most])) + more

@@ -67,7 +67,7 @@ def test_parts_of_a_source_stay_together(put, tool, capsys):
     assert sorted(map(len, found.values())) == [1, 1, 1]
     assert {'val'} in found.values()
     printed = capsys.readouterr().out
-    assert 'kept together, by name: 18 videos of 3 sources, such as run/' in printed
+    assert 'kept together, by name: 18 videos of 3 source(s), such as run/' in printed
 
     shutil.rmtree('out')
     tool(*PREPARE, 'my', *COMMON, '--ungrouped')
@@ -104,7 +104,7 @@ def test_problems_are_told(put, tool, capsys):
     printed = capsys.readouterr().out
     assert 'broken videos: see out/broken_videos.txt, such as run/last.mp4: ' in printed
     assert 'duplicate videos: see out/duplicate_videos.txt, such as walk/copy.mp4: ' in printed
-    short = 'shorter than a clip of 32 frames, which repeats some: 12 videos, such as run/0.mp4'
+    short = 'shorter than a clip of 32 frames, which repeats some: 12 video(s), such as run/0.mp4'
     assert short in printed
     rows = [line.split() for line in printed.splitlines()]
     assert ['class', 'train', 'val', 'broken', 'duplicate'] in rows
@@ -216,7 +216,7 @@ def test_a_source_in_two_given_sets(put, tool, capsys):
     put(*many('train/a'), *many('train/b'), *many('val/a', 1), *many('val/b', 1))
     put('train/a/x_c01.mp4', 'val/a/x_c02.mp4')
     tool(*PREPARE, 'my', *COMMON)
-    leak = 'warning: in several sets: 1 source, such as train/a/x_c01.mp4 (train) and '
+    leak = 'warning: in several sets: 1 source(s), such as train/a/x_c01.mp4 (train) and '
     assert leak in capsys.readouterr().out
 
 
@@ -250,7 +250,7 @@ def test_a_table(put, tool, capsys, name, separator):
     ]
     printed = capsys.readouterr().out
     assert "columns that are not used: 'id'" in printed
-    assert 'kept together, by the column group: 9 videos of 3 sources, ' in printed
+    assert 'kept together, by the column group: 9 videos of 3 source(s), ' in printed
 
 
 def test_a_table_of_paths_alone(put, tool):
