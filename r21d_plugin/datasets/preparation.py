@@ -19,6 +19,7 @@ from .own_sources import read_source
 from .video_checks import Checked, Checker, Task
 from .video_facts import VideoFacts
 from .video_store import StoreFormat
+from .workers import parallel_map
 
 
 def prepare(args: Namespace, out: Path) -> None:
@@ -102,10 +103,11 @@ def check_videos(
 ) -> dict[Task, Checked]:
     """Check videos, and note in the journal what is found out."""
     checks = {}
-    results = checker.check_all(tasks, known, args.workers)
+    items = ((task, known.get(task.path)) for task in tasks)
+    results = parallel_map(checker.check, items, args.workers)
     for checked in tqdm(results, total=len(tasks), unit='video', desc=args.dataset):
         checks[checked.task] = checked
-        if checked.new and checked.facts:
+        if checked.facts and checked.facts != known.get(checked.task.path):
             journal.add(checked.facts)
     return checks
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,6 @@ from .._errors import InputError, VideoInputError, escape_bytes, first_line
 from .video_facts import VideoFacts, inspect_video
 from .video_files import bytes_of
 from .video_store import StoreFormat, is_stored, store_video
-from .workers import parallel_map
 
 
 class Task(NamedTuple):
@@ -42,7 +40,6 @@ class Checked(NamedTuple):
         facts: What lists tell of the video; None if it is broken.
         reason: What is wrong with it; empty if nothing is.
         source_bytes: Size of the file in the folder of videos.
-        new: Whether something was found out now, not in an earlier run.
         encoded: Whether it was encoded now.
     """
 
@@ -50,7 +47,6 @@ class Checked(NamedTuple):
     facts: VideoFacts | None = None
     reason: str = ''
     source_bytes: int = 0
-    new: bool = False
     encoded: bool = False
 
 
@@ -70,19 +66,6 @@ class Checker:
     store: Path | None = None
     form: StoreFormat = field(default_factory=StoreFormat)
 
-    def check_all(
-        self, tasks: Iterable[Task], known: Mapping[str, VideoFacts], workers: int
-    ) -> Iterator[Checked]:
-        """Check videos in parallel, in order.
-
-        Args:
-            tasks: The videos.
-            known: What earlier runs found out, by paths.
-            workers: Processes.
-        """
-        items = ((task, known.get(task.path)) for task in tasks)
-        yield from parallel_map(self.check, items, workers)
-
     def check(self, item: tuple[Task, VideoFacts | None]) -> Checked:
         """Check a video, of which something may be known, and encode it if it is not yet stored."""
         task, known = item
@@ -97,7 +80,7 @@ class Checker:
             if isinstance(error, InputError) and not isinstance(error, VideoInputError):
                 raise  # a full disk, or another store
             return Checked(task, reason=short_reason(error, source))
-        return Checked(task, facts, '', source_bytes, facts != known, encoded)
+        return Checked(task, facts, '', source_bytes, encoded)
 
     def _facts(self, video: Path, task: Task, known: VideoFacts | None) -> VideoFacts:
         if known is not None and known.still_holds(video, self.level):

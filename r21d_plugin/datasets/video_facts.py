@@ -7,7 +7,7 @@ The table of ``LIST.txt`` is ``LIST.tsv``: a line of the names of the columns, w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -139,8 +139,3 @@ def counted_frames(ann_file: str) -> dict[str, CountedFrames]:
         return {}
     with get_local_path(table) as local:
         return {facts.path: facts.counted for facts in read_facts(Path(local)) if facts.counted}
-
-
-def table_text(lines: Iterable[VideoFacts]) -> str:
-    """The content of a table."""
-    return ''.join(f'{line}\n' for line in (HEADER, *lines))

@@ -11,6 +11,7 @@ from r21d_plugin.datasets import (
     annotation_files,
     annotations,
     benchmarks,
+    preparation,
     video_checks,
     video_facts,
 )
@@ -280,9 +281,7 @@ def inspected(monkeypatch):
         return inspect(video, path, level)
 
     monkeypatch.setattr(video_checks, 'inspect_video', note)
-    monkeypatch.setattr(
-        video_checks, 'parallel_map', lambda function, items, _: map(function, items)
-    )
+    monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return seen
 
 

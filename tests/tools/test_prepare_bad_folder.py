@@ -10,16 +10,14 @@ from pathlib import Path
 import pytest
 from own_folders import COMMON, PREPARE, lists, many, nothing_written, table
 
-from r21d_plugin.datasets import video_checks
+from r21d_plugin.datasets import preparation
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
     """A folder to work in; videos are checked in this process."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        video_checks, 'parallel_map', lambda function, items, _: map(function, items)
-    )
+    monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return tmp_path
 
 

@@ -11,7 +11,7 @@ import pytest
 from own_folders import COMMON, PREPARE, lists, many, nothing_written, read, table
 from support import write_video
 
-from r21d_plugin.datasets import LabelledVideoDataset, video_checks, video_facts
+from r21d_plugin.datasets import LabelledVideoDataset, preparation, video_checks, video_facts
 from r21d_plugin.datasets.video_facts import read_facts
 from r21d_plugin.datasets.video_reader import VideoReader
 
@@ -20,9 +20,7 @@ from r21d_plugin.datasets.video_reader import VideoReader
 def folder(tmp_path, monkeypatch) -> Path:
     """A folder to work in; videos are checked in this process."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        video_checks, 'parallel_map', lambda function, items, _: map(function, items)
-    )
+    monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return tmp_path
 
 
