@@ -174,17 +174,19 @@ def index_by_packets(packets: Sequence[PacketInfo], damaged: bool) -> VideoIndex
     return VideoIndex(len(shown), shown, find_entries(packets, shown), damaged)
 
 
-def index_of_store(stream: VideoStream, tag: StoreTag, length: int) -> VideoIndex | None:
+def index_of_store(stream: VideoStream, tag: StoreTag | None, length: int) -> VideoIndex | None:
     """Index a file of the training store by its container's list of packets.
 
-    None if the file is not as it was written: of another length, with other key frames, cut.
+    None if the file has no tag, or is not as it was written: of another length, with other key
+    frames, cut.
     """
+    if tag is None or stream.codec_context.has_b_frames:
+        return None
     entries = index_entries(stream)
     times = array('q', (entry.timestamp for entry in entries))
-    whole = (
-        len(times) == tag.frames and rises(times) and entries[-1].pos + entries[-1].size <= length
-    )
-    if not whole or stream.codec_context.has_b_frames:
+    if len(times) != tag.frames or not rises(times):
+        return None
+    if entries[-1].pos + entries[-1].size > length:
         return None
     for number, entry in enumerate(entries):
         if entry.is_discard or entry.is_keyframe != (number % KEY_INTERVAL == 0):
