@@ -27,33 +27,19 @@ NOT_LISTABLE = 'its name is not UTF-8, has a line break, or begins or ends with 
 
 @dataclass
 class OwnVideo:
-    """A video, and what becomes of it.
+    """A video, and what becomes of it."""
 
-    Attributes:
-        path: Path below the folder of videos.
-        label: Name of the class.
-        split: One of SPLITS; empty as long as it is not decided.
-        group: Name of the group that must not be split, as the source gives it; may be empty.
-        seconds: Begin and end of the annotated part; None for all.
-        where: File and line that name the video; empty in a folder.
-        given: Whether the source, not a run of ours, says which split it is in.
-        problem: ``'missing'``, ``'broken'`` or ``'duplicate'``, or empty.
-        reason: What is wrong with it.
-        stored: Path of its file in a store; empty if there is none.
-        facts: What the check found out.
-    """
-
-    path: str
-    label: str
-    split: str = ''
-    group: str = ''
-    seconds: tuple[float, float] | None = None
-    where: str = ''
-    given: bool = False
-    problem: str = ''
-    reason: str = ''
-    stored: str = ''
-    facts: VideoFacts | None = None
+    path: str  # below the folder of videos
+    label: str  # the class
+    split: str = ''  # one of SPLITS; empty as long as it is not decided
+    group: str = ''  # name of what must not be split, if the source gives one
+    seconds: tuple[float, float] | None = None  # begin and end of the annotated part; None for all
+    where: str = ''  # file and line that name the video; empty in a folder
+    given: bool = False  # whether the source, not a run of ours, says which split it is in
+    problem: str = ''  # one of PROBLEMS, or empty
+    reason: str = ''  # what is wrong with it
+    stored: str = ''  # path of its file in a store; empty if there is none
+    facts: VideoFacts | None = None  # what the check found out
 
     def __str__(self) -> str:
         return self.path if is_listable(self.path) else ascii(self.path)
@@ -81,19 +67,12 @@ class OwnVideo:
 
 @dataclass
 class Source:
-    """The videos of a folder or a table.
+    """The videos of a folder or a table."""
 
-    Attributes:
-        name: The folder or table, for messages.
-        folder: The folder that the paths of the videos begin in.
-        videos: The videos, sorted by path.
-        notes: What to tell the user of how it was read, a line each.
-    """
-
-    name: str
-    folder: Path
-    videos: list[OwnVideo]
-    notes: list[str] = field(default_factory=list)
+    name: str  # the folder or table, for messages
+    folder: Path  # that the paths of the videos begin in
+    videos: list[OwnVideo]  # sorted by path
+    notes: list[str] = field(default_factory=list)  # how it was read, for the user
 
 
 def read_source(path: Path, videos: Path | None = None) -> Source:

@@ -14,17 +14,11 @@ from .video_store import StoreFormat, is_stored, store_video
 
 
 class Task(NamedTuple):
-    """A video to check.
+    """A video to check."""
 
-    Attributes:
-        source: Its path below the folder of videos.
-        stored: Its path in the store; empty if there is none.
-        seconds: Begin and end of the part to store; None for all.
-    """
-
-    source: str
-    stored: str = ''
-    seconds: tuple[float, float] | None = None
+    source: str  # its path below the folder of videos
+    stored: str = ''  # its path in the store; empty if there is none
+    seconds: tuple[float, float] | None = None  # begin and end of the part to store; None for all
 
     @property
     def path(self) -> str:
@@ -33,38 +27,23 @@ class Task(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What became of a task.
-
-    Attributes:
-        task: The task.
-        facts: What lists tell of the video; None if it is broken.
-        reason: What is wrong with it; empty if nothing is.
-        source_bytes: Size of the file in the folder of videos.
-        encoded: Whether it was encoded now.
-    """
+    """What became of a task."""
 
     task: Task
-    facts: VideoFacts | None = None
-    reason: str = ''
-    source_bytes: int = 0
-    encoded: bool = False
+    facts: VideoFacts | None = None  # what lists tell of the video; None if it is broken
+    reason: str = ''  # what is wrong with it; empty if nothing is
+    source_bytes: int = 0  # size of the file in the folder of videos
+    encoded: bool = False  # whether it was encoded now
 
 
 @dataclass(frozen=True)
 class Checker:
-    """How to check videos.
+    """How to check videos."""
 
-    Attributes:
-        folder: The folder of videos.
-        level: How thoroughly (:func:`~r21d_plugin.datasets.video_facts.inspect_video`).
-        store: The folder to encode them into; None to read them where they are.
-        form: What to encode them to.
-    """
-
-    folder: Path
-    level: str = 'quick'
-    store: Path | None = None
-    form: StoreFormat = field(default_factory=StoreFormat)
+    folder: Path  # the folder of videos
+    level: str = 'quick'  # how thoroughly, one of LEVELS
+    store: Path | None = None  # the folder to encode them into; None to read them where they are
+    form: StoreFormat = field(default_factory=StoreFormat)  # what to encode them to
 
     def check(self, item: tuple[Task, VideoFacts | None]) -> Checked:
         """Check a video, of which something may be known, and encode it if it is not yet stored."""

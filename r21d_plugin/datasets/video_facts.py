@@ -24,33 +24,20 @@ SLOW = 600.0  # seconds that decoding a whole video may take
 
 
 class VideoFacts(NamedTuple):
-    """A line of the table.
+    """A line of the table."""
 
-    Attributes:
-        path: Path of the video as in the list.
-        frames: Number of frames.
-        fps: Average number of frames a second, 0 if unknown.
-        width: Width of the frames in pixels, as shown.
-        height: Height of the frames in pixels, as shown.
-        seconds: Duration, 0 if unknown.
-        bytes: Size of the file.
-        mtime: Time of its last change, in ns.
-        frames_by: How the frames are found: ``'packets'`` tell their number, or they were counted
-            by decoding, and are found by their ``'times'``, or only in their ``'order'`` from the
-            start.
-        verified: One of LEVELS.
-    """
-
-    path: str
+    path: str  # as in the list
     frames: int
-    fps: float
-    width: int
-    height: int
-    seconds: float
-    bytes: int
-    mtime: int
+    fps: float  # average number of frames a second, 0 if unknown
+    width: int  # of the frames as shown, in pixels
+    height: int  # likewise
+    seconds: float  # duration, 0 if unknown
+    bytes: int  # size of the file
+    mtime: int  # time of its last change, in ns
+    # 'packets' tell their number; or they were counted by decoding, and are found by their 'times',
+    # or only in their 'order' from the start
     frames_by: str
-    verified: str
+    verified: str  # one of LEVELS
 
     def __str__(self) -> str:
         return '\t'.join(map(str, self))
