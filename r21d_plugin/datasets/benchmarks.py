@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from argparse import Namespace
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,35 +94,23 @@ class Benchmark:
     """The videos of a benchmark, as its official annotation files list them.
 
     Args:
-        name: A name of :data:`~r21d_plugin.datasets.annotations.READERS`.
-        annotations: The official files, or folders of them.
-        folder: The folder of videos.
+        args: ``dataset``, ``annotations``, ``videos`` (a folder), ``store`` and ``cut``.
         out: The folder to write lists to.
-        store: Whether the videos go into a store.
-        cut: Whether only their annotated seconds do.
     """
 
-    def __init__(
-        self,
-        name: str,
-        annotations: Sequence[Path],
-        folder: Path,
-        out: Path,
-        store: bool = False,
-        cut: bool = False,
-    ) -> None:
-        self.name, self.annotations, self.folder = name, annotations, folder
-        self.store, self.cut = store, cut
-        self.index = index_videos(folder)
-        self.files = AnnotationFiles(out, f'label_map_{name}.txt', [f'{name}_*_videos.tsv'])
+    def __init__(self, args: Namespace, out: Path) -> None:
+        self.args, self.folder = args, args.videos
+        self.index = index_videos(self.folder)
+        replaced = [f'{args.dataset}_*_videos.tsv']
+        self.files = AnnotationFiles(out, f'label_map_{args.dataset}.txt', replaced)
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         self.classes: list[str] = []
 
     def _matches(self) -> Iterator[tuple[MatchedVideo, Task | None]]:
         """The videos in order, read anew: there may be more than fit into memory."""
-        self.classes, videos = read_annotations(self.name, self.annotations)
+        self.classes, videos = read_annotations(self.args.dataset, self.args.annotations)
         for match in match_videos(videos, self.index):
-            yield match, task_of(match, self.store, self.cut)
+            yield match, task_of(match, bool(self.args.store), self.args.cut)
 
     def tasks(self) -> dict[Task, None]:
         """What to check, each file once, in order."""
@@ -140,7 +129,7 @@ class Benchmark:
                 self.files.add_problem(problem, ': '.join(words))
             else:
                 name = video.subset if '_split_' in video.subset else f'{video.subset}_list'
-                name = f'{self.name}_{name}_videos'  # as MMAction2 names them
+                name = f'{self.args.dataset}_{name}_videos'  # as MMAction2 names them
                 self.files.add(name, checked.task.path, video.labels, checked.facts)
 
     def report(self) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 from .annotation_files import AnnotationFiles
 from .own_groups import Group, find_groups, hash_contents, mark_duplicates, split_groups
 from .own_report import report
-from .own_sources import SPLITS, OwnVideo, Source
+from .own_sources import SPLITS, OwnVideo, read_source
 from .text_files import quote, read_lines
 from .video_checks import Checked, Task
 
@@ -20,51 +21,37 @@ class OwnVideos:
     """One's own videos, which are split, and listed in ``{train,val,test}.txt``.
 
     Args:
-        source: The videos.
+        args: ``source``, ``videos`` (the folder of a table), ``val``, ``test``, ``seed``,
+            ``ungrouped``, ``clip_len``, ``store`` and ``cut``.
         out: The folder to write lists to; the sets and classes of earlier lists there stay.
-        shares: Parts of each class for ``'val'`` and ``'test'``.
-        seed: Seed of the split.
-        by_name: Whether videos of one source are told by their names, too.
-        store: Whether the videos go into a store.
-        cut: Whether of those with ``seconds`` only these do.
-        clip_len: Frames of a clip, for the report.
 
     Attributes:
         groups: The videos without a problem that must not be in two sets; after :meth:`finish`.
         classes: Names of the classes; after :meth:`finish`.
 
     Raises:
-        InputError: If the source is unusable.
+        InputError: If the source is unusable, or an argument wrong.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        out: Path,
-        shares: Mapping[str, float],
-        seed: int = 0,
-        by_name: bool = True,
-        store: bool = False,
-        cut: bool = False,
-        clip_len: int = 32,
-    ) -> None:
-        self.source, self.folder, self.videos = source, source.folder, source.videos
-        self.out, self.shares, self.seed = out, shares, seed
-        self.by_name, self.clip_len = by_name, clip_len
+    def __init__(self, args: Namespace, out: Path) -> None:
+        check_arguments(args)
+        self.args, self.out = args, out
+        self.source = read_source(args.source, args.videos)
+        self.folder, self.videos = self.source.folder, self.source.videos
         replaced = [f'{split}.{suffix}' for split in SPLITS for suffix in ('txt', 'tsv')]
         self.files = AnnotationFiles(out, 'classes.txt', replaced)
         self.old_classes = lines_of(out / 'classes.txt')
         self.classes: list[str] = []
         self.groups: list[Group] = []
 
-        check_seconds(self.videos, store and cut)
-        for video in self.videos if store else ():
+        check_seconds(self.videos, args.store and args.cut)
+        for video in self.videos if args.store else ():
             video.store()
         check_stored_names(self.videos)
         self._keep_splits()
         sound = [video for video in self.videos if not video.problem]
         self.contents = hash_contents(sound, self.folder)
-        mark_duplicates(sound, self.contents, source.name)
+        mark_duplicates(sound, self.contents, self.source.name)
         self._check_classes()
         self._split([replace(video) for video in self.videos])  # before the videos are opened
 
@@ -104,7 +91,7 @@ class OwnVideos:
     def _keep_splits(self) -> None:
         """Set the splits of the videos that lists of an earlier run have."""
         validated = any(video.split == 'val' for video in self.videos)
-        if self.shares['val'] and not validated and any(video.given for video in self.videos):
+        if self.args.val and not validated and any(video.given for video in self.videos):
             self.source.notes.append('no val videos are named: they are taken from train')
             for video in self.videos:
                 if video.split == 'train':
@@ -120,10 +107,10 @@ class OwnVideos:
     def _split(self, videos: Sequence[OwnVideo]) -> list[Group]:
         """Split those without a problem, and return their groups."""
         present = [video for video in videos if video.problem != 'missing']
-        groups = find_groups(present, self.contents, self.by_name)
+        groups = find_groups(present, self.contents, not self.args.ungrouped)
         groups = [[video for video in group if not video.problem] for group in groups]
-        split_groups(groups, self.shares, self.seed)
-        if self.shares['val'] and not any(v.split == 'val' for group in groups for v in group):
+        split_groups(groups, dict(val=self.args.val, test=self.args.test), self.args.seed)
+        if self.args.val and not any(v.split == 'val' for group in groups for v in group):
             one = 'each class has one video, or videos of one source alone'
             remedy = 'add videos, or --ungrouped if their names are alike by chance'
             raise InputError(f'{self.source.name}: nothing is left to validate: {one}: {remedy}')
@@ -148,6 +135,14 @@ class OwnVideos:
                 anew = '' if all(video.given for video in usable) else f', or remove {self.out}'
                 all_is = f'all is in {" and ".join(splits)}'
                 raise InputError(f'{where}: {all_is}: move videos to train{anew}')
+
+
+def check_arguments(args: Namespace) -> None:
+    """Raise an InputError if a number is out of range."""
+    check_whole('--clip-len', args.clip_len)
+    if args.val < 0 or args.test < 0 or not args.val + args.test < 1:
+        problem = 'use parts of the videos, from 0 to below 1 together'
+        raise InputError(f'--val={args.val:g} and --test={args.test:g}: {problem}')
 
 
 def lines_of(path: Path) -> list[str]:

@@ -56,14 +56,14 @@ def reason_of(group: Group, prepared: OwnVideos) -> str:
     """What tells that videos belong together."""
     if any(video.group for video in group):
         return 'the column group'
-    if prepared.by_name and any(source_name(video.path, video.label) for video in group):
+    if not prepared.args.ungrouped and any(source_name(video.path, video.label) for video in group):
         return 'name'
     return 'file' if len({video.path for video in group}) < len(group) else 'content'
 
 
 def short(prepared: OwnVideos) -> Iterator[str]:
     """The videos with fewer frames than a clip."""
-    clip_len = prepared.clip_len
+    clip_len = prepared.args.clip_len
     videos = [v for v in prepared.videos if not v.problem and v.facts and v.facts.frames < clip_len]
     if videos:
         found = f'{len(videos)} video(s), such as {some(videos)}'

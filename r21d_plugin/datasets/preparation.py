@@ -15,7 +15,6 @@ from .._errors import InputError, check_whole
 from .annotation_files import Journal
 from .benchmarks import Benchmark
 from .own_preparation import OwnVideos
-from .own_sources import read_source
 from .video_checks import Checked, Checker, Task
 from .video_facts import VideoFacts
 from .video_store import StoreFormat
@@ -23,16 +22,16 @@ from .workers import parallel_map
 
 
 def prepare(args: Namespace, out: Path) -> None:
-    """Check the videos, write their lists, and print what became of them."""
+    """Check the videos, write their lists, and print what became of them.
+
+    Args:
+        args: The arguments of ``tools/data/prepare.py``.
+        out: The folder to write lists to.
+    """
     begin = time.monotonic()
     form = store_format(args)
     check_places(args, out)
-    videos: OwnVideos | Benchmark
-    if args.dataset == 'folder':
-        videos = own_videos(args, out)
-    else:
-        source = (args.dataset, args.annotations, args.videos)
-        videos = Benchmark(*source, out, bool(args.store), args.cut)
+    videos = (OwnVideos if args.dataset == 'folder' else Benchmark)(args, out)
     folder = args.store or videos.folder
     links_to_videos(out, folder, args.dataset)
     journal = Journal(out, args.dataset)
@@ -74,24 +73,6 @@ def check_places(args: Namespace, out: Path) -> None:
     if args.store:
         check_apart(args.store, args.source if args.dataset == 'folder' else args.videos)
         check_writable(args.store)
-
-
-def own_videos(args: Namespace, out: Path) -> OwnVideos:
-    """One's own videos; an InputError if an argument is wrong."""
-    check_whole('--clip-len', args.clip_len)
-    if args.val < 0 or args.test < 0 or not args.val + args.test < 1:
-        problem = 'use parts of the videos, from 0 to below 1 together'
-        raise InputError(f'--val={args.val:g} and --test={args.test:g}: {problem}')
-    return OwnVideos(
-        read_source(args.source, args.videos),
-        out,
-        shares=dict(val=args.val, test=args.test),
-        seed=args.seed,
-        by_name=not args.ungrouped,
-        store=bool(args.store),
-        cut=args.cut,
-        clip_len=args.clip_len,
-    )
 
 
 def check_videos(
