@@ -6,16 +6,18 @@ a dataset has splits, a video may come once for each.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Tuple
 
 from .._errors import InputError
-from .text_files import quote, read_lines
+from .text_files import quote, read_lines, read_table
 
 CLASSES = dict(kinetics400=400, sports1m=487, ucf101=101, hmdb51=51)
+
+KINETICS_COLUMNS = ('label', 'youtube_id', 'time_start', 'time_end', 'split')
 
 
 class Video(NamedTuple):
@@ -37,11 +39,15 @@ def kinetics400(files: Sequence[Path]) -> Annotations:
     Classes are numbered in alphabetical order, as MMAction2 does. Videos are named
     ``id_000010_000020``, as the usual download tools do, or ``id``.
     """
-    classes = sorted({row['label'] for path in files for row, _ in kinetics_rows(path)})
+
+    def rows() -> Iterator[tuple[dict[str, str], str]]:
+        return chain.from_iterable(read_table(path, KINETICS_COLUMNS) for path in files)
+
+    classes = sorted({row['label'] for row, _ in rows()})
     number = {name: i for i, name in enumerate(classes)}
 
     def videos() -> Iterator[Video]:
-        for row, where in (entry for path in files for entry in kinetics_rows(path)):
+        for row, where in rows():
             try:
                 begin, end = float(row['time_start']), float(row['time_end'])
                 subset = dict(train='train', validate='val', val='val')[row['split']]
@@ -53,23 +59,6 @@ def kinetics400(files: Sequence[Path]) -> Annotations:
             yield Video(subset, names, (number[row['label']],), where, (begin, end))
 
     return classes, videos()
-
-
-def kinetics_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """Rows of a CSV file of Kinetics, and the place of each."""
-    lines = read_lines(path)
-    header, where = next(lines, ('', f'{path}, line 1'))
-    columns = [column.strip() for column in header.split(',')]
-    if not {'label', 'youtube_id', 'time_start', 'time_end', 'split'} <= set(columns):
-        raise InputError(
-            f'{where}: the columns are {", ".join(columns)[:200]}, and Kinetics has '
-            'label, youtube_id, time_start, time_end, split'
-        )
-    for line, where in lines:
-        values = [value.strip() for value in next(csv.reader([line]))]
-        if len(values) != len(columns):
-            raise InputError(f'{where}: {len(values)} columns, not {len(columns)}')
-        yield dict(zip(columns, values)), where
 
 
 def sports1m(files: Sequence[Path]) -> Annotations:

@@ -186,7 +186,7 @@ class ReadFrames(BaseTransform):
         numbers = np.arange(len(results['imgs'])) if 'imgs' in results else results['frame_inds']
         wanted, positions = np.unique(numbers, return_inverse=True)
         with name_video_on_error(results.get('filename') or results.get('frame_dir') or 'frames'):
-            read = partial(self._read_and_close, results, wanted.tolist())
+            read = partial(self._read, results, wanted.tolist())
             frames, original_shape = run_with_timeout(read, self.timeout)
         if 'decoded' in results:
             results['decoded'].clear()
@@ -205,31 +205,28 @@ class ReadFrames(BaseTransform):
             scale_factor=np.divide(shape[::-1], original_shape[::-1]).astype(np.float32),
         )
 
-    def _read_and_close(
-        self, results: dict, wanted: list[int]
-    ) -> tuple[np.ndarray, tuple[int, int]]:
-        """Read, and close the video in the thread that reads it, unless more calls will follow."""
-        try:
-            return self._read(results, wanted)
-        finally:
-            if 'decoded' not in results:
-                close_video(results)
-
     def _read(self, results: dict, wanted: list[int]) -> tuple[np.ndarray, tuple[int, int]]:
-        """Resized frames of these numbers, and height and width before that."""
+        """Resized frames of these numbers, and height and width before that.
+
+        The video is closed in the thread that reads it, unless more calls will follow.
+        """
         before = results.get('decoded', {})
         before.pop(wanted[-1], None)  # the size of one frame has to be seen
         missing = [number for number in wanted if number not in before]
-        read = frames_of(results, missing)
-        first = next(read)
-        width, height = size = self._size(first)
-        frames = np.empty((len(wanted), height, width, 3), np.uint8)
-        read = chain([first], read)
-        for resized, number in zip(frames, wanted):
-            if number in before:
-                resized[:] = before[number]
-            else:
-                mmcv.imresize(next(read), size, interpolation=self.interpolation, out=resized)
+        try:
+            read = frames_of(results, missing)
+            first = next(read)
+            width, height = size = self._size(first)
+            frames = np.empty((len(wanted), height, width, 3), np.uint8)
+            read = chain([first], read)
+            for resized, number in zip(frames, wanted):
+                if number in before:
+                    resized[:] = before[number]
+                else:
+                    mmcv.imresize(next(read), size, interpolation=self.interpolation, out=resized)
+        finally:
+            if 'decoded' not in results:
+                close_video(results)
         return frames, (first.shape[0], first.shape[1])
 
     def _size(self, frame: np.ndarray) -> tuple[int, int]:

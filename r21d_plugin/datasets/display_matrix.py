@@ -24,19 +24,12 @@ def turn(image: np.ndarray, matrix: tuple[int, ...] | None) -> np.ndarray:
     """
     if matrix is None:
         return image
-    a, b, _, c, d = matrix[:5]
+    a, b, _, c, d = matrix[:5]  # x, y goes to a x + c y, b x + d y
     angle = round(degrees(atan2(b / (hypot(b, d) or 1), a / (hypot(a, c) or 1)))) % 360
+    if angle % 90:
+        height, width = image.shape[:2]
+        rotation = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -angle, 1)
+        return cv2.warpAffine(image, rotation, (width, height))
     if angle in (90, 270):
-        mirrored = c > 0 if angle == 90 else c < 0
-        if not mirrored:
-            return cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE if angle == 90 else 2)
-        image = image if angle == 90 else cv2.rotate(image, cv2.ROTATE_180)
-        return cv2.transpose(image)
-    if angle == 180:
-        image = image[:, ::-1] if a < 0 else image
-        return np.ascontiguousarray(image[::-1] if d < 0 else image)
-    if angle == 0:
-        return np.ascontiguousarray(image[::-1]) if d < 0 else image
-    height, width = image.shape[:2]
-    rotation = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -angle, 1)
-    return cv2.warpAffine(image, rotation, (width, height))
+        image, a, d = cv2.transpose(image), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

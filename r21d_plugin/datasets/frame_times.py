@@ -65,7 +65,3 @@ class FrameTimes:
     def are_inside(self, times: np.ndarray) -> np.ndarray:
         """Whether a frame is shown at these times."""
         return times + self.slack < self.end
-
-    def reaches(self, times: np.ndarray) -> np.ndarray:
-        """Whether the video lasts until these times."""
-        return times <= self.end + self.slack

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from .._errors import InputError
 from ..weights.public import kinetics_400
+from .annotation_files import is_listable
 from .annotations import read_annotations
-from .preparation import index_videos, is_listable, match_videos
+from .benchmarks import index_videos, match_videos
 from .text_files import quote, read_lines
 
 

@@ -1,13 +1,14 @@
-"""Find the videos that come from one source, by content and by name."""
+"""Find the videos that come from one source, and split sources into sets."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from math import floor
 from pathlib import Path
 from typing import List, Tuple
 
@@ -20,7 +21,7 @@ Key = Tuple[str, str]  # of what, and its value
 
 PART = re.compile(
     r'(?P<source>.*?[^\W_])'
-    r'(?:[ _.-]+(?P<word>c|clip|seg|segment|part|pt|chunk|scene|shot|cut)[ _.-]?\d+'  # a_c01
+    r'(?:[ _.-]+(?:c|clip|seg|segment|part|pt|chunk|scene|shot|cut)[ _.-]?\d+'  # a_c01
     r'|-\d{3,}'  # a-00012, as FFmpeg and scene detectors write
     r'|_\d{6}_\d{6})',  # a_000010_000020, as of Kinetics
     re.IGNORECASE,
@@ -28,38 +29,16 @@ PART = re.compile(
 """Names of the parts of a video, without extension."""
 
 
-def source_name(stem: str) -> tuple[str, bool]:
-    """Name of the video that a file is a part of; empty if the name tells none.
+def source_name(path: str, label: str = '') -> str:
+    """Name of the video that a file is a part of, before the number of the part.
 
-    Args:
-        stem: The name of the file without extension.
-
-    Returns:
-        The name, and whether a word such as ``clip`` says that the file is a part.
+    Empty if the name of the file tells none, or only the name of its class (``walk_c01`` of
+    ``walk``).
     """
-    source, word = '', False
+    source, stem = '', os.path.splitext(os.path.basename(path))[0]
     while match := PART.fullmatch(source or stem):
-        source, word = match['source'], word or bool(match['word'])
-    return source, word
-
-
-def sources_by_name(videos: Iterable[OwnVideo]) -> dict[str, str]:
-    """Name the source of each path whose name tells it.
-
-    What tells videos apart is not the number of a part: after the name of the class (``walk_c01``
-    in ``walk``), or a bare number after what all videos of a class begin with (``video-001``).
-    """
-    by_class: dict[str, dict[str, tuple[str, bool]]] = defaultdict(dict)
-    for video in videos:
-        stem = os.path.splitext(os.path.basename(video.path))[0]
-        by_class[video.label][video.path] = source_name(stem)
-    found = {}
-    for label, sources in by_class.items():
-        alike = len({source for source, _ in sources.values()}) == 1
-        for path, (source, word) in sources.items():
-            if source and (word or not alike) and letters(source) != letters(label):
-                found[path] = source
-    return found
+        source = match['source']
+    return '' if letters(source) == letters(label) else source
 
 
 def letters(name: str) -> str:
@@ -68,46 +47,35 @@ def letters(name: str) -> str:
 
 
 def find_groups(
-    videos: Iterable[OwnVideo], sources: Mapping[str, str], contents: Mapping[str, str]
+    videos: Sequence[OwnVideo], contents: Mapping[str, str], by_name: bool = True
 ) -> list[Group]:
     """Put together what must not be in two splits.
 
-    That are videos of one ``group``, or without one, of one source; and those of one content.
+    That are videos of one ``group``, or without one, of one source (:func:`source_name`); and those
+    of one content.
 
     Args:
         videos: The videos.
-        sources: Their sources, by paths, as far as known (:func:`sources_by_name`).
         contents: Hashes of their contents, by paths, as far as known (:func:`hash_contents`).
+        by_name: Whether names tell sources. Defaults to True.
     """
-    joined = JoinedKeys()
-    first_keys = []
-    for video in videos:
-        group = ('group', video.group) if video.group else ('name', sources.get(video.path, ''))
-        keys = [('path', video.path), group, ('content', contents.get(video.path, ''))]
-        joined.join([key for key in keys if key[1]])
-        first_keys.append((keys[0], video))
-    groups: dict[Key, Group] = defaultdict(list)
-    for key, video in first_keys:
-        groups[joined.root(key)].append(video)
-    return list(groups.values())
+    parents: dict[Key, Key] = {}  # of each key, another one that it is joined with
 
-
-class JoinedKeys:
-    """Sets of keys that were joined, directly or through others."""
-
-    def __init__(self) -> None:
-        self.parents: dict[Key, Key] = {}
-
-    def root(self, key: Key) -> Key:
-        """The key that stands for all that are joined with this one."""
-        while (parent := self.parents.setdefault(key, key)) != key:
-            self.parents[key] = key = self.parents[parent]
+    def root(key: Key) -> Key:
+        while (parent := parents.setdefault(key, key)) != key:
+            parents[key] = key = parents[parent]
         return key
 
-    def join(self, keys: Sequence[Key]) -> None:
-        """Join keys."""
-        for key in keys:
-            self.parents[self.root(key)] = self.root(keys[0])
+    groups: dict[Key, Group] = defaultdict(list)
+    for video in videos:
+        source = source_name(video.path, video.label) if by_name else ''
+        group = ('group', video.group) if video.group else ('name', source)
+        for key in (group, ('content', contents.get(video.path, ''))):
+            if key[1]:
+                parents[root(key)] = root(('path', video.path))
+    for video in videos:
+        groups[root(('path', video.path))].append(video)
+    return list(groups.values())
 
 
 def hash_contents(videos: Iterable[OwnVideo], folder: Path) -> dict[str, str]:
@@ -166,3 +134,70 @@ def in_two_classes(one: OwnVideo, other: OwnVideo) -> str:
         places = f' ({one.where}; {other.where})' if one.where else ''
         return f'{one} is in two classes, {classes}{places}: keep one'
     return f'{one} and {other} are the same video in two classes, {classes}: keep one'
+
+
+def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> None:
+    """Give each video that has no split one of SPLITS: its whole group the same.
+
+    Videos that have a split keep it, and take the rest of their group along. Of each class, the
+    groups whose hashes are the smallest are held out, until the classes have their share; one at
+    least, where there are two groups of a class, and never all. The same files and seed give the
+    same split anywhere.
+
+    Args:
+        groups: The videos; this sets their ``split``.
+        shares: Parts of the videos of each class for ``'val'`` and ``'test'``.
+        seed: What the hashes begin with.
+    """
+    for group in groups:
+        taken = Counter(video.split for video in group if video.split)
+        if taken:
+            set_split(group, max(SPLITS, key=lambda split: taken[split]))
+    ordered = sorted(filter(None, groups), key=lambda group: hash_of(group, seed))
+    for split in ('val', 'test'):  # of three videos, one validates before one tests
+        if shares[split]:
+            hold_out(split, shares[split], ordered)
+    for group in groups:
+        set_split(group, 'train')
+
+
+def set_split(group: Group, split: str) -> None:
+    """Set the split of those that have none."""
+    for video in group:
+        video.split = video.split or split
+
+
+def hash_of(group: Group, seed: int) -> str:
+    """What groups are ordered by: a hash of the first path."""
+    first = min(video.path for video in group)
+    return hashlib.sha256(f'{seed} {first}'.encode('utf-8', 'surrogateescape')).hexdigest()
+
+
+def hold_out(split: str, share: float, groups: Sequence[Group]) -> None:
+    """Hold groups without a split out, in order, until each class has its share in a set.
+
+    A group is held out if more than half of it is needed; then, for classes with nothing in the
+    set, the smallest one. The classes keep a video to train.
+    """
+    videos = [video for group in groups for video in group]
+    number = Counter(video.label for video in videos)
+    held = Counter(video.label for video in videos if video.split == split)
+    training = Counter(video.label for video in videos if video.split in ('', 'train'))
+    wanted = {label: max(1, floor(n * share + 0.5)) for label, n in number.items()}
+
+    def fill(group: Group, smallest: bool) -> None:
+        labels = Counter(video.label for video in group)
+        if smallest:
+            needed = any(not held[label] for label in labels)
+        else:
+            missing = (min(n, wanted[label] - held[label]) for label, n in labels.items())
+            needed = 2 * sum(max(0, n) for n in missing) > len(group)
+        if needed and all(training[label] > n for label, n in labels.items()):
+            set_split(group, split)
+            held.update(labels)
+            training.subtract(labels)
+
+    for smallest in (False, True):
+        for group in sorted(groups, key=len) if smallest else groups:
+            if not group[0].split:
+                fill(group, smallest)

@@ -1,198 +1,153 @@
-"""Lists, tables and names of classes of one's own videos, in a folder that configs read."""
+"""From one's own videos to lists, tables and names of classes in a folder that configs read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
-from .._errors import InputError
-from .own_groups import Group, find_groups, hash_contents, mark_duplicates, sources_by_name
-from .own_sources import SPLITS, OwnVideo, Source
-from .own_splits import split_groups
-from .preparation import AnnotationFiles, MatchedVideo, task_of
+from .._errors import InputError, check_whole
+from .annotation_files import AnnotationFiles
+from .own_groups import Group, find_groups, hash_contents, mark_duplicates, split_groups
+from .own_report import report
+from .own_sources import SPLITS, OwnVideo, read_source
 from .text_files import quote, read_lines
 from .video_checks import Checked, Task
 
-CLASSES = 'classes.txt'
 
-
-class OwnFiles(AnnotationFiles):
-    """``train.txt``, ``val.txt`` and ``test.txt``, their tables, and ``classes.txt``."""
-
-    @property
-    def label_map(self) -> str:
-        """Name of the file of the names of classes."""
-        return CLASSES
-
-    def list_name(self, subset: str) -> str:
-        """Name of the list of a set, without extension."""
-        return subset
-
-    def problem_line(self, match: MatchedVideo) -> str:
-        """Line that names a video with a problem."""
-        return match.reason
-
-    def old_tables(self, out: Path) -> list[str]:
-        """Names of the tables of earlier runs."""
-        return [f'{split}.tsv' for split in SPLITS if (out / f'{split}.tsv').exists()]
-
-    def old_files(self, out: Path) -> list[str]:
-        """Names of what earlier runs wrote, and a run may not write again."""
-        return [*super().old_files(out), *(f'{split}.txt' for split in SPLITS)]
-
-
-class Earlier(NamedTuple):
-    """What the lists of an earlier run say.
-
-    Attributes:
-        splits: The set of each path.
-        classes: Names of the classes, in order.
-    """
-
-    splits: dict[str, str]
-    classes: list[str]
-
-    @classmethod
-    def read(cls, out: Path) -> Earlier:
-        """Read it from the folder that the run wrote to."""
-        lists = {split: out / f'{split}.txt' for split in SPLITS}
-        splits = {
-            line.rpartition(' ')[0]: split
-            for split, path in lists.items()
-            if path.exists()
-            for line, _ in read_lines(path)
-        }
-        names = out / CLASSES
-        return cls(splits, [name for name, _ in read_lines(names)] if names.exists() else [])
-
-    def name_classes(self, labels: Iterable[str]) -> list[str]:
-        """Put the classes in order: those of the earlier run first, then by name, or by number."""
-        labels = set(labels)
-        numbers = all(map(str.isdecimal, labels))
-        new = sorted(labels - set(self.classes), key=lambda c: (int(c) if numbers else 0, c))
-        return [*(name for name in self.classes if name in labels), *new]
-
-
-class OwnPreparation:
-    """The steps from a source to lists.
+class OwnVideos:
+    """One's own videos, which are split, and listed in ``{train,val,test}.txt``.
 
     Args:
-        source: The videos.
-        out: The folder to write to.
-        shares: Parts of each class for ``'val'`` and ``'test'``.
-        seed: Seed of the split.
-        by_name: Whether videos of one source are told by their names, too.
+        args: ``source``, ``videos`` (the folder of a table), ``val``, ``test``, ``seed``,
+            ``ungrouped``, ``clip_len``, ``store`` and ``cut``.
+        out: The folder to write lists to; the sets and classes of earlier lists there stay.
 
     Attributes:
-        tasks: What to check of each video that has no problem yet, in the order of the source.
-        groups: The videos without a problem that must not be in two sets; after :meth:`split`.
-        classes: Names of the classes; after :meth:`split`.
+        groups: The videos without a problem that must not be in two sets; after :meth:`finish`.
+        classes: Names of the classes; after :meth:`finish`.
+
+    Raises:
+        InputError: If the source is unusable, or an argument wrong.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        out: Path,
-        shares: Mapping[str, float],
-        seed: int = 0,
-        by_name: bool = True,
-    ) -> None:
-        self.source, self.out, self.shares, self.seed = source, out, shares, seed
-        self.videos = source.videos
-        self.earlier = Earlier.read(out)
-        self.sources = sources_by_name(self.videos) if by_name else {}
-        self.by_name = by_name
-        self.tasks: list[tuple[OwnVideo, Task]] = []
-        self.contents: dict[str, str] = {}
-        self.groups: list[Group] = []
+    def __init__(self, args: Namespace, out: Path) -> None:
+        check_arguments(args)
+        self.args, self.out = args, out
+        self.source = read_source(args.source, args.videos)
+        self.folder, self.videos = self.source.folder, self.source.videos
+        replaced = [f'{split}.{suffix}' for split in SPLITS for suffix in ('txt', 'tsv')]
+        self.files = AnnotationFiles(out, 'classes.txt', replaced)
+        self.old_classes = lines_of(out / 'classes.txt')
         self.classes: list[str] = []
+        self.groups: list[Group] = []
 
-    def plan(self, store: bool, cut: bool) -> None:
-        """Find duplicates and what there is to check; an InputError if the source is unusable.
-
-        Args:
-            store: Whether the videos go into a store.
-            cut: Whether of those with ``seconds`` only these do.
-        """
-        check_seconds(self.videos, store and cut)
-        tasks = [(video, task_of(video.match(), store, cut)) for video in self.videos]
-        check_stored_names(task for _, task in tasks if task)
-        self._recall({id(video): task.path for video, task in tasks if task})
+        check_seconds(self.videos, args.store and args.cut)
+        for video in self.videos if args.store else ():
+            video.store()
+        check_stored_names(self.videos)
+        self._keep_splits()
         sound = [video for video in self.videos if not video.problem]
-        self.contents = hash_contents(sound, self.source.folder)
+        self.contents = hash_contents(sound, self.folder)
         mark_duplicates(sound, self.contents, self.source.name)
-        self.check_classes()
+        self._check_classes()
         self._split([replace(video) for video in self.videos])  # before the videos are opened
-        self.tasks = [(video, task) for video, task in tasks if task and not video.problem]
 
-    def _recall(self, listed: Mapping[int, str]) -> None:
+    def tasks(self) -> dict[Task, None]:
+        """What to check, in the order of the source."""
+        return dict.fromkeys(video.task for video in self.videos if not video.problem)
+
+    def finish(self, checks: Mapping[Task, Checked]) -> None:
+        """Split the videos by the outcome of all tasks, and fill the lists.
+
+        An InputError if a class is without a video to train, or there are none to validate.
+        """
+        for video in self.videos:
+            if not video.problem:
+                checked = checks[video.task]
+                video.facts = checked.facts
+                if checked.reason:
+                    video.mark('broken', f'{video.place}: {checked.reason}')
+        self._check_classes()
+        labels = {video.label for video in self.videos}
+        numeric = all(map(str.isdecimal, labels))
+        new = sorted(labels - {*self.old_classes}, key=lambda c: (int(c) if numeric else 0, c))
+        self.classes = [*(name for name in self.old_classes if name in labels), *new]
+        self.groups = self._split(self.videos)
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        for video in self.videos:
+            if video.problem:
+                self.files.add_problem(video.problem, video.reason)
+            else:
+                label = numbers[video.label]
+                self.files.add(video.split, video.task.path, [label], video.facts)
+
+    def report(self) -> str:
+        """How many videos are in each class and set, and what to look at."""
+        return report(self)
+
+    def _keep_splits(self) -> None:
         """Set the splits of the videos that lists of an earlier run have."""
         validated = any(video.split == 'val' for video in self.videos)
-        if self.shares['val'] and not validated and any(video.given for video in self.videos):
+        if self.args.val and not validated and any(video.given for video in self.videos):
             self.source.notes.append('no val videos are named: they are taken from train')
             for video in self.videos:
                 if video.split == 'train':
                     video.split, video.given = '', False
+        known = {
+            line.rpartition(' ')[0]: split
+            for split in SPLITS
+            for line in lines_of(self.out / f'{split}.txt')
+        }
         for video in self.videos:
-            if not video.split:
-                known = self.earlier.splits
-                path = listed.get(id(video), video.path)
-                video.split = known.get(path) or known.get(video.path) or ''
-
-    def split(self, checks: Mapping[Task, Checked]) -> None:
-        """Take over what a check of the videos found, and split those that decode.
-
-        Raises:
-            InputError: If a class is without a video to train, or there are none to validate.
-        """
-        for video, task in self.tasks:
-            video.listed = task.path
-            if task in checks:
-                video.apply(checks[task])
-        self.check_classes()
-        self.classes = self.earlier.name_classes(video.label for video in self.videos)
-        self.groups = self._split(self.videos)
+            video.split = video.split or known.get(video.task.path) or known.get(video.path, '')
 
     def _split(self, videos: Sequence[OwnVideo]) -> list[Group]:
         """Split those without a problem, and return their groups."""
         present = [video for video in videos if video.problem != 'missing']
-        groups = find_groups(present, self.sources, self.contents)
+        groups = find_groups(present, self.contents, not self.args.ungrouped)
         groups = [[video for video in group if not video.problem] for group in groups]
-        split_groups(groups, self.shares, self.seed)
-        if self.shares['val'] and not any(v.split == 'val' for group in groups for v in group):
+        split_groups(groups, dict(val=self.args.val, test=self.args.test), self.args.seed)
+        if self.args.val and not any(v.split == 'val' for group in groups for v in group):
             one = 'each class has one video, or videos of one source alone'
             remedy = 'add videos, or --ungrouped if their names are alike by chance'
             raise InputError(f'{self.source.name}: nothing is left to validate: {one}: {remedy}')
         return groups
 
-    def check_classes(self) -> None:
+    def _check_classes(self) -> None:
         """Raise an InputError if there are not two classes with videos to train."""
-        labels = sorted({video.label for video in self.videos})
-        if len(labels) < 2:
-            remedy = 'give a folder with a folder for each class, two or more'
-            raise InputError(f'{self.source.name}: one class, {quote(labels[0])}: {remedy}')
-        sound = [video for video in self.videos if not video.problem]
-        training = {video.label for video in sound if video.split in ('', 'train')}
-        for label in (label for label in labels if label not in training):
-            where = f'{self.source.name}: class {quote(label)}'
-            usable = [video for video in sound if video.label == label]
-            if not usable:
-                reason = next(video.reason for video in self.videos if video.label == label)
-                why = f'none of its videos can be used ({reason})'
-                raise InputError(f'{where}: {why}: mend them, or remove the class')
-            splits = ' and '.join(sorted({video.split for video in usable}))
-            anew = '' if all(video.given for video in usable) else f', or remove {self.out}'
-            raise InputError(f'{where}: all is in {splits}: move videos to train{anew}')
-
-    def files(self) -> OwnFiles:
-        """Make the files to write."""
-        files = OwnFiles('folder')
-        numbers = {name: number for number, name in enumerate(self.classes)}
+        by_label: dict[str, list[OwnVideo]] = defaultdict(list)
         for video in self.videos:
-            files.add(video.match(numbers[video.label]), video.facts)
-        return files
+            by_label[video.label].append(video)
+        if len(by_label) < 2:
+            remedy = 'give a folder with a folder for each class, two or more'
+            raise InputError(f'{self.source.name}: one class, {quote(min(by_label))}: {remedy}')
+        for label, videos in sorted(by_label.items()):
+            usable = [video for video in videos if not video.problem]
+            splits = sorted({video.split for video in usable})
+            where = f'{self.source.name}: class {quote(label)}'
+            if not usable:
+                why = f'none of its videos can be used ({videos[0].reason})'
+                raise InputError(f'{where}: {why}: mend them, or remove the class')
+            if not {'', 'train'} & {*splits}:
+                anew = '' if all(video.given for video in usable) else f', or remove {self.out}'
+                all_is = f'all is in {" and ".join(splits)}'
+                raise InputError(f'{where}: {all_is}: move videos to train{anew}')
+
+
+def check_arguments(args: Namespace) -> None:
+    """Raise an InputError if a number is out of range."""
+    check_whole('--clip-len', args.clip_len)
+    if args.val < 0 or args.test < 0 or not args.val + args.test < 1:
+        problem = 'use parts of the videos, from 0 to below 1 together'
+        raise InputError(f'--val={args.val:g} and --test={args.test:g}: {problem}')
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a file of an earlier run, if it is there."""
+    return [line for line, _ in read_lines(path)] if path.exists() else []
 
 
 def check_seconds(videos: Sequence[OwnVideo], cut: bool) -> None:
@@ -203,17 +158,11 @@ def check_seconds(videos: Sequence[OwnVideo], cut: bool) -> None:
         raise InputError(f'{part.where}: start and end need a store: {remedy}')
 
 
-def check_stored_names(tasks: Iterable[Task]) -> None:
+def check_stored_names(videos: Sequence[OwnVideo]) -> None:
     """Raise an InputError if two videos would be the same file of a store."""
     seen: dict[str, Task] = {}
-    for task in tasks:
+    for task in (video.task for video in videos if not video.problem):
         other = seen.setdefault(task.path, task)
         if other.source != task.source:
             same = f'the same file of the store, {task.path}'
             raise InputError(f'{other.source} and {task.source} would be {same}: rename one')
-
-
-def check_place(out: Path, folder: Path) -> None:
-    """Raise an InputError if the lists would be among the videos."""
-    if folder.resolve() in (out.resolve(), *out.resolve().parents):
-        raise InputError(f'{out}: is in the folder of the videos: choose one beside it with --out')

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
+from .annotation_files import PROBLEMS
 from .own_groups import Group, source_name
-from .own_preparation import OwnPreparation
-from .own_sources import SPLITS, OwnVideo
-from .preparation import PROBLEMS
+from .own_sources import SPLITS
+
+if TYPE_CHECKING:
+    from .own_preparation import OwnVideos
 
 FEW = 5  # videos of a class: with fewer, a warning
 
 
-def report(prepared: OwnPreparation, clip_len: int) -> str:
+def report(prepared: OwnVideos) -> str:
     """Counts of each class and set, and what to look at.
 
     Args:
-        prepared: After :meth:`~r21d_plugin.datasets.own_preparation.OwnPreparation.split`.
-        clip_len: Frames of a clip.
+        prepared: After :meth:`~r21d_plugin.datasets.own_preparation.OwnVideos.finish`.
     """
-    lines = [*prepared.source.notes, *grouped(prepared), *problems(prepared)]
-    lines += [*short(prepared, clip_len), *(f'warning: {line}' for line in warnings(prepared))]
+    lines = [*prepared.source.notes, *grouped(prepared), *prepared.files.problems()]
+    lines += [*short(prepared), *(f'warning: {line}' for line in warnings(prepared))]
     return '\n'.join([table(prepared), *lines])
 
 
-def table(prepared: OwnPreparation) -> str:
+def table(prepared: OwnVideos) -> str:
     """Numbers of the videos of each class, by set and by problem."""
     counts: dict[str, Counter[str]] = {label: Counter() for label in prepared.classes}
     for video in prepared.videos:
@@ -40,55 +41,36 @@ def table(prepared: OwnPreparation) -> str:
     return tabulate(rows, ['class', *columns], disable_numparse=[0])
 
 
-def grouped(prepared: OwnPreparation) -> Iterator[str]:
+def grouped(prepared: OwnVideos) -> Iterator[str]:
     """What is kept together, by what tells it."""
     kinds: dict[str, list[Group]] = {}
     for group in prepared.groups:
         if len(group) > 1:
             kinds.setdefault(reason_of(group, prepared), []).append(group)
     for reason, groups in kinds.items():
-        count = f'{plural(sum(map(len, groups)), "video")} of {plural(len(groups), "source")}'
-        yield f'kept together, by {reason}: {count}, such as {examples(max(groups, key=len))}'
-    apart = [video for video in prepared.videos if prepared.by_name and is_apart(video, prepared)]
-    if apart:
-        remedy = 'if they are parts of one video, give a CSV file with a column group'
-        yield f'not kept together, as numbers alone tell them apart: {examples(apart)}: {remedy}'
+        count = f'{sum(map(len, groups))} videos of {len(groups)} source(s)'
+        yield f'kept together, by {reason}: {count}, such as {some(max(groups, key=len))}'
 
 
-def reason_of(group: Group, prepared: OwnPreparation) -> str:
+def reason_of(group: Group, prepared: OwnVideos) -> str:
     """What tells that videos belong together."""
     if any(video.group for video in group):
         return 'the column group'
-    if any(video.path in prepared.sources for video in group):
+    if not prepared.args.ungrouped and any(source_name(video.path, video.label) for video in group):
         return 'name'
     return 'file' if len({video.path for video in group}) < len(group) else 'content'
 
 
-def is_apart(video: OwnVideo, prepared: OwnPreparation) -> bool:
-    """Whether a name looks like that of a part, and is not taken for one."""
-    stem = os.path.splitext(os.path.basename(video.path))[0]
-    known = video.path in prepared.sources or video.group or video.problem
-    return not known and bool(source_name(stem)[0])
-
-
-def problems(prepared: OwnPreparation) -> Iterator[str]:
-    """What is left out, and where all of it is named."""
-    for problem in PROBLEMS:
-        lines = [video.reason for video in prepared.videos if video.problem == problem]
-        if lines:
-            see = f'see {prepared.out / f"{problem}_videos.txt"}'
-            yield f'{plural(len(lines), f"{problem} video")}: {see}, such as {lines[0]}'
-
-
-def short(prepared: OwnPreparation, clip_len: int) -> Iterator[str]:
+def short(prepared: OwnVideos) -> Iterator[str]:
     """The videos with fewer frames than a clip."""
+    clip_len = prepared.args.clip_len
     videos = [v for v in prepared.videos if not v.problem and v.facts and v.facts.frames < clip_len]
     if videos:
-        found = f'{plural(len(videos), "video")}, such as {examples(videos)}'
+        found = f'{len(videos)} video(s), such as {some(videos)}'
         yield f'shorter than a clip of {clip_len} frames, which repeats some: {found}'
 
 
-def warnings(prepared: OwnPreparation) -> Iterator[str]:
+def warnings(prepared: OwnVideos) -> Iterator[str]:
     """What makes a result doubtful."""
     sound = [video for video in prepared.videos if not video.problem]
     count = Counter(video.label for video in sound)
@@ -106,24 +88,14 @@ def warnings(prepared: OwnPreparation) -> Iterator[str]:
         example = ' and '.join(f'{video} ({split})' for split, video in first.items())
         given = any(video.given for group in leaks for video in group)
         remedy = 'put each into one' if given else f'remove {prepared.out} to split anew'
-        number = plural(len(leaks), 'source')
-        yield f'in several sets: {number}, such as {example}: accuracy will look too high: {remedy}'
-    gone = [name for name in prepared.earlier.classes if name not in count]
+        found = f'{len(leaks)} source(s), such as {example}'
+        yield f'in several sets: {found}: accuracy will look too high: {remedy}'
+    gone = [name for name in prepared.old_classes if name not in count]
     if gone:
         yield f'classes are gone: {some(gone)}: numbers changed, and old checkpoints do not fit'
 
 
-def examples(videos: Sequence[OwnVideo]) -> str:
-    """The first videos."""
-    return some([*map(str, videos)])
-
-
-def some(names: Sequence[str], most: int = 3) -> str:
-    """The first names."""
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
-
-
-def plural(number: int, noun: str) -> str:
-    """A number and a noun."""
-    return f'{number} {noun}' + ('s' if number != 1 else '')
+def some(items: Sequence[object], most: int = 3) -> str:
+    """The first items."""
+    more = f' and {len(items) - most} more' if len(items) > most else ''
+    return ', '.join(map(str, items[:most])) + more

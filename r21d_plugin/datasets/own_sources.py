@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
 
 from .._errors import InputError
-from .annotations import Video
-from .preparation import MatchedVideo, is_listable
-from .text_files import quote
-from .video_checks import Checked
+from .annotation_files import is_listable
+from .text_files import quote, read_table
+from .video_checks import Task
 from .video_facts import VideoFacts
 from .video_files import names_below
 
@@ -29,33 +27,19 @@ NOT_LISTABLE = 'its name is not UTF-8, has a line break, or begins or ends with 
 
 @dataclass
 class OwnVideo:
-    """A video, and what becomes of it.
+    """A video, and what becomes of it."""
 
-    Attributes:
-        path: Path below the folder of videos.
-        label: Name of the class.
-        split: One of SPLITS; empty as long as it is not decided.
-        group: Name of the group that must not be split, as the source gives it; may be empty.
-        seconds: Begin and end of the annotated part; None for all.
-        where: File and line that name the video; empty in a folder.
-        given: Whether the source, not a run of ours, says which split it is in.
-        problem: ``'missing'``, ``'broken'`` or ``'duplicate'``, or empty.
-        reason: What is wrong with it.
-        listed: The path for lists, once it is checked.
-        facts: What the check found out.
-    """
-
-    path: str
-    label: str
-    split: str = ''
-    group: str = ''
-    seconds: tuple[float, float] | None = None
-    where: str = ''
-    given: bool = False
-    problem: str = ''
-    reason: str = ''
-    listed: str = ''
-    facts: VideoFacts | None = None
+    path: str  # below the folder of videos
+    label: str  # the class
+    split: str = ''  # one of SPLITS; empty as long as it is not decided
+    group: str = ''  # name of what must not be split, if the source gives one
+    seconds: tuple[float, float] | None = None  # begin and end of the annotated part; None for all
+    where: str = ''  # file and line that name the video; empty in a folder
+    given: bool = False  # whether the source, not a run of ours, says which split it is in
+    problem: str = ''  # one of PROBLEMS, or empty
+    reason: str = ''  # what is wrong with it
+    stored: str = ''  # path of its file in a store; empty if there is none
+    facts: VideoFacts | None = None  # what the check found out
 
     def __str__(self) -> str:
         return self.path if is_listable(self.path) else ascii(self.path)
@@ -65,41 +49,30 @@ class OwnVideo:
         """Path, and before it the line of the table."""
         return f'{self.where}: {self}' if self.where else str(self)
 
-    def match(self, number: int = 0) -> MatchedVideo:
-        """The same as :class:`~r21d_plugin.datasets.preparation.MatchedVideo`, with its label."""
-        name = os.path.splitext(self.path)[0]
-        if self.seconds:
-            name += '_{:.3f}_{:.3f}'.format(*self.seconds)
-        video = Video(self.split, (name,), (number,), self.where or str(self), self.seconds)
-        return MatchedVideo(video, self.listed or self.path, self.problem, self.reason)
+    @property
+    def task(self) -> Task:
+        """What to check of it, and the path to list."""
+        return Task(self.path, self.stored, self.seconds)
+
+    def store(self) -> None:
+        """Put it into a store, where each annotated part is a file of its own."""
+        part = '_{:.3f}_{:.3f}'.format(*self.seconds) if self.seconds else ''
+        self.stored = f'{os.path.splitext(self.path)[0]}{part}.mp4'
 
     def mark(self, problem: str, reason: str) -> None:
         """Leave it out for this reason, unless there is one already."""
         if not self.problem:
             self.problem, self.reason = problem, reason
 
-    def apply(self, checked: Checked) -> None:
-        """Take over the outcome of a check."""
-        self.listed, self.facts = checked.task.path, checked.facts
-        if checked.reason:
-            self.mark('broken', f'{self.place}: {checked.reason}')
-
 
 @dataclass
 class Source:
-    """The videos of a folder or a table.
+    """The videos of a folder or a table."""
 
-    Attributes:
-        name: The folder or table, for messages.
-        folder: The folder that the paths of the videos begin in.
-        videos: The videos, sorted by path.
-        notes: What to tell the user of how it was read, a line each.
-    """
-
-    name: str
-    folder: Path
-    videos: list[OwnVideo]
-    notes: list[str] = field(default_factory=list)
+    name: str  # the folder or table, for messages
+    folder: Path  # that the paths of the videos begin in
+    videos: list[OwnVideo]  # sorted by path
+    notes: list[str] = field(default_factory=list)  # how it was read, for the user
 
 
 def read_source(path: Path, videos: Path | None = None) -> Source:
@@ -119,11 +92,13 @@ def read_source(path: Path, videos: Path | None = None) -> Source:
             )
         source = Source(str(path), path, list(videos_of_folder(path)))
     elif path.suffix.lower() in ('.csv', '.tsv'):
-        source = read_table(path, videos or path.parent)
+        source = videos_of_table(path, videos or path.parent)
     else:
         raise InputError(
             f'{path}: no such folder: give a folder of classes, or a .csv or .tsv file'
         )
+    if not source.videos:
+        raise InputError(f'{path}: no videos in it')
     for video in source.videos:
         if not is_listable(video.path) or video.path != video.path.strip():
             video.mark('broken', f'{video.place}: {NOT_LISTABLE}')
@@ -134,113 +109,43 @@ def read_source(path: Path, videos: Path | None = None) -> Source:
 def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
     """Find the videos in folders named after classes, which may be in folders named after splits.
 
-    Hidden files and folders are left out.
+    Hidden files and folders, such as macOS's ``._clip.mp4``, are left out.
     """
-    check_links(folder)
-    names = [name for name in names_below(folder) if not any(map(hidden, name.split(os.sep)))]
-    if not names:
-        raise InputError(
-            f'{folder}: hidden files alone: give a folder with a folder for each class'
-        )
-    parts = [name.split(os.sep) for name in names]
-    tops = {top for top, *_ in parts}
-    flat = {part[0] for part in parts if len(part) == 2}
-    splits = {top for top in tops - flat if top.lower() in SPLIT_NAMES}
-    if splits and tops - splits:
-        beside = f'{quote(min(tops - splits))} is beside {quote(min(splits))}'
-        remedy = 'give a folder of classes, or one of train, val and test with classes in each'
-        raise InputError(f'{folder}: {beside}: {remedy}')
-    for name, part in zip(names, parts):
-        if len(part) == 1:
+    for path in sorted([*folder.glob('*'), *folder.glob('*/*')]):
+        if path.is_symlink() and path.is_dir():
+            remedy = 'move the folder there, or name its videos in a CSV file'
+            raise InputError(f'{path}: links to folders are not followed: {remedy}')
+    parts = [name.split(os.sep) for name in names_below(folder)]
+    parts = [part for part in parts if not any(name.startswith('.') for name in part)]
+    in_sets = any(len(part) > 2 and part[0].lower() in SPLIT_NAMES for part in parts)
+    for part in parts:
+        name = os.path.join(*part)
+        split = SPLIT_NAMES.get(part[0].lower(), '') if in_sets else ''
+        if in_sets and not split:
+            problem = 'is beside folders named train, val or test, and in none of them'
+            raise InputError(f'{folder}/{name}: {problem}: move it into one')
+        *label, _ = part[in_sets:]
+        if not label:
             raise InputError(f'{folder}/{name}: is in no folder of a class: move it into one')
-        if splits:
-            yield OwnVideo(name, part[1].strip(), SPLIT_NAMES[part[0].lower()], given=True)
-        else:
-            yield OwnVideo(name, part[0].strip())
+        yield OwnVideo(name, label[0].strip(), split, given=in_sets)
 
 
-def check_links(folder: Path) -> None:
-    """Raise an InputError if a folder of a class or set is a link: its videos are not found."""
-    sets = (folder / name for name in os.listdir(folder) if name.lower() in SPLIT_NAMES)
-    for parent in (folder, *filter(Path.is_dir, sets)):
-        for path in sorted(parent.iterdir()):
-            if path.is_symlink() and path.is_dir():
-                remedy = 'move the folder there, or name its videos in a CSV file'
-                raise InputError(f'{path}: links to folders are not followed: {remedy}')
-
-
-def hidden(name: str) -> bool:
-    """Whether a name is one of a hidden file, such as macOS's ``._clip.mp4``."""
-    return name.startswith('.')
-
-
-def read_table(path: Path, folder: Path) -> Source:
+def videos_of_table(path: Path, folder: Path) -> Source:
     """Read a CSV or TSV file with a line of the names of the columns, which are among COLUMNS.
 
     Only ``path`` is needed: without ``label``, it is the name of the folder that a video is in.
     """
-    videos = []
-    with_columns = table_rows(path)
-    columns = next(with_columns)[0]
-    for row, where in with_columns:
-        videos.append(video_of_row(row, where, folder))
-    if not videos:
-        raise InputError(f'{path}: no videos in this table')
-    unused = [name for name in columns if name not in COLUMNS]
+    rows = [*read_table(path, ['path'])]
+    videos = [video_of_row(row, where, folder) for row, where in rows]
+    unused = [name for row, _ in rows[:1] for name in row if name not in COLUMNS]
     notes = [f'columns that are not used: {", ".join(map(quote, unused))}'] if unused else []
     for video in videos:
         if is_listable(video.path) and not os.path.lexists(folder / video.path):
             video.mark('missing', video.place)
-    missing = [video for video in videos if video.problem == 'missing']
-    if len(missing) == len(videos):
+    if videos and all(video.problem == 'missing' for video in videos):
         found = f'none of its {len(videos)} videos is in {folder}, such as {quote(videos[0].path)}'
         raise InputError(f'{path}: {found}: name the folder with --videos')
     return Source(str(path), folder, videos, notes)
-
-
-def table_rows(path: Path) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield the rows by the names of columns in lower case, and the place of each.
-
-    The first are the names themselves.
-    """
-    try:
-        with path.open(encoding='utf-8-sig', newline='') as file:
-            delimiter = '\t' if path.suffix.lower() == '.tsv' else delimiter_of(file.readline())
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter, strict=True)
-            columns = [name.strip().lower() for name in next(reader, [])]
-            check_columns(columns, f'{path}, line 1')
-            yield dict.fromkeys(columns, ''), ''
-            for values in reader:
-                where = f'{path}, line {reader.line_num}'
-                if len(values) not in (0, len(columns)):
-                    raise InputError(f'{where}: {len(values)} columns, not {len(columns)}')
-                if any(values):
-                    yield dict(zip(columns, (value.strip() for value in values))), where
-    except OSError as error:
-        raise InputError(f'{path}: cannot read it: {error.strerror}') from error
-    except UnicodeDecodeError as error:
-        raise InputError(f'{path}: not a text file in UTF-8') from error
-    except csv.Error as error:
-        raise InputError(f'{path}, line {reader.line_num}: {error}') from error
-
-
-def delimiter_of(header: str) -> str:
-    """What separates the columns: a comma, or a semicolon as spreadsheets write it."""
-    try:
-        return csv.Sniffer().sniff(header, ',;\t').delimiter
-    except csv.Error:  # one column
-        return ','
-
-
-def check_columns(columns: list[str], where: str) -> None:
-    """Raise an InputError if the columns are not those of a table of videos."""
-    if 'path' not in columns:
-        found = quote(', '.join(columns))
-        raise InputError(f'{where}: no column `path` in {found}: give {", ".join(COLUMNS)}')
-    for name in COLUMNS:
-        if columns.count(name) > 1:
-            raise InputError(f'{where}: several columns {name}: leave one')
 
 
 def video_of_row(row: dict[str, str], where: str, folder: Path) -> OwnVideo:
@@ -252,8 +157,7 @@ def video_of_row(row: dict[str, str], where: str, folder: Path) -> OwnVideo:
         raise InputError(f'{where}: {quote(row["path"])} is not below {folder}: give --videos')
     label = row['label'] if 'label' in row else os.path.basename(os.path.dirname(path))
     if not label:
-        missing = 'label is empty' if 'label' in row else 'no column `label`, and no folder'
-        raise InputError(f'{where}: {missing}: name the class of {quote(path)}')
+        raise InputError(f'{where}: no label: name the class of {quote(path)}')
     if not is_listable(label):
         raise InputError(f'{where}: the label {quote(label)} has a line break: rename the class')
     split = row.get('split', '')
@@ -281,7 +185,7 @@ def seconds_of(row: dict[str, str], where: str) -> tuple[float, float] | None:
         seconds = float(start or 0), float(end or inf)
     except ValueError:
         seconds = (inf, inf)
-    if not 0 <= seconds[0] < seconds[1] or (end and not isfinite(seconds[1])):
+    if not 0 <= seconds[0] < seconds[1]:
         found = f'start {quote(start)} and end {quote(end)}'
         raise InputError(f'{where}: {found}: give seconds, the end after the start')
     return seconds

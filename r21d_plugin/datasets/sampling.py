@@ -103,7 +103,7 @@ class SampleFramesOfClips(SampleFrames):
         """Numbers of the frames that clips begin with; ``step`` is in seconds."""
         if not self.test_mode:
             count = len(times.starts)
-            fitting = times.reaches(times.starts + clip_len * step).sum()
+            fitting = (times.starts + clip_len * step <= times.end + times.slack).sum()
             return self._get_train_clips(count, count - fitting + 1).astype(int)
         last = last_first_frame(times, step, clip_len)
         return times.shown_at(times.starts[last] * spread(self.num_clips))

@@ -19,20 +19,13 @@ class StoreTag(NamedTuple):
     """What the comment of a stored video says.
 
     H.264 pictures have even sides, so frames of odd ones are padded at the right and the bottom.
-
-    Attributes:
-        frames: Number of frames.
-        width: Width of the frames in pixels.
-        height: Height of the frames in pixels.
-        source_bytes: Size of the file that was encoded.
-        settings: How it was encoded, as text.
     """
 
     frames: int
-    width: int
-    height: int
-    source_bytes: int
-    settings: str
+    width: int  # of the frames, in pixels
+    height: int  # likewise
+    source_bytes: int  # size of the file that was encoded
+    settings: str  # how it was encoded, as text
 
     def __str__(self) -> str:
         frames = f'{self.frames} frames, {self.width}x{self.height}'

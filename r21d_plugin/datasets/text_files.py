@@ -1,8 +1,11 @@
-"""Text files with one entry per line: annotation files, lists of videos."""
+"""Text files with one entry per line: annotation files, lists of videos, tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from .._errors import InputError
@@ -19,18 +22,52 @@ def read_lines(
     Messages call the file ``name``. ``errors`` is what :func:`open` does with other bytes.
     """
     name = name or str(path)
-    number = 0
+    for number, line in enumerate(_lines(path, name, errors), start=1):
+        if line := line.strip():
+            yield line, f'{name}, line {number}'
+
+
+def read_table(path: Path, needed: Sequence[str]) -> Iterator[tuple[dict[str, str], str]]:
+    """Read the rows of a UTF-8 file that separates columns by commas, semicolons or tabs.
+
+    Yields each row by the names of the columns, which the first line gives (here in lower case),
+    and its place. An InputError if one of the ``needed`` columns is missing.
+    """
+    lines = _lines(path, str(path), 'strict')
+    header = next(lines, '')
+    delimiter = max(',;\t', key=header.count)
+    reader = csv.reader(chain([header], lines), delimiter=delimiter, strict=True)
+    try:
+        columns = [name.strip().lower() for name in next(reader)]
+        for name in columns:
+            if name and columns.count(name) > 1:
+                raise InputError(f'{path}, line 1: several columns {name}: leave one')
+        for name in needed:
+            if name not in columns:
+                found = ', '.join(columns)[:200]
+                raise InputError(f'{path}, line 1: the columns are {found}: {name} is missing')
+        for values in reader:
+            where = f'{path}, line {reader.line_num}'
+            if len(values) not in (0, len(columns)):
+                raise InputError(f'{where}: {len(values)} columns, not {len(columns)}')
+            if any(values):
+                yield dict(zip(columns, map(str.strip, values))), where
+    except csv.Error as error:
+        raise InputError(f'{path}, line {reader.line_num}: {error}') from error
+
+
+def _lines(path: Path, name: str, errors: str) -> Iterator[str]:
+    """Read the lines of a text file, of bounded length; an InputError if it is none."""
     try:
         with path.open(encoding='utf-8-sig', errors=errors) as file:
-            while line := file.readline(MAX_LINE + 1):
-                number += 1
-                where = f'{name}, line {number}'
+            read = iter(partial(file.readline, MAX_LINE + 1), '')
+            for number, line in enumerate(read, start=1):
                 if len(line) > MAX_LINE:
-                    raise InputError(f'{where}: longer than {MAX_LINE} characters: is it a list?')
+                    problem = f'longer than {MAX_LINE} characters'
+                    raise InputError(f'{name}, line {number}: {problem}: is it a list?')
                 if '\0' in line:
-                    raise InputError(f'{where}: not text in UTF-8: is it a list?')
-                if line.strip():
-                    yield line.strip(), where
+                    raise InputError(f'{name}, line {number}: not text in UTF-8: is it a list?')
+                yield line
     except OSError as error:
         raise InputError(f'{name}: cannot read it: {error.strerror}') from error
     except UnicodeDecodeError as error:

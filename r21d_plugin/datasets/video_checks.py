@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,21 +11,14 @@ from .._errors import InputError, VideoInputError, escape_bytes, first_line
 from .video_facts import VideoFacts, inspect_video
 from .video_files import bytes_of
 from .video_store import StoreFormat, is_stored, store_video
-from .workers import parallel_map
 
 
 class Task(NamedTuple):
-    """A video to check.
+    """A video to check."""
 
-    Attributes:
-        source: Its path below the folder of videos.
-        stored: Its path in the store; empty if there is none.
-        seconds: Begin and end of the part to store; None for all.
-    """
-
-    source: str
-    stored: str = ''
-    seconds: tuple[float, float] | None = None
+    source: str  # its path below the folder of videos
+    stored: str = ''  # its path in the store; empty if there is none
+    seconds: tuple[float, float] | None = None  # begin and end of the part to store; None for all
 
     @property
     def path(self) -> str:
@@ -35,53 +27,23 @@ class Task(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What became of a task.
-
-    Attributes:
-        task: The task.
-        facts: What lists tell of the video; None if it is broken.
-        reason: What is wrong with it; empty if nothing is.
-        source_bytes: Size of the file in the folder of videos.
-        new: Whether something was found out now, not in an earlier run.
-        encoded: Whether it was encoded now.
-    """
+    """What became of a task."""
 
     task: Task
-    facts: VideoFacts | None = None
-    reason: str = ''
-    source_bytes: int = 0
-    new: bool = False
-    encoded: bool = False
+    facts: VideoFacts | None = None  # what lists tell of the video; None if it is broken
+    reason: str = ''  # what is wrong with it; empty if nothing is
+    source_bytes: int = 0  # size of the file in the folder of videos
+    encoded: bool = False  # whether it was encoded now
 
 
 @dataclass(frozen=True)
 class Checker:
-    """How to check videos.
+    """How to check videos."""
 
-    Attributes:
-        folder: The folder of videos.
-        level: How thoroughly (:func:`~r21d_plugin.datasets.video_facts.inspect_video`).
-        store: The folder to encode them into; None to read them where they are.
-        form: What to encode them to.
-    """
-
-    folder: Path
-    level: str = 'quick'
-    store: Path | None = None
-    form: StoreFormat = field(default_factory=StoreFormat)
-
-    def check_all(
-        self, tasks: Iterable[Task], known: Mapping[str, VideoFacts], workers: int
-    ) -> Iterator[Checked]:
-        """Check videos in parallel, in order.
-
-        Args:
-            tasks: The videos.
-            known: What earlier runs found out, by paths.
-            workers: Processes.
-        """
-        items = ((task, known.get(task.path)) for task in tasks)
-        yield from parallel_map(self.check, items, workers)
+    folder: Path  # the folder of videos
+    level: str = 'quick'  # how thoroughly, one of LEVELS
+    store: Path | None = None  # the folder to encode them into; None to read them where they are
+    form: StoreFormat = field(default_factory=StoreFormat)  # what to encode them to
 
     def check(self, item: tuple[Task, VideoFacts | None]) -> Checked:
         """Check a video, of which something may be known, and encode it if it is not yet stored."""
@@ -97,7 +59,7 @@ class Checker:
             if isinstance(error, InputError) and not isinstance(error, VideoInputError):
                 raise  # a full disk, or another store
             return Checked(task, reason=short_reason(error, source))
-        return Checked(task, facts, '', source_bytes, facts != known, encoded)
+        return Checked(task, facts, '', source_bytes, encoded)
 
     def _facts(self, video: Path, task: Task, known: VideoFacts | None) -> VideoFacts:
         if known is not None and known.still_holds(video, self.level):

@@ -7,7 +7,7 @@ The table of ``LIST.txt`` is ``LIST.tsv``: a line of the names of the columns, w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from mmengine.fileio import exists, get_local_path
 from .._errors import InputError
 from .video_files import bytes_of
 from .video_index import CountedFrames
-from .video_reader import VideoReader
+from .video_reader import VideoReader, identify
 
 LEVELS = ('quick', 'full')
 
@@ -24,33 +24,20 @@ SLOW = 600.0  # seconds that decoding a whole video may take
 
 
 class VideoFacts(NamedTuple):
-    """A line of the table.
+    """A line of the table."""
 
-    Attributes:
-        path: Path of the video as in the list.
-        frames: Number of frames.
-        fps: Average number of frames a second, 0 if unknown.
-        width: Width of the frames in pixels, as shown.
-        height: Height of the frames in pixels, as shown.
-        seconds: Duration, 0 if unknown.
-        bytes: Size of the file.
-        mtime: Time of its last change, in ns.
-        frames_by: How the frames are found: ``'packets'`` tell their number, or they were counted
-            by decoding, and are found by their ``'times'``, or only in their ``'order'`` from the
-            start.
-        verified: One of LEVELS.
-    """
-
-    path: str
+    path: str  # as in the list
     frames: int
-    fps: float
-    width: int
-    height: int
-    seconds: float
-    bytes: int
-    mtime: int
+    fps: float  # average number of frames a second, 0 if unknown
+    width: int  # of the frames as shown, in pixels
+    height: int  # likewise
+    seconds: float  # duration, 0 if unknown
+    bytes: int  # size of the file
+    mtime: int  # time of its last change, in ns
+    # 'packets' tell their number; or they were counted by decoding, and are found by their 'times',
+    # or only in their 'order' from the start
     frames_by: str
-    verified: str
+    verified: str  # one of LEVELS
 
     def __str__(self) -> str:
         return '\t'.join(map(str, self))
@@ -58,14 +45,13 @@ class VideoFacts(NamedTuple):
     @classmethod
     def parse(cls, line: str) -> VideoFacts | None:
         """Read a line of a table; None if it is not one."""
-        path, *words = line.rsplit('\t', len(cls._fields) - 1)
-        if len(words) != len(cls._fields) - 1 or words[-1] not in LEVELS:
+        path, *words = line.rsplit('\t', len(COLUMNS))
+        if len(words) != len(COLUMNS) or words[-1] not in LEVELS:
             return None
         try:
-            values = [kind(word) for kind, word in zip(COLUMNS, words)]
+            return cls(path, *(kind(word) for kind, word in zip(COLUMNS, words)))
         except ValueError:
             return None
-        return cls(path, *values)
 
     @property
     def counted(self) -> CountedFrames | None:
@@ -76,8 +62,7 @@ class VideoFacts(NamedTuple):
 
     def still_holds(self, video: Path, level: str) -> bool:
         """Whether a file is unchanged since it was checked, and as thoroughly as by ``level``."""
-        status = video.stat()
-        same = (status.st_size, status.st_mtime_ns) == (self.bytes, self.mtime)
+        same = identify(video)[1:] == (self.bytes, self.mtime)
         return same and LEVELS.index(self.verified) >= LEVELS.index(level)
 
 
@@ -101,24 +86,12 @@ def inspect_video(video: Path, path: str, level: str) -> VideoFacts:
             reader.verify()
         next(reader.frames([len(reader) - 1]))
         frames, fps, times, counted = len(reader), reader.fps, reader.timestamps, reader.counted
-    if times is not None and fps:
-        seconds = float(times[-1]) + 1 / fps
-    else:
-        seconds = frames / fps if fps else 0.0
-    status = video.stat()
+    seconds = 0.0
+    if fps:
+        seconds = frames / fps if times is None else float(times[-1]) + 1 / fps
     frames_by = 'packets' if counted is None else 'times' if counted.by_times else 'order'
-    return VideoFacts(
-        path,
-        frames,
-        round(fps, 4),
-        width,
-        height,
-        round(seconds, 3),
-        status.st_size,
-        status.st_mtime_ns,
-        frames_by,
-        level,
-    )
+    shown = (frames, round(fps, 4), width, height, round(seconds, 3))
+    return VideoFacts(path, *shown, *identify(video)[1:], frames_by, level)
 
 
 def read_facts(table: Path) -> Iterator[VideoFacts]:
@@ -139,8 +112,3 @@ def counted_frames(ann_file: str) -> dict[str, CountedFrames]:
         return {}
     with get_local_path(table) as local:
         return {facts.path: facts.counted for facts in read_facts(Path(local)) if facts.counted}
-
-
-def table_text(lines: Iterable[VideoFacts]) -> str:
-    """The content of a table."""
-    return ''.join(f'{line}\n' for line in (HEADER, *lines))

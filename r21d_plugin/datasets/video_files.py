@@ -41,7 +41,7 @@ def find_videos(*sources: str | Path) -> list[Path]:
 def expand(source: Path) -> list[Path]:
     """List the videos of one file, folder or pattern."""
     if source.is_dir():
-        return videos_below(source)
+        return sorted(Path(source, name) for name in names_below(source))
     if os.path.lexists(source):
         return [source]
     matches = sorted(glob(str(source), recursive=True))
@@ -50,13 +50,11 @@ def expand(source: Path) -> list[Path]:
     return [video for match in matches for video in expand(Path(match))]
 
 
-def videos_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
-    """List the files below a folder with these extensions; an InputError if there are none."""
-    return sorted(Path(folder, name) for name in names_below(folder, suffixes))
-
-
 def names_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[str]:
-    """List their paths relative to the folder, in no order: for a million of them."""
+    """List the files below a folder with these extensions, a million perhaps, in no order.
+
+    Paths are relative to the folder. An InputError if there are none.
+    """
     names = []
     for parent, _, files in os.walk(folder):
         below = os.path.relpath(parent, folder)

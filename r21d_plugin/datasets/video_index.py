@@ -38,20 +38,12 @@ class PacketInfo(NamedTuple):
 
 
 class CountedFrames(NamedTuple):
-    """The number of frames of a file, as an earlier run counted them by decoding.
-
-    Attributes:
-        frames: Number of frames.
-        by_times: Whether the timestamps of the packets are those of the frames, so that decoding
-            can begin at key pictures.
-        bytes: Size of the file.
-        mtime: Time of its last change, in ns.
-    """
+    """The number of frames of a file, as an earlier run counted them by decoding."""
 
     frames: int
-    by_times: bool
-    bytes: int
-    mtime: int
+    by_times: bool  # whether timestamps of packets are those of frames, as seeking needs
+    bytes: int  # size of the file
+    mtime: int  # time of its last change, in ns
 
 
 class Entry(NamedTuple):
@@ -64,22 +56,14 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """The pictures of a video, in the order in which they are shown.
-
-    Attributes:
-        count: Number of pictures.
-        timestamps: Presentation time of each picture in the stream's time base; empty if the times
-            don't rise from picture to picture, so that they don't identify it.
-        entries: Where decoding may begin, by frame number.
-        damaged: Whether packets are missing, or did not decode when the pictures were counted.
-        counted: Whether the pictures were counted by decoding them.
-    """
+    """The pictures of a video, in the order in which they are shown."""
 
     count: int
+    # of each picture in the stream's time base; empty if they don't rise, and so identify nothing
     timestamps: Sequence[int] = ()
-    entries: tuple[Entry, ...] = ()
-    damaged: bool = False
-    counted: bool = False
+    entries: tuple[Entry, ...] = ()  # where decoding may begin, by frame number
+    damaged: bool = False  # whether packets are missing, or did not decode when counted
+    counted: bool = False  # whether the pictures were counted by decoding them
 
     def entry_before(self, frame: int) -> Entry | None:
         """The last entry from which a frame can be decoded; None for the start of the video."""
@@ -97,19 +81,12 @@ class VideoIndex:
 
 @dataclass(frozen=True)
 class Coding:
-    """How the pictures of a stream are coded.
+    """How the pictures of a stream are coded."""
 
-    Attributes:
-        codec: FFmpeg's name of the codec, such as ``'h264'``.
-        intra: Whether each picture is coded alone.
-        headers: What the container keeps of the codec's headers.
-        pixels: FFmpeg's name of the pixel format.
-    """
-
-    codec: str
-    intra: bool
-    headers: bytes
-    pixels: str
+    codec: str  # FFmpeg's name of the codec, such as 'h264'
+    intra: bool  # whether each picture is coded alone
+    headers: bytes  # what the container keeps of the codec's headers
+    pixels: str  # FFmpeg's name of the pixel format
 
     def is_plain(self, container: str) -> bool:
         """Whether each packet of a container of FFmpeg's name shows a picture, at its timestamp."""
@@ -174,17 +151,19 @@ def index_by_packets(packets: Sequence[PacketInfo], damaged: bool) -> VideoIndex
     return VideoIndex(len(shown), shown, find_entries(packets, shown), damaged)
 
 
-def index_of_store(stream: VideoStream, tag: StoreTag, length: int) -> VideoIndex | None:
+def index_of_store(stream: VideoStream, tag: StoreTag | None, length: int) -> VideoIndex | None:
     """Index a file of the training store by its container's list of packets.
 
-    None if the file is not as it was written: of another length, with other key frames, cut.
+    None if the file has no tag, or is not as it was written: of another length, with other key
+    frames, cut.
     """
+    if tag is None or stream.codec_context.has_b_frames:
+        return None
     entries = index_entries(stream)
     times = array('q', (entry.timestamp for entry in entries))
-    whole = (
-        len(times) == tag.frames and rises(times) and entries[-1].pos + entries[-1].size <= length
-    )
-    if not whole or stream.codec_context.has_b_frames:
+    if len(times) != tag.frames or not rises(times):
+        return None
+    if entries[-1].pos + entries[-1].size > length:
         return None
     for number, entry in enumerate(entries):
         if entry.is_discard or entry.is_keyframe != (number % KEY_INTERVAL == 0):

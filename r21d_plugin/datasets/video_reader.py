@@ -252,7 +252,8 @@ class VideoReader:
         """The index of the video, made if need be."""
         if self._index is None:
             self._stream.start_clock()
-            index = self._index_as_stored() or self._index_as_counted() or self._index_by_packets()
+            index = index_of_store(self._stream.stream, self._stream.tag, self._stream.length)
+            index = index or self._index_as_counted() or self._index_by_packets()
             self._index = self._remember(index or self._count_pictures())
         if self._index.count == 0:
             raise NoVideoError
@@ -281,11 +282,6 @@ class VideoReader:
                 KNOWN_INDEXES.popitem(last=False)
         return index
 
-    def _index_as_stored(self) -> VideoIndex | None:
-        """Index a file of the training store; None for others."""
-        stream = self._stream
-        return index_of_store(stream.stream, stream.tag, stream.length) if stream.tag else None
-
     def _index_as_counted(self) -> VideoIndex | None:
         """Index the video as it was counted before; None if it was not, or has changed."""
         if self._counted is None:
@@ -302,37 +298,37 @@ class VideoReader:
             return None
         return index_by_packets(*self._describe_packets())
 
+    def _noted_packets(self, noted: list[PacketInfo]) -> Iterator[av.Packet]:
+        """All packets from the start; those that hold pictures are noted in a list."""
+        self._run = None
+        for packet in self._stream.packets():
+            if packet.size:
+                noted.append(self._stream.coding.describe(packet))
+            yield packet
+
     def _describe_packets(self) -> tuple[list[PacketInfo], bool]:
         """The packets that hold pictures, and whether there should be more."""
-        stream, self._run = self._stream, None
+        packets: list[PacketInfo] = []
         damaged = False
-        packets = []
         try:
-            for packet in stream.packets():
-                if packet.size:
-                    packets.append(stream.coding.describe(packet))
+            for _ in self._noted_packets(packets):
+                pass
         except av.FFmpegError:
             damaged = True
-        return packets, damaged or stream.is_cut_off()
+        return packets, damaged or self._stream.is_cut_off()
 
     def _count_pictures(self) -> VideoIndex:
         """Index the video by decoding it."""
-        stream, self._run = self._stream, None
-        packets, times, damaged = [], [], False
-
-        def note(source: Iterator[av.Packet]) -> Iterator[av.Packet]:
-            for packet in source:
-                if packet.size:
-                    packets.append(stream.coding.describe(packet))
-                yield packet
-
-        for picture in stream.pictures(note(stream.packets())):
+        packets: list[PacketInfo] = []
+        times: list[int | None] = []
+        damaged = False
+        for picture in self._stream.pictures(self._noted_packets(packets)):
             if picture is None:
                 damaged = True
             else:
                 damaged |= picture.is_corrupt
                 times.append(picture.pts)
-        return index_by_pictures(times, packets, damaged or stream.is_cut_off())
+        return index_by_pictures(times, packets, damaged or self._stream.is_cut_off())
 
 
 def identify(path: Path) -> tuple[str, int, int]:

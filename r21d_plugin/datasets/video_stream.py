@@ -165,12 +165,9 @@ def choose_stream(container: InputContainer) -> VideoStream:
     streams = [s for s in container.streams.video if s.codec_context is not None]
     if not streams:
         raise NoVideoError
-
-    def is_picture(stream: VideoStream) -> tuple[bool, bool]:
-        still = codec_name(stream.codec_context.codec) in STILL_CODECS
-        return is_cover(stream), still
-
-    return min(streams, key=is_picture)
+    return min(
+        streams, key=lambda s: (is_cover(s), codec_name(s.codec_context.codec) in STILL_CODECS)
+    )
 
 
 def measure(file: IO[bytes]) -> tuple[int, bool]:

@@ -11,7 +11,7 @@ from support import assert_one_line
 from r21d_plugin import InputError
 from r21d_plugin.datasets import LabelledVideoDataset
 from r21d_plugin.datasets.annotations import READERS
-from r21d_plugin.datasets.preparation import match_videos
+from r21d_plugin.datasets.benchmarks import match_videos
 
 INSTRUMENTED = ['csv', 'r21d_plugin.datasets.annotations', 'r21d_plugin.datasets.video_dataset']
 

@@ -8,7 +8,9 @@ from support import ROOT, write_numbered, write_video
 
 from r21d_plugin.datasets import (
     LabelledVideoDataset,
+    annotation_files,
     annotations,
+    benchmarks,
     preparation,
     video_checks,
     video_facts,
@@ -153,7 +155,7 @@ def test_files_without_extension(folder):
     (folder / 'videos/x').mkdir(parents=True)
     for name in ('abc', 'x/def.mp4', 'notes.txt'):
         (folder / 'videos' / name).touch()
-    assert preparation.index_videos(folder / 'videos') == {'abc': 'abc', 'def': 'x/def.mp4'}
+    assert benchmarks.index_videos(folder / 'videos') == {'abc': 'abc', 'def': 'x/def.mp4'}
 
 
 def test_sports1m(folder, tool):
@@ -279,14 +281,12 @@ def inspected(monkeypatch):
         return inspect(video, path, level)
 
     monkeypatch.setattr(video_checks, 'inspect_video', note)
-    monkeypatch.setattr(
-        video_checks, 'parallel_map', lambda function, items, _: map(function, items)
-    )
+    monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return seen
 
 
 def test_a_stopped_run_goes_on(kinetics, folder, fails, tool, monkeypatch, inspected):
-    add = preparation.Journal.add
+    add = annotation_files.Journal.add
 
     def interrupted(self, facts):
         add(self, facts)
@@ -294,7 +294,7 @@ def test_a_stopped_run_goes_on(kinetics, folder, fails, tool, monkeypatch, inspe
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation.Journal, 'add', interrupted)
+        patch.setattr(annotation_files.Journal, 'add', interrupted)
         message = fails(*kinetics, 'train.csv', 'validate.csv')
     assert message == 'error: stopped: run the same command again to go on'
     out = folder / 'data/kinetics400'

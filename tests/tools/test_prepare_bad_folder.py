@@ -10,16 +10,14 @@ from pathlib import Path
 import pytest
 from own_folders import COMMON, PREPARE, lists, many, nothing_written, table
 
-from r21d_plugin.datasets import video_checks
+from r21d_plugin.datasets import preparation
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
     """A folder to work in; videos are checked in this process."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        video_checks, 'parallel_map', lambda function, items, _: map(function, items)
-    )
+    monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return tmp_path
 
 
@@ -27,14 +25,14 @@ def folder(tmp_path, monkeypatch) -> Path:
     ('row', 'message'),
     [
         ('path;label\nx\0y', 'error: t.csv'),
-        ('file,label\nx,a', "t.csv, line 1: no column `path` in 'file, label': give path, label"),
-        ('', "t.csv, line 1: no column `path` in ''"),
-        ('path,label', 't.csv: no videos in this table'),
+        ('file,label\nx,a', 't.csv, line 1: the columns are file, label: path is missing'),
+        ('', 't.csv, line 1: the columns are : path is missing'),
+        ('path,label', 't.csv: no videos in it'),
         ('path,label,label\na,b,c', 't.csv, line 1: several columns label: leave one'),
         ('path,label\nmy/a/0.mp4', 't.csv, line 2: 1 columns, not 2'),
         ('path,label\n,a', 't.csv, line 2: no path'),
-        ('path,label\nmy/a/0.mp4,', "line 2: label is empty: name the class of 'my/a/0.mp4'"),
-        ('path\na.mp4', 'line 2: no column `label`, and no folder: name the class of'),
+        ('path,label\nmy/a/0.mp4,', "line 2: no label: name the class of 'my/a/0.mp4'"),
+        ('path\na.mp4', 'line 2: no label: name the class of'),
         ('path,label\nmy/a/0.mp4,"a\nb"', "line 3: the label 'a\\nb' has a line break"),
         ('path,label\n../a.mp4,a', "line 2: '../a.mp4' is not below .: give --videos"),
         ('path,label,split\nmy/a/0.mp4,a,dev', "line 2: split 'dev': use train, val or test"),
@@ -87,7 +85,9 @@ def test_bad_folders(put, fails):
     assert 'my/loose.mp4: is in no folder of a class' in fails(*PREPARE, 'my', *COMMON)
     Path('my/loose.mp4').unlink()
     put('train/x/0.mp4')
-    assert "my: 'walk' is beside 'train': give" in fails(*PREPARE, 'my', *COMMON)
+    message = fails(*PREPARE, 'my', *COMMON)
+    assert 'my/walk/' in message
+    assert 'is beside folders named train, val or test, and in none of them: move it' in message
     shutil.rmtree('my/train')
     Path('my/train').mkdir()
     shutil.copy('my/walk/0.mp4', 'my/train/2.mp4')
@@ -139,9 +139,10 @@ def test_a_place_among_the_videos(put, fails):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (('--val', 1), '--val=1: use a part of the videos, from 0 to below 1'),
-        (('--test', 'nan'), '--test=nan: use a part of the videos'),
-        (('--val', 0.5, '--test', 0.5), '--val=0.5 and --test=0.5: nothing is left to train'),
+        (('--val', 1), '--val=1 and --test=0: use parts of the videos, from 0 to below 1'),
+        (('--test', 'nan'), '--test=nan: use parts of the videos'),
+        (('--val', -0.1), '--val=-0.1 and --test=0: use parts of the videos'),
+        (('--val', 0.5, '--test', 0.5), '--val=0.5 and --test=0.5: use parts of the videos'),
         (('--clip-len', 0), '--clip-len=0: use a whole number, at least 1'),
     ],
 )

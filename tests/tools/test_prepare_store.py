@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 from support import ROOT, number_of, write_numbered
 
-from r21d_plugin.datasets import LabelledVideoDataset, annotations, video_checks
+from r21d_plugin.datasets import LabelledVideoDataset, annotations, preparation, video_checks
 from r21d_plugin.datasets.video_facts import read_facts
 from r21d_plugin.datasets.video_reader import VideoReader
 
@@ -45,9 +45,7 @@ def encoded(monkeypatch):
         return store(source, *arguments)
 
     monkeypatch.setattr(video_checks, 'store_video', note)
-    monkeypatch.setattr(
-        video_checks, 'parallel_map', lambda function, items, _: map(function, items)
-    )
+    monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return seen
 
 

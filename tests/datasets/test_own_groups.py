@@ -7,9 +7,8 @@ from collections import Counter
 
 import pytest
 
-from r21d_plugin.datasets.own_groups import find_groups, source_name, sources_by_name
+from r21d_plugin.datasets.own_groups import find_groups, source_name, split_groups
 from r21d_plugin.datasets.own_sources import OwnVideo
-from r21d_plugin.datasets.own_splits import split_groups
 
 
 @pytest.mark.parametrize(
@@ -34,27 +33,13 @@ from r21d_plugin.datasets.own_splits import split_groups
         ('music01', ''),
         ('walk_12', ''),
         ('person_p01', ''),
+        ('walk_c01', ''),  # the name of the class
+        ('Walk-clip02', ''),
+        ('walking_c01', 'walking'),
     ],
 )
 def test_names_of_parts(stem, source):
-    assert source_name(stem)[0] == source
-
-
-def named(label: str, *stems: str) -> list[OwnVideo]:
-    return [OwnVideo(f'{label}/{stem}.mp4', label) for stem in stems]
-
-
-def test_numbers_that_tell_videos_apart():
-    """The class's name and a number, or what all of a class begin with, are no source."""
-    videos = [
-        *named('walk', 'walk_c01', 'Walk-clip02', 'a_c01', 'a_c02'),
-        *named('run', 'film-001', 'film-002'),
-        *named('sit', 'film-003', 'other-001'),
-        *named('jump', 'b_c01', 'b_c02'),
-    ]
-    sources = sources_by_name(videos)
-    assert set(sources) == {v.path for v in videos[2:4] + videos[6:]}
-    assert sources['sit/film-003.mp4'] == 'film'
+    assert source_name(f'walk/{stem}.mp4', 'walk') == source
 
 
 def paths(groups):
@@ -62,23 +47,30 @@ def paths(groups):
 
 
 def test_groups():
-    videos = [OwnVideo(name, 'a') for name in 'abcdefg']
-    videos[0].group = videos[1].group = 'one'
-    sources = {'b': 'film', 'c': 'film', 'd': 'film', 'e': 'other'}
-    groups = find_groups(videos, sources, {'d': 'same', 'e': 'same', 'f': 'else'})
-    assert paths(groups) == [['a', 'b'], ['c', 'd', 'e'], ['f'], ['g']], 'the column is the truth'
+    names = ('a_c01', 'a_c02', 'b_c01', 'b_c02', 'c', 'd', 'e')
+    videos = [OwnVideo(name, 'x') for name in names]
+    videos[0].group = videos[2].group = 'one'
+    contents = {'b_c02': 'same', 'c': 'same', 'd': 'else'}
+    assert paths(find_groups(videos, contents)) == [
+        *(['a_c01', 'b_c01'], ['a_c02'], ['b_c02', 'c'], ['d'], ['e'])
+    ], 'the column is the truth'
+    videos[0].group = videos[2].group = ''
+    assert paths(find_groups(videos, contents))[:2] == [
+        *(['a_c01', 'a_c02'], ['b_c01', 'b_c02', 'c'])
+    ]
+    assert len(find_groups(videos, {}, by_name=False)) == len(names)
 
 
 def test_parts_of_one_file():
     videos = [OwnVideo('a', 'x', seconds=(0, 1)), OwnVideo('a', 'x', seconds=(1, 2))]
-    assert len(find_groups(videos, {}, {})) == 1
+    assert len(find_groups(videos, {})) == 1
 
 
 def test_groups_joined_by_chains():
     contents = {f'{i}{part}': str(i + (part == 'b')) for i in range(2000) for part in 'ab'}
     videos = [OwnVideo(path, 'a', group=path[:-1]) for path in contents]
     random.Random(0).shuffle(videos)
-    assert len(find_groups(videos, {}, contents)) == 1
+    assert len(find_groups(videos, contents)) == 1
 
 
 SHARES = dict(val=0.2, test=0.1)
