@@ -86,6 +86,13 @@ def computed_by_openvino(
     if twin is None or state is None or twin.state != state or twin.source is not source:
         model = convert(network) if source is None else from_plain_data(source)
         twin = TWINS[network] = OpenVinoTwin(model, source, state)
+    with computed_by_twin(network, twin, dtype):
+        yield
+
+
+@contextmanager
+def computed_by_twin(network: nn.Module, twin: OpenVinoTwin, dtype: str) -> Iterator[None]:
+    """Have a network computed by its twin in the block."""
     own: Any = network
     own.forward = partial(twin.forward, network, dtype)  # found before that of its class
     try:
