@@ -47,10 +47,15 @@ def calibration_clips(cfg: Config, ann_file: str | None, count: int) -> Any:
     from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
     from r21d_plugin.datasets.wrappers import inner_datasets
 
-    given = inner_datasets(cfg.train_dataloader.dataset)[0]
-    pipeline = update_transform(cfg.test_dataloader.dataset.pipeline, *SAMPLERS, num_clips=1)
+    for key in ('train_dataloader', 'test_dataloader'):
+        if cfg.get(key) is None:
+            raise InputError(f'{cfg.filename}: has no {key}: its videos are needed')
+    given, test = (
+        inner_datasets(cfg[key].dataset)[0] for key in ('train_dataloader', 'test_dataloader')
+    )
+    pipeline = update_transform(test.pipeline, *SAMPLERS, num_clips=1)
     ann_file = ann_file or given.ann_file
-    if ann_file == cfg.test_dataloader.dataset.ann_file:
+    if ann_file == test.ann_file:
         raise InputError(f'{ann_file}: is the list of the test: calibrate with other videos')
     changed = dict(ann_file=ann_file, pipeline=pipeline, test_mode=True, on_error='raise')
     videos = build(cfg, 'train_dataloader', dict(given, **changed))
@@ -60,7 +65,7 @@ def calibration_clips(cfg: Config, ann_file: str | None, count: int) -> Any:
 
 
 def build(cfg: Config, key: str, dataset: dict) -> Any:
-    """Build a dataset of a config, of which each item is there."""
+    """Build a dataset of a config, as a sequence."""
     from mmaction.registry import DATASETS
     from torch.utils.data import Subset
 
@@ -80,6 +85,7 @@ def main() -> None:
         from r21d_plugin.cli.launch import load_config
         from r21d_plugin.inference.quantization import quantize
         from r21d_plugin.inference.recognizer import load_recognizer
+        from r21d_plugin.inference.video_inputs import pipeline_of
         from r21d_plugin.weights import save_checkpoint
 
         if args.out.suffix != '.pth':
@@ -94,7 +100,7 @@ def main() -> None:
         clips = calibration_clips(cfg, args.calibrate, args.clips)
         held_out = build(cfg, 'test_dataloader', cfg.test_dataloader.dataset)
         accuracies = quantize(model, clips, held_out, args.max_drop / 100)
-        parts = dict(preprocessor=cfg.model.data_preprocessor, pipeline=held_out.dataset.pipeline)
+        parts = dict(preprocessor=cfg.model.data_preprocessor, pipeline=pipeline_of(cfg))
         about = dict(
             config=Path(args.config).stem,
             checkpoint=args.checkpoint,

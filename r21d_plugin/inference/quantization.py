@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def quantize(
     core()  # before NNCF's
     found = {'float32': accuracy(model, held_out, 'float32')}
     float_model = convert(model.backbone)
-    clips = nncf.Dataset([clips_of(model, packed) for packed in calibration])
+    clips = nncf.Dataset(calibration, partial(clips_of, model))
     options: Any = dict(target_device=nncf.TargetDevice.CPU, subset_size=len(calibration))
     model.int8 = to_plain_data(nncf.quantize(float_model, clips, **options))
     found['int8'] = accuracy(model, held_out, 'int8')
