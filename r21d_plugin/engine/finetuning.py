@@ -8,7 +8,7 @@ from typing import Any
 
 from .._errors import InputError
 from ..datasets.text_files import read_lines
-from ..models.factory import backbone_cfg, read_weights
+from ..models.factory import backbone_cfg, network_of, read_weights
 from ..weights import infer_network
 from ..weights.public import Published, public_names
 
@@ -79,7 +79,10 @@ def pretrained(network: str, weights: str | None) -> dict[str, Any]:
     if public:
         shape = dict(midplanes=public.midplanes)
     elif weights is not None and '://' not in weights:
-        shape = infer_network(read_weights(network, weights)[1].tensors)
+        tensors = read_weights(network, weights)[1].tensors
+        if (other := network_of(tensors)) != network:
+            raise InputError(f'{weights}: weights of {other or "another network"}, not {network}')
+        shape = infer_network(tensors)
     backbone = backbone_cfg(network, facts.clip_len)
     if backbone['type'] == 'R2Plus1D' and 'midplanes' in shape:
         backbone['midplanes'] = shape['midplanes']

@@ -159,10 +159,9 @@ def create_model(
     return model
 
 
-def network_name(state_dict: StateDict, source: str) -> str:
-    """Name of the network that tensors of a file are of; empty if it is none of ours."""
-    found = identify(state_dict, source)
-    title = infer_network(found.tensors).get('network', '') if found else ''
+def network_of(tensors: StateDict) -> str:
+    """Name of the network that tensors with torchvision's names are of; empty if none of ours."""
+    title = infer_network(tensors).get('network', '')
     name = title.lower().replace('(2+1)', '2plus1').replace('f-r', 'fr').replace('-', '_')
     return name if name in NETWORKS else ''
 

@@ -139,12 +139,16 @@ def test_the_classifier_alone(in_own_data, tool, capfd):
             ['out', '--weights', 'torchvision_kinetics_16f'],
             'weights of r3d_18 and mc3_18 and r2plus1d_18: choose with --config',
         ),
+        (
+            ['out', '--weights', 'flat.pth', '--config', 'configs/finetune_r3d_18.py'],
+            'flat.pth: weights of fr2d_18, not r3d_18',
+        ),
         (['out', '--weights', 'https://example.org/a.pth'], 'its network is not known'),
         (['out', '--cfg-options', 'class_weight=[1,2]'], 'or 3 numbers'),
         (['out', '--cfg-options', 'flip=2'], 'flip=2: give a probability'),
         (
             ['out', '--frozen', '--cfg-options', 'weights=None'],
-            'give --weights',
+            'give the --weights of',
         ),
     ],
 )
