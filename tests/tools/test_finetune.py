@@ -148,7 +148,7 @@ def test_the_classifier_alone(in_own_data, tool, capfd):
         (['out', '--cfg-options', 'flip=2'], 'flip=2: give a probability'),
         (
             ['out', '--frozen', '--cfg-options', 'weights=None'],
-            'give the --weights of',
+            'give the --weights of the rest',
         ),
     ],
 )
