@@ -18,9 +18,9 @@ from typing import Any
 
 from ._atomic import atomic_write, name_file_on_error
 from ._errors import InputError, first_line
+from ._norm_eps import norm_eps
 from ._packages import missing_packages_named
 from .models.factory import Classifier, create_model
-from .models.video_resnet import norm_eps
 from .weights.formats import infer_network
 from .weights.publishing import safetensors_bytes
 

@@ -35,24 +35,23 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
             cannot be written.
     """
     from r21d_plugin import InputError
-    from r21d_plugin.weights import load_state_dict_of, save_checkpoint
+    from r21d_plugin.weights import read_weights, save_checkpoint
     from r21d_plugin.weights.formats import (
         EPS,
         add_prefixes,
         format_network,
-        identify,
+        infer_eps,
         infer_network,
-        published_eps,
     )
     from r21d_plugin.weights.loading import with_eps
 
-    weights = identify(load_state_dict_of(source), source)
-    if weights is None or 'fc.weight' not in weights.tensors:
+    weights = read_weights(source)
+    if 'fc.weight' not in weights.tensors:
         raise InputError(f'{source}: no weights of a single network with its classifier')
     tensors = weights.tensors
     given = eps = EPS if weights.eps is None else weights.eps
     if to == 'torchvision':
-        eps = published_eps(tensors)
+        eps = infer_eps(tensors)[0]
         checkpoint: Any = {
             key: value + (given - eps) if key.endswith('running_var') and given != eps else value
             for key, value in tensors.items()

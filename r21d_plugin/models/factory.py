@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._errors import InputError, check_whole
-from ..weights import PublicWeights, find_weights, load_matching, load_state_dict_of
-from ..weights.formats import Weights, identify, infer_network
+from .._norm_eps import keep_norm_eps_in_state_dicts
+from ..weights import PublicWeights, find_weights, load_matching, read_weights
+from ..weights.formats import infer_network
 from ..weights.loading import adapt_channels
 from . import video_resnet
 from .video_resnet import VideoResNet, check_choice
@@ -69,7 +70,7 @@ class Classifier(VideoResNet):
     def __init__(self, backbone: VideoResNet, num_classes: int, drop_rate: float = 0.0) -> None:
         nn.Module.__init__(self)
         vars(self).update({k: v for k, v in vars(backbone).items() if not k.endswith('_hooks')})
-        self.keep_norm_eps_in_state_dicts()
+        keep_norm_eps_in_state_dicts(self)
         self.drop_rate = drop_rate
         self.reset_classifier(num_classes)
 
@@ -138,7 +139,8 @@ def create_model(
     if features_only and num_classes:
         raise InputError(f'num_classes={num_classes}: features_only=True has no classifier')
     cfg = backbone_cfg(name, clip_len)
-    source, found = ('', None) if weights is None else read_weights(name, weights)
+    source = '' if weights is None else find_source(name, weights)
+    found = read_weights(source) if source else None
     asked = dict(num_classes=num_classes, in_channels=in_channels, clip_len=clip_len)
     shape = dict(cfg, num_classes=cfg.get('num_classes', 400))
     if found:
@@ -155,17 +157,12 @@ def create_model(
     return model
 
 
-def read_weights(network: str, weights: str | Path | PublicWeights) -> tuple[str, Weights]:
-    """Read a file, URL or public weights of a network; return the file or URL too."""
+def find_source(network: str, weights: str | Path | PublicWeights) -> str:
+    """Find the file or address of weights: a file, URL, or public weights of a network."""
     if isinstance(weights, PublicWeights):
         if weights.value.network != network:
             raise InputError(f'{weights}: weights of {weights.value.network}, not {network}')
-        source = weights.value.url
-    elif '/' in str(weights) or Path(weights).suffix or Path(weights).exists():
-        source = str(weights)
-    else:
-        source = find_weights(network, str(weights)).url
-    found = identify(load_state_dict_of(source), source)
-    if found is None:
-        raise InputError(f'{source}: weights of another network: no tensor has a name of {network}')
-    return source, found
+        return weights.value.url
+    if '/' in str(weights) or Path(weights).suffix or Path(weights).exists():
+        return str(weights)
+    return find_weights(network, str(weights)).url

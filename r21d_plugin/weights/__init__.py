@@ -8,7 +8,14 @@ from .checkpoint_files import (
     save_checkpoint,
 )
 from .formats import Weights, identify, infer_network
-from .loading import STREAMS, fuse_checkpoints, load_matching, load_weights, match_weights
+from .loading import (
+    STREAMS,
+    fuse_checkpoints,
+    load_matching,
+    load_weights,
+    match_weights,
+    read_weights,
+)
 from .pickles import RefusalError, load_pickle_as_data
 from .public import PublicWeights, Published, find_weights, list_weights
 
@@ -22,4 +29,4 @@ __all__ += [
     'list_weights',
 ]
 __all__ += ['load_checkpoint', 'load_matching', 'load_pickle_as_data', 'load_state_dict_of']
-__all__ += ['load_weights', 'match_weights', 'save_checkpoint']
+__all__ += ['load_weights', 'match_weights', 'read_weights', 'save_checkpoint']
