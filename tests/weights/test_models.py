@@ -109,7 +109,7 @@ def published(tmp_path_factory):
 
 
 def innermost(model):
-    """The model without torch.compile and DataParallel, which this machine need not be able to run."""
+    """The model without torch.compile and DataParallel, which not every machine runs."""
     for name in ('_orig_mod', 'module'):
         if isinstance(getattr(model, name, None), nn.Module):
             return innermost(getattr(model, name))
@@ -180,7 +180,7 @@ def test_another_network_is_named(around, published):
 
 def test_several_networks(published):
     model = nn.ModuleDict(dict(student=network(), teacher=network()))
-    with pytest.raises(InputError, match='of another network: .* missing'):
+    with pytest.raises(InputError, match=r'of another network: .* missing'):
         load_weights(model, published.path)
     weights = model.state_dict()
     load_matching(model, weights, 'both.pth')
