@@ -201,13 +201,18 @@ class VideoResNet(nn.Module):
         return set_norm_eps(self, eps)
 
     def init_weights(self) -> None:
-        """Initialise by ``init_cfg``, or as in the paper: MMEngine's runner calls this."""
-        if self.init_cfg is not None:
-            from mmengine.model import initialize
+        """Initialise by ``init_cfg``, or as in the paper: MMEngine's runner calls this.
 
-            initialize(self, self.init_cfg)
-        else:
+        MMEngine's ``Pretrained`` would leave out in silence what it knows by another name, so ours
+        stands in for it.
+        """
+        if self.init_cfg is None:
             self.reset_parameters()
+            return
+        from mmengine.model import initialize
+
+        given = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
+        initialize(self, [pretrained_by_us(cfg) for cfg in given])
 
     def reset_parameters(self) -> None:
         """MSRA initialisation of convolutions; norms start as the identity."""
@@ -276,6 +281,13 @@ class R2Plus1D(VideoResNet):
 
     def __init__(self, depth: int, midplanes: Midplanes = 'layer', **kwargs: Any) -> None:
         super().__init__(depth, ['(2+1)D'] * 5, midplanes=midplanes, **kwargs)
+
+
+def pretrained_by_us(init_cfg: dict) -> dict:
+    """Replace MMEngine's ``Pretrained``; ours needs no prefix to find a backbone."""
+    if init_cfg.get('type') != 'Pretrained':
+        return init_cfg
+    return dict(type='r21d_plugin.Pretrained', checkpoint=init_cfg['checkpoint'])
 
 
 def mixed(below: str, from_x: str, x: int) -> list[str]:

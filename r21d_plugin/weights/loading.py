@@ -120,9 +120,11 @@ def match_weights(
     """
     place, own = find_place(model), model.state_dict()
     found = weights if isinstance(weights, Weights) else None
+    given: Any = weights
     if found is None and len(place.paths) == 1:
-        found = identify(weights, source)
-    given = named_as_in(place, found or weights)
+        found = identify(given, source)
+    noted = dict.fromkeys(place.paths, found.eps) if found else noted_eps(given)
+    given = named_as_in(place, found or given)
     given = {k: v for k, v in given.items() if not is_built_later(model, (place.root or '') + k)}
     wanted = {key: own[name] for key, name in place.names.items()}
     if head == 'any':
@@ -138,7 +140,6 @@ def match_weights(
         report += f'{found.format}, {format_network(infer_network(found.tensors))}: '
     report += f'{len(state_dict)} of {len(own)} tensors are loaded, '
     report += f'new: {enumerate_names(anew)}' if anew else 'all'
-    noted = dict.fromkeys(place.paths, found.eps) if found else noted_eps(weights)
     state_dict._metadata = {}
     notes: dict[str, None] = {}  # each once, in order
     for prefix, path in place.paths.items():
