@@ -213,19 +213,41 @@ def rename_caffe2(blobs: Mapping[str, T]) -> dict[str, T]:
     return renamed
 
 
-def rename_gluoncv(tensors: Mapping[str, T]) -> dict[str, T]:
-    """Rename the tensors of GluonCV's R(2+1)D of any depth."""
-    parts = dict(conv1='0', bn1='1', conv2='3', bn2='4')
+GLUONCV = {
+    r'^conv1\.': 'stem.0.',
+    r'^bn1\.': 'stem.1.',
+    r'^conv2\.': 'stem.3.',
+    r'^bn2\.': 'stem.4.',
+    r'(conv\d)\.conv1\.': r'\1.0.0.',
+    r'(conv\d)\.bn1\.': r'\1.0.1.',
+    r'(conv\d)\.conv2\.': r'\1.0.3.',
+    r'(conv\d)\.': r'\1.0.',
+    r'bn(\d)\.': r'conv\1.1.',
+}
+"""torchvision's names of what GluonCV's R(2+1)D of any depth names otherwise."""
+
+GLUONCV_OF_VMZ = {
+    r'^conv1_middle\.': 'stem.0.',
+    r'^bn1_middle\.': 'stem.1.',
+    r'^conv1\.': 'stem.3.',
+    r'^bn1\.': 'stem.4.',
+    r'(conv\d)_middle\.': r'\1.0.0.',
+    r'bn(\d)_middle\.': r'conv\1.0.1.',
+    r'conv2\.': 'conv2.0.3.',
+    r'(conv\d)\.': r'\1.0.',
+    r'bn(\d)\.': r'conv\1.1.',
+    r'down_sample\.': 'downsample.',
+    r'^out_fc\.': 'fc.',
+}
+"""The same of its R(2+1)D-152, whose weights are VMZ's."""
+
+
+def substitute(tensors: Mapping[str, T], patterns: Mapping[str, str]) -> dict[str, T]:
+    """Rename tensors: the first of the patterns that is in a name is replaced."""
     renamed = {}
     for key, value in tensors.items():
-        path, _, name = key.rpartition('.')
-        if path in parts:
-            path = f'stem.{parts[path]}'
-        elif match := re.fullmatch(r'(layer\d\.\d+)\.(?:conv(\d)(?:\.(\w+))?|bn(\d))', path):
-            block, conv, part, norm = match.groups()
-            inner = f'0.{parts[part]}' if part in parts else '0'
-            path = f'{block}.conv{norm}.1' if norm else f'{block}.conv{conv}.{inner}'
-        renamed[f'{path}.{name}'] = value
+        pattern = next((each for each in patterns if re.search(each, key)), '^')
+        renamed[re.sub(pattern, patterns.get(pattern, ''), key, count=1)] = value
     return renamed
 
 
@@ -248,7 +270,12 @@ FORMS = {
     'base_network.0.0.weight': Form(
         "weights by torchvision's names", lambda tensors: replace_prefixes(tensors, SEQUENTIAL)
     ),
-    'layer1.0.conv2.conv1.weight': Form('weights of GluonCV', rename_gluoncv, TORCHVISION_EPS),
+    'layer1.0.conv2.conv1.weight': Form(
+        'weights of GluonCV', lambda tensors: substitute(tensors, GLUONCV), TORCHVISION_EPS
+    ),
+    'conv1_middle.weight': Form(
+        "VMZ's weights from GluonCV", lambda tensors: substitute(tensors, GLUONCV_OF_VMZ), EPS
+    ),
     'conv1_w': Form("a Caffe2 pickle of VMZ, the authors' release", rename_caffe2, EPS),
 }
 """Forms by the name of a tensor that tells them."""

@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 import torch
-from weights.published import caffe2_blobs, gluoncv, save, seed_norms, write_caffe2
+from weights.published import caffe2_blobs, gluoncv, gluoncv_of_vmz, save, seed_norms, write_caffe2
 
 from r21d_plugin import InputError, PublicWeights, create_model, load_weights
 from r21d_plugin.weights import load_checkpoint
@@ -195,6 +195,16 @@ def test_gluoncv(name, tmp_path):
     assert {'conv2.weight', 'bn2.bias', 'layer1.0.conv1.bn1.weight'} < weights.keys()
     torch.save(weights, tmp_path / 'net.pth')
     model = create_model(name, weights=tmp_path / 'net.pth', base_channels=4)
+    assert torch.equal(logits(model), logits(original))
+
+
+def test_gluoncvs_network_of_vmz(tmp_path):
+    original = network('r2plus1d_26', eps=1e-3)
+    weights = gluoncv_of_vmz(original)
+    assert {'conv1_middle.weight', 'layer2.0.down_sample.1.bias', 'out_fc.bias'} < weights.keys()
+    assert {'layer1.0.conv2_middle.weight', 'layer1.1.bn2_middle.bias'} < weights.keys()
+    torch.save(weights, tmp_path / 'net.pth')
+    model = create_model('r2plus1d_26', weights=tmp_path / 'net.pth', base_channels=4)
     assert torch.equal(logits(model), logits(original))
 
 
