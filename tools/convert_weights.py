@@ -38,10 +38,10 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
     from r21d_plugin.weights import read_weights, save_checkpoint
     from r21d_plugin.weights.formats import (
         EPS,
-        add_prefixes,
         format_network,
         infer_eps,
         infer_network,
+        replace_prefixes,
     )
     from r21d_plugin.weights.loading import with_eps
 
@@ -57,13 +57,14 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
             for key, value in tensors.items()
         }
     else:
-        named = add_prefixes(tensors, 'backbone.', 'cls_head.fc_cls.')
+        named = replace_prefixes(tensors, {'fc.': 'cls_head.fc_cls.', '': 'backbone.'})
         checkpoint = dict(state_dict=with_eps(named, dict(backbone=eps)), meta={})
     save_checkpoint(checkpoint, path)
     return {
         'source': f'{source}: {weights.format}',
         'network': format_network(infer_network(tensors)),
         'batch norm': f'for an epsilon of {eps:g}, running variances {given - eps:+g}',
+        'of the source': f'an epsilon of {given:g}, {weights.reason or "which is known"}',
         'written': path,
     }
 

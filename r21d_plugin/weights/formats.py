@@ -162,11 +162,6 @@ def infer_eps(tensors: StateDict) -> tuple[float, str]:
     return TORCHVISION_EPS, "PyTorch's default, which torchvision's networks have"
 
 
-def add_prefixes(tensors: StateDict, backbone: str, classifier: str) -> dict[str, Tensor]:
-    """Prefix the names of a backbone; ``classifier`` replaces ``fc.``."""
-    return replace_prefixes(tensors, {'fc.': classifier, '': backbone})
-
-
 def replace_prefixes(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
     """Rename tensors: the first of the prefixes that a name has is replaced."""
     renamed = {}

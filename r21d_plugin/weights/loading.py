@@ -18,13 +18,13 @@ from .formats import (
     FORMS,
     StateDict,
     Weights,
-    add_prefixes,
     beside_backbone,
     find_networks,
     format_network,
     identify,
     infer_network,
     noted_eps,
+    replace_prefixes,
     take_network,
     unwrapped,
 )
@@ -144,7 +144,7 @@ def match_weights(
     notes: dict[str, None] = {}  # each once, in order
     for prefix, path in place.paths.items():
         eps = noted.get(prefix)
-        notes[explain_eps(model.get_submodule(path), eps, found.reason if found else '')] = None
+        notes[explain_eps(model.get_submodule(path), eps, found)] = None
         if eps is not None:
             state_dict._metadata[path] = dict(norm_eps=eps)
     return state_dict, report + ''.join(notes)
@@ -160,20 +160,21 @@ def named_as_in(place: Place, weights: StateDict | Weights) -> StateDict:
     return named if place.root is None else {**named, **weights.others}
 
 
-def explain_eps(network: nn.Module, eps: float | None, reason: str) -> str:
+def explain_eps(network: nn.Module, eps: float | None, found: Weights | None) -> str:
     """Say which epsilon of batch norm a network gets, and the reason if it was inferred."""
-    own = norm_eps(network)
-    if own is None:
+    if (own := norm_eps(network)) is None:
         return ''
     if eps is None:
         return f'; epsilon of batch norm stays {own:g}, as the file notes none'
-    text = f'; epsilon of batch norm {eps:g}'
     if own != eps and getattr(network, 'norm_eps_is_given', False):
-        return f'{text} not used, as norm_cfg names another'
-    if not reason:
-        return text
-    remedy = "norm_cfg=dict(type='BN3d', eps=...) of the network sets another"
-    return f'{text}, inferred, as the file notes none ({reason}): {remedy}'
+        return f'; epsilon of batch norm {eps:g} not used, as norm_cfg names another'
+    return inferred(found) if found and found.reason else f'; epsilon of batch norm {eps:g}'
+
+
+def inferred(weights: Weights) -> str:
+    """Say which epsilon of batch norm was inferred, why, and how to set another."""
+    text = f'; epsilon of batch norm {weights.eps:g}, inferred, as the file notes none'
+    return f"{text} ({weights.reason}): norm_cfg=dict(type='BN3d', eps=...) sets another"
 
 
 def adapt_channels(weights: Weights, channels: int) -> Weights:
@@ -191,21 +192,13 @@ def adapt_channels(weights: Weights, channels: int) -> Weights:
     return weights._replace(tensors={**weights.tensors, 'stem.0.weight': weight})
 
 
-class Misfits(NamedTuple):
-    """Names of tensors by which weights and a model differ, but for counters of batches."""
-
-    missing: list[str]
-    left_over: list[str]
-    reshaped: list[str]
-
-
-def find_misfits(wanted: StateDict, given: StateDict) -> Misfits:
-    """Compare weights with a model's, tensor by tensor."""
-    return Misfits(
+def find_misfits(wanted: StateDict, given: StateDict) -> list[list[str]]:
+    """Names by which weights and a model's differ: those missing, left over, of another shape."""
+    return [
         [key for key in filter(must_match, wanted) if key not in given],
         [key for key in filter(must_match, given) if key not in wanted],
         [key for key in wanted if key in given and wanted[key].shape != given[key].shape],
-    )
+    ]
 
 
 def must_match(key: str) -> bool:
@@ -251,31 +244,29 @@ def check_match(
     misfits = find_misfits(wanted, given)
     headless = not any(map(head_of, given))
     if head == 'any' or (head == 'optional' and headless):
-        misfits = Misfits(*([k for k in keys if not head_of(k)] for keys in misfits))
+        misfits = [[key for key in keys if not head_of(key)] for keys in misfits]
     if not any(misfits):
         return
+    missing, left_over, reshaped = misfits
     for stream in STREAMS:
         prefix = f'backbone.{stream}.'
-        lacks, has = (any(k.startswith(prefix) for k in x) for x in (misfits.missing, given))
+        lacks, has = (any(k.startswith(prefix) for k in x) for x in (missing, given))
         if lacks and not has:
             remedy = 'join the checkpoints of both with tools/fuse_checkpoints.py'
             raise InputError(f'{source}: no weights of the {stream} stream: {remedy}')
-    missing = [names[key] for key in misfits.missing]
-    if headless and not any(misfits[1:]) and all(map(head_of, misfits.missing)):
+    if headless and not any(misfits[1:]) and all(map(head_of, missing)):
         remedy = 'finetune from them (load_from), and test what that saves'
-        raise InputError(f'{source}: no weights of the head ({missing[0]}, ...): {remedy}')
+        raise InputError(f'{source}: no weights of the head ({names[missing[0]]}, ...): {remedy}')
     what = 'network' if any(not head_of(key) for keys in misfits for key in keys) else 'head'
     if not (reason := name_difference(wanted, given)):
-        reasons = []
-        if missing:
-            count = sum(map(must_match, wanted))
-            reasons.append(f'{len(missing)} of {count} tensors are missing ({missing[0]}, ...)')
-        if extra := misfits.left_over:
-            reasons.append(f'{len(extra)} do not belong to it ({extra[0]}, ...)')
-        for key in misfits.reshaped[:1]:
+        total, reasons = sum(map(must_match, wanted)), []
+        for key in missing[:1]:
+            reasons.append(f'{len(missing)} of {total} tensors are missing ({names[key]}, ...)')
+        for key in left_over[:1]:
+            reasons.append(f'{len(left_over)} do not belong to it ({key}, ...)')
+        for key in reshaped[:1]:
             shapes = f'{tuple(given[key].shape)}, not {tuple(wanted[key].shape)}'
-            count = len(misfits.reshaped)
-            reasons.append(f'{count} have another shape ({names[key]} is {shapes})')
+            reasons.append(f'{len(reshaped)} have another shape ({names[key]} is {shapes})')
         reason = '; '.join(reasons)
     remedy = 'use the config that they were trained with'
     raise InputError(f'{source}: weights of another {what}: {reason}: {remedy}')
@@ -309,8 +300,11 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
                 f'{path}: not the weights of one stream with its classifier: use those of its test'
             )
         head = f'cls_head.classifiers.{stream}.fc_cls.'
-        tensors.update(add_prefixes(weights.tensors, f'backbone.{stream}.', head))
+        prefixes = {'fc.': head, '': f'backbone.{stream}.'}
+        tensors.update(replace_prefixes(weights.tensors, prefixes))
         eps[f'backbone.{stream}'] = weights.eps
+        if weights.reason:
+            logger.info(path + inferred(weights))
         classes[stream] = len(weights.tensors['fc.weight'])
     if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')

@@ -204,7 +204,7 @@ def test_an_inferred_epsilon_is_told(name, tmp_path, caplog):
     assert model.stem[1].eps == eps
     told = f'batch norm {eps:g}, inferred, as the file notes none ({reason}'
     assert told in caplog.text
-    assert "norm_cfg=dict(type='BN3d', eps=...) of the network sets another" in caplog.text
+    assert "norm_cfg=dict(type='BN3d', eps=...) sets another" in caplog.text
     other = create_model(name, weights=path, base_channels=4, norm_cfg=dict(type='BN3d', eps=0.01))
     assert other.stem[1].eps == 0.01
     caplog.clear()
