@@ -62,14 +62,13 @@ def networks_of(weights: str) -> list[str]:
     """Names of the networks that public weights or a file are of; none for a URL."""
     from r21d_plugin import list_models
     from r21d_plugin.models.factory import network_of
-    from r21d_plugin.weights import identify, load_state_dict_of
+    from r21d_plugin.weights import read_weights
     from r21d_plugin.weights.public import public_names
 
     public = [name for name in list_models() if weights in public_names(name)]
     if public or '://' in weights:
         return public
-    found = identify(load_state_dict_of(weights), weights)
-    return list(filter(None, [network_of(found.tensors)])) if found else []
+    return list(filter(None, [network_of(read_weights(weights).tensors)]))
 
 
 def run(mim: str, script: str, *arguments: object) -> None:

@@ -144,6 +144,7 @@ def test_the_classifier_alone(in_own_data, tool, capfd):
             'flat.pth: weights of fr2d_18, not r3d_18',
         ),
         (['out', '--weights', 'https://example.org/a.pth'], 'its network is not known'),
+        (['out', '--weights', 'gdt_ig65m_30f'], 'GDT does not state length, mean and deviation'),
         (['out', '--cfg-options', 'class_weight=[1,2]'], 'or 3 numbers'),
         (['out', '--cfg-options', 'flip=2'], 'flip=2: give a probability'),
         (
