@@ -1,12 +1,5 @@
 # Finetuned from weights that VMZ publishes, with the recipe for Sports-1M.
-_base_ = ['_base_/recognizer.py', '_base_/kinetics400_32f.py', '_base_/recipe_15e.py']
+_base_ = ['_base_/r2plus1d_152.py', '_base_/kinetics400_32f.py', '_base_/recipe_15e.py']
 
-model = dict(
-    backbone=dict(type='r21d_plugin.R2Plus1D', depth=152),
-    cls_head=dict(in_channels=2048, num_classes=_base_.num_classes),
-)
-load_from = (
-    'https://www.dropbox.com/s/w5cdqeyqukuaqt7/'
-    'r2plus1d_152_sports1m_from_scratch_f127111290.pkl?dl=1'
-    '#/r2plus1d_152_sports1m_from_scratch_f127111290.pkl'
-)
+model = dict(cls_head=dict(num_classes=_base_.num_classes))
+load_from = _base_.sports1m

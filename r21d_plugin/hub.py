@@ -18,9 +18,10 @@ from typing import Any
 
 from ._atomic import atomic_write, name_file_on_error
 from ._errors import InputError, first_line
+from ._norm_eps import norm_eps
 from ._packages import missing_packages_named
 from .models.factory import Classifier, create_model
-from .models.video_resnet import norm_eps
+from .weights import load_weights
 from .weights.formats import infer_network
 from .weights.publishing import safetensors_bytes
 
@@ -89,11 +90,18 @@ class HubNetwork(  # type: ignore[call-arg]
         meta: dict | None = None,
     ) -> None:
         arguments: Any = dict(base_channels=base_channels, midplanes=midplanes)
+        arguments['norm_cfg'] = dict(type='BN3d', eps=float(norm_eps))
         backbone = create_model(name, None, in_channels, clip_len, features_only=True, **arguments)
         super().__init__(backbone, num_classes, drop_rate)
-        self.set_norm_eps(float(norm_eps))
         self.meta = dict(meta or {})
         check_meta(self.meta, num_classes, in_channels)
+
+    @classmethod
+    def _load_as_safetensor(
+        cls, model: Any, model_file: str, map_location: str, strict: bool
+    ) -> Any:
+        load_weights(model, model_file, head='required')
+        return model.to(map_location)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write the weights, with the epsilon of batch norm in the header of the file, too."""

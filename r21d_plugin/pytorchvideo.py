@@ -17,6 +17,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ._errors import InputError
+from ._norm_eps import keep_norm_eps_in_state_dicts
 from ._packages import missing_packages_named
 from .models.factory import create_model
 from .weights.formats import FROM_NET, NET_NAMES, StateDict, replace_prefixes
@@ -55,6 +56,8 @@ def create_net(
     head.proj = model.fc
     net = Net(blocks=nn.ModuleList())  # given its blocks, a Net would draw new weights for them
     net.blocks.extend([*model.groups, head])
+    net.norm_eps_is_given = model.norm_eps_is_given
+    keep_norm_eps_in_state_dicts(net)
     return net
 
 

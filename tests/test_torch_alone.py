@@ -15,7 +15,13 @@ KEPT = ('numpy', 'torch', 'typing_extensions', 'sympy', 'mpmath', 'filelock', 'f
 KEPT += ('markupsafe', 'networkx', 'packaging', 'setuptools', 'nvidia', 'triton', 'cuda')
 
 NETWORKS = """
-import sys, torch, hubconf, r21d_plugin
+import sys, time, torch
+before, start = set(sys.modules), time.process_time()
+import hubconf, r21d_plugin
+seconds, new = time.process_time() - start, set(sys.modules) - before
+assert len(new) < 600, len(new)  # 512 with torch 2.4
+assert seconds < 5, seconds  # 0.3 on an idle machine
+assert r21d_plugin.list_weights('r2plus1d_34')
 model = r21d_plugin.create_model('r2plus1d_18', num_classes=3, base_channels=8).eval()
 clip = torch.randn(1, 3, 8, 32, 32)
 expected = model(clip)

@@ -35,40 +35,39 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
             cannot be written.
     """
     from r21d_plugin import InputError
-    from r21d_plugin.weights import load_weights_and_classes, save_checkpoint
+    from r21d_plugin.weights import read_weights, save_checkpoint
     from r21d_plugin.weights.formats import (
         EPS,
-        add_prefixes,
         format_network,
-        identify,
+        infer_eps,
         infer_network,
-        published_eps,
+        replace_prefixes,
     )
     from r21d_plugin.weights.loading import with_eps
 
-    state_dict, names = load_weights_and_classes(source)
-    weights = identify(state_dict, source)
-    if weights is None or 'fc.weight' not in weights.tensors:
+    weights = read_weights(source)
+    if 'fc.weight' not in weights.tensors:
         raise InputError(f'{source}: no weights of a single network with its classifier')
     tensors = weights.tensors
     given = eps = EPS if weights.eps is None else weights.eps
     if to == 'torchvision':
-        eps = published_eps(tensors)
+        eps = infer_eps(tensors)[0]
         checkpoint: Any = {
             key: value + (given - eps) if key.endswith('running_var') and given != eps else value
             for key, value in tensors.items()
         }
     else:
-        named = add_prefixes(tensors, 'backbone.', 'cls_head.fc_cls.')
+        named = replace_prefixes(tensors, {'fc.': 'cls_head.fc_cls.', '': 'backbone.'})
         checkpoint = dict(
             state_dict=with_eps(named, dict(backbone=eps)),
-            meta=dict(dataset_meta=dict(classes=names)),
+            meta=dict(dataset_meta=dict(classes=weights.classes)),
         )
     save_checkpoint(checkpoint, path)
     return {
         'source': f'{source}: {weights.format}',
         'network': format_network(infer_network(tensors)),
         'batch norm': f'for an epsilon of {eps:g}, running variances {given - eps:+g}',
+        'of the source': f'an epsilon of {given:g}, {weights.reason or "which is known"}',
         'written': path,
     }
 

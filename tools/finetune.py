@@ -33,13 +33,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--config', help='config of finetuning; default: the one for the network of the weights'
     )
-    parser.add_argument(
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
         '--frozen',
         action='store_true',
         help='train the classifier alone, on features that are computed once',
     )
+    way.add_argument('--resume', action='store_true', help='continue a run that was stopped')
     parser.add_argument('--work-dir', type=Path, help='folder for everything (work_dirs/DATA)')
-    parser.add_argument('--resume', action='store_true', help='continue a run that was stopped')
     parser.add_argument('--gpus', type=int, help='GPUs; 0: the CPU; default: a GPU if there is one')
     add_config_options(parser)
     return parser.parse_args()
@@ -60,15 +61,14 @@ def choose_config(weights: str | None) -> str:
 def networks_of(weights: str) -> list[str]:
     """Names of the networks that public weights or a file are of; none for a URL."""
     from r21d_plugin import list_models
-    from r21d_plugin.models.factory import network_name
-    from r21d_plugin.weights import load_state_dict_of
+    from r21d_plugin.models.factory import network_of
+    from r21d_plugin.weights import read_weights
     from r21d_plugin.weights.public import public_names
 
     public = [name for name in list_models() if weights in public_names(name)]
     if public or '://' in weights:
         return public
-    name = network_name(load_state_dict_of(weights), weights)
-    return [name] if name else []
+    return list(filter(None, [network_of(read_weights(weights).tensors)]))
 
 
 def run(mim: str, script: str, *arguments: object) -> None:
@@ -80,8 +80,17 @@ def run(mim: str, script: str, *arguments: object) -> None:
         sys.exit(status)
 
 
-def best_checkpoint(work_dir: Path) -> Path:
-    """The checkpoint that was best in validation."""
+def train(args: argparse.Namespace, config: str, work_dir: Path, options: dict[str, Any]) -> Path:
+    """Train, and return the checkpoint that was best in validation."""
+    changes = ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
+    common = [config, '--work-dir', work_dir]
+    if args.frozen:
+        cpu = ['--device', 'cpu'] if args.gpus == 0 else []
+        run('run r21d_plugin linear_probe', 'linear_probe.py', *common, *cpu, *changes)
+        return work_dir / 'linear_probe.pth'
+    gpus = [] if args.gpus is None else ['--gpus', args.gpus]
+    resume = ['--resume'] if args.resume else []
+    run('train r21d_plugin', 'train.py', *common, *gpus, *resume, *changes)
     (best,) = work_dir.glob('best_*.pth')
     return best
 
@@ -103,20 +112,9 @@ def main() -> None:
         options.update(args.cfg_options or {})
         cfg = load_config(config, options)
         if args.frozen and cfg.load_from is None:
-            raise InputError(
-                '--frozen without weights: the classifier alone needs a trained network'
-            )
-        changes = ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
-        common = [config, '--work-dir', work_dir]
+            raise InputError('--frozen trains the classifier alone: give the --weights of the rest')
+        checkpoint = train(args, config, work_dir, options)
         cpu = ['--device', 'cpu'] if args.gpus == 0 else []
-        if args.frozen:
-            run('run r21d_plugin linear_probe', 'linear_probe.py', *common, *cpu, *changes)
-            checkpoint = work_dir / 'linear_probe.pth'
-        else:
-            gpus = [] if args.gpus is None else ['--gpus', args.gpus]
-            resume = ['--resume'] if args.resume else []
-            run('train r21d_plugin', 'train.py', *common, *gpus, *resume, *changes)
-            checkpoint = best_checkpoint(work_dir)
         tested = [work_dir / Path(config).name, checkpoint, '--work-dir', work_dir]
         run('run r21d_plugin test', 'test.py', *tested, *cpu)
         run('run r21d_plugin report', 'report.py', work_dir, *cpu)

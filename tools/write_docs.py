@@ -66,52 +66,12 @@ checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or 
   their clips per second.
 """
 
-WEIGHTS_INTRODUCTION = """\
-# Public weights
+GENERATED = '<!-- The rest is written by tools/write_docs.py. -->\n'
 
-How to test them on Kinetics-400, and to publish your own: [publishing.md](publishing.md).
-
-Weights that others have published for these networks. All of them load as they are, by the name
-given here, by address or as a file:
-
-```python
-from r21d_plugin import create_model
-
-model = create_model('r2plus1d_34', weights='ig65m_kinetics_32f')
-```
-
-or, with `mim download r21d_plugin --config CONFIG --dest .`, in `mim test r21d_plugin
-configs/CONFIG.py --checkpoint FILE`. `list_weights('r2plus1d_34')` lists the names. Downloads are
-kept in torch.hub's cache, and held against the hash where one is published. VideoMoCo's address
-is a page: save the file by hand.
-
-## What a file may be
-
-- `.pth`, `.pt` or `.ckpt` of torch, `.safetensors`, or Caffe2's `.pkl`.
-- One network's state dict of tensors or arrays, at any depth: `model`, `state_dict`,
-  `model_state_dict`, `model_ema` and so on. Of two networks in a file the error names both.
-- torchvision's names under any prefix (`module.`, `_orig_mod.`, `model.`, `backbone.`,
-  `features.`, `module.encoder_q.`), a recognizer's, PyTorchVideo's, GluonCV's or VMZ's blobs.
-- Beside the weights: anything that is plain data, `argparse.Namespace` and paths too (these in
-  torch's format of before 1.6 from torch 2.6 on). What would run code is refused by its name.
-- Without a classifier, which is then new, and the log says so; a test refuses such a file.
-
-Batch norm's epsilon is in none of these files but our own. For VMZ's and GluonCV's it is known.
-For torchvision's names it is the authors' (0.001) in networks with the mid channels of the paper
-or with 34 layers and more, else torchvision's (0.00001). The log says which.
-
-Other networks of the same title are refused by name: the R(2+1)D of MMAction2, of AVID-CMA, of
-VCOP (RSPNet publishes that), and PyTorchVideo's `r2plus1d_r50`.
-TCLR's R(2+1)D-18 has a 3D convolution in conv5_x and fits none. Its R3D-18 has the shapes of
-`r3d_18` but no stride over time in conv5_x, and takes BGR: such a file loads, as a beginning for
-training, and gives other features than TCLR's.
-
-## The table
-
-Everything is what the publishers state, accuracies in per cent; what they do not state is left
-blank. The weights themselves have not been tested with this package. This page is written by
-`tools/write_docs.py` from `r21d_plugin.PublicWeights`, whose members also carry mean, standard
-deviation, sizes, license and, for Kinetics-400, the names of the classes.
+INPUTS = """\
+What `weights.transforms()` does: RGB in 0 to 255, in this order, or flow in pixels. Frames are
+resized to height x width, or by their shorter side, and their centre of 112 x 112 is taken. Where
+no mean is stated there are no transforms.
 """
 
 
@@ -306,15 +266,51 @@ def measured(weights: Published) -> str:
     return ', '.join([*others, weights.test]) if weights.metrics else ''
 
 
+def notes(public: dict[str, Published]) -> str:
+    """What is to be known of weights beside the table, by note."""
+    names: dict[str, list[str]] = {}
+    for name, weights in public.items():
+        if weights.note:
+            names.setdefault(weights.note, []).append(f'`{name}`')
+    return ''.join(f'\n- {", ".join(each)}: {note}.' for note, each in names.items())
+
+
+def inputs_table() -> str:
+    """Frames, mean and deviation of the input, and the license, by source."""
+    from r21d_plugin.weights import PublicWeights
+
+    rows: dict[tuple, list[str]] = {}
+    for name, meta in ((member.name.lower(), member.meta) for member in PublicWeights):
+        size = meta['resize_size'] if meta['in_channels'] == 3 else (128, 171)
+        text = ' x '.join(map(str, size)) if isinstance(size, tuple) else size or ''
+        values = (', '.join(f'{x:g}' for x in meta[key] or ()) for key in ('mean', 'std'))
+        rows.setdefault((meta['source'], text, *values, meta['license']), []).append(name)
+    sources = [row[0] for row in rows]
+    cells = [
+        [source, 'all' if sources.count(source) == 1 else example(names), *others]
+        for (source, *others), names in rows.items()
+    ]
+    header = ['source', 'weights', 'frames resized to', 'mean', 'deviation', 'license']
+    return as_table(cells, header)
+
+
+def example(names: list[str]) -> str:
+    """The one name, or that there are others."""
+    return f'`{names[0]}`' if len(names) == 1 else 'all others'
+
+
 def weights_page() -> str:
-    """The page of public weights."""
+    """The page of public weights: what is written by hand, and the tables."""
     from r21d_plugin.models.factory import NETWORKS
     from r21d_plugin.weights.public import public_names
 
-    parts = [WEIGHTS_INTRODUCTION]
+    by_hand, _, _ = (ROOT / 'docs/weights.md').read_text().partition(GENERATED)
+    parts = [by_hand + GENERATED]
     for network in NETWORKS:
         if public := public_names(network):
-            parts.append(f'### {network}\n\n{weights_table(public)}\n')
+            below = notes(public)
+            parts.append(f'### {network}\n\n{weights_table(public)}\n' + (below and f'{below}\n'))
+    parts.append(f'## Inputs and licenses\n\n{INPUTS}\n{inputs_table()}\n')
     return '\n'.join(parts)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from .._errors import InputError
 from ..datasets.text_files import read_lines
-from ..models.factory import backbone_cfg, read_weights
-from ..weights import infer_network
+from ..models.factory import backbone_cfg, find_source, network_of
+from ..weights import infer_network, read_weights
 from ..weights.public import Published, public_names
 
 
@@ -71,15 +71,22 @@ def pretrained(network: str, weights: str | None) -> dict[str, Any]:
         112 x 112 pixels, and mean and deviation those of Kinetics-400.
 
     Raises:
-        InputError: If there are no such weights.
+        InputError: If there are no such weights, or it is not published what input they need.
     """
     public = public_names(network).get(weights or '')
     facts = public or Published(network, 'a file', str(weights), clip_len=16)
+    if None in (facts.clip_len, facts.mean, facts.std):
+        problem = f'{facts.source} does not state length, mean and deviation of its clips'
+        remedy = 'download it and give the file, for 16 frames and those of Kinetics-400'
+        raise InputError(f'{weights}: {problem}: {remedy}')
     shape: dict[str, Any] = {}
     if public:
         shape = dict(midplanes=public.midplanes)
     elif weights is not None and '://' not in weights:
-        shape = infer_network(read_weights(network, weights)[1].tensors)
+        tensors = read_weights(find_source(network, weights)).tensors
+        if (other := network_of(tensors)) != network:
+            raise InputError(f'{weights}: weights of {other or "another network"}, not {network}')
+        shape = infer_network(tensors)
     backbone = backbone_cfg(network, facts.clip_len)
     if backbone['type'] == 'R2Plus1D' and 'midplanes' in shape:
         backbone['midplanes'] = shape['midplanes']

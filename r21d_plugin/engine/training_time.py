@@ -17,25 +17,28 @@ from .._registries import HOOKS
 class TrainingTimeHook(Hook):
     """Log how long training will take on a CPU, before it starts.
 
-    Two training steps of a copy of the model are measured, the second of them counts. A validation
-    counts as a third of the steps of its videos, as it has no backward pass.
+    It measures how long the first batch takes to load, as in each epoch, and two training steps of
+    a copy of the model, of which the second counts. A validation counts as a third of the steps of
+    its videos, as it has no backward pass.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Measure and log."""
         if next(runner.model.parameters()).device.type != 'cpu':
             return
-        loader, loop = runner.train_dataloader, runner.train_loop
+        loader = runner.train_dataloader
+        begin = time.perf_counter()
         batch = next(iter(loader))
+        start = time.perf_counter() - begin
         model = deepcopy(getattr(runner.model, 'module', runner.model)).train()
         seconds = [step_seconds(model, batch) for _ in range(2)][1]
-        epochs = loop.max_epochs - loop.epoch
+        epochs = runner.max_epochs - runner.epoch
         videos = len(runner.val_dataloader.dataset) if runner.val_loop is not None else 0
         steps = len(loader) + videos / loader.batch_size / 3
-        left = timedelta(seconds=round(seconds * steps * epochs))
+        left = timedelta(seconds=round(epochs * (start + steps * seconds)))
         runner.logger.info(
-            f'Training will take about {left} (h:mm:ss) on this CPU, without decoding: {epochs} '
-            f'epochs of {len(loader)} steps, {seconds:.2f} s each.'
+            f'Training will take about {left} (h:mm:ss) on this CPU: {epochs} epochs of '
+            f'{len(loader)} steps, {seconds:.2f} s each.'
         )
 
 

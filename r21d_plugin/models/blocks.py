@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .._compat_torch import RECOMPUTES_WHEN_COMPILED, is_compiling
+from .._norm_eps import BATCH_NORMS
 from .layers import FORMS, ConvSpec, factorized_channels
-
-BATCH_NORMS = (nn.BatchNorm3d, nn.SyncBatchNorm)
 
 Midplanes = Literal['layer', 'block']
 

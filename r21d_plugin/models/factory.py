@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .._errors import InputError, check_whole
-from ..weights import PublicWeights, find_weights, load_matching, load_weights_and_classes
-from ..weights.formats import StateDict, Weights, identify, infer_network
+from .._norm_eps import keep_norm_eps_in_state_dicts
+from ..weights import PublicWeights, find_weights, load_matching, read_weights
+from ..weights.formats import StateDict, infer_network
 from ..weights.loading import adapt_channels
 from . import video_resnet
 from .video_resnet import VideoResNet, check_choice
@@ -70,7 +71,7 @@ class Classifier(VideoResNet):
     def __init__(self, backbone: VideoResNet, num_classes: int, drop_rate: float = 0.0) -> None:
         nn.Module.__init__(self)
         vars(self).update({k: v for k, v in vars(backbone).items() if not k.endswith('_hooks')})
-        self.keep_norm_eps_in_state_dicts()
+        keep_norm_eps_in_state_dicts(self)
         self.drop_rate = drop_rate
         self.reset_classifier(num_classes)
 
@@ -140,7 +141,8 @@ def create_model(
     if features_only and num_classes:
         raise InputError(f'num_classes={num_classes}: features_only=True has no classifier')
     cfg = backbone_cfg(name, clip_len)
-    source, found, names = ('', None, ()) if weights is None else read_weights(name, weights)
+    source = '' if weights is None else find_source(name, weights)
+    found = read_weights(source) if source else None
     asked = dict(num_classes=num_classes, in_channels=in_channels, clip_len=clip_len)
     shape = dict(cfg, num_classes=cfg.get('num_classes', 400))
     if found:
@@ -154,33 +156,24 @@ def create_model(
         model = Classifier(model, shape['num_classes'], drop_rate)
     if found:
         load_matching(model, adapt_channels(found, model.in_channels), source, head='any')
-    if isinstance(model, Classifier) and len(names) == model.num_classes:
-        model.categories = names
+    if found and isinstance(model, Classifier) and len(found.classes) == model.num_classes:
+        model.categories = found.classes
     return model
 
 
-def network_name(state_dict: StateDict, source: str) -> str:
-    """Name of the network that tensors of a file are of; empty if it is none of ours."""
-    found = identify(state_dict, source)
-    title = infer_network(found.tensors).get('network', '') if found else ''
+def network_of(tensors: StateDict) -> str:
+    """Name of the network that tensors with torchvision's names are of; empty if none of ours."""
+    title = infer_network(tensors).get('network', '')
     name = title.lower().replace('(2+1)', '2plus1').replace('f-r', 'fr').replace('-', '_')
     return name if name in NETWORKS else ''
 
 
-def read_weights(
-    network: str, weights: str | Path | PublicWeights
-) -> tuple[str, Weights, tuple[str, ...]]:
-    """Read a file, URL or public weights of a network: its address, weights, names of classes."""
+def find_source(network: str, weights: str | Path | PublicWeights) -> str:
+    """Find the file or address of weights: a file, URL, or public weights of a network."""
     if isinstance(weights, PublicWeights):
         if weights.value.network != network:
             raise InputError(f'{weights}: weights of {weights.value.network}, not {network}')
-        source = weights.value.url
-    elif '/' in str(weights) or Path(weights).suffix or Path(weights).exists():
-        source = str(weights)
-    else:
-        source = find_weights(network, str(weights)).url
-    weights_alone, names = load_weights_and_classes(source)
-    found = identify(weights_alone, source)
-    if found is None:
-        raise InputError(f'{source}: weights of another network: no tensor has a name of {network}')
-    return source, found, names
+        return weights.value.url
+    if '/' in str(weights) or Path(weights).suffix or Path(weights).exists():
+        return str(weights)
+    return find_weights(network, str(weights)).url

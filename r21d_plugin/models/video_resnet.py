@@ -24,9 +24,9 @@ from typing import Any, Callable, Tuple
 import torch
 from torch import Tensor, fx, nn
 
-from .._compat_torch import add_state_dict_hooks
 from .._errors import InputError, check_whole
-from .blocks import BATCH_NORMS, BasicBlock, Bottleneck, Midplanes, ResidualBlock
+from .._norm_eps import BATCH_NORMS, keep_norm_eps_in_state_dicts, set_norm_eps
+from .blocks import BasicBlock, Bottleneck, Midplanes, ResidualBlock
 from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, factorized_channels
 
 Blocks = Tuple[int, int, int, int]
@@ -153,7 +153,7 @@ class VideoResNet(nn.Module):
         self.num_features = in_channels
         self.reset_parameters()
         self.train()
-        self.keep_norm_eps_in_state_dicts()
+        keep_norm_eps_in_state_dicts(self)
 
     @torch.jit.unused  # type: ignore[prop-decorator]
     @property
@@ -196,26 +196,23 @@ class VideoResNet(nn.Module):
             problem = f'R2D was built for clips of {self.clip_len} frames and got {x.shape[2]}'
             raise InputError(f'{problem}: make its clip_len equal to that of the pipeline')
 
-    def keep_norm_eps_in_state_dicts(self) -> None:
-        """Write batch norm's epsilon to state dicts, as metadata, and take it from there."""
-        add_state_dict_hooks(self, save=note_norm_eps, load=take_norm_eps)
-
     def set_norm_eps(self, eps: float) -> bool:
         """Set batch norm's epsilon, unless ``norm_cfg`` names one; return whether it has this."""
-        if not self.norm_eps_is_given:
-            for module in self.modules():
-                if isinstance(module, BATCH_NORMS):
-                    module.eps = eps
-        return norm_eps(self) == eps
+        return set_norm_eps(self, eps)
 
     def init_weights(self) -> None:
-        """Initialise by ``init_cfg``, or as in the paper: MMEngine's runner calls this."""
-        if self.init_cfg is not None:
-            from mmengine.model import initialize
+        """Initialise by ``init_cfg``, or as in the paper: MMEngine's runner calls this.
 
-            initialize(self, self.init_cfg)
-        else:
+        MMEngine's ``Pretrained`` would leave out in silence what it knows by another name, so ours
+        stands in for it.
+        """
+        if self.init_cfg is None:
             self.reset_parameters()
+            return
+        from mmengine.model import initialize
+
+        given = self.init_cfg if isinstance(self.init_cfg, list) else [self.init_cfg]
+        initialize(self, [pretrained_by_us(cfg) for cfg in given])
 
     def reset_parameters(self) -> None:
         """MSRA initialisation of convolutions; norms start as the identity."""
@@ -286,28 +283,17 @@ class R2Plus1D(VideoResNet):
         super().__init__(depth, ['(2+1)D'] * 5, midplanes=midplanes, **kwargs)
 
 
+def pretrained_by_us(init_cfg: dict) -> dict:
+    """Replace MMEngine's ``Pretrained``; ours needs no prefix to find a backbone."""
+    if init_cfg.get('type') != 'Pretrained':
+        return init_cfg
+    return dict(type='r21d_plugin.Pretrained', checkpoint=init_cfg['checkpoint'])
+
+
 def mixed(below: str, from_x: str, x: int) -> list[str]:
     """Forms of five groups that change at group x."""
     check_choice('x', x, range(2, 6))
     return [below] * (x - 1) + [from_x] * (6 - x)
-
-
-def norm_eps(network: nn.Module) -> float | None:
-    """Epsilon of a network's batch norm; None if it has none."""
-    return next((m.eps for m in network.modules() if isinstance(m, BATCH_NORMS)), None)
-
-
-def note_norm_eps(network: nn.Module, state_dict: dict, prefix: str, metadata: dict) -> None:
-    """Write the epsilon of batch norm into a state dict's metadata, which saving keeps."""
-    metadata['norm_eps'] = norm_eps(network)
-
-
-def take_norm_eps(
-    network: VideoResNet, state_dict: dict, prefix: str, metadata: dict, *_: Any
-) -> None:
-    """Take the epsilon of batch norm from a state dict's metadata, whoever loads it."""
-    if 'norm_eps' in metadata:
-        network.set_norm_eps(metadata['norm_eps'])
 
 
 def check_choice(name: str, value: Any, choices: Iterable) -> None:

@@ -11,7 +11,14 @@ from .checkpoint_files import (
 )
 from .class_names import classes_of
 from .formats import Weights, identify, infer_network
-from .loading import STREAMS, fuse_checkpoints, load_matching, load_weights, match_weights
+from .loading import (
+    STREAMS,
+    fuse_checkpoints,
+    load_matching,
+    load_weights,
+    match_weights,
+    read_weights,
+)
 from .pickles import RefusalError, load_pickle_as_data
 from .public import PublicWeights, Published, find_weights, list_weights
 
@@ -26,5 +33,5 @@ __all__ += [
     'list_weights',
 ]
 __all__ += ['load_checkpoint', 'load_matching', 'load_pickle_as_data', 'load_state_dict_of']
-__all__ += ['load_weights', 'load_weights_and_classes', 'match_weights', 'save_checkpoint']
-__all__ += ['tensors_alone']
+__all__ += ['load_weights', 'load_weights_and_classes', 'match_weights', 'read_weights']
+__all__ += ['save_checkpoint', 'tensors_alone']

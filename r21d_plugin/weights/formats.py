@@ -7,15 +7,15 @@ Every format is converted to one: torchvision's names, which are those of our ba
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from types import MappingProxyType
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
 
 from torch import Tensor
 
 from .._errors import InputError
 
 StateDict = Mapping[str, Tensor]
+T = TypeVar('T')  # tensors, or what stands for them
 
 EPS, TORCHVISION_EPS = 1e-3, 1e-5
 """Epsilon of batch norm in VMZ and ig65m-pytorch (34 layers), and in torchvision (18 layers)."""
@@ -31,18 +31,11 @@ class Weights(NamedTuple):
 
     format: str  # for messages
     tensors: dict[str, Tensor]  # by torchvision's names
-    eps: float | None = None  # of batch norm in training, if known
+    eps: float | None = None  # of batch norm in training, if known or inferred
+    reason: str = ''  # why this epsilon was inferred, if it was
     others: StateDict = MappingProxyType({})  # a neck's or another head's, by their own names
+    classes: tuple[str, ...] = ()  # names of the classes, if the file has them
 
-
-MARKERS = {
-    'stem.0.weight': 'torchvision',
-    'blocks.0.0.weight': 'PyTorchVideo',
-    'base_network.0.0.weight': 'Sequential',
-    'layer1.0.conv2.conv1.weight': 'GluonCV',
-    'conv1_w': 'Caffe2',
-}
-"""Forms in which networks of this family are published, by the name of a tensor."""
 
 OTHERS = {
     r'\.conv\.conv_s\.': "MMAction2's ResNet2Plus1d, which is not the paper's network (83 mid "
@@ -58,84 +51,78 @@ OTHERS = {
 """Other networks with similar names or titles, by what the names of their tensors match."""
 
 
-def unwrap(state_dict: StateDict) -> StateDict:
-    """Undo the names that ``torch.compile`` and ``DataParallel`` give to tensors."""
-    compiled = any('_orig_mod.' in key for key in state_dict)
-    prefix = 'module.' if all(key.startswith('module.') for key in state_dict) else ''
-    if not compiled and not prefix:
-        return state_dict
-    names = {key: key[len(prefix) :].replace('_orig_mod.', '') for key in state_dict}
-    unwrapped: Any = OrderedDict((names[key], value) for key, value in state_dict.items())
-    unwrapped._metadata = {
-        path.replace('_orig_mod.', '')[len(prefix) :]: entry
-        for path, entry in (getattr(state_dict, '_metadata', None) or {}).items()
-    }
-    return unwrapped
+def unwrapped(names: Iterable[str]) -> dict[str, str]:
+    """Names without what ``torch.compile`` and ``DataParallel`` add, and what they are with it."""
+    plain = {name.replace('_orig_mod.', ''): name for name in names}
+    if not all(name.startswith('module.') for name in plain):
+        return plain
+    return {name[len('module.') :]: wrapped for name, wrapped in plain.items()}
 
 
-def find_networks(state_dict: StateDict) -> dict[str, str]:
-    """Prefixes under which a state dict has networks of this family, and the form of each.
+def find_networks(names: Iterable[str]) -> dict[str, str]:
+    """Prefixes under which there are networks of this family; of each, the name that tells.
 
     Of a contrast of two encoders only the trained one counts, not its moving average.
     """
     found = {}
-    for key in state_dict:
-        for marker, form in MARKERS.items():
-            if key == marker or key.endswith(f'.{marker}'):
-                found[key[: -len(marker)]] = form
+    for name in names:
+        for marker in FORMS:
+            if name == marker or name.endswith(f'.{marker}'):
+                found[name[: -len(marker)]] = marker
     averages = {prefix for prefix in found if 'encoder_k.' in prefix}
-    return {k: form for k, form in found.items() if k not in averages or len(found) == 1}
+    return {k: marker for k, marker in found.items() if k not in averages or len(found) == 1}
 
 
-def find_other(state_dict: StateDict) -> str | None:
-    """What :data:`OTHERS` says of a state dict, if anything."""
-    return next((o for p, o in OTHERS.items() if any(re.search(p, k) for k in state_dict)), None)
+def find_other(names: Iterable[str]) -> str | None:
+    """What :data:`OTHERS` says of the names of tensors, if anything."""
+    names = list(names)
+    return next((o for p, o in OTHERS.items() if any(re.search(p, name) for name in names)), None)
 
 
-def identify(state_dict: StateDict, source: str) -> Weights | None:
+def identify(state_dict: StateDict, source: str) -> Weights:
     """Identify the format of weights by their names, and convert them to torchvision's.
 
     The network may be a part of a model: its names may have any prefix, such as ``module.`` or
-    ``video_network.base.``.
-
-    Returns None if they are not those of one network of this family.
-
-    Raises:
-        InputError: If they are of another network that is known, or of several.
+    ``video_network.base.``. Raises InputError if they are not those of one network of this family.
     """
-    state_dict = unwrap(state_dict)
-    networks = find_networks(state_dict)
+    plain = {name: state_dict[wrapped] for name, wrapped in unwrapped(state_dict).items()}
+    networks = find_networks(plain)
     if not networks:
-        if other := find_other(state_dict):
-            remedy = 'use them with the code that they are from'
-            raise InputError(f'{source}: weights of {other}: {remedy}')
-        return None
+        other = find_other(plain)
+        reason = f'{other}: use them with the code that they are from'
+        if other is None:
+            reason = 'another network: no tensor has a name of one of this family'
+        raise InputError(f'{source}: weights of {reason}')
     if len(networks) > 1:
-        if any(prefix.endswith(('rgb.', 'flow.')) for prefix in networks):
-            return None
         names = ', '.join(prefix or 'no prefix' for prefix in sorted(networks))
         raise InputError(f'{source}: weights of several networks ({names}): save those of one')
-    ((prefix, form),) = networks.items()
-    own, others = take_network(state_dict, prefix)
-    metadata = (getattr(state_dict, '_metadata', None) or {}).values()  # as VideoResNet writes it
-    noted = next((entry['norm_eps'] for entry in metadata if 'norm_eps' in entry), None)
-    tensors = CONVERSIONS[form](own)
-    in_recognizer = prefix == 'backbone.' and any(key.startswith('cls_head.') for key in state_dict)
-    if form == 'torchvision' and (noted is not None or in_recognizer):
-        title, eps = f'a {"checkpoint" if prefix else "state dict"} of r21d_plugin', noted
-    else:
-        title, eps = published_as(form, tensors)
-        eps = eps if noted is None else noted
-        title += f' under {prefix[:-1]!r}' if prefix else ''
-    if prefix == 'backbone.':
-        return Weights(title, tensors, eps, others)
-    if others:
-        parts = sorted({key.partition('.')[0] for key in others})
+    ((prefix, marker),) = networks.items()
+    form = FORMS[marker]
+    own, rest = take_network(plain, prefix)
+    tensors = form.convert(own)
+    others = beside_backbone(rest, prefix)
+    eps = next(iter(noted_eps(state_dict).values()), form.eps)
+    reason = ''
+    recognizer = prefix.endswith('backbone.') and any('cls_head.' in name for name in plain)
+    title = form.title + (f' under {prefix[:-1]!r}' if prefix else '')
+    if marker == 'stem.0.weight' and (eps is not None or recognizer):
+        title = f'a {"checkpoint" if prefix else "state dict"} of r21d_plugin'
+    elif eps is None and not marker.startswith('blocks.'):  # only ours have these names
+        eps, reason = infer_eps(tensors)
+    if rest and not others:
+        parts = sorted({key.partition('.')[0] for key in rest})
         title += f', without {", ".join(parts[:4])}{", ..." if parts[4:] else ""}'
-    return Weights(title, tensors, eps)
+    return Weights(title, tensors, eps, reason, others)
 
 
-def take_network(state_dict: StateDict, prefix: str) -> tuple[dict[str, Tensor], StateDict]:
+def noted_eps(state_dict: StateDict) -> dict[str, float]:
+    """Epsilon of batch norm by prefix of a network, where our networks have noted it."""
+    metadata = getattr(state_dict, '_metadata', None) or {}
+    noted = {f'{k}.' if k else '': v['norm_eps'] for k, v in metadata.items() if 'norm_eps' in v}
+    return {plain: noted[prefix] for plain, prefix in unwrapped(noted).items()}
+
+
+def take_network(state_dict: Mapping[str, T], prefix: str) -> tuple[dict[str, T], dict[str, T]]:
     """Divide a state dict into a network, without its prefix, and the rest.
 
     A linear classifier is the network's ``fc``, wherever it stands; one that follows an encoder
@@ -157,35 +144,26 @@ def take_network(state_dict: StateDict, prefix: str) -> tuple[dict[str, Tensor],
     return own, rest
 
 
-def published_as(form: str, tensors: StateDict) -> tuple[str, float | None]:
-    """Say what weights of a form are, and with which epsilon of batch norm they are published."""
-    if form == 'Caffe2':
-        return "a Caffe2 pickle of VMZ, the authors' release", EPS
-    if form == 'PyTorchVideo':
-        return 'weights of a PyTorchVideo Net', None
-    if form == 'GluonCV':
-        return 'weights of GluonCV', TORCHVISION_EPS
-    return "weights by torchvision's names", published_eps(tensors)
+def beside_backbone(rest: Mapping[str, T], prefix: str) -> dict[str, T]:
+    """What a recognizer has beside its backbone, by names in it; nothing of another model."""
+    root = prefix[: -len('backbone.')]
+    if f'{root}backbone.' != prefix:
+        return {}
+    return {key[len(root) :]: value for key, value in rest.items() if key.startswith(root)}
 
 
-def published_eps(tensors: StateDict) -> float:
-    """Epsilon of batch norm with which such weights are published for PyTorch.
+def infer_eps(tensors: StateDict) -> tuple[float, str]:
+    """Epsilon of batch norm of weights that do not note it, by torchvision's names; and why.
 
-    It is the authors' with 34 layers and more, and with the mid channels of the paper, which
-    torchvision's networks do not have.
+    Networks with the mid channels of the paper are built by the authors' code and its ports, all of
+    which set 0.001. torchvision's leave PyTorch's default.
     """
-    deep = any(key.startswith('layer1.2.') for key in tensors)
-    return EPS if deep or infer_network(tensors).get('midplanes') == 'layer' else TORCHVISION_EPS
+    if infer_network(tensors).get('midplanes') == 'layer':
+        return EPS, "mid channels are the paper's, as in the authors' release and its ports"
+    return TORCHVISION_EPS, "PyTorch's default, which torchvision's networks have"
 
 
-def add_prefixes(tensors: StateDict, backbone: str, classifier: str | None) -> dict[str, Tensor]:
-    """Prefix the names of a backbone; ``classifier`` replaces ``fc.``, None leaves it out."""
-    if classifier is None:
-        tensors = {key: value for key, value in tensors.items() if not key.startswith('fc.')}
-    return replace_prefixes(tensors, {'fc.': classifier or '', '': backbone})
-
-
-def replace_prefixes(tensors: StateDict, prefixes: Mapping[str, str]) -> dict[str, Tensor]:
+def replace_prefixes(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
     """Rename tensors: the first of the prefixes that a name has is replaced."""
     renamed = {}
     for key, value in tensors.items():
@@ -194,7 +172,7 @@ def replace_prefixes(tensors: StateDict, prefixes: Mapping[str, str]) -> dict[st
     return renamed
 
 
-def rename_caffe2(blobs: StateDict) -> dict[str, Tensor]:
+def rename_caffe2(blobs: Mapping[str, T]) -> dict[str, T]:
     """Rename VMZ's blobs as torchvision names tensors; an unknown blob keeps its name.
 
     VMZ numbers the blocks from conv2_x to conv5_x, and calls spatial convolutions 'middle'.
@@ -231,34 +209,72 @@ def rename_caffe2(blobs: StateDict) -> dict[str, Tensor]:
     return renamed
 
 
-def rename_gluoncv(tensors: StateDict) -> dict[str, Tensor]:
-    """Rename the tensors of GluonCV's R(2+1)D of any depth."""
-    parts = dict(conv1='0', bn1='1', conv2='3', bn2='4')
+GLUONCV = {
+    r'^conv1\.': 'stem.0.',
+    r'^bn1\.': 'stem.1.',
+    r'^conv2\.': 'stem.3.',
+    r'^bn2\.': 'stem.4.',
+    r'(conv\d)\.conv1\.': r'\1.0.0.',
+    r'(conv\d)\.bn1\.': r'\1.0.1.',
+    r'(conv\d)\.conv2\.': r'\1.0.3.',
+    r'(conv\d)\.': r'\1.0.',
+    r'bn(\d)\.': r'conv\1.1.',
+}
+"""torchvision's names of what GluonCV's R(2+1)D of any depth names otherwise."""
+
+GLUONCV_OF_VMZ = {
+    r'^conv1_middle\.': 'stem.0.',
+    r'^bn1_middle\.': 'stem.1.',
+    r'^conv1\.': 'stem.3.',
+    r'^bn1\.': 'stem.4.',
+    r'(conv\d)_middle\.': r'\1.0.0.',
+    r'bn(\d)_middle\.': r'conv\1.0.1.',
+    r'conv2\.': 'conv2.0.3.',
+    r'(conv\d)\.': r'\1.0.',
+    r'bn(\d)\.': r'conv\1.1.',
+    r'down_sample\.': 'downsample.',
+    r'^out_fc\.': 'fc.',
+}
+"""The same of its R(2+1)D-152, whose weights are VMZ's."""
+
+
+def substitute(tensors: Mapping[str, T], patterns: Mapping[str, str]) -> dict[str, T]:
+    """Rename tensors: the first of the patterns that is in a name is replaced."""
     renamed = {}
     for key, value in tensors.items():
-        path, _, name = key.rpartition('.')
-        if path in parts:
-            path = f'stem.{parts[path]}'
-        elif match := re.fullmatch(r'(layer\d\.\d+)\.(?:conv(\d)(?:\.(\w+))?|bn(\d))', path):
-            block, conv, part, norm = match.groups()
-            inner = f'0.{parts[part]}' if part in parts else '0'
-            path = f'{block}.conv{norm}.1' if norm else f'{block}.conv{conv}.{inner}'
-        renamed[f'{path}.{name}'] = value
+        pattern = next((each for each in patterns if re.search(each, key)), '^')
+        renamed[re.sub(pattern, patterns.get(pattern, ''), key, count=1)] = value
     return renamed
+
+
+class Form(NamedTuple):
+    """A form in which networks of this family are published."""
+
+    title: str  # for messages
+    convert: Callable[[Mapping[str, T]], dict[str, T]]  # gives tensors torchvision's names
+    eps: float | None = None  # of batch norm, if it is the same in all such weights
 
 
 SEQUENTIAL = {'base_network.0.': 'stem.'}
 SEQUENTIAL.update({f'base_network.{i}.': f'layer{i}.' for i in range(1, 5)})
 
-CONVERSIONS: dict[str, Callable[[StateDict], dict[str, Tensor]]] = {
-    'torchvision': dict,
-    'PyTorchVideo': lambda tensors: replace_prefixes(tensors, FROM_NET),
-    'Sequential': lambda tensors: replace_prefixes(tensors, SEQUENTIAL),
-    'GluonCV': rename_gluoncv,
-    'Caffe2': rename_caffe2,
+FORMS = {
+    'stem.0.weight': Form("weights by torchvision's names", dict),
+    'blocks.0.0.weight': Form(
+        'weights of a PyTorchVideo Net', lambda tensors: replace_prefixes(tensors, FROM_NET)
+    ),
+    'base_network.0.0.weight': Form(
+        "weights by torchvision's names", lambda tensors: replace_prefixes(tensors, SEQUENTIAL)
+    ),
+    'layer1.0.conv2.conv1.weight': Form(
+        'weights of GluonCV', lambda tensors: substitute(tensors, GLUONCV), TORCHVISION_EPS
+    ),
+    'conv1_middle.weight': Form(
+        "VMZ's weights from GluonCV", lambda tensors: substitute(tensors, GLUONCV_OF_VMZ), EPS
+    ),
+    'conv1_w': Form("a Caffe2 pickle of VMZ, the authors' release", rename_caffe2, EPS),
 }
-"""What gives the tensors of a form torchvision's names."""
-
+"""Forms by the name of a tensor that tells them."""
 
 NETWORKS = {
     ('3D',) * 5: 'R3D',

@@ -2,11 +2,8 @@
 
 from torch import nn
 
-from .._errors import InputError
 from .._registries import WEIGHT_INITIALIZERS
-from .checkpoint_files import load_state_dict_of
-from .formats import identify
-from .loading import load_matching, load_weights
+from .loading import load_matching, load_weights, read_weights
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -35,9 +32,7 @@ class PretrainedRGB(Pretrained):
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights; raises InputError if they are those of another network."""
-        weights = identify(load_state_dict_of(self.checkpoint), self.checkpoint)
-        if weights is None:
-            raise InputError(f'{self.checkpoint}: weights of another network than the backbone')
+        weights = read_weights(self.checkpoint)
         first = 'stem.0.weight'
         channels = module.state_dict()[first].shape[1]
         averaged = weights.tensors[first].mean(dim=1, keepdim=True).expand(-1, channels, -1, -1, -1)

@@ -6,21 +6,27 @@ import logging
 import re
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, Mapping, NamedTuple
 
 from torch import Tensor, nn
 
 from .._errors import InputError
+from .._norm_eps import norm_eps, set_norm_eps
 from .checkpoint_files import load_state_dict_of, load_weights_and_classes
 from .formats import (
     EPS,
+    FORMS,
     StateDict,
     Weights,
-    add_prefixes,
+    beside_backbone,
+    find_networks,
     format_network,
     identify,
     infer_network,
-    unwrap,
+    noted_eps,
+    replace_prefixes,
+    take_network,
+    unwrapped,
 )
 from .public import PublicWeights
 
@@ -36,12 +42,16 @@ Head = Literal['required', 'optional', 'any']
 def load_weights(
     model: nn.Module, source: str | Path | PublicWeights, head: Head = 'optional'
 ) -> None:
-    """Load weights of any public format into a network of this package; log what was loaded.
+    """Load weights of any public format into a model with a network of this package.
+
+    The log says what was loaded. Batch norm gets the epsilon that the weights were trained with,
+    unless ``norm_cfg`` names one.
 
     Args:
-        model (nn.Module): A network of :func:`r21d_plugin.create_model`, a backbone, or a
-            recognizer or detector around one. Its batch norm gets the epsilon that the weights were
-            trained with, unless ``norm_cfg`` names one.
+        model (nn.Module): Any model that holds one such network: one of
+            :func:`r21d_plugin.create_model`, a backbone, a recognizer or detector, a PyTorchVideo
+            ``Net`` of :mod:`r21d_plugin.pytorchvideo`, what has one of these as an attribute, or
+            what ``torch.compile``, ``DataParallel`` or ``DistributedDataParallel`` make of these.
         source (str, Path or PublicWeights): File or address of the weights, or public ones.
         head (str): ``'required'``: the weights have the model's head, as a test needs.
             ``'optional'``: those of a backbone leave it as it is. ``'any'``: so do those with
@@ -60,46 +70,112 @@ def load_matching(
     """Load weights that :func:`match_weights` accepts; log what was loaded."""
     state_dict, report = match_weights(model, weights, source, head)
     model.load_state_dict(state_dict, strict=False)
+    for path, note in state_dict._metadata.items():  # a model may not take it itself
+        set_norm_eps(model.get_submodule(path), note['norm_eps'])
     logger.info(report)
+
+
+def read_weights(source: str) -> Weights:
+    """Read the weights of one network from a file or address; an InputError if it has none."""
+    state_dict, classes = load_weights_and_classes(source)
+    return identify(state_dict, source)._replace(classes=classes)
+
+
+class Place(NamedTuple):
+    """Where a model has networks of this family, and how it names their tensors."""
+
+    paths: dict[str, str]  # of the networks, by their prefixes without wrappers
+    names: dict[str, str]  # the model's names, by those of identify if it has one network
+    root: str | None = None  # path of the recognizer around it, if there is one
+
+
+def find_place(model: nn.Module) -> Place:
+    """Find a model's networks by the names of its tensors, whatever is around them."""
+    plain = unwrapped(model.state_dict())
+    networks = find_networks(plain)
+    paths = {}
+    for prefix, marker in networks.items():
+        name = plain[prefix + marker]
+        paths[prefix] = name[: name.rindex(marker.partition('.')[0])][:-1]
+    if len(networks) != 1:
+        return Place(paths, plain)
+    ((prefix, marker),) = networks.items()
+    own, rest = take_network(plain, prefix)
+    names = FORMS[marker].convert(own)
+    if not f'.{prefix}'.endswith('.backbone.'):
+        return Place(paths, names)
+    root = paths[prefix].rpartition('backbone')[0]
+    return Place(paths, {**names, **beside_backbone(rest, prefix)}, root)
 
 
 def match_weights(
     model: nn.Module, weights: StateDict | Weights, source: str, head: Head = 'required'
-) -> tuple[StateDict, str]:
-    """Convert weights of any public format to a network's names, and check that they are its own.
+) -> tuple[Any, str]:
+    """Convert weights of any public format to a model's names, and check that they are its own.
 
     See :func:`load_weights`. A head or neck that the weights don't have is left out whole, to be
-    trained anew. ``source`` is for messages. Batch norm gets the epsilon of the weights.
+    trained anew. ``source`` is for messages.
 
-    Returns the weights and a report for the log. Raises InputError if a tensor is missing, left
-    over or of another shape.
+    Returns the state dict, whose metadata note the epsilon of batch norm, and a report for the log.
+    Raises InputError if a tensor is missing, left over or of another shape.
     """
-    own = model.state_dict()
+    place, own = find_place(model), model.state_dict()
     found = weights if isinstance(weights, Weights) else None
-    state_dict: Any = weights
-    if found is None and own.keys() & {'stem.0.weight', 'backbone.stem.0.weight'}:
-        found = identify(state_dict, source)
+    given: Any = weights
+    if found is None and len(place.paths) == 1:
+        found = identify(given, source)
+    noted = dict.fromkeys(place.paths, found.eps) if found else noted_eps(given)
+    given = named_as_in(place, found or given)
+    given = {k: v for k, v in given.items() if not is_built_later(model, (place.root or '') + k)}
+    wanted = {key: own[name] for key, name in place.names.items()}
+    if head == 'any':
+        given = without_other_heads(wanted, given)
+    check_match(place.names, wanted, given, source, head)
+    state_dict: Any = OrderedDict()
+    for key, value in given.items():
+        if key in wanted and value.shape == wanted[key].shape:
+            state_dict[place.names[key]] = value
+    anew = sorted(filter(must_match, own.keys() - state_dict.keys()))
     report = f'{source}: '
     if found:
-        state_dict = named_as_in(own, found)
         report += f'{found.format}, {format_network(infer_network(found.tensors))}: '
-    elif not own.keys() >= state_dict.keys():
-        state_dict = unwrap(state_dict)
-    if head == 'any':
-        state_dict = without_other_heads(model, state_dict)
-    check_match(model, state_dict, source, head)
-    loaded = {k for k, v in state_dict.items() if k in own and own[k].shape == v.shape}
-    anew = sorted(filter(must_match, own.keys() - loaded))
-    report += f'{len(loaded)} of {len(own)} tensors are loaded, '
+    report += f'{len(state_dict)} of {len(own)} tensors are loaded, '
     report += f'new: {enumerate_names(anew)}' if anew else 'all'
-    noted = {} if found else getattr(state_dict, '_metadata', None) or {}
+    state_dict._metadata = {}
     notes: dict[str, None] = {}  # each once, in order
-    for name, module in model.named_modules():
-        eps = noted.get(name, {}).get('norm_eps', found.eps if found else None)
-        if eps is not None and hasattr(module, 'set_norm_eps'):
-            kept = '' if module.set_norm_eps(eps) else ' not used, as norm_cfg names another'
-            notes[f'; epsilon of batch norm {eps:g}{kept}'] = None
+    for prefix, path in place.paths.items():
+        eps = noted.get(prefix)
+        notes[explain_eps(model.get_submodule(path), eps, found)] = None
+        if eps is not None:
+            state_dict._metadata[path] = dict(norm_eps=eps)
     return state_dict, report + ''.join(notes)
+
+
+def named_as_in(place: Place, weights: StateDict | Weights) -> StateDict:
+    """Name weights by the keys of ``place.names``, without what the model has no room for."""
+    if not isinstance(weights, Weights):
+        return {plain: weights[name] for plain, name in unwrapped(weights).items()}
+    named = weights.tensors
+    if 'fc.weight' not in place.names:
+        named = {key: value for key, value in named.items() if not key.startswith('fc.')}
+    return named if place.root is None else {**named, **weights.others}
+
+
+def explain_eps(network: nn.Module, eps: float | None, found: Weights | None) -> str:
+    """Say which epsilon of batch norm a network gets, and the reason if it was inferred."""
+    if (own := norm_eps(network)) is None:
+        return ''
+    if eps is None:
+        return f'; epsilon of batch norm stays {own:g}, as the file notes none'
+    if own != eps and getattr(network, 'norm_eps_is_given', False):
+        return f'; epsilon of batch norm {eps:g} not used, as norm_cfg names another'
+    return inferred(found) if found and found.reason else f'; epsilon of batch norm {eps:g}'
+
+
+def inferred(weights: Weights) -> str:
+    """Say which epsilon of batch norm was inferred, why, and how to set another."""
+    text = f'; epsilon of batch norm {weights.eps:g}, inferred, as the file notes none'
+    return f"{text} ({weights.reason}): norm_cfg=dict(type='BN3d', eps=...) sets another"
 
 
 def adapt_channels(weights: Weights, channels: int) -> Weights:
@@ -117,34 +193,13 @@ def adapt_channels(weights: Weights, channels: int) -> Weights:
     return weights._replace(tensors={**weights.tensors, 'stem.0.weight': weight})
 
 
-def named_as_in(own: StateDict, weights: Weights) -> StateDict:
-    """Name weights as the tensors of a network, or of a model around a backbone, are named.
-
-    A classifier goes to ``cls_head.fc_cls``, which MMAction2's heads have, or is left out.
-    """
-    classifier = next((p for p in ('cls_head.fc_cls.', 'fc.') if f'{p}weight' in own), None)
-    if 'backbone.stem.0.weight' not in own:
-        return add_prefixes(weights.tensors, '', classifier)
-    return {**add_prefixes(weights.tensors, 'backbone.', classifier), **weights.others}
-
-
-class Misfits(NamedTuple):
-    """Names of tensors by which weights and a model differ, but for counters of batches."""
-
-    missing: list[str]
-    left_over: list[str]
-    reshaped: list[str]
-
-
-def find_misfits(model: nn.Module, state_dict: StateDict) -> Misfits:
-    """Compare weights with a model, tensor by tensor."""
-    own = model.state_dict()
-    ours, theirs = filter(must_match, own), filter(must_match, state_dict)
-    return Misfits(
-        [key for key in ours if key not in state_dict],
-        [key for key in theirs if key not in own and not is_built_later(model, key)],
-        [k for k in own if k in state_dict and own[k].shape != state_dict[k].shape],
-    )
+def find_misfits(wanted: StateDict, given: StateDict) -> list[list[str]]:
+    """Names by which weights and a model's differ: those missing, left over, of another shape."""
+    return [
+        [key for key in filter(must_match, wanted) if key not in given],
+        [key for key in filter(must_match, given) if key not in wanted],
+        [key for key in wanted if key in given and wanted[key].shape != given[key].shape],
+    ]
 
 
 def must_match(key: str) -> bool:
@@ -163,17 +218,15 @@ def is_built_later(model: nn.Module, key: str) -> bool:
 
 
 def head_of(key: str) -> str:
-    """Name of the head, neck or classifier that a tensor is of; empty if it is the network's."""
+    """Name of the head or neck that a tensor is of; empty if it is the network's."""
     part = key.partition('.')[0]
-    return '' if re.fullmatch(r'backbone|stem|layer\d', part) else part
+    return '' if re.fullmatch(r'backbone|stem|layer\d', part) else part.replace('fc', 'cls_head')
 
 
-def without_other_heads(model: nn.Module, state_dict: StateDict) -> StateDict:
+def without_other_heads(wanted: StateDict, given: StateDict) -> StateDict:
     """Leave out each head and neck that is not the model's in all of its tensors."""
-    others = {head_of(key) for keys in find_misfits(model, state_dict) for key in keys} - {''}
-    if not others.intersection(map(head_of, state_dict)):
-        return state_dict
-    return {key: value for key, value in state_dict.items() if head_of(key) not in others}
+    others = {head_of(key) for keys in find_misfits(wanted, given) for key in keys} - {''}
+    return {key: value for key, value in given.items() if head_of(key) not in others}
 
 
 def enumerate_names(names: list[str], limit: int = 6) -> str:
@@ -183,54 +236,51 @@ def enumerate_names(names: list[str], limit: int = 6) -> str:
 
 
 def check_match(
-    model: nn.Module, state_dict: StateDict, source: str, head: Head = 'required'
+    names: Mapping[str, str], wanted: StateDict, given: StateDict, source: str, head: Head
 ) -> None:
-    """Check that weights are those of a model, tensor by tensor; see :func:`match_weights`."""
-    misfits = find_misfits(model, state_dict)
-    headless = not any(map(head_of, state_dict))
+    """Check that weights are those of a model, tensor by tensor; see :func:`match_weights`.
+
+    ``names`` are the model's, for messages.
+    """
+    misfits = find_misfits(wanted, given)
+    headless = not any(map(head_of, given))
     if head == 'any' or (head == 'optional' and headless):
-        misfits = Misfits(*([k for k in keys if not head_of(k)] for keys in misfits))
+        misfits = [[key for key in keys if not head_of(key)] for keys in misfits]
     if not any(misfits):
         return
+    missing, left_over, reshaped = misfits
     for stream in STREAMS:
         prefix = f'backbone.{stream}.'
-        lacks, has = (any(k.startswith(prefix) for k in x) for x in (misfits.missing, state_dict))
+        lacks, has = (any(k.startswith(prefix) for k in x) for x in (missing, given))
         if lacks and not has:
             remedy = 'join the checkpoints of both with tools/fuse_checkpoints.py'
             raise InputError(f'{source}: no weights of the {stream} stream: {remedy}')
-    if headless and not any(misfits[1:]) and all(map(head_of, misfits.missing)):
+    if headless and not any(misfits[1:]) and all(map(head_of, missing)):
         remedy = 'finetune from them (load_from), and test what that saves'
-        raise InputError(f'{source}: no weights of the head ({misfits.missing[0]}, ...): {remedy}')
+        raise InputError(f'{source}: no weights of the head ({names[missing[0]]}, ...): {remedy}')
     what = 'network' if any(not head_of(key) for keys in misfits for key in keys) else 'head'
-    reason = name_difference(model, state_dict, source) or describe(misfits, model, state_dict)
+    if not (reason := name_difference(wanted, given)):
+        total, reasons = sum(map(must_match, wanted)), []
+        for key in missing[:1]:
+            reasons.append(f'{len(missing)} of {total} tensors are missing ({names[key]}, ...)')
+        for key in left_over[:1]:
+            reasons.append(f'{len(left_over)} do not belong to it ({key}, ...)')
+        for key in reshaped[:1]:
+            shapes = f'{tuple(given[key].shape)}, not {tuple(wanted[key].shape)}'
+            reasons.append(f'{len(reshaped)} have another shape ({names[key]} is {shapes})')
+        reason = '; '.join(reasons)
     remedy = 'use the config that they were trained with'
     raise InputError(f'{source}: weights of another {what}: {reason}: {remedy}')
 
 
-def name_difference(model: nn.Module, state_dict: StateDict, source: str) -> str:
+def name_difference(wanted: StateDict, given: StateDict) -> str:
     """Name the networks, or their arguments, in which weights and a model differ, if they do."""
-    found = [identify(x, source) for x in (state_dict, model.state_dict())]
-    given, wanted = (infer_network(weights.tensors) if weights else {} for weights in found)
-    names = [name for name in given if name in wanted and given[name] != wanted[name]]
+    theirs, ours = infer_network(given), infer_network(wanted)
+    names = [name for name in theirs if name in ours and theirs[name] != ours[name]]
     if 'network' in names:
-        return f'{given["network"]}, not {wanted["network"]}'
-    values = (', '.join(f'{k}={net[k]!r}' for k in names) for net in (given, wanted))
-    return f'{given["network"]} with {", not ".join(values)}' if names else ''
-
-
-def describe(misfits: Misfits, model: nn.Module, state_dict: StateDict) -> str:
-    """Count the tensors by which weights and a model differ, with an example of each kind."""
-    missing, left_over, reshaped = misfits
-    own, reasons = model.state_dict(), []
-    if missing:
-        count = sum(map(must_match, own))
-        reasons.append(f'{len(missing)} of {count} tensors are missing ({missing[0]}, ...)')
-    if left_over:
-        reasons.append(f'{len(left_over)} do not belong to it ({left_over[0]}, ...)')
-    for key in reshaped[:1]:
-        shapes = f'{tuple(state_dict[key].shape)}, not {tuple(own[key].shape)}'
-        reasons.append(f'{len(reshaped)} have another shape ({key} is {shapes})')
-    return '; '.join(reasons)
+        return f'{theirs["network"]}, not {ours["network"]}'
+    values = (', '.join(f'{k}={net[k]!r}' for k in names) for net in (theirs, ours))
+    return f'{theirs["network"]} with {", not ".join(values)}' if names else ''
 
 
 def fuse_checkpoints(rgb: str, flow: str) -> dict:
@@ -246,17 +296,19 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
     eps, classes = {}, {}
     names: tuple[str, ...] = ()
     for stream, path in zip(STREAMS, (rgb, flow)):
-        state_dict, found = load_weights_and_classes(path)
-        weights = identify(state_dict, path)
-        if weights is None or 'fc.weight' not in weights.tensors:
+        weights = read_weights(path)
+        if 'fc.weight' not in weights.tensors:
             raise InputError(
                 f'{path}: not the weights of one stream with its classifier: use those of its test'
             )
         head = f'cls_head.classifiers.{stream}.fc_cls.'
-        tensors.update(add_prefixes(weights.tensors, f'backbone.{stream}.', head))
+        prefixes = {'fc.': head, '': f'backbone.{stream}.'}
+        tensors.update(replace_prefixes(weights.tensors, prefixes))
         eps[f'backbone.{stream}'] = weights.eps
+        if weights.reason:
+            logger.info(path + inferred(weights))
         classes[stream] = len(weights.tensors['fc.weight'])
-        names = names or found
+        names = names or weights.classes
     if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')
     if classes['rgb'] != classes['flow']:

@@ -1,7 +1,8 @@
 """The public weights of these networks, by name. The table itself is ``public.json``.
 
-Its rows are fields of :class:`Published`, whose defaults are left out. All of it is what the
-publishers state in their repositories, and None or empty is what they do not: the model zoo of VMZ
+It has what licenses the publishers state, and for each weights the fields of :class:`Published`,
+whose defaults are left out. All of it is what the publishers state in their repositories, text or
+code, but for what a note says; None or empty is what they do not state: the model zoo of VMZ
 (https://github.com/facebookresearch/VMZ), torchvision, ig65m-pytorch
 (https://github.com/moabitcoin/ig65m-pytorch), XDC and TSP (https://github.com/HumamAlwassel),
 EchoNet-Dynamic (https://github.com/echonet/dynamic), SeLaVi and GDT
@@ -20,19 +21,7 @@ from typing import Any, NamedTuple
 from .._errors import InputError
 from .transforms import VideoClassification
 
-LICENSES = {
-    'VMZ': 'Apache-2.0 (repository); not stated for the weights',
-    'torchvision': 'BSD-3-Clause (repository); terms of the training data may apply to the weights',
-    'ig65m-pytorch': 'MIT (repository); not stated for the weights, which are ported from VMZ',
-    'XDC': 'MIT (repository); not stated for the weights',
-    'TSP': 'MIT (repository); not stated for the weights',
-    'EchoNet-Dynamic': 'MIT (LICENSE); no use without permission (LICENSE.txt, beside it)',
-    'SeLaVi': 'CC-BY-NC-4.0 (repository); not stated for the weights',
-    'GDT': 'Apache-2.0 (repository); not stated for the weights',
-    'VideoMoCo': 'none stated',
-    'GluonCV': 'Apache-2.0 (repository); not stated for the weights',
-}
-"""By publisher, as their repositories state them."""
+TABLE: dict[str, Any] = json.loads(Path(__file__).with_name('public.json').read_text())
 
 
 class Published(NamedTuple):
@@ -57,6 +46,7 @@ class Published(NamedTuple):
     metrics: dict[str, float] = {}  # published accuracies in per cent, by clip@1 and the like, or
     # video@1 on another dataset by its name
     test: str = '10 clips of a video of Kinetics-400'  # how these were measured
+    note: str | None = None  # what of this is not stated by the publisher for these weights
     config: str | None = None  # config that tests them, without .py; None: no public dataset
 
     @property
@@ -66,7 +56,7 @@ class Published(NamedTuple):
             self._asdict(),
             categories=kinetics_400() if self.num_classes == 400 else None,
             test=self.test if self.metrics else None,
-            license=LICENSES[self.source],
+            license=TABLE['licenses'][self.source],
         )
 
     def transforms(self) -> VideoClassification:
@@ -88,12 +78,10 @@ def kinetics_400() -> list[str]:
     return Path(__file__).with_name('kinetics_400.txt').read_text().splitlines()
 
 
-def read_table() -> dict[str, Published]:
-    """Read the table of public weights, by ``<NETWORK>_<NAME>``."""
-    table = json.loads(Path(__file__).with_name('public.json').read_text())
-    for row in table.values():
-        row.update({key: tuple(value) for key, value in row.items() if isinstance(value, list)})
-    return {name.upper(): Published(**row) for name, row in table.items()}
+def published(row: dict[str, Any]) -> Published:
+    """A row of the table."""
+    fields: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return Published(**fields)
 
 
 class PublishedEnum(Enum):
@@ -109,7 +97,9 @@ class PublishedEnum(Enum):
         return self.value.transforms()
 
 
-PublicWeights: Any = PublishedEnum('PublicWeights', read_table())  # type: ignore[call-arg]
+PublicWeights: Any = PublishedEnum(  # type: ignore[call-arg]
+    'PublicWeights', {name.upper(): published(row) for name, row in TABLE['weights'].items()}
+)
 """Public weights, each a :class:`Published`: ``create_model(network, weights=name)`` works."""
 
 

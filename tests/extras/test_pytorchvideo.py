@@ -25,7 +25,7 @@ from pytorchvideo.accelerator.deployment.mobile_cpu.utils.model_conversion impor
 from pytorchvideo.models.head import ResNetBasicHead, create_res_basic_head
 from pytorchvideo.models.net import Net
 
-from r21d_plugin import InputError, create_model
+from r21d_plugin import InputError, create_model, load_weights
 from r21d_plugin.models import VideoResNet
 from r21d_plugin.pytorchvideo import (
     create_fr2d,
@@ -91,6 +91,25 @@ def test_either_loads_the_checkpoints_of_both(twins, tmp_path, request):
         assert_same(BUILDERS[name](**NARROW, weights=weights).state_dict(), net.state_dict())
         loaded = create_model(name, num_classes=5, base_channels=8, weights=weights)
         assert_same(loaded.state_dict(), model.state_dict())
+
+
+@torch.no_grad()
+def test_weights_by_torchvisions_names(tmp_path):
+    """Into a Net that is there; batch norm gets their epsilon, and the Net's weights keep it."""
+    norm = dict(type='BN3d', eps=1e-5)
+    arguments = dict(num_classes=5, base_channels=8, midplanes='block')
+    model = create_model('r2plus1d_18', **arguments, norm_cfg=norm)
+    model(CLIPS)
+    torch.save(dict(model.state_dict()), tmp_path / 'theirs.pth')
+    net = create_r2plus1d(**NARROW, midplanes='block')
+    load_weights(net, tmp_path / 'theirs.pth', head='required')
+    assert torch.equal(net.eval()(CLIPS), model.eval()(CLIPS))
+    torch.save(net.state_dict(), tmp_path / 'ours.pth')
+    loaded = create_model('r2plus1d_18', weights=tmp_path / 'ours.pth', base_channels=8)
+    assert torch.equal(loaded.eval()(CLIPS), model(CLIPS))
+    other = create_r2plus1d(**NARROW, midplanes='block', norm_cfg=dict(norm, eps=1e-2))
+    load_weights(other, tmp_path / 'theirs.pth')
+    assert other.blocks[0][1].eps == 1e-2
 
 
 def test_initialised_as_in_the_paper():

@@ -188,7 +188,7 @@ def test_bad_checkpoints(checkpoints, tmp_path):
     with pytest.raises(InputError, match=r'rgb\.pth has 5 classes and .*seven\.pth 7'):
         fuse_checkpoints(rgb, str(tmp_path / 'seven.pth'))
     torch.save(dict(state_dict={}), tmp_path / 'empty.pth')
-    with pytest.raises(InputError, match=r'empty\.pth: not the weights of one stream'):
+    with pytest.raises(InputError, match=r'empty\.pth: weights of another network: no tensor'):
         fuse_checkpoints(str(tmp_path / 'empty.pth'), flow)
     deeper = build(
         dict(copy.deepcopy(CFG), backbone=dict(CFG['backbone'], flow=dict(backbone(2), depth=34)))

@@ -81,9 +81,9 @@ def test_networks_follow_the_weights(in_own_data):
     assert cfg.load_from == 'narrow.pth'
     cfg = load_config('configs/finetune_r2plus1d_18.py', {'data_root': 'out'})
     assert cfg.model.backbone.midplanes == 'block', "torchvision's"
-    options['weights'] = 'echonet_ejection_32f'
+    options['weights'] = 'selavi_kinetics_30f'
     cfg = load_config('configs/finetune_r2plus1d_18.py', options)
-    assert cfg.train_dataloader.dataset.pipeline[1].clip_len == 32
+    assert cfg.train_dataloader.dataset.pipeline[1].clip_len == 30
     options['weights'] = 'None'
     cfg = load_config('configs/finetune_r2plus1d_18.py', options)
     assert cfg.load_from is None
@@ -139,12 +139,17 @@ def test_the_classifier_alone(in_own_data, tool, capfd):
             ['out', '--weights', 'torchvision_kinetics_16f'],
             'weights of r3d_18 and mc3_18 and r2plus1d_18: choose with --config',
         ),
+        (
+            ['out', '--weights', 'flat.pth', '--config', 'configs/finetune_r3d_18.py'],
+            'flat.pth: weights of fr2d_18, not r3d_18',
+        ),
         (['out', '--weights', 'https://example.org/a.pth'], 'its network is not known'),
+        (['out', '--weights', 'gdt_ig65m_30f'], 'GDT does not state length, mean and deviation'),
         (['out', '--cfg-options', 'class_weight=[1,2]'], 'or 3 numbers'),
         (['out', '--cfg-options', 'flip=2'], 'flip=2: give a probability'),
         (
             ['out', '--frozen', '--cfg-options', 'weights=None'],
-            'give --weights',
+            'give the --weights of the rest',
         ),
     ],
 )

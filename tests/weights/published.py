@@ -78,6 +78,22 @@ def gluoncv(model: nn.Module) -> dict[str, torch.Tensor]:
     return replace_prefixes(model.state_dict(), names)
 
 
+def gluoncv_of_vmz(model: nn.Module) -> dict[str, torch.Tensor]:
+    """State dict of a ``create_model`` R(2+1)D of bottlenecks under its names of VMZ's network."""
+    names = {'stem.0.': 'conv1_middle.', 'stem.1.': 'bn1_middle.', 'stem.3.': 'conv1.'}
+    names.update({'stem.4.': 'bn1.', 'fc.': 'out_fc.'})
+    for name, _ in model.named_modules():
+        if name.endswith('downsample'):
+            names[f'{name}.'] = name.replace('downsample', 'down_sample.')
+        elif name.endswith('.conv2'):
+            names.update({f'{name}.0.0.': f'{name}_middle.', f'{name}.0.3.': f'{name}.'})
+            names[f'{name}.0.1.'] = f'{name[:-5]}bn2_middle.'
+            names[f'{name}.1.'] = f'{name[:-5]}bn2.'
+        elif name.endswith(('.conv1', '.conv3')):
+            names.update({f'{name}.0.': f'{name}.', f'{name}.1.': f'{name[:-5]}bn{name[-1]}.'})
+    return replace_prefixes(model.state_dict(), names)
+
+
 def string(content: bytes) -> bytes:
     """A string as Python 2 pickles it."""
     if len(content) < 256:

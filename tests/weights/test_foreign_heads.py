@@ -10,7 +10,7 @@ from weights.published import caffe2_blobs, seed_norms
 
 from r21d_plugin import InputError, create_model
 from r21d_plugin.weights import load_matching, load_state_dict_of, load_weights, match_weights
-from r21d_plugin.weights.formats import add_prefixes
+from r21d_plugin.weights.formats import replace_prefixes
 
 BACKBONE = dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4)
 I3D = dict(type='I3DHead', num_classes=5, in_channels=32)
@@ -51,7 +51,7 @@ def published(model, form):
     state_dict = dict(model.state_dict())
     if form == 'torchvision':
         return state_dict
-    return add_prefixes(state_dict, 'backbone.', 'cls_head.fc_cls.')
+    return replace_prefixes(state_dict, {'fc.': 'cls_head.fc_cls.', '': 'backbone.'})
 
 
 @pytest.mark.parametrize('form', ['Caffe2', 'torchvision', 'a checkpoint'])

@@ -161,9 +161,12 @@ def test_some_tensors_can_be_loaded_on_purpose():
     assert torch.equal(model.fc.bias, torch.ones(7))
 
 
-def test_init_cfg_pretrained(pkl):
-    """In a config that has nothing of ours but the backbone."""
-    pretrained = dict(type='r21d_plugin.Pretrained', checkpoint=str(pkl))
+@pytest.mark.parametrize(
+    'init_cfg', [dict(type='r21d_plugin.Pretrained'), dict(type='Pretrained', prefix='backbone.')]
+)
+def test_init_cfg_pretrained(init_cfg, pkl):
+    """In a config that has nothing of ours but the backbone; MMEngine's own would load nothing."""
+    pretrained = dict(init_cfg, checkpoint=str(pkl))
     backbone = dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4, init_cfg=pretrained)
     head = dict(type='I3DHead', in_channels=32, num_classes=7)
     model = MODELS.build(Config(dict(type='Recognizer3D', backbone=backbone, cls_head=head)))

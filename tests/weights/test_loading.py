@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from r21d_plugin import InputError, create_model
-from r21d_plugin.weights import load_checkpoint
-from r21d_plugin.weights.loading import check_match
+from r21d_plugin.weights import load_checkpoint, match_weights
 
 
 @pytest.fixture
@@ -58,25 +57,25 @@ def test_refusal_names_what_is_refused(tmp_path):
 
 
 def test_match(model):
-    check_match(model, model.state_dict(), 'a.pth')
+    match_weights(model, model.state_dict(), 'a.pth')
     without = {k: v for k, v in model.state_dict().items() if 'num_batches_tracked' not in k}
-    check_match(model, without, 'a.pth')
+    match_weights(model, without, 'a.pth')
 
 
 def test_mismatch_is_named(model):
     state_dict = dict(model.state_dict())
-    state_dict['odd'] = state_dict.pop('stem.0.weight')
-    state_dict['fc.weight'] = state_dict['fc.weight'][:3]
+    state_dict['odd'] = state_dict.pop('stem.1.weight')
+    state_dict['fc.weight'] = state_dict['fc.weight'][:, :3]
     with pytest.raises(InputError) as error:
-        check_match(model, state_dict, 'a.pth')
+        match_weights(model, state_dict, 'a.pth')
     message = str(error.value)
     assert message.startswith('a.pth: weights of another network: 1 of ')
-    assert 'tensors are missing (stem.0.weight, ...)' in message
+    assert 'tensors are missing (stem.1.weight, ...)' in message
     assert '1 do not belong to it (odd, ...)' in message
-    assert '1 have another shape (fc.weight is (3, 512), not (5, 512))' in message
+    assert '1 have another shape (fc.weight is (5, 3), not (5, 512))' in message
     assert '\n' not in message
 
 
 def test_a_new_classifier_may_differ(model):
     state_dict = {k: v for k, v in model.state_dict().items() if not k.startswith('fc.')}
-    check_match(model, state_dict, 'a.pth', head='any')
+    match_weights(model, state_dict, 'a.pth', head='any')

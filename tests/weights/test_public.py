@@ -15,7 +15,7 @@ from r21d_plugin import InputError, PublicWeights, create_model
 from r21d_plugin.weights import download, find_weights
 from r21d_plugin.weights.public import kinetics_400
 
-from .published import caffe2_blobs, gluoncv, save, seed_norms, write_caffe2
+from .published import caffe2_blobs, gluoncv, gluoncv_of_vmz, save, seed_norms, write_caffe2
 
 SMALL = dict(base_channels=4)
 
@@ -87,7 +87,8 @@ def test_networks_and_their_epsilon(weights, tmp_path):
         path = write_caffe2(caffe2_blobs(model), tmp_path / 'a.pkl')
     elif value.source == 'GluonCV':
         path = tmp_path / 'a.pth'
-        torch.save(gluoncv(model), path)
+        write = gluoncv if value.midplanes == 'block' else gluoncv_of_vmz
+        torch.save(write(model), path)
     else:
         path = save(model, tmp_path / 'a.pth')
     loaded = create_model(value.network, weights=path, clip_len=value.clip_len, **SMALL)

@@ -12,7 +12,7 @@ import types
 import numpy as np
 import pytest
 import torch
-from weights.published import caffe2_blobs, gluoncv, save, seed_norms, write_caffe2
+from weights.published import caffe2_blobs, gluoncv, gluoncv_of_vmz, save, seed_norms, write_caffe2
 
 from r21d_plugin import InputError, PublicWeights, create_model, load_weights
 from r21d_plugin.weights import load_checkpoint
@@ -198,6 +198,16 @@ def test_gluoncv(name, tmp_path):
     assert torch.equal(logits(model), logits(original))
 
 
+def test_gluoncvs_network_of_vmz(tmp_path):
+    original = network('r2plus1d_26', eps=1e-3)
+    weights = gluoncv_of_vmz(original)
+    assert {'conv1_middle.weight', 'layer2.0.down_sample.1.bias', 'out_fc.bias'} < weights.keys()
+    assert {'layer1.0.conv2_middle.weight', 'layer1.1.bn2_middle.bias'} < weights.keys()
+    torch.save(weights, tmp_path / 'net.pth')
+    model = create_model('r2plus1d_26', weights=tmp_path / 'net.pth', base_channels=4)
+    assert torch.equal(logits(model), logits(original))
+
+
 def write_safetensors(weights, path, eps=None, **changes):
     """The documented format: length of the header, header, data."""
     header, data = {'__metadata__': {'format': 'pt'}}, b''
@@ -262,7 +272,7 @@ def test_several_networks(published, tmp_path):
         ('video_model.conv2x.0.spt_conv1.weight', r"AVID-CMA's R\(2\+1\)D"),
         ('encoder_q.encoder.conv2.block1.conv1.spatial_conv.weight', r"VCOP's R\(2\+1\)D, as RSPN"),
         ('blocks.1.res_blocks.0.branch1_conv.weight', "a ResNet of PyTorchVideo's own"),
-        ('layer1.0.conv1.weight', 'another network: no tensor has a name of r2plus1d_18'),
+        ('layer1.0.conv1.weight', 'another network: no tensor has a name of one of this family'),
     ],
 )
 def test_other_networks_are_named(name, message, tmp_path):
