@@ -24,7 +24,11 @@ def test_every_config_of_a_benchmark_is_a_row():
     configs = {path.stem for path in (ROOT / 'configs').glob('*.py')}
     rows = {row.config for _, row in ROWS}
     others = ('_motion', '_torchvision', '_from_ig65m')
-    others = {name for name in configs if name.endswith(others) or '_152_' in name}
+    others = {
+        name
+        for name in configs
+        if name.endswith(others) or '_152_' in name or name.startswith('finetune_')
+    }
     assert configs - rows == others
     assert set(CLASSES) == {*DATASETS, 'motion'}
 

@@ -162,7 +162,7 @@ def test_fused_checkpoint(checkpoints, tmp_path):
     expected = model.state_dict()
     assert fused['state_dict'].keys() == expected.keys()
     assert all(torch.equal(fused['state_dict'][key], expected[key]) for key in expected)
-    assert fused['meta'] == paths
+    assert fused['meta'] == dict(paths, dataset_meta=dict(classes=()))
 
 
 def test_checkpoints_of_both_streams(checkpoints):

@@ -12,7 +12,7 @@ PIPELINE = 'train_dataloader.dataset.pipeline'
     [
         ('optim_wraper.optimizer.lr=0.1', 'did you mean optim_wrapper?'),
         ('test_clips=0', 'test_clips: nothing reads it'),
-        ('storage=lmdb', 'there is no storage in a config'),
+        ('storage=lmdb', 'storage: nothing reads it: this config derives values from clip_len,'),
         ('train_cfg.max_epoch=3', 'train_cfg: EpochBasedTrainLoop.__init__() got an unexpected'),
         ('train_cfg.type=EpochLoop', 'train_cfg: EpochLoop is not a registered loop'),
         ('train_dataloader.batchsize=3', 'train_dataloader: DataLoader.__init__() got an unexpec'),

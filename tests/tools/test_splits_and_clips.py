@@ -87,7 +87,7 @@ def test_accuracy_by_clips(ucf101, tool, fails, monkeypatch, tmp_path, capsys):
     options = [
         *OPTIONS,
         'test_dataloader.dataset.pipeline.1.num_clips=20',
-        'model.cls_head.num_classes=400',
+        'num_classes=400',
     ]
     arguments = ['--device', 'cpu', '--work-dir', tmp_path, '--dump', dump]
     tool('test.py', CONFIG, 'kinetics.pth', *arguments, *options)

@@ -135,7 +135,7 @@ def test_finetuning_replaces_the_classifier_only(in_kinetics, trained, tool, tmp
         tmp_path,
         *OPTIONS,
         f'load_from={trained}',
-        'model.cls_head.num_classes=500',
+        'num_classes=500',
         'optim_wrapper.optimizer.lr=0',
     )
     before, after = state(trained), state(tmp_path / 'epoch_2.pth')
