@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from r21d_plugin.cli.launch import load_config
+from r21d_plugin.datasets.pipelines import clip_pipelines
 from r21d_plugin.inference import export
 from r21d_plugin.inference.recognizer import load_recognizer
 
@@ -153,6 +154,9 @@ def test_single_clips(exported, suffix, capfd, caplog, recwarn):
     imgs = dict(shape=['batch', 3, 8, 48, 48], content='RGB, 0 to 255', mean=mean, std=std)
     assert meta['inputs'] == dict(imgs=imgs)
     assert meta['config'] == RGB
+    assert meta['preprocessing'] == dict(
+        colour='RGB', frame_interval=1, resize=[64, 64], interpolation='bilinear', crop=48
+    )
     assert (meta['clip_len'], meta['num_clips'], meta['num_classes']) == (8, 1, 10)
     for batch in (1, 5):
         x = clips(batch)
@@ -215,6 +219,36 @@ def test_other_networks(exported, name, suffix):
     assert meta['inputs']['imgs']['shape'] == ['batch', 3, 8, 112, 112]
     x = clips(2, size=112)
     assert_scores(run(imgs=x), softmax(recognizer, x))
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'dimensions'), [(RGB, 48, {2}), ('mc3_18_kinetics', 112, {2, 3})]
+)
+def test_conv2d(exported, name, size, dimensions):
+    """(2+1)D and 2D convolutions in 2D with norms folded, and 3D ones as they are."""
+    import onnx
+
+    out, recognizer = exported(name, '.onnx', '--conv2d', changes=NARROW)
+    nodes = onnx.load(out).graph.node
+    kernels = [a.ints for n in nodes for a in n.attribute if a.name == 'kernel_shape']
+    assert {len(kernel) for kernel in kernels} == dimensions
+    assert not any(node.op_type == 'BatchNormalization' for node in nodes)
+    _, run = load(out)
+    for batch in (1, 3):
+        x = clips(batch, size=size)
+        assert_scores(run(imgs=x), softmax(recognizer, x))
+
+
+def test_preprocessing_at_another_rate():
+    _, _, pipeline = clip_pipelines(16, frame_interval=2, scale=(-1, 128), target_fps=15)
+    assert export.preprocessing_of(pipeline) == dict(
+        colour='RGB',
+        frame_interval=2,
+        target_fps=15,
+        resize=(-1, 128),
+        interpolation='bilinear',
+        crop=112,
+    )
 
 
 def test_program_runs_without_this_package(exported, tmp_path):
