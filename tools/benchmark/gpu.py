@@ -54,7 +54,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=5, help='measurements of each (5)')
     parser.add_argument('--steps', type=int, default=5, help='steps of a measurement (5)')
     parser.add_argument('--compile', action='store_true', help='with torch.compile too')
-    parser.add_argument('--no-tuning', action='store_true', help='without trying algorithms')
     parser.add_argument('--json', type=Path, help='file to write all figures to')
     return parser.parse_args()
 
@@ -199,7 +198,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit('error: needs a CUDA device: tools/benchmark/speed.py measures CPUs')
     init_default_scope('mmaction')
-    torch.backends.cudnn.benchmark = not args.no_tuning
+    torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = True
     ceilings = {name: matrix_rate(DTYPES[name]) for name in args.dtypes}
     device = f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
