@@ -25,21 +25,27 @@ from torch.export import ExportedProgram
 
 from .._atomic import atomic_write
 from .._errors import InputError
-from ..datasets.pipelines import SAMPLERS, Pipeline, name_of, update_transform
+from ..datasets.pipelines import SAMPLERS, Pipeline, name_of
 from ..models.accelerate import AcceleratedConv3d, accelerate
 from ..models.two_stream import TwoStreamHead
 from ..version import __version__
 from .class_names import known_names
+from .export_int8 import quantize
 from .recognizer import load_recognizer
 from .scores import check_finite
-from .video_inputs import build_pipeline, pipeline_of
+from .video_inputs import build_pipeline, named_inputs, one_crop_pipeline, pipeline_of
 
 TOLERANCE = 1e-4  # difference of scores, relative to the largest one; rounding makes up to 4e-6
 TRACED_BATCH, CHECKED_BATCHES = 2, (1, 3)  # videos
 
 
 def export_recognizer(
-    cfg: Config, checkpoint: str, path: Path, clips: int | None = None, conv2d: bool = False
+    cfg: Config,
+    checkpoint: str,
+    path: Path,
+    clips: int | None = None,
+    conv2d: bool = False,
+    int8: str | None = None,
 ) -> tuple[dict[str, Any], float]:
     """Export a recognizer to one file, ``.onnx`` (ONNX) or ``.pt2`` (torch.export).
 
@@ -51,6 +57,10 @@ def export_recognizer(
     With ``conv2d`` the convolutions of one frame or one pixel are 2D ones over folded axes, and
     batch norms are folded into them: the same scores by kernels that runtimes have tuned more.
 
+    With ``int8``, a list of videos to calibrate with, an ONNX file is quantised after that check
+    (see :mod:`~r21d_plugin.inference.export_int8`); ``accuracy`` of the metadata that are returned
+    is then top-1 in per cent, of ``float32`` and ``int8``, on videos of the test.
+
     Returns:
         tuple[dict, float]: The metadata in the file, and the largest difference of its scores from
         the recognizer's on videos of noise, relative to the largest score.
@@ -60,13 +70,16 @@ def export_recognizer(
     """
     if path.suffix not in FORMATS:
         raise InputError(f'{path}: end the name in .onnx (ONNX) or .pt2 (torch.export)')
+    if int8 is not None and path.suffix != '.onnx':
+        raise InputError(f'{path}: int8 needs ONNX: end the name in .onnx')
     needed = ('onnx', 'onnxscript', 'onnxruntime') if path.suffix == '.onnx' else ()
     if missing := [name for name in needed if find_spec(name) is None]:
         raise InputError(f"ONNX needs {', '.join(missing)}: pip install 'r21d_plugin[export]'")
     if clips is not None and clips < 1:
         raise InputError(f'{clips} clips of a video: there has to be at least 1')
     recognizer = load_recognizer(cfg, checkpoint, torch.device('cpu')).requires_grad_(False)
-    videos, inputs = noise_videos(cfg, clips)
+    videos = noise_videos(cfg, clips)
+    inputs = named_inputs(videos, clips)
     scorer = ClipScores(recognizer, inputs, clips)
     expected = torch.stack([sample.pred_score for sample in recognizer.test_step(videos)])
     check_finite(expected, checkpoint)
@@ -86,6 +99,9 @@ def export_recognizer(
                 f"{path}: not written: its scores differ from the recognizer's by up to "
                 f'{difference:.1e} of the largest, more than the {TOLERANCE} that rounding may make'
             )
+        if int8 is not None:
+            before, after = quantize(partial, cfg, clips, int8)
+            metadata['accuracy'] = dict(float32=before, int8=after)
     return metadata, difference
 
 
@@ -143,23 +159,15 @@ def use_conv2d(model: nn.Module) -> None:
             conv.__class__ = Conv2d
 
 
-def noise_videos(cfg: Config, clips: int | None) -> tuple[dict, dict[str, Tensor]]:
-    """Videos of noise, as a test packs them, and by stream as :class:`ClipScores` takes them."""
-    pipeline = update_transform(pipeline_of(cfg), *SAMPLERS, num_clips=clips or 1)
-    if crops := [name for name in map(name_of, pipeline) if name in ('ThreeCrop', 'TenCrop')]:
-        raise InputError(f'{cfg.filename}: a file takes one crop: use CenterCrop, not {crops[0]}')
-    pack = build_pipeline(pipeline)
+def noise_videos(cfg: Config, clips: int | None) -> dict:
+    """Videos of noise, as a test packs them."""
+    pack = build_pipeline(one_crop_pipeline(cfg, clips))
     rng, count = np.random.default_rng(0), max(TRACED_BATCH, *CHECKED_BATCHES)
     noise = rng.integers(0, 256, (count, 64, 128, 171, 3), np.uint8)
     brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # or clips look much the same
     info = dict(filename='noise', total_frames=64, start_index=0, modality='RGB', label=0)
     arrays = (brightness * noise).astype(np.uint8)
-    videos = pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
-    streams = videos['inputs']
-    if not isinstance(streams, dict):
-        streams = {'imgs' if streams[0].dtype == torch.uint8 else 'flow': streams}
-    inputs = {name: torch.stack(x).float() for name, x in streams.items()}
-    return videos, inputs if clips else {name: x.squeeze(1) for name, x in inputs.items()}
+    return pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
 
 
 def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Time training steps and inference on a GPU beside the peers, side by side.
 
 Contestants of a group take the same batch of random clips, run in turn, again and again, in one
-process, and with the same settings of cuDNN, which tries its algorithms first. Ours compute in each
-form: PyTorch's 3D convolutions of the usual and of channels-last memory, and the 2D form.
+process, in one type and with the same settings of cuDNN, which tries its algorithms first. Ours
+are as they are built, and accelerated, which is channels-last memory.
 The rate that is reached is compared with that of a large product of matrices in the same type.
 """
 
