@@ -2,8 +2,8 @@
 
 A ratio is a peer's time over ours, both in one type and with freed memory kept. Each turn of a run
 gives one, and their median is compared. It fell if the committed one is above it by more than the
-noise, which is the range of the run's turns. For a release, not for tests: ratios are of a kind of
-machine.
+noise, which is the range of the run's turns. For a release, not for tests: it takes a quarter of an
+hour, and ratios are of a kind of machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RATIOS = Path(__file__).with_name('ratios.json')
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--repeats', type=int, default=7, help='turns of the run (7)')
+    parser.add_argument('--repeats', type=int, default=5, help='turns of the run (5)')
     parser.add_argument('--ratios', type=Path, default=RATIOS, help=f'those committed ({RATIOS})')
     parser.add_argument(
         '--figures', type=Path, help="of a run of tools/benchmark/speed.py; default: run what's due"

@@ -30,13 +30,7 @@ DTYPES = {'TF32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
 class Contestant(NamedTuple):
-    """One that takes part.
-
-    Attributes:
-        name (str): Its name.
-        model (nn.Module): Its network.
-        compiled (bool): Whether ``torch.compile`` compiles it.
-    """
+    """One that takes part: its name, its network and whether ``torch.compile`` compiles it."""
 
     name: str
     model: Any
@@ -200,6 +194,8 @@ def main() -> None:
     init_default_scope('mmaction')
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = True
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
     ceilings = {name: matrix_rate(DTYPES[name]) for name in args.dtypes}
     device = f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
     table, everything = [], dict(machine=device, ceilings=ceilings)

@@ -3,7 +3,7 @@
 A row compares both sides in one type and with one allocator: once with memory as the C library
 gives it, once with freed memory kept (r21d_plugin.engine.keep_freed_memory, which our commands
 choose). For each, all contestants of a measure run in turn, again and again, in a process of its
-own; ratios are of medians, peer to ours, and what is computed is compared in the same run. Peers
+own; ratios, peer to ours, are medians of the turns, and results are compared in the same run. Peers
 run MMAction2's own pipeline and recognizer, or torchvision's network (where it cannot be imported,
 ours by PyTorch's 3D convolutions): as it is, compiled, and by ONNX Runtime and OpenVINO where these
 are installed. `per GFLOP` are other networks that MMAction2 and PyTorchVideo call R(2+1)D: their
