@@ -35,13 +35,19 @@ def feature_settings(
     """Settings that features depend on; the fingerprint is of network, weights and pipeline."""
     from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
     from r21d_plugin.inference.video_inputs import pipeline_of
+    from r21d_plugin.models.runtimes import runtime_and_dtype
 
     # Features do not depend on how many clips a test takes.
     pipeline = update_transform(pipeline_of(cfg), *SAMPLERS, num_clips=1)
-    dtype = (model.test_cfg or {}).get('dtype', 'float32')
+    runtime, dtype = runtime_and_dtype(model.test_cfg)
     parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
+    if runtime != 'torch':
+        parts.append(runtime)
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
-    for key, value in model.backbone.state_dict().items():
+    tensors = model.backbone.state_dict()
+    if dtype == 'int8':
+        tensors['int8'] = model.int8['weights']
+    for key, value in tensors.items():
         fingerprint.update(key.encode() + value.cpu().numpy().tobytes())
     return dict(
         config=cfg.filename,

@@ -112,9 +112,7 @@ def main() -> None:
         options.update(args.cfg_options or {})
         cfg = load_config(config, options)
         if args.frozen and cfg.load_from is None:
-            raise InputError(
-                '--frozen: trains the classifier alone: give the --weights of a network'
-            )
+            raise InputError('--frozen trains the classifier alone: give the --weights of the rest')
         checkpoint = train(args, config, work_dir, options)
         cpu = ['--device', 'cpu'] if args.gpus == 0 else []
         tested = [work_dir / Path(config).name, checkpoint, '--work-dir', work_dir]

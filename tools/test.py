@@ -6,7 +6,7 @@ from typing import Any
 
 from r21d_plugin import InputError
 from r21d_plugin._atomic import check_writable
-from r21d_plugin.cli.arguments import CHECKPOINT_HELP, add_run_arguments
+from r21d_plugin.cli.arguments import CHECKPOINT_HELP, add_run_arguments, add_test_options
 from r21d_plugin.cli.errors import errors_in_one_line
 
 MOST_KEPT = 50_000  # videos; with 400 classes and 10 clips each, their scores take 800 MB
@@ -16,6 +16,7 @@ def parse_args() -> argparse.Namespace:
     """Parse MMAction2's arguments of testing, ``--gpus`` and ``--device``."""
     parser = argparse.ArgumentParser(description='Test a recognizer.')
     add_run_arguments(parser)
+    add_test_options(parser)
     parser.add_argument('checkpoint', nargs='?', help=CHECKPOINT_HELP)
     parser.add_argument(
         '--dump', metavar='FILE', help='write the scores into this .npz, or all predictions (.pkl)'

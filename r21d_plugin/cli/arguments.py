@@ -29,6 +29,30 @@ class ConfigOptions(Action):
         setattr(namespace, self.dest, options)
 
 
+class TestOption(ConfigOptions):
+    """Collect ``--NAME VALUE`` as the option ``model.test_cfg.NAME=VALUE`` of the config."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Add the option to earlier ones."""
+        name = self.option_strings[0].lstrip('-')
+        super().__call__(parser, namespace, [f'model.test_cfg.{name}={values}'], option)
+
+
+def add_test_options(parser: ArgumentParser) -> None:
+    """Add ``--runtime`` and ``--dtype``, which override the config's ``model.test_cfg``."""
+    for name, text in (
+        ('runtime', 'what computes the network: torch (default) or openvino, on the CPU'),
+        (
+            'dtype',
+            'type that it computes in: float32 (default), bfloat16, float16 (torch on a GPU) '
+            'or int8 (openvino, a checkpoint of r21d quantize)',
+        ),
+    ):
+        parser.add_argument(f'--{name}', action=TestOption, dest='cfg_options', help=text)
+
+
 def add_config_options(parser: ArgumentParser) -> None:
     """Add ``--cfg-options``."""
     text = 'values of the config to override, as key.subkey=value'
@@ -60,4 +84,5 @@ def add_network_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--device', help='cpu, cuda or cuda:1; default: a GPU if there is one')
     workers = 'processes that decode (all cores)'
     parser.add_argument('--workers', type=int, default=os.cpu_count(), help=workers)
+    add_test_options(parser)
     add_config_options(parser)

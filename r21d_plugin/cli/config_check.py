@@ -33,6 +33,7 @@ PLAIN_KEYS: dict[str, set[str]] = {
         'fcn_test',
         'feature_extraction',
         'max_testing_views',
+        'runtime',
     },
     'model.train_cfg': {'blending', 'aux_info'},
     'optim_wrapper.paramwise_cfg': {

@@ -21,6 +21,7 @@ from .._errors import InputError
 from .config_check import RUN_KEYS
 from .options import errors_of_option, parse_option
 
+CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 OF_BASE = re.compile(r'\b_base_\.(\w+)')
 FOLDER = re.compile(r'\{\{\s*fileDirname\s*\}\}')
 
@@ -130,8 +131,13 @@ class ConfigNames:
 
     def _bases(self, file: ConfigFile) -> list[Path | None]:
         """The base files of a file; None is one of another package (``mmaction::...``)."""
-        folder = file.path.parent
-        return [None if '::' in base else (folder / base).resolve() for base in file.bases()]
+        own = f'{__package__.partition(".")[0]}::'
+        found: list[Path | None] = []
+        for base in file.bases():
+            folder = CONFIGS if base.startswith(own) else file.path.parent
+            name = base[len(own) :] if base.startswith(own) else base
+            found.append(None if '::' in name else (folder / name).resolve())
+        return found
 
     def check(self, key: str) -> None:
         """Raise an InputError if nothing is derived from the name that a dotted key begins with."""

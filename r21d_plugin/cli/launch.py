@@ -20,7 +20,7 @@ from .. import _mm_fixes
 from .._errors import InputError, first_line
 from ..engine import keep_freed_memory
 from .config_check import check_config
-from .config_names import is_run_key, read_config
+from .config_names import CONFIGS, is_run_key, read_config
 from .options import merge_options
 
 PROCESS_COUNTS = {
@@ -29,8 +29,6 @@ PROCESS_COUNTS = {
     'mpi': ('OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_SIZE'),
 }
 """Environment variables of a launcher: its number of processes in all and on this machine."""
-
-CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 
 
 def load_config(path: str, options: dict | None = None) -> Config:

@@ -13,6 +13,7 @@ COMMANDS = {
     'predict': ('predict.py', 'predict the classes of videos'),
     'features': ('extract_features.py', 'store the features of videos'),
     'export': ('export.py', 'write a network as ONNX or for torch.export'),
+    'quantize': ('quantize.py', 'write a checkpoint with an int8 network for OpenVINO'),
     'publish': ('publish_model.py', 'write a checkpoint for others, named by its hash'),
     'reproduce': ('reproduce.py', 'compare public weights with their published accuracy'),
     'flow': ('data/extract_flow.py', 'store the optical flow of videos'),

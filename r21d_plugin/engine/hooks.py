@@ -76,6 +76,7 @@ class CheckpointMatchHook(Hook):
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
         finetuning = training and not runner.cfg.get('resume')
         model = getattr(runner.model, 'module', runner.model)
+        model.int8 = None if finetuning else checkpoint.get('int8')
         model.dataset_meta = dict(classes=() if finetuning else classes_of(checkpoint, str(source)))
         if not any(isinstance(module, VideoResNet) for module in model.modules()):
             return

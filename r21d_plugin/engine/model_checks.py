@@ -12,6 +12,7 @@ from .._errors import InputError
 from .._registries import TRANSFORMS
 from ..datasets.wrappers import inner_datasets
 from ..models.parts import Stream, check_parts, streams_of
+from ..models.recognizer import check_runtime
 
 RGB_TRANSFORMS = {
     *('DecordInit', 'DecordDecode', 'PyAVInit', 'PyAVDecode', 'OpenCVInit', 'OpenCVDecode'),
@@ -35,6 +36,7 @@ def check_model(model: nn.Module, cfg: Config) -> None:
     """
     model = getattr(model, 'module', model)
     check_parts(model)
+    check_runtime(model)
     streams = list(streams_of(model))
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name)

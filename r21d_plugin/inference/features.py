@@ -18,7 +18,7 @@ from torch import Tensor
 from .._atomic import atomic_write, write_json
 from .._errors import InputError, VideoInputError
 from ..datasets.video_files import Extraction, bytes_of
-from ..models.recognizer import precision_of
+from ..models.recognizer import computed_as_configured
 from .sliding_window import SlidingWindow, apply_to_clips
 from .video_inputs import load_videos
 
@@ -72,7 +72,7 @@ def clip_features(model: BaseRecognizer, packed: dict) -> Tensor:
     """Average feature maps of packed views over (T, H, W): views x C, of RGB and then of flow."""
     inputs = pseudo_collate([packed])['inputs']
     batch = model.data_preprocessor(dict(inputs=inputs, data_samples=None), False)
-    with precision_of(model):
+    with computed_as_configured(model):
         maps = model(batch['inputs'], mode='tensor', stage='backbone')
     maps = maps if isinstance(maps, tuple) else (maps,)
     return torch.cat([values.float().flatten(2).mean(2) for values in maps], dim=1)

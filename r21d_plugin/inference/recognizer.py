@@ -11,7 +11,9 @@ from mmengine.registry import init_default_scope
 from .._errors import InputError, first_line
 from ..engine.memory import keep_freed_memory
 from ..models.accelerate import accelerate
-from ..weights import load_matching, load_weights_and_classes
+from ..models.recognizer import check_runtime
+from ..models.runtimes import from_plain_data, runtime_and_dtype
+from ..weights import classes_of, load_checkpoint, load_matching, tensors_alone
 from ..weights.loading import Head
 
 
@@ -32,7 +34,8 @@ def load_recognizer(
 ) -> BaseRecognizer:
     """Build the recognizer of a config, in evaluation mode, with the weights of a checkpoint.
 
-    Its ``dataset_meta`` has the names of the ``classes`` that the checkpoint has.
+    Its ``dataset_meta`` has the names of the ``classes`` that the checkpoint has, and ``int8`` is
+    the quantised backbone in it, if there is one.
 
     The checkpoint is a file or URL, or ``'none'`` for a two-stream network whose config names those
     of its streams; ``head`` is that of :func:`~r21d_plugin.load_weights`. Raises an InputError if
@@ -44,10 +47,14 @@ def load_recognizer(
         model = MODELS.build(cfg.model)
     except (KeyError, TypeError) as error:
         raise InputError(f'{cfg.filename}: {first_line(error)}') from error
+    check_runtime(model)
     if checkpoint != 'none':
-        weights, names = load_weights_and_classes(checkpoint)
-        load_matching(model, weights, checkpoint, head=head)
-        model.dataset_meta = dict(classes=names)
+        found = load_checkpoint(checkpoint, 'cpu')
+        load_matching(model, tensors_alone(found['state_dict'], checkpoint), checkpoint, head=head)
+        model.dataset_meta = dict(classes=classes_of(found, checkpoint))
+        model.int8 = found.get('int8')
+        if runtime_and_dtype(model.test_cfg)[1] == 'int8':
+            from_plain_data(model.int8)  # fails now if it is not one
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:

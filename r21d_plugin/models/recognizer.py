@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Dict, List, Union
 
@@ -13,13 +14,14 @@ from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.utils import SampleList
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._compat_torch import autocast_dtype
 from .._errors import InputError, check_whole
 from .._registries import MODELS
 from .accelerate import has_fast_bfloat16
 from .parts import check_parts
+from .runtimes import computed_by_openvino, forget, runtime_and_dtype
 
 Inputs = Union[List[Tensor], Dict[str, List[Tensor]]]
 
@@ -30,8 +32,25 @@ class MultiClipTesting(BaseRecognizer):
     ``test_cfg=dict(max_testing_views=n)`` bounds how many views (clips times crops) are on the
     device at once, at any batch size; their uint8 pixels stay in host memory. Unset, all views of a
     batch go at once. ``test_cfg=dict(dtype='bfloat16')`` (or ``'float16'`` on a GPU) has the
-    backbone compute in that type; classifier and scores stay float32.
+    backbone compute in that type; classifier and scores stay float32. ``runtime='openvino'`` in it
+    has OpenVINO compute the backbone, on the CPU, in float32, bfloat16 or int8.
+
+    Arguments are those of MMAction2's recognizer. Raises an InputError if its parts do not fit
+    together (:func:`~r21d_plugin.models.parts.check_parts`) or ``test_cfg`` names another runtime
+    or type.
     """
+
+    int8: Mapping[str, Any] | None = None  # the quantised backbone of the loaded checkpoint
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        check_parts(self)
+        check_runtime(self)
+
+    def train(self, mode: bool = True) -> MultiClipTesting:
+        """Set the mode; OpenVINO compiles the backbone anew."""
+        forget(self.backbone)
+        return super().train(mode)
 
     def test_step(self, data: dict) -> SampleList:
         """Predict a batch of videos.
@@ -42,11 +61,10 @@ class MultiClipTesting(BaseRecognizer):
         if not data['data_samples']:  # all videos were skipped; MMEngine's loops drop losses
             return [BaseDataElement(loss={})]
         test_cfg = self.test_cfg or {}
-        precision = precision_of(self)
         logits = []
         for chunk in chunks(data['inputs'], test_cfg.get('max_testing_views')):
             batch = self.data_preprocessor(dict(inputs=chunk, data_samples=None), False)
-            with precision:
+            with computed_as_configured(self):
                 logits.append(self(batch['inputs'], mode='tensor', stage='head'))
         data_samples = self.data_preprocessor.cast_data(data['data_samples'])
         return self.cls_head.predict_by_feat(torch.cat(logits), data_samples)
@@ -56,15 +74,7 @@ class MultiClipTesting(BaseRecognizer):
 
 @MODELS.register_module()
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
-    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does.
-
-    Arguments are those of Recognizer3D. Raises an InputError if its parts do not fit together
-    (:func:`~r21d_plugin.models.parts.check_parts`).
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        check_parts(self)
+    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does."""
 
 
 @MODELS.register_module()
@@ -102,17 +112,34 @@ class ClipHead(I3DHead):
         return data_samples
 
 
-def precision_of(recognizer: BaseRecognizer) -> torch.autocast:
-    """Autocast context of a recognizer in tests, by ``test_cfg.dtype``."""
-    dtype = (recognizer.test_cfg or {}).get('dtype', 'float32')
-    if dtype not in ('float32', 'bfloat16', 'float16'):
-        raise InputError(f'test_cfg.dtype={dtype!r}: use float32, bfloat16 or float16')
+def check_runtime(model: nn.Module) -> None:
+    """Raise an InputError if a recognizer has no such runtime or type, or cannot choose any."""
+    test_cfg = getattr(model, 'test_cfg', None) or {}
+    if isinstance(model, MultiClipTesting):
+        runtime_and_dtype(test_cfg)
+    elif 'runtime' in test_cfg:
+        remedy = "use model.type='r21d_plugin.MultiClipRecognizer'"
+        raise InputError(f'model.test_cfg.runtime: {type(model).__name__} ignores it: {remedy}')
+
+
+@contextmanager
+def computed_as_configured(recognizer: BaseRecognizer) -> Iterator[None]:
+    """Have a recognizer compute by the runtime and in the type that its ``test_cfg`` names."""
+    runtime, dtype = runtime_and_dtype(recognizer.test_cfg)
     device = torch.device(recognizer.data_preprocessor.device)
+    if runtime == 'openvino':
+        if device.type != 'cpu':
+            remedy = 'add --device cpu (--gpus 0 with mim)'
+            raise InputError(f'test_cfg.runtime={runtime!r} is for the CPU: {remedy}')
+        int8 = getattr(recognizer, 'int8', None)
+        with computed_by_openvino(recognizer.backbone, dtype, int8):
+            yield
+        return
     if device.type == 'cpu' and dtype == 'bfloat16':
         warn_of_slow_bfloat16()
-    if dtype == 'float32':
-        return torch.autocast(device.type, enabled=False)
-    return torch.autocast(device.type, getattr(torch, dtype))
+    kind = None if dtype == 'float32' else getattr(torch, dtype)
+    with torch.autocast(device.type, kind, enabled=kind is not None):
+        yield
 
 
 @lru_cache(maxsize=None)

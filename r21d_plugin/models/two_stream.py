@@ -15,7 +15,6 @@ from torch import Tensor
 from .._errors import InputError, check_whole
 from .._registries import MODELS
 from ..weights import STREAMS, fuse_checkpoints, load_matching
-from .parts import check_parts
 from .recognizer import ClipHead, MultiClipTesting
 
 
@@ -112,7 +111,6 @@ class TwoStreamRecognizer(MultiClipTesting, MMRecognizer3D):
 
     def __init__(self, checkpoints: dict[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_parts(self)
         self.checkpoints = checkpoints
         if checkpoints is None:
             return

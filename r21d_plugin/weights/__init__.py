@@ -7,6 +7,7 @@ from .checkpoint_files import (
     load_state_dict_of,
     load_weights_and_classes,
     save_checkpoint,
+    tensors_alone,
 )
 from .class_names import classes_of
 from .formats import Weights, identify, infer_network
@@ -33,4 +34,4 @@ __all__ += [
 ]
 __all__ += ['load_checkpoint', 'load_matching', 'load_pickle_as_data', 'load_state_dict_of']
 __all__ += ['load_weights', 'load_weights_and_classes', 'match_weights', 'read_weights']
-__all__ += ['save_checkpoint']
+__all__ += ['save_checkpoint', 'tensors_alone']

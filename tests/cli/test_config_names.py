@@ -75,6 +75,14 @@ def test_a_config_of_others(config):
     assert cfg.filename == str(config)
 
 
+def test_a_base_of_the_package(tmp_path):
+    path = tmp_path / 'my.py'
+    path.write_text("_base_ = ['r21d_plugin::r2plus1d_18_kinetics.py']\nwork_dir = 'x'\n")
+    cfg = load_config(str(path), {'num_classes': '5'})
+    assert cfg.model.cls_head.num_classes == cfg.test_dataloader.dataset.num_classes == 5
+    assert cfg.work_dir == 'x'
+
+
 @pytest.mark.parametrize(
     ('option', 'remedy'),
     [

@@ -81,9 +81,9 @@ def test_networks_follow_the_weights(in_own_data):
     assert cfg.load_from == 'narrow.pth'
     cfg = load_config('configs/finetune_r2plus1d_18.py', {'data_root': 'out'})
     assert cfg.model.backbone.midplanes == 'block', "torchvision's"
-    options['weights'] = 'echonet_ejection_32f'
+    options['weights'] = 'selavi_kinetics_30f'
     cfg = load_config('configs/finetune_r2plus1d_18.py', options)
-    assert cfg.train_dataloader.dataset.pipeline[1].clip_len == 32
+    assert cfg.train_dataloader.dataset.pipeline[1].clip_len == 30
     options['weights'] = 'None'
     cfg = load_config('configs/finetune_r2plus1d_18.py', options)
     assert cfg.load_from is None

@@ -1,0 +1,124 @@
+"""Quantise the backbone of a recognizer to int8, by NNCF for OpenVINO."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from mmaction.models.recognizers.base import BaseRecognizer
+from mmengine.dataset import pseudo_collate
+from tqdm import tqdm
+
+from .._errors import InputError
+from .._packages import missing_packages_named
+from ..evaluation import ClipVideoAccuracy
+from ..models.runtimes import OpenVinoTwin, computed_by_twin, convert, core, to_plain_data
+
+
+def quantize(
+    model: BaseRecognizer, calibration: Sequence[dict], held_out: Sequence[dict], max_drop: float
+) -> dict[str, dict[str, float]]:
+    """Quantise the backbone of a recognizer after its training, into its ``int8``.
+
+    Where video@1 falls by more than ``max_drop``, NNCF gives layers back to float, those that cost
+    most first, until it does not.
+
+    Args:
+        model (BaseRecognizer): In evaluation mode, on the CPU.
+        calibration (Sequence[dict]): Packed clips, of which NNCF takes the ranges of activations.
+        held_out (Sequence[dict]): Packed videos with labels, to measure the accuracy.
+        max_drop (float): Part of the videos, 0 to 1.
+
+    Returns:
+        dict: Accuracies of ``'float32'`` and ``'int8'``, as
+        :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` names them.
+
+    Raises:
+        InputError: If NNCF or OpenVINO is missing, the videos have no labels, or video@1 falls by
+            more.
+    """
+    with missing_packages_named():
+        import nncf
+    nncf.set_log_level(logging.ERROR)
+    core()  # before NNCF's
+    found = {'float32': accuracy(model, held_out, 'float32')}
+    float_model = convert(model.backbone)
+    clips = nncf.Dataset(calibration, partial(clips_of, model))
+    options: Any = dict(target_device=nncf.TargetDevice.CPU, subset_size=len(calibration))
+    model.int8 = to_plain_data(nncf.quantize(float_model, clips, **options))
+    found['int8'] = accuracy(model, held_out, 'int8')
+    if drop(found) > max_drop:
+        tqdm.write(f'int8 loses {drop(found):.2%} of video@1: NNCF gives layers back', sys.stderr)
+
+        def validate(compiled: Any, videos: Iterable[dict]) -> tuple[float, list[float]]:
+            with computed_by_twin(model.backbone, CompiledTwin(compiled), 'int8'):
+                metric = tested(model, videos, runtime='torch', dtype='float32')
+            hits = [float(result[''][2]) for result in metric.results]  # at 1, by all streams
+            return float(np.mean(hits)), hits
+
+        quantized = nncf.quantize_with_accuracy_control(
+            float_model, clips, nncf.Dataset(held_out), validate, max_drop=max_drop, **options
+        )
+        model.int8 = to_plain_data(quantized)
+        found['int8'] = accuracy(model, held_out, 'int8')
+    if drop(found) > max_drop:
+        before, after = (found[dtype]['video@1'] for dtype in ('float32', 'int8'))
+        raise InputError(
+            f'not written: video@1 falls from {before:.2%} to {after:.2%}, by more than --max-drop '
+            f'{100 * max_drop:g}: calibrate with more --clips, or use bfloat16'
+        )
+    return found
+
+
+class CompiledTwin(OpenVinoTwin):
+    """A twin that is compiled already."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.given = [compiled.create_infer_request()]
+
+    def requests(self, dtype: str, clips: int) -> list:
+        """The one request."""
+        return self.given
+
+
+def drop(found: dict[str, dict[str, float]]) -> float:
+    """How much of video@1 int8 loses, 0 to 1."""
+    return found['float32']['video@1'] - found['int8']['video@1']
+
+
+def clips_of(model: BaseRecognizer, packed: dict) -> list[np.ndarray]:
+    """Normalised views of packed clips, of each stream views x C x T x H x W."""
+    batch = dict(inputs=pseudo_collate([packed])['inputs'], data_samples=None)
+    inputs = model.data_preprocessor(batch, False)['inputs']
+    streams = inputs.values() if isinstance(inputs, dict) else [inputs]
+    return [x.flatten(0, 1).float().numpy() for x in streams]
+
+
+def tested(model: BaseRecognizer, videos: Iterable[dict], **test_cfg: str) -> ClipVideoAccuracy:
+    """Test a recognizer, by other values of its ``test_cfg``, on packed videos that decode."""
+    given, metric = model.test_cfg, ClipVideoAccuracy()
+    model.test_cfg = dict(given or {}, **test_cfg)
+    try:
+        for packed in videos:
+            if 'inputs' in packed:
+                with torch.no_grad():
+                    samples = model.test_step(pseudo_collate([packed]))
+                metric.process(None, [sample.to_dict() for sample in samples])
+    finally:
+        model.test_cfg = given
+    return metric
+
+
+def accuracy(model: BaseRecognizer, videos: Sequence[dict], dtype: str) -> dict[str, float]:
+    """Accuracy of a recognizer in OpenVINO; an InputError if the videos have no labels."""
+    shown = tqdm(videos, desc=dtype, unit='video')
+    metric = tested(model, shown, runtime='openvino', dtype=dtype)
+    found = metric.compute_metrics(metric.results)
+    if not found:
+        raise InputError('the held-out videos have no labels, which measure the accuracy')
+    return found

@@ -1,0 +1,19 @@
+import sys
+
+import pytest
+
+from r21d_plugin.cli import main
+
+
+def test_the_command_as_mim_takes_it(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['r21d', 'flow', 'no such folder', '--list', 'x'])
+    with pytest.raises(SystemExit):
+        main.main()
+    first = capsys.readouterr().err.splitlines()[0]
+    assert first == "$ mim run r21d_plugin extract_flow 'no such folder' --list x"
+
+
+def test_a_command_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['r21d', 'fit'])
+    with pytest.raises(SystemExit, match='error: fit: no such command: choose from train, test'):
+        main.main()
