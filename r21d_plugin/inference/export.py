@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -24,20 +25,27 @@ from torch.export import ExportedProgram
 
 from .._atomic import atomic_write
 from .._errors import InputError
-from ..datasets.pipelines import SAMPLERS, name_of, update_transform
+from ..datasets.pipelines import SAMPLERS, Pipeline, name_of
+from ..models.accelerate import AcceleratedConv3d, accelerate
 from ..models.two_stream import TwoStreamHead
 from ..version import __version__
 from .class_names import known_names
+from .export_int8 import quantize
 from .recognizer import load_recognizer
 from .scores import check_finite
-from .video_inputs import build_pipeline, pipeline_of
+from .video_inputs import build_pipeline, named_inputs, one_crop_pipeline, pipeline_of
 
 TOLERANCE = 1e-4  # difference of scores, relative to the largest one; rounding makes up to 4e-6
 TRACED_BATCH, CHECKED_BATCHES = 2, (1, 3)  # videos
 
 
 def export_recognizer(
-    cfg: Config, checkpoint: str, path: Path, clips: int | None = None
+    cfg: Config,
+    checkpoint: str,
+    path: Path,
+    clips: int | None = None,
+    conv2d: bool = False,
+    int8: str | None = None,
 ) -> tuple[dict[str, Any], float]:
     """Export a recognizer to one file, ``.onnx`` (ONNX) or ``.pt2`` (torch.export).
 
@@ -45,6 +53,13 @@ def export_recognizer(
     (``imgs``), flow in pixels (``flow``), or both in this order. T, H and W are those of the test
     pipeline. With ``clips`` it takes so many of each video, N x clips x C x T x H x W, and averages
     their scores. It gives softmax scores, N x classes, whose names are ``classes`` in the metadata.
+
+    With ``conv2d`` the convolutions of one frame or one pixel are 2D ones over folded axes, and
+    batch norms are folded into them: the same scores by kernels that runtimes have tuned more.
+
+    With ``int8``, a list of videos to calibrate with, an ONNX file is quantised after that check
+    (see :mod:`~r21d_plugin.inference.export_int8`); ``accuracy`` of the metadata that are returned
+    is then top-1 in per cent, of ``float32`` and ``int8``, on videos of the test.
 
     Returns:
         tuple[dict, float]: The metadata in the file, and the largest difference of its scores from
@@ -55,17 +70,22 @@ def export_recognizer(
     """
     if path.suffix not in FORMATS:
         raise InputError(f'{path}: end the name in .onnx (ONNX) or .pt2 (torch.export)')
+    if int8 is not None and path.suffix != '.onnx':
+        raise InputError(f'{path}: int8 needs ONNX: end the name in .onnx')
     needed = ('onnx', 'onnxscript', 'onnxruntime') if path.suffix == '.onnx' else ()
     if missing := [name for name in needed if find_spec(name) is None]:
         raise InputError(f"ONNX needs {', '.join(missing)}: pip install 'r21d_plugin[export]'")
     if clips is not None and clips < 1:
         raise InputError(f'{clips} clips of a video: there has to be at least 1')
     recognizer = load_recognizer(cfg, checkpoint, torch.device('cpu')).requires_grad_(False)
-    videos, inputs = noise_videos(cfg, clips)
+    videos = noise_videos(cfg, clips)
+    inputs = named_inputs(videos, clips)
     scorer = ClipScores(recognizer, inputs, clips)
     expected = torch.stack([sample.pred_score for sample in recognizer.test_step(videos)])
     check_finite(expected, checkpoint)
     metadata = metadata_of(cfg, scorer, inputs)
+    if conv2d:
+        use_conv2d(recognizer)
     if names := known_names(cfg, checkpoint, recognizer.dataset_meta.get('classes', ())):
         metadata['classes'] = names
     with atomic_write(path, parents=True) as partial:
@@ -79,6 +99,9 @@ def export_recognizer(
                 f"{path}: not written: its scores differ from the recognizer's by up to "
                 f'{difference:.1e} of the largest, more than the {TOLERANCE} that rounding may make'
             )
+        if int8 is not None:
+            before, after = quantize(partial, cfg, clips, int8)
+            metadata['accuracy'] = dict(float32=before, int8=after)
     return metadata, difference
 
 
@@ -106,23 +129,45 @@ class ClipScores(nn.Module):
         return self.recognizer.cls_head.average_clip(self.fuse(logits), self.clips or 1)
 
 
-def noise_videos(cfg: Config, clips: int | None) -> tuple[dict, dict[str, Tensor]]:
-    """Videos of noise, as a test packs them, and by stream as :class:`ClipScores` takes them."""
-    pipeline = update_transform(pipeline_of(cfg), *SAMPLERS, num_clips=clips or 1)
-    if crops := [name for name in map(name_of, pipeline) if name in ('ThreeCrop', 'TenCrop')]:
-        raise InputError(f'{cfg.filename}: a file takes one crop: use CenterCrop, not {crops[0]}')
-    pack = build_pipeline(pipeline)
+class Conv2d(AcceleratedConv3d):
+    """Convolution of one frame or one pixel, as a 2D one over folded axes of any batch size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve N x C x T x H x W."""
+        (t, *step), padding = self.stride, self.padding
+        if self.kernel_size[0] > 1:  # over time: N images, T x (H W)
+            over_time: Any = (t, 1), (padding[0], 0)
+            y = F.conv2d(x.flatten(3), self.weight.squeeze(4), self.bias, *over_time)
+            return y.unflatten(3, x.shape[3:])
+        frames = (x[:, :, ::t] if t > 1 else x).transpose(1, 2)
+        over_space: Any = step, padding[1:]
+        y = F.conv2d(frames.flatten(0, 1), self.weight.squeeze(2), self.bias, *over_space)
+        return y.unflatten(0, frames.shape[:2]).transpose(1, 2)
+
+
+@torch.no_grad()
+def use_conv2d(model: nn.Module) -> None:
+    """Fold batch norms and replace convolutions by 2D ones where that is exact, in place."""
+    for conv in [m for m in accelerate(model).modules() if isinstance(m, AcceleratedConv3d)]:
+        if conv.pair is not None and (norm := conv.pair.norm_to_fold()) is not None:
+            weight, bias = conv.fold(norm)
+            conv.weight, conv.bias = (nn.Parameter(x, requires_grad=False) for x in (weight, bias))
+            parent, _, name = conv.pair.norm.rpartition('.')
+            setattr(conv.pair.sequence.get_submodule(parent), name, nn.Identity())
+        time, *space = zip(conv.kernel_size, conv.stride, conv.padding)
+        if time[::2] == (1, 0) or set(space) == {(1, 1, 0)}:
+            conv.__class__ = Conv2d
+
+
+def noise_videos(cfg: Config, clips: int | None) -> dict:
+    """Videos of noise, as a test packs them."""
+    pack = build_pipeline(one_crop_pipeline(cfg, clips))
     rng, count = np.random.default_rng(0), max(TRACED_BATCH, *CHECKED_BATCHES)
     noise = rng.integers(0, 256, (count, 64, 128, 171, 3), np.uint8)
     brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # or clips look much the same
     info = dict(filename='noise', total_frames=64, start_index=0, modality='RGB', label=0)
     arrays = (brightness * noise).astype(np.uint8)
-    videos = pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
-    streams = videos['inputs']
-    if not isinstance(streams, dict):
-        streams = {'imgs' if streams[0].dtype == torch.uint8 else 'flow': streams}
-    inputs = {name: torch.stack(x).float() for name, x in streams.items()}
-    return videos, inputs if clips else {name: x.squeeze(1) for name, x in inputs.items()}
+    return pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
 
 
 def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> dict[str, Any]:
@@ -135,6 +180,7 @@ def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> d
         clip_len=next(iter(inputs.values())).shape[-3],
         num_clips=scorer.clips or 1,
         num_classes=classes,
+        preprocessing=preprocessing_of(pipeline_of(cfg)),
         inputs={
             name: dict(
                 shape=['batch', *inputs[name].shape[1:]],
@@ -147,6 +193,26 @@ def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> d
         },
         outputs=dict(scores=dict(shape=['batch', classes], content=content)),
     )
+
+
+def preprocessing_of(pipeline: Pipeline) -> dict[str, Any]:
+    """How a test samples, resizes and crops frames, as far as its pipeline says.
+
+    ``resize`` is width and height, or -1 and the shorter side; ``frame_interval`` counts frames of
+    the video, or those of ``target_fps`` frames a second.
+    """
+    steps = {name_of(step): step for step in pipeline}
+    sampling = next(steps[name] for name in SAMPLERS if name in steps)
+    read: dict = steps.get('ReadFrames', {})
+    found = dict(
+        colour='RGB',
+        frame_interval=sampling.get('frame_interval', 1),
+        target_fps=sampling.get('target_fps'),
+        resize=steps.get('Resize', read).get('scale'),
+        interpolation=steps.get('Resize', read).get('interpolation', 'bilinear'),
+        crop=steps.get('CenterCrop', {}).get('crop_size'),
+    )
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def trace(scorer: ClipScores, inputs: Iterable[Tensor]) -> ExportedProgram:
@@ -172,7 +238,9 @@ def to_onnx(program: ExportedProgram, metadata: dict[str, Any]) -> bytes:
     )
     for key, value in metadata.items():
         onnx.model.metadata_props[key] = value if isinstance(value, str) else json.dumps(value)
-    return onnx.model_proto.SerializeToString()
+    proto = onnx.model_proto
+    import_module('onnx').checker.check_model(proto, full_check=True)
+    return proto.SerializeToString()
 
 
 def to_pt2(program: ExportedProgram, metadata: dict[str, Any]) -> bytes:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from .._errors import InputError, first_line
 from ..datasets.checked_pipeline import CheckedPipeline
-from ..datasets.pipelines import Pipeline, for_videos
+from ..datasets.pipelines import SAMPLERS, Pipeline, for_videos, name_of, update_transform
 from ..datasets.workers import init_worker
 from ..datasets.wrappers import inner_datasets
 
@@ -27,6 +29,23 @@ def pipeline_of(cfg: Config) -> Pipeline:
         where = 'test_dataloader.dataset.pipeline'
         raise InputError(f'{cfg.filename}: has no {where}, which says how to read videos')
     return for_videos(datasets[0]['pipeline'])
+
+
+def one_crop_pipeline(cfg: Config, clips: int | None) -> Pipeline:
+    """Test pipeline with so many clips of a video (None: 1); an InputError if it crops several."""
+    pipeline = update_transform(pipeline_of(cfg), *SAMPLERS, num_clips=clips or 1)
+    if crops := [name for name in map(name_of, pipeline) if name in ('ThreeCrop', 'TenCrop')]:
+        raise InputError(f'{cfg.filename}: a file takes one crop: use CenterCrop, not {crops[0]}')
+    return pipeline
+
+
+def named_inputs(videos: dict, clips: int | None) -> dict[str, Tensor]:
+    """Clips of collated videos, in float32, by stream: N (x clips) x C x T x H x W."""
+    streams = videos['inputs']
+    if not isinstance(streams, dict):
+        streams = {'imgs' if streams[0].dtype == torch.uint8 else 'flow': streams}
+    inputs = {name: torch.stack(x).float() for name, x in streams.items()}
+    return inputs if clips else {name: x.squeeze(1) for name, x in inputs.items()}
 
 
 def build_pipeline(transforms: Sequence[Any]) -> CheckedPipeline:

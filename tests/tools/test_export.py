@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 
 import numpy as np
@@ -12,8 +13,10 @@ from support import ROOT, TINY, shell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from r21d_plugin import InputError
 from r21d_plugin.cli.launch import load_config
-from r21d_plugin.inference import export
+from r21d_plugin.datasets.pipelines import clip_pipelines
+from r21d_plugin.inference import export, export_int8
 from r21d_plugin.inference.recognizer import load_recognizer
 
 TOOL = 'export.py'
@@ -85,7 +88,8 @@ def load(path):
 
         session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
         meta = session.get_modelmeta().custom_metadata_map
-        meta.update({key: json.loads(meta[key]) for key in meta.keys() - {'config', 'r21d_plugin'}})
+        texts = {'config', 'r21d_plugin', *(key for key in meta if key.startswith('onnx'))}
+        meta.update({key: json.loads(meta[key]) for key in meta.keys() - texts})
         declared = {value.name: value.shape for value in session.get_inputs()}
         assert declared == {name: value['shape'] for name, value in meta['inputs'].items()}
         assert [(x.name, x.shape) for x in session.get_outputs()] == [
@@ -153,6 +157,9 @@ def test_single_clips(exported, suffix, capfd, caplog, recwarn):
     imgs = dict(shape=['batch', 3, 8, 48, 48], content='RGB, 0 to 255', mean=mean, std=std)
     assert meta['inputs'] == dict(imgs=imgs)
     assert meta['config'] == RGB
+    assert meta['preprocessing'] == dict(
+        colour='RGB', frame_interval=1, resize=[64, 64], interpolation='bilinear', crop=48
+    )
     assert (meta['clip_len'], meta['num_clips'], meta['num_classes']) == (8, 1, 10)
     for batch in (1, 5):
         x = clips(batch)
@@ -215,6 +222,80 @@ def test_other_networks(exported, name, suffix):
     assert meta['inputs']['imgs']['shape'] == ['batch', 3, 8, 112, 112]
     x = clips(2, size=112)
     assert_scores(run(imgs=x), softmax(recognizer, x))
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'dimensions'), [(RGB, 48, {2}), ('mc3_18_kinetics', 112, {2, 3})]
+)
+def test_conv2d(exported, name, size, dimensions):
+    """(2+1)D and 2D convolutions in 2D with norms folded, and 3D ones as they are."""
+    import onnx
+
+    out, recognizer = exported(name, '.onnx', '--conv2d', changes=NARROW)
+    nodes = onnx.load(out).graph.node
+    kernels = [a.ints for n in nodes for a in n.attribute if a.name == 'kernel_shape']
+    assert {len(kernel) for kernel in kernels} == dimensions
+    assert not any(node.op_type == 'BatchNormalization' for node in nodes)
+    _, run = load(out)
+    for batch in (1, 3):
+        x = clips(batch, size=size)
+        assert_scores(run(imgs=x), softmax(recognizer, x))
+
+
+LISTS = 'data/kinetics400/kinetics400_{}_list_videos.txt'
+
+
+def test_int8(exported, in_kinetics, tmp_path, monkeypatch, capsys):
+    """Quantised after calibration; the same file in float has the same metadata."""
+    import onnx
+
+    monkeypatch.setattr(export_int8, 'MAX_DROP', 100)
+    calibration = ['--int8', LISTS.format('train')]
+    changes = {**NARROW, 'model.backbone.type': 'r21d_plugin.FR2D'}
+    out, recognizer = exported('fr2d_18_kinetics', '.onnx', *calibration, changes=changes)
+    assert re.search(r'accuracy in float32: [\d.]+%\naccuracy in int8', capsys.readouterr().out)
+    kinds = [node.op_type for node in onnx.load(out).graph.node]
+    assert kinds.count('QuantizeLinear') >= kinds.count('Conv')
+    meta, run = load(out)
+    assert meta['inputs']['imgs']['shape'] == ['batch', 3, 8, 112, 112]
+    cfg = load_config(str(config('fr2d_18_kinetics')), changes)
+    videos = export_int8.feeds(cfg.test_dataloader.dataset, cfg, None, 4)
+    x = torch.cat([torch.from_numpy(feed['imgs']) for feed, _ in videos])
+    scores, expected = run(imgs=x), softmax(recognizer, x)
+    assert 1e-6 < (scores - expected).abs().max() / expected.max() < 0.2
+
+
+def test_int8_that_loses_accuracy_is_not_kept(refused, in_kinetics, monkeypatch):
+    test = {'test_dataloader.dataset.ann_file': str(in_kinetics / LISTS.format('val'))}
+    prefix = {
+        f'{split}_dataloader.dataset.data_prefix.video': f'data/kinetics400/videos_{split}'
+        for split in ('train', 'val')
+    }
+    prefix['test_dataloader.dataset.data_prefix.video'] = 'data/kinetics400/videos_val'
+    monkeypatch.setattr(export_int8, 'MAX_DROP', -101)
+    changes = {**SHALLOW, **test, **prefix}
+    for dataloader in ('train', 'test'):
+        changes[f'{dataloader}_dataloader.dataset.num_classes'] = 10
+    message = refused('.onnx', '--int8', LISTS.format('train'), changes=changes)
+    assert 'not written: int8 has' in message
+
+
+def test_int8_calibrated_with_the_test(in_kinetics):
+    cfg = load_config(str(config('fr2d_18_kinetics')), {})
+    with pytest.raises(InputError, match='calibrate with other videos than those of the test'):
+        export_int8.quantize(in_kinetics / 'a.onnx', cfg, None, LISTS.format('val'))
+
+
+def test_preprocessing_at_another_rate():
+    _, _, pipeline = clip_pipelines(16, frame_interval=2, scale=(-1, 128), target_fps=15)
+    assert export.preprocessing_of(pipeline) == dict(
+        colour='RGB',
+        frame_interval=2,
+        target_fps=15,
+        resize=(-1, 128),
+        interpolation='bilinear',
+        crop=112,
+    )
 
 
 def test_program_runs_without_this_package(exported, tmp_path):
@@ -301,6 +382,7 @@ def test_missing_package(refused, monkeypatch, package):
 @pytest.mark.parametrize(
     ('args', 'changes', 'message'),
     [
+        (['--int8', 'list.txt'], {}, 'int8 needs ONNX: end the name in .onnx'),
         (['--clips', 0], {}, '0 clips of a video: there has to be at least 1'),
         ([], {'model.cls_head.average_clips': 'score'}, "cls_head.average_clips='score'"),
         (
@@ -310,7 +392,7 @@ def test_missing_package(refused, monkeypatch, package):
         ),
         ([], {'model.backbone.depth': 34}, 'weights of another network'),
     ],
-    ids=['no clips', 'no softmax', 'three crops', 'other network'],
+    ids=['int8', 'no clips', 'no softmax', 'three crops', 'other network'],
 )
 def test_wrong_input(refused, args, changes, message):
     assert message in refused('.pt2', *args, changes={**SHALLOW, **changes})

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
-from typing import Any, Callable, NamedTuple
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Dict, NamedTuple
 
-Task = Callable[[], Any]
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+
+from r21d_plugin import accelerate, create_model
+from r21d_plugin.models.accelerate import has_fast_bfloat16
+from tools.complexity import measure as complexity
+
+Task = Callable[[], Tensor]
+Tasks = Dict[str, Task]
+"""What contestants do, by their names: peers first, and ``'ours'``."""
 
 PLAIN = 'PyTorch 3D'
 """The same network by PyTorch's 3D convolutions, in contiguous memory and with norms apart."""
+
+WRONG = ('training', 'bfloat16')
+"""What PyTorch's 3D convolutions get wrong on a CPU (see ``bf16_weight_gradient_is_wrong``)."""
 
 
 class Measure(NamedTuple):
@@ -19,8 +38,7 @@ class Measure(NamedTuple):
 
     Attributes:
         name (str): Its name.
-        kind (str): ``'forward'``, ``'compiled'``, ``'equal work'``, ``'training'``, ``'decoding'``
-            or ``'test'``.
+        kind (str): A key of ``KINDS``.
         network (str): Network.
         clips (int): Clips.
         frames (int): Frames of a clip.
@@ -34,21 +52,17 @@ class Measure(NamedTuple):
 
 
 MEASURES = [
-    Measure('R(2+1)D-18, 10 clips x 8', 'forward', 'r2plus1d_18', 10, 8),
-    Measure('R(2+1)D-18, 10 clips x 16', 'forward', 'r2plus1d_18', 10, 16),
-    Measure('R(2+1)D-18, 1 clip x 8', 'forward', 'r2plus1d_18', 1, 8),
-    Measure('R(2+1)D-18, 1 clip x 8, compiled', 'compiled', 'r2plus1d_18', 1, 8),
-    Measure('R3D-18, 10 clips x 8', 'forward', 'r3d_18', 10, 8),
-    Measure('R3D-18, 1 clip x 8', 'forward', 'r3d_18', 1, 8),
-    Measure('MC3-18, 10 clips x 8', 'forward', 'mc3_18', 10, 8),
-    Measure('R(2+1)D-34, 1 clip x 32', 'forward', 'r2plus1d_34', 1, 32),
-    Measure('R(2+1)D-34, 1 clip x 8, per GFLOP', 'equal work', 'r2plus1d_34', 1, 8),
-    Measure('R(2+1)D-34, 10 clips x 8, per GFLOP', 'equal work', 'r2plus1d_34', 10, 8),
+    Measure('test of a video, 10 clips x 8', 'test', 'r2plus1d_18', 10, 8),
     Measure('R(2+1)D-18, training, 4 clips x 8', 'training', 'r2plus1d_18', 4, 8),
     Measure('R3D-18, training, 4 clips x 8', 'training', 'r3d_18', 4, 8),
-    Measure('decode and resize, 10 clips x 32', 'decoding', 'r2plus1d_18', 10, 32),
-    Measure('decode and resize, 50 clips x 32, overlapping', 'decoding', 'r2plus1d_18', 50, 32),
-    Measure('test of a video, 10 clips x 8', 'test', 'r2plus1d_18', 10, 8),
+    Measure('R(2+1)D-18, 1 clip x 8', 'forward', 'r2plus1d_18', 1, 8),
+    Measure('R(2+1)D-18, 10 clips x 8', 'forward', 'r2plus1d_18', 10, 8),
+    Measure('R(2+1)D-18, 10 clips x 16', 'forward', 'r2plus1d_18', 10, 16),
+    Measure('R3D-18, 1 clip x 8', 'forward', 'r3d_18', 1, 8),
+    Measure('R3D-18, 10 clips x 8', 'forward', 'r3d_18', 10, 8),
+    Measure('MC3-18, 10 clips x 8', 'forward', 'mc3_18', 10, 8),
+    Measure('R(2+1)D-34, 1 clip x 8, per GFLOP', 'equal work', 'r2plus1d_34', 1, 8),
+    Measure('R(2+1)D-34, 10 clips x 8, per GFLOP', 'equal work', 'r2plus1d_34', 10, 8),
 ]
 
 FAMILIES = [
@@ -59,63 +73,62 @@ FAMILIES = [
     'r2plus1d',
 ]
 FAMILY = [
-    Measure(f'{family}_{depth}, 1 clip x {frames}', 'forward', f'{family}_{depth}', 1, frames)
+    Measure(f'{family}_{depth}, 1 clip x {frames}', 'eager', f'{family}_{depth}', 1, frames)
     for depth in (18, 34)
     for family in FAMILIES
     for frames in (8, 16, 32)
 ]
 
 
-def run(measure: Measure, kept: bool, threads: int, repeats: int, video: str) -> dict[str, Any]:
+def run(
+    measure: Measure, dtype: str, kept: bool, threads: int, repeats: int, video: str
+) -> dict[str, Any]:
     """Measure in this process.
 
     Args:
         measure (Measure): What to measure.
-        kept (bool): Whether to keep freed memory.
-        threads (int): Threads of torch.
-        repeats (int): Measurements of each contestant.
-        video (str): Video to decode.
+        dtype (str): Type that all contestants compute in, ``'float32'`` or ``'bfloat16'``.
+        kept (bool): Whether this process, so all contestants, keeps freed memory.
+        threads (int): Threads of each. With 1 it is CPU time that is measured, else elapsed time.
+        repeats (int): Turns, in each of which each contestant is measured once.
+        video (str): Video to test.
 
     Returns:
-        dict: ``seconds`` and ``difference`` by contestant, the largest from
-        the first peer relative to the largest number of it, empty where they
-        are different networks, whose ``seconds`` are then those of our work at
-        their rate; ``gflop`` of the measure, 0 where it is not arithmetic;
-        ``ceiling`` of the machine.
+        dict: By contestant ``seconds`` of the turns, and ``difference``, the largest from the first
+        peer relative to the largest number of it. That is empty where the peer is ``WRONG``, and
+        where they are different networks, whose ``seconds`` are those of our work at their rate.
+        ``share`` is the part that ours reach of the rate of a large convolution; None where it is
+        not arithmetic.
     """
     if kept:
         from r21d_plugin.engine.memory import keep_freed_memory
 
         keep_freed_memory()
-    import torch
-    from mmengine.registry import init_default_scope
-
     init_default_scope('mmaction')
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    tasks = KINDS[measure.kind](measure, video)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    tasks = KINDS[measure.kind](measure, dtype, video)
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    results: dict[str, Any] = {}
+    results: dict[str, Tensor] = {}
     for turn in range(repeats + 1):
         for name, task in tasks.items():
-            start = time.perf_counter()
+            start = clock()
             results[name] = task()
             if turn > 0:  # the first one warms up
-                seconds[name].append(time.perf_counter() - start)
-    difference = {}
+                seconds[name].append(clock() - start)
+    work = gflop(measure)
+    fastest = min(seconds['ours'])
+    share = work / fastest / ceiling(dtype, repeats, clock) if work else None
     if measure.kind == 'equal work':
-        for name, task in tasks.items():
-            if not name.startswith('ours'):
-                scale = gflop(measure) / flops_of(task)
-                seconds[name] = [value * scale for value in seconds[name]]
-    else:
-        difference = differences(results)
-    return dict(
-        seconds=seconds, difference=difference, gflop=gflop(measure), ceiling=ceiling(repeats)
-    )
+        for name in tasks.keys() - {'ours'}:
+            scale = work / flops_of(tasks[name])
+            seconds[name] = [value * scale for value in seconds[name]]
+    comparable = measure.kind != 'equal work' and (measure.kind, dtype) != WRONG
+    return dict(seconds=seconds, difference=differences(results) if comparable else {}, share=share)
 
 
-def differences(results: dict[str, Any]) -> dict[str, float]:
+def differences(results: dict[str, Tensor]) -> dict[str, float]:
     """Largest difference of each result from the first, relative to the largest number of it."""
     expected = next(iter(results.values()))
     scale = expected.abs().max().item()
@@ -124,8 +137,6 @@ def differences(results: dict[str, Any]) -> dict[str, float]:
 
 def flops_of(task: Task) -> float:
     """Multiplications and additions of a task, in 10^9."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     with FlopCounterMode(display=False) as counter:
         task()
     return counter.get_total_flops() / 1e9
@@ -133,77 +144,57 @@ def flops_of(task: Task) -> float:
 
 def gflop(measure: Measure) -> float:
     """Multiplications and additions of a measure, in 10^9; a backward pass is two forward ones."""
-    from tools.complexity import measure as complexity
-
-    passes = 3 if measure.kind == 'training' else int(measure.kind in FORWARD)
-    if not passes:
-        return 0.0
+    passes = dict(test=0, training=3).get(measure.kind, 1)
     return 2 * passes * measure.clips * complexity(measure.network, measure.frames).gflops
 
 
 def dtypes() -> list[str]:
     """Names of the types that this machine is fast in."""
-    from r21d_plugin.models.accelerate import has_fast_bfloat16
-
     return ['float32', 'bfloat16'] if has_fast_bfloat16() else ['float32']
 
 
-def ceiling(repeats: int) -> dict[str, float]:
-    """Rates of this machine: GFLOP/s of a large convolution by type, GB/s of a copy."""
-    import torch
-
-    rates = {}
-    for dtype in dtypes():
-        kind = getattr(torch, dtype)
-        x = torch.randn(32, 128, 56, 56).to(kind).contiguous(memory_format=torch.channels_last)
-        weight = torch.randn(128, 128, 3, 3).to(kind)
-        convolve = partial(torch.conv2d, x, weight, padding=1)
-        rates[dtype] = 2 * 9 * 128 * x.numel() / fastest(convolve, repeats) / 1e9
-    source = torch.zeros(2**26)
-    target = torch.zeros_like(source)
-    rates['copy'] = 2 * source.nbytes / fastest(partial(target.copy_, source), repeats) / 1e9
-    return rates
+def in_type(dtype: str) -> torch.autocast:
+    """Context to compute in a type."""
+    return torch.autocast('cpu', torch.bfloat16, enabled=dtype == 'bfloat16')
 
 
-def fastest(task: Task, repeats: int) -> float:
-    """Seconds of the fastest of some calls after the first."""
-    import torch
-
+@torch.inference_mode()
+def ceiling(dtype: str, repeats: int, clock: Callable[[], float]) -> float:
+    """Rate of a large convolution in channels-last memory, in GFLOP/s: the best of some calls."""
+    kind = getattr(torch, dtype)
+    x = torch.randn(32, 128, 56, 56).to(kind).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(128, 128, 3, 3).to(kind)
     seconds = []
-    with torch.inference_mode():
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            task()
-            seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+    for _ in range(repeats + 1):
+        start = clock()
+        torch.conv2d(x, weight, padding=1)
+        seconds.append(clock() - start)
+    return 2 * 9 * 128 * x.numel() / min(seconds) / 1e9
 
 
-def networks(measure: Measure) -> dict[str, Any]:
-    """The same network, with the same weights, as each contestant has it; peers first."""
-    from r21d_plugin import accelerate, create_model
-
-    kwargs: dict = {}
+def networks(measure: Measure) -> dict[str, nn.Module]:
+    """The same network with the same weights: a peer's and ours."""
     theirs = None
     with suppress(ImportError, AttributeError, RuntimeError):
         from torchvision.models import video
 
         theirs = getattr(video, measure.network)()
-        kwargs = dict(midplanes='block') if measure.network.startswith('r2plus1d') else {}
-    ours = create_model(measure.network, clip_len=measure.frames, **kwargs)
     if theirs is None:
+        ours = create_model(measure.network, clip_len=measure.frames)
         return {PLAIN: ours, 'ours': accelerate(deepcopy(ours))}
+    kwargs: dict = dict(norm_cfg=dict(type='BN3d', eps=1e-5))
+    if measure.network.startswith('r2plus1d'):
+        kwargs['midplanes'] = 'block'
+    ours = create_model(measure.network, clip_len=measure.frames, **kwargs)
     ours.load_state_dict(theirs.state_dict())
     return {'torchvision': theirs, 'ours': accelerate(ours)}
 
 
-def other_networks(measure: Measure) -> dict[str, Any]:
+def other_networks(measure: Measure) -> dict[str, nn.Module]:
     """What others call R(2+1)D, in their own configuration, and ours."""
     from mmaction.models import ResNet2Plus1d
-    from torch.nn import Sequential
 
-    from r21d_plugin import accelerate, create_model
-
-    models: dict[str, Any] = {
+    models: dict[str, nn.Module] = {
         'MMAction2 ResNet2Plus1d-34': ResNet2Plus1d(
             depth=34,
             pretrained=None,
@@ -223,139 +214,127 @@ def other_networks(measure: Measure) -> dict[str, Any]:
         from pytorchvideo.models.r2plus1d import create_r2plus1d
 
         # Without its head, whose pooling is for larger clips.
-        models['PyTorchVideo r2plus1d-50'] = Sequential(*create_r2plus1d().blocks[:-1])
+        models['PyTorchVideo r2plus1d-50'] = nn.Sequential(*create_r2plus1d().blocks[:-1])
     return dict(models, ours=accelerate(create_model(measure.network, clip_len=measure.frames)))
 
 
-def compiled_networks(measure: Measure) -> dict[str, Any]:
-    """The same network by PyTorch's compiler, to which weights are constants."""
-    import torch
+def eager_tasks(models: dict[str, nn.Module], clips: Tensor, dtype: str) -> Tasks:
+    """Tasks of forward passes; ours compute the classifier in float32, as in a test."""
 
-    options: dict[str, Any] = dict(freezing=True)
-    [(peer, theirs), (_, ours)] = networks(measure).items()
-    ours = deepcopy(ours)
-    ours.compile(options=options)
-    return {f'{peer}, compiled': torch.compile(theirs, options=options), 'ours': ours}
+    @torch.inference_mode()
+    def logits(model: Any, ours: bool) -> Tensor:
+        with in_type(dtype):
+            found = model.forward_features(clips) if ours else model(clips)
+        return model.forward_head(found.float()) if ours else found
 
-
-FORWARD = {
-    'forward': networks,
-    'compiled': compiled_networks,
-    'equal work': other_networks,
-}
-"""Networks of the measures that are one forward pass."""
+    return {name: partial(logits, model.eval(), name == 'ours') for name, model in models.items()}
 
 
-def contestants(models: dict[str, Any], use: Callable[[str, Any, Any], Any]) -> dict[str, Task]:
-    """A task for each contestant.
-
-    Args:
-        models (dict): Networks by the names of the contestants.
-        use (Callable): Function of a contestant's name, its network and the
-            context to compute in.
-    """
-    import torch
-
-    tasks: dict[str, Task] = {}
-    for name, model in models.items():
-        if name != 'ours':
-            tasks[name] = partial(use, name, model, nullcontext)
-            continue
-        for dtype in dtypes():
-            enabled = dtype != 'float32'
-            label = f'ours, {dtype}'
-            precision = partial(torch.autocast, 'cpu', torch.bfloat16, enabled=enabled)
-            tasks[label] = partial(use, label, model, precision)
-    return tasks
+def eager(measure: Measure, dtype: str, video: str) -> Tasks:
+    """Forward passes of random clips, the peer's as it is."""
+    return eager_tasks(networks(measure), random_clips(measure), dtype)
 
 
-def forward(measure: Measure, video: str) -> dict[str, Task]:
-    """Logits of random clips."""
-    import torch
-
-    clips = torch.randn(measure.clips, 3, measure.frames, 112, 112)
-
-    def logits(name: str, model: Any, context: Any) -> Any:
-        model.eval()
-        with torch.inference_mode():
-            if not name.startswith('ours'):
-                with context():
-                    return model(clips)
-            with context():
-                feature = model.forward_features(clips)
-            return model.forward_head(feature.float())
-
-    return contestants(FORWARD[measure.kind](measure), logits)
+def equal_work(measure: Measure, dtype: str, video: str) -> Tasks:
+    """Forward passes of other networks and of ours."""
+    return eager_tasks(other_networks(measure), random_clips(measure), dtype)
 
 
-def training(measure: Measure, video: str) -> dict[str, Task]:
-    """Losses of training steps, each contestant on a network of its own."""
-    import torch
-    from torch.nn.functional import cross_entropy
+def forward(measure: Measure, dtype: str, video: str) -> Tasks:
+    """Forward passes of random clips, the peer's network by all that a user might run it by."""
+    clips = random_clips(measure)
+    models = networks(measure)
+    [(peer, theirs), (_, ours)] = models.items()
+    options: dict[str, Any] = dict(freezing=True)  # weights are constants
+    compiled: Any = torch.compile(theirs, options=options)
+    tasks = eager_tasks({peer: theirs, f'{peer}, compiled': compiled}, clips, dtype)
+    if find_spec('onnxruntime') and find_spec('onnxscript') and dtype == 'float32':
+        tasks[f'{peer}, ONNX Runtime'] = by_onnxruntime(theirs, clips)
+    if find_spec('openvino'):
+        tasks[f'{peer}, OpenVINO'] = by_openvino(theirs, clips, dtype)
+    return {**tasks, **eager_tasks(dict(ours=ours), clips, dtype)}
 
-    clips = torch.randn(measure.clips, 3, measure.frames, 112, 112)
-    labels = torch.arange(measure.clips)
-    own: dict[str, Any] = {}
 
-    def step(name: str, model: Any, context: Any) -> Any:
-        if name not in own:
-            copy = deepcopy(model).train()
-            own[name] = copy, torch.optim.SGD(copy.parameters(), 1e-3, momentum=0.9)
-        network, optimizer = own[name]
-        with context():
-            loss = cross_entropy(network(clips).float(), labels)
+def by_onnxruntime(model: nn.Module, clips: Tensor) -> Task:
+    """A forward pass in ONNX Runtime."""
+    import onnxruntime
+
+    program: Any = torch.onnx.export(model.eval(), (clips,), dynamo=True, verbose=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), options)
+    feed = {session.get_inputs()[0].name: clips.numpy()}
+    return lambda: torch.from_numpy(session.run(None, feed)[0])
+
+
+def by_openvino(model: nn.Module, clips: Tensor, dtype: str) -> Task:
+    """A forward pass in OpenVINO."""
+    openvino = import_module('openvino')
+    settings = dict(
+        INFERENCE_PRECISION_HINT=dict(float32='f32', bfloat16='bf16')[dtype],
+        INFERENCE_NUM_THREADS=torch.get_num_threads(),
+        PERFORMANCE_HINT='LATENCY',
+    )
+    program = openvino.convert_model(torch.export.export(model.eval(), (clips,)))
+    network = openvino.compile_model(program, 'CPU', settings)
+    return lambda: torch.from_numpy(network(clips.numpy())[0])
+
+
+def training(measure: Measure, dtype: str, video: str) -> Tasks:
+    """Losses of training steps."""
+    clips, labels = random_clips(measure), torch.arange(measure.clips)
+
+    def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> Tensor:
+        with in_type(dtype):
+            loss = cross_entropy(model(clips).float(), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         return loss.detach()
 
-    return contestants(networks(measure), step)
-
-
-RESIZE: list[dict] = [
-    dict(type='DecordDecode'),
-    dict(type='Resize', scale=(171, 128), keep_ratio=False),
-]
-
-
-def pipelines(measure: Measure) -> dict[str, list[dict]]:
-    """Decoding and resizing of test clips, by MMAction2 and by us; the same clips."""
-    counts = dict(clip_len=measure.frames, num_clips=measure.clips)
-    sample: dict = dict(type='SampleFrames', test_mode=True, **counts)
-    ours: list[dict] = [dict(type='r21d_plugin.OpenVideo'), sample]
     return {
-        'MMAction2': [dict(type='DecordInit'), sample, *RESIZE],
-        'ours': [*ours, dict(type='r21d_plugin.ReadFrames', scale=(171, 128))],
+        name: partial(step, model.train(), torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9))
+        for name, model in networks(measure).items()
     }
 
 
-def decoding(measure: Measure, video: str) -> dict[str, Task]:
-    """Frames of all test clips of a video."""
-    import numpy as np
-    import torch
-    from mmengine.dataset import Compose
-
-    def frames(pipeline: Any) -> Any:
-        images = pipeline(dict(filename=video, start_index=0, modality='RGB'))['imgs']
-        return torch.from_numpy(np.stack(images)).float()
-
-    composed = {name: Compose(pipeline) for name, pipeline in pipelines(measure).items()}
-    return {name: partial(frames, pipeline) for name, pipeline in composed.items()}
+def random_clips(measure: Measure) -> Tensor:
+    """Clips of noise, N x 3 x T x 112 x 112."""
+    return torch.randn(measure.clips, 3, measure.frames, 112, 112)
 
 
-def test(measure: Measure, video: str) -> dict[str, Task]:
-    """Scores of a video from its file, by MMAction2's recognizer and by ours."""
-    import torch
-    from mmaction.registry import MODELS
-    from mmengine.dataset import Compose, pseudo_collate
-
-    from r21d_plugin import accelerate
-
+def test(measure: Measure, dtype: str, video: str) -> Tasks:
+    """Scores of a video from its file, by MMAction2's pipeline and recognizer and by ours."""
+    sample = dict(
+        type='SampleFrames', test_mode=True, clip_len=measure.frames, num_clips=measure.clips
+    )
+    scale: Any = dict(scale=(171, 128))
     finish = [
         dict(type='CenterCrop', crop_size=112),
         dict(type='FormatShape', input_format='NCTHW'),
         dict(type='PackActionInputs'),
     ]
+    resize = dict(scale, type='Resize', keep_ratio=False)
+    decord = [dict(type='DecordInit'), sample, dict(type='DecordDecode'), resize]
+    ours = [dict(type='r21d_plugin.OpenVideo'), sample, dict(scale, type='r21d_plugin.ReadFrames')]
+    mine, theirs = recognizers(measure, dtype)
+
+    @torch.inference_mode()
+    def scores(recognizer: Any, pipeline: Compose, autocast: str) -> Tensor:
+        packed = pipeline(dict(filename=video, start_index=0, modality='RGB', label=0))
+        with in_type(autocast):
+            return recognizer.test_step(pseudo_collate([packed]))[0].pred_score
+
+    return {
+        'MMAction2': partial(scores, theirs, Compose([*decord, *finish]), dtype),
+        'ours': partial(scores, mine, Compose([*ours, *finish]), 'float32'),  # has its own
+    }
+
+
+def recognizers(measure: Measure, dtype: str) -> tuple[nn.Module, nn.Module]:
+    """Our recognizer as our commands run it, and MMAction2's, of one network."""
+    from mmaction.registry import MODELS
+
     model = dict(
         type='Recognizer3D',
         backbone=dict(type='r21d_plugin.R2Plus1D', depth=int(measure.network[-2:])),
@@ -366,25 +345,16 @@ def test(measure: Measure, video: str) -> dict[str, Task]:
     )
     theirs = MODELS.build(model).eval()
     theirs.init_weights()
-
-    def scores(recognizer: Any, pipeline: Any) -> Any:
-        packed = pipeline(dict(filename=video, start_index=0, modality='RGB', label=0))
-        with torch.inference_mode():
-            return recognizer.test_step(pseudo_collate([packed]))[0].pred_score
-
-    composed = {name: Compose([*p, *finish]) for name, p in pipelines(measure).items()}
-    tasks: dict[str, Task] = {'MMAction2': partial(scores, theirs, composed['MMAction2'])}
-    for dtype in dtypes():
-        test_cfg = dict(max_testing_views=measure.clips, dtype=dtype)
-        ours = MODELS.build(dict(model, type='r21d_plugin.MultiClipRecognizer', test_cfg=test_cfg))
-        ours.load_state_dict(theirs.state_dict())
-        tasks[f'ours, {dtype}'] = partial(scores, accelerate(ours.eval()), composed['ours'])
-    return tasks
+    test_cfg = dict(max_testing_views=measure.clips, dtype=dtype)
+    ours = MODELS.build(dict(model, type='r21d_plugin.MultiClipRecognizer', test_cfg=test_cfg))
+    ours.load_state_dict(theirs.state_dict())
+    return accelerate(ours.eval()), theirs
 
 
-KINDS: dict[str, Callable[[Measure, str], dict[str, Task]]] = {
-    **dict.fromkeys(FORWARD, forward),
-    'training': training,
-    'decoding': decoding,
+KINDS: dict[str, Callable[[Measure, str, str], Tasks]] = {
+    'eager': eager,
+    'equal work': equal_work,
+    'forward': forward,
     'test': test,
+    'training': training,
 }

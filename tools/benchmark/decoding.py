@@ -11,7 +11,6 @@ moving texture from a fixed seed.
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import resource
 import sys
@@ -56,7 +55,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seconds', type=int, default=10, help='length of the videos (10)')
     parser.add_argument('--repeats', type=int, default=5, help='measurements of each (5)')
     parser.add_argument('--clips', type=int, default=32, help='clips of a dataloader (32)')
-    parser.add_argument('--json', type=Path, help='file to write all figures to')
     return parser.parse_args()
 
 
@@ -151,18 +149,14 @@ def main() -> None:
     init_default_scope('mmaction')
     cv2.setNumThreads(0)
     table: list[dict[str, str]] = []
-    figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for video, what, clips, tasks in tasks_of(Path(folder), args):
             seconds, results = measure(tasks, args.repeats)
-            figures[f'{video}, {what}'] = seconds
             table.append(row_of(video, what, clips, seconds, results))
     print(file=sys.stderr)
     columns = dict.fromkeys(name for row in table for name in row)
     cells = [[row.get(name, '') for name in columns] for row in table]
     print(tabulate(cells, list(columns), tablefmt='github', disable_numparse=True))
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=1) + '\n')
 
 
 if __name__ == '__main__':

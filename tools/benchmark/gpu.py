@@ -1,8 +1,8 @@
 """Time training steps and inference on a GPU beside the peers, side by side.
 
 Contestants of a group take the same batch of random clips, run in turn, again and again, in one
-process, and with the same settings of cuDNN, which tries its algorithms first. Ours compute in each
-form: PyTorch's 3D convolutions of the usual and of channels-last memory, and the 2D form.
+process, in one type and with the same settings of cuDNN, which tries its algorithms first. Ours
+are as they are built, and accelerated, which is channels-last memory.
 The rate that is reached is compared with that of a large product of matrices in the same type.
 """
 
@@ -30,13 +30,7 @@ DTYPES = {'TF32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
 class Contestant(NamedTuple):
-    """One that takes part.
-
-    Attributes:
-        name (str): Its name.
-        model (nn.Module): Its network.
-        compiled (bool): Whether ``torch.compile`` compiles it.
-    """
+    """One that takes part: its name, its network and whether ``torch.compile`` compiles it."""
 
     name: str
     model: Any
@@ -54,7 +48,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=5, help='measurements of each (5)')
     parser.add_argument('--steps', type=int, default=5, help='steps of a measurement (5)')
     parser.add_argument('--compile', action='store_true', help='with torch.compile too')
-    parser.add_argument('--no-tuning', action='store_true', help='without trying algorithms')
     parser.add_argument('--json', type=Path, help='file to write all figures to')
     return parser.parse_args()
 
@@ -199,8 +192,10 @@ def main() -> None:
     if not torch.cuda.is_available():
         sys.exit('error: needs a CUDA device: tools/benchmark/speed.py measures CPUs')
     init_default_scope('mmaction')
-    torch.backends.cudnn.benchmark = not args.no_tuning
+    torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = True
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
     ceilings = {name: matrix_rate(DTYPES[name]) for name in args.dtypes}
     device = f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
     table, everything = [], dict(machine=device, ceilings=ceilings)

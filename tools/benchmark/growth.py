@@ -1,7 +1,7 @@
 """How time and peak memory grow with clips, frames, resolution, batch and length of the dataset.
 
 Every point is a process of its own, so that its peak is its own. Prints a table with the slope of
-each curve in log-log scale (1: linear), and draws it.
+each curve in log-log scale (1: linear).
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--network', default='r2plus1d_18', help='network (r2plus1d_18)')
     parser.add_argument('--only', nargs='+', metavar='CURVE', help='curves to measure (all)')
     parser.add_argument('--repeats', type=int, default=3, help='measurements of each point (3)')
-    parser.add_argument('--plot', type=Path, metavar='PNG', help='picture to write')
     parser.add_argument('--worker', help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -151,7 +150,7 @@ def slope(values: list[int], results: list[float]) -> float:
 
 
 def main() -> None:
-    """Measure, print and draw."""
+    """Measure and print."""
     args = parse_args()
     if args.worker:
         print(json.dumps(work(*json.loads(args.worker))))
@@ -178,30 +177,6 @@ def main() -> None:
         rows[-1][-1] = f'{slope(curve.values, [p["seconds"] for p in found[curve.name]]):.2f}'
     header = ['varied', 'value', 'seconds', 'peak MiB', 'of it the task', 'slope of seconds']
     print(tabulate(rows, header, tablefmt='github', disable_numparse=True))
-    if args.plot:
-        plot(curves, found, args.plot)
-
-
-def plot(curves: list[Curve], found: dict[str, list[dict[str, float]]], path: Path) -> None:
-    """Draw seconds and memory against what was varied."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator
-
-    figure = Figure(figsize=(3 * len(curves), 5), layout='constrained')
-    grid = figure.subplots(2, len(curves), squeeze=False)
-    for (seconds, memory), curve in zip(grid.T, curves):
-        points = found[curve.name]
-        seconds.plot(curve.values, [point['seconds'] for point in points], 'o-')
-        seconds.set(ylabel='seconds', yscale='log')
-        seconds.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        seconds.yaxis.set_major_formatter('{x:g}')
-        memory.plot(curve.values, [point['mebibytes'] for point in points], 'o-', clip_on=False)
-        memory.set(ylabel='peak MiB', ylim=(0, None))
-        for axes in (seconds, memory):
-            axes.set(xlabel=curve.name, xscale='log')
-            axes.set_xticks(curve.values, [f'{value:g}' for value in curve.values])
-            axes.minorticks_off()
-    figure.savefig(path, dpi=100)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,89 @@
+"""Compare the ratios of a short run with the committed ones: exit status 1 if any fell.
+
+A ratio is a peer's time over ours, both in one type and with freed memory kept. Each turn of a run
+gives one, and their median is compared. It fell if the committed one is above it by more than the
+noise, which is the range of the run's turns. For a release, not for tests: it takes a quarter of an
+hour, and ratios are of a kind of machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from contestants import MEASURES
+from speed import measure_all, ratios_of
+
+RATIOS = Path(__file__).with_name('ratios.json')
+
+
+def parse_args() -> argparse.Namespace:
+    """Parse the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--repeats', type=int, default=5, help='turns of the run (5)')
+    parser.add_argument('--ratios', type=Path, default=RATIOS, help=f'those committed ({RATIOS})')
+    parser.add_argument(
+        '--figures', type=Path, help="of a run of tools/benchmark/speed.py; default: run what's due"
+    )
+    parser.add_argument('--write', action='store_true', help='write the ratios of --figures')
+    return parser.parse_args()
+
+
+def turns_of(figures: dict[str, Any]) -> dict[str, list[float]]:
+    """Ratios of the turns of a run, by ``'MEASURE, TYPE, PEER'``."""
+    return {
+        f'{name}, {peer}': ratios
+        for name, results in figures['found'].items()
+        for peer, ratios in ratios_of(results['kept']).items()
+    }
+
+
+def compare(committed: dict[str, float], found: dict[str, list[float]]) -> tuple[list[str], bool]:
+    """A line for each committed ratio, and whether any fell."""
+    lines, any_fell = [], False
+    for name, before in committed.items():
+        if name not in found:
+            lines.append(f'{name}: not measured')
+            continue
+        now, noise = median(found[name]), max(found[name]) - min(found[name])
+        fell = before - now > noise
+        any_fell |= fell
+        verdict = 'fell' if fell else 'ok'
+        lines.append(f'{name}: {before:.2f} -> {now:.2f}, noise {noise:.2f}: {verdict}')
+    return lines, any_fell
+
+
+def main() -> None:
+    """Measure, or read, and compare."""
+    args = parse_args()
+    committed = json.loads(args.ratios.read_text()) if args.ratios.exists() else dict(ratios={})
+    due = [m for m in MEASURES if any(key.startswith(m.name) for key in committed['ratios'])]
+    if args.figures:
+        figures = json.loads(args.figures.read_text())
+    elif not due or args.repeats < 2:
+        sys.exit(
+            'error: nothing to compare: see --ratios, and --repeats, which has to be 2 or more'
+        )
+    else:
+        figures = measure_all(due, 1, args.repeats, ['kept'])
+    found = turns_of(figures)
+    if args.write:
+        ratios = {name: round(median(values), 3) for name, values in found.items()}
+        text = json.dumps(dict(machine=figures['machine'], ratios=ratios), indent=1)
+        args.ratios.write_text(text + '\n')
+        return
+    for kind in ('processor', 'instructions'):
+        if (before := committed['machine'][kind]) != (now := figures['machine'][kind]):
+            print(f'{kind}: committed for {before}, this is {now}')
+    lines, any_fell = compare(committed['ratios'], found)
+    print('\n'.join(lines))
+    if any_fell:
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    main()
