@@ -47,21 +47,15 @@ def r2plus1d_34() -> nn.Module:
     model = VideoResNet(BasicBlock, [Conv2Plus1D] * 4, [3, 4, 6, 3], R2Plus1dStem, num_classes=359)
     for layer, channels, mid in (('layer2', 128, 288), ('layer3', 256, 576), ('layer4', 512, 1152)):
         model.get_submodule(f'{layer}.0.conv2')[0] = Conv2Plus1D(channels, channels, mid)
-    return with_eps_of_caffe2(model)
-
-
-def bottlenecks(convs: list, stem: type) -> nn.Module:
-    """50 layers of torchvision's own blocks."""
-    model = VideoResNet(Bottleneck, convs, [3, 4, 6, 3], stem)
-    return with_eps_of_caffe2(model)
-
-
-def with_eps_of_caffe2(model: nn.Module) -> nn.Module:
-    """Give batch norm the epsilon that weights of more than 18 layers are published with."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm3d):
             module.eps = 1e-3
     return model
+
+
+def bottlenecks(convs: list, stem: type) -> nn.Module:
+    """50 layers of torchvision's own blocks."""
+    return VideoResNet(Bottleneck, convs, [3, 4, 6, 3], stem)
 
 
 PEERS = {
