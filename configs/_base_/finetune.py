@@ -59,16 +59,15 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=40),
 )
 auto_scale_lr = dict(enable=True, base_batch_size=8)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        begin=1,
-        end=epochs,
-        T_max=epochs - 1,
-        convert_to_iter_based=True,
-    ),
-]
+warmup = dict(type='LinearLR', start_factor=0.1, begin=0, end=1, convert_to_iter_based=True)
+decay = dict(
+    type='CosineAnnealingLR',
+    begin=min(1, epochs - 1),
+    end=epochs,
+    T_max=max(1, epochs - 1),
+    convert_to_iter_based=True,
+)
+param_scheduler = [warmup, decay] if epochs > 1 else [decay]
 default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=1),
     early_stopping=dict(

@@ -73,6 +73,13 @@ def test_a_list_for_tests_is_used(in_own_data):
     assert cfg.val_dataloader.dataset.ann_file == 'out/val.txt'
 
 
+@pytest.mark.parametrize(('epochs', 'spans'), [(1, [(0, 1)]), (2, [(0, 1), (1, 2)])])
+def test_a_short_schedule(in_own_data, epochs, spans):
+    cfg = load_config('configs/finetune_r3d_18.py', {'data_root': 'out', 'epochs': str(epochs)})
+    assert [(part.begin, part.end) for part in cfg.param_scheduler] == spans
+    assert cfg.train_cfg.max_epochs == epochs
+
+
 def test_networks_follow_the_weights(in_own_data):
     options = {'data_root': 'out', 'weights': 'narrow.pth'}
     cfg = load_config('configs/finetune_r2plus1d_18.py', options)
