@@ -22,6 +22,7 @@ class_weight = None  # 'auto': the rarer a class, the more its videos count
 flip = 0.5  # probability of a mirror image; 0 where left and right are classes
 crop_area = (0.4, 1.0)  # smallest and largest part of a frame that a clip shows
 color = 0.2  # brightness, contrast and saturation change by at most this part
+augmentation = dict(flip=flip, crop_area=crop_area, color=color)
 
 model = dict(
     backbone=dict(frozen_stages=frozen_stages),

@@ -55,7 +55,7 @@ def weight_of_classes(videos: list[int], class_weight: Any) -> list[float] | Non
     return class_weight
 
 
-def pretrained(network: str, weights: str | None) -> dict[str, Any]:
+def pretrained(network: str, weights: str | None) -> tuple[dict, str | None, tuple]:
     """What a config takes over from weights.
 
     Args:
@@ -64,11 +64,10 @@ def pretrained(network: str, weights: str | None) -> dict[str, Any]:
             a checkpoint. None is a network without pretraining.
 
     Returns:
-        dict: ``backbone``, its config; ``num_features``, channels of its output; ``checkpoint``, a
-        file or URL, or None; ``input``: frames of a clip, their rate (None: that of the video),
-        width and height of frames (-1: by the aspect ratio) and size of the crop; ``mean`` and
-        ``std`` of a pixel. They are those of public weights. For others, clips are 16 frames of
-        112 x 112 pixels, and mean and deviation those of Kinetics-400.
+        tuple: What ``model`` of the config changes; the file or URL to load, or None; and the
+        clips: their length, their rate (None: that of the video), width and height of frames (-1:
+        by the aspect ratio) and size of the crop. They are those of public weights. For others,
+        clips are 16 frames of 112 x 112 pixels, with the mean and deviation of Kinetics-400.
 
     Raises:
         InputError: If there are no such weights, or it is not published what input they need.
@@ -92,14 +91,13 @@ def pretrained(network: str, weights: str | None) -> dict[str, Any]:
         backbone['midplanes'] = shape['midplanes']
     rate = facts.fps if facts.fps != 30 else None  # 30: Kinetics as it is
     width = shape.get('base_channels', 64)
-    return dict(
+    model = dict(
         backbone=dict(backbone, type=f'r21d_plugin.{backbone["type"]}', base_channels=width),
-        num_features=8 * width * (4 if backbone['depth'] > 34 else 1),
-        checkpoint=None if weights is None else facts.url,
-        input=(facts.clip_len, rate, scale_of(facts.resize_size), facts.crop_size[0]),
-        mean=facts.mean,
-        std=facts.std,
+        cls_head=dict(in_channels=8 * width * (4 if backbone['depth'] > 34 else 1)),
+        data_preprocessor=dict(mean=facts.mean, std=facts.std),
     )
+    clip_input = (facts.clip_len, rate, scale_of(facts.resize_size), facts.crop_size[0])
+    return model, None if weights is None else facts.url, clip_input
 
 
 def scale_of(resize_size: tuple[int, int] | int | None) -> tuple[int, int]:
