@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from .._errors import InputError, check_whole
-from .._norm_eps import BATCH_NORMS, keep_norm_eps_in_state_dicts, set_norm_eps
+from .._norm_eps import BATCH_NORMS, keep_norm_eps_in_state_dicts
 from .blocks import BasicBlock, Bottleneck, Midplanes, ResidualBlock
 from .layers import FORMS, STEM_MIDPLANES, ConvSpec, NormLayer, factorized_channels
 
@@ -195,10 +195,6 @@ class VideoResNet(nn.Module):
         if self.clip_len not in (None, x.shape[2]):
             problem = f'R2D was built for clips of {self.clip_len} frames and got {x.shape[2]}'
             raise InputError(f'{problem}: make its clip_len equal to that of the pipeline')
-
-    def set_norm_eps(self, eps: float) -> bool:
-        """Set batch norm's epsilon, unless ``norm_cfg`` names one; return whether it has this."""
-        return set_norm_eps(self, eps)
 
     def init_weights(self) -> None:
         """Initialise by ``init_cfg``, or as in the paper: MMEngine's runner calls this.

@@ -5,7 +5,6 @@ from .checkpoint_files import (
     find_state_dict,
     load_checkpoint,
     load_state_dict_of,
-    load_weights_and_classes,
     save_checkpoint,
     tensors_alone,
 )
@@ -33,5 +32,5 @@ __all__ += [
     'list_weights',
 ]
 __all__ += ['load_checkpoint', 'load_matching', 'load_pickle_as_data', 'load_state_dict_of']
-__all__ += ['load_weights', 'load_weights_and_classes', 'match_weights', 'read_weights']
-__all__ += ['save_checkpoint', 'tensors_alone']
+__all__ += ['load_weights', 'match_weights', 'read_weights', 'save_checkpoint']
+__all__ += ['tensors_alone']

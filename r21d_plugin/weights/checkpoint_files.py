@@ -22,7 +22,7 @@ from .._atomic import atomic_write
 from .._compat_torch import load_data
 from .._errors import InputError
 from . import pickles, safetensors
-from .class_names import classes_of, file_name
+from .class_names import file_name
 from .formats import StateDict, find_networks, find_other
 from .public import PublicWeights
 
@@ -141,21 +141,12 @@ def state_dicts(content: Any, path: str = '') -> Iterator[tuple[str, dict]]:
 
 
 def load_state_dict_of(filename: str) -> StateDict:
-    """Load the weights alone; see :func:`load_weights_and_classes`."""
-    return load_weights_and_classes(filename)[0]
-
-
-def load_weights_and_classes(filename: str) -> tuple[StateDict, tuple[str, ...]]:
-    """Load the weights of a checkpoint onto the CPU, and the names of its classes (`classes_of`).
-
-    The weights have the names that they have in the file.
+    """Load the weights of a checkpoint onto the CPU, under the names that they have in the file.
 
     Raises InputError as :func:`load_checkpoint` does, and for anything but plain tensors, such as
     the extra state or quantised tensors of other networks.
     """
-    checkpoint = load_checkpoint(filename, 'cpu')
-    weights = tensors_alone(checkpoint['state_dict'], filename)
-    return weights, classes_of(checkpoint, filename)
+    return tensors_alone(load_checkpoint(filename, 'cpu')['state_dict'], filename)
 
 
 def tensors_alone(state_dict: StateDict, filename: str) -> StateDict:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from .._errors import InputError
 from .._norm_eps import norm_eps, set_norm_eps
-from .checkpoint_files import load_state_dict_of, load_weights_and_classes
+from .checkpoint_files import load_checkpoint, load_state_dict_of, tensors_alone
+from .class_names import classes_of
 from .formats import (
     EPS,
     FORMS,
@@ -77,8 +78,9 @@ def load_matching(
 
 def read_weights(source: str) -> Weights:
     """Read the weights of one network from a file or address; an InputError if it has none."""
-    state_dict, classes = load_weights_and_classes(source)
-    return identify(state_dict, source)._replace(classes=classes)
+    checkpoint = load_checkpoint(source, 'cpu')
+    weights = identify(tensors_alone(checkpoint['state_dict'], source), source)
+    return weights._replace(classes=classes_of(checkpoint, source))
 
 
 class Place(NamedTuple):

@@ -9,6 +9,7 @@ from torch import nn
 from weights.published import caffe2_blobs, seed_norms
 
 from r21d_plugin import InputError, create_model
+from r21d_plugin._norm_eps import set_norm_eps
 from r21d_plugin.weights import load_matching, load_state_dict_of, load_weights, match_weights
 from r21d_plugin.weights.formats import replace_prefixes
 
@@ -65,7 +66,7 @@ def test_all_of_public_weights_are_loaded(model, form):
     theirs.cls_head.dropout = None
     clips = torch.randn(2, 3, 8, 32, 32)
     with torch.no_grad():
-        model.set_norm_eps(theirs.backbone.stem[1].eps)
+        set_norm_eps(model, theirs.backbone.stem[1].eps)
         found = theirs.eval()(clips[:, None], mode='tensor', stage='head')
         torch.testing.assert_close(found, model.eval()(clips))
 

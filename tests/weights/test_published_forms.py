@@ -15,6 +15,7 @@ import torch
 from weights.published import caffe2_blobs, gluoncv, gluoncv_of_vmz, save, seed_norms, write_caffe2
 
 from r21d_plugin import InputError, PublicWeights, create_model, load_weights
+from r21d_plugin._norm_eps import set_norm_eps
 from r21d_plugin.weights import load_checkpoint
 from r21d_plugin.weights.formats import NET_NAMES, replace_prefixes
 
@@ -105,7 +106,7 @@ def test_what_is_around_the_weights(form, legacy, published, tmp_path):
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     model = create_model('r2plus1d_18', weights=path, base_channels=4)
     if form == 'PyTorchVideo':  # whose epsilon is not known
-        model.set_norm_eps(1e-5)
+        set_norm_eps(model, 1e-5)
     assert torch.equal(logits(model), logits(published))
 
 
