@@ -32,14 +32,10 @@ def parse_args() -> argparse.Namespace:
 
 def build_videos(cfg: Config, name: str) -> Any:
     """Build the dataset of a dataloader, with the clips that a test takes of a video."""
-    from mmaction.registry import DATASETS
+    from r21d_plugin.cli.explain import build_dataset
 
-    from r21d_plugin.cli.explain import errors_of
-
-    pipeline = cfg.test_dataloader.dataset.pipeline
-    with errors_of(cfg, f'{name}_dataloader'):
-        dataset = cfg[f'{name}_dataloader'].dataset
-        return DATASETS.build(dict(dataset, pipeline=pipeline, test_mode=True))
+    key, pipeline = f'{name}_dataloader', cfg.test_dataloader.dataset.pipeline
+    return build_dataset(cfg, key, dict(cfg[key].dataset, pipeline=pipeline, test_mode=True))
 
 
 def features_of(model: Any, videos: Any, workers: int, title: str) -> ClipFeatures:

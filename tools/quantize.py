@@ -66,13 +66,11 @@ def calibration_clips(cfg: Config, ann_file: str | None, count: int) -> Any:
 
 def build(cfg: Config, key: str, dataset: dict) -> Any:
     """Build a dataset of a config, as a sequence."""
-    from mmaction.registry import DATASETS
     from torch.utils.data import Subset
 
-    from r21d_plugin.cli.explain import errors_of
+    from r21d_plugin.cli.explain import build_dataset
 
-    with errors_of(cfg, key):
-        videos: Any = DATASETS.build(dataset)
+    videos = build_dataset(cfg, key, dataset)
     return Subset(videos, range(len(videos)))
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 from mmaction import registry as mmaction_registry
 from mmengine.config import Config
@@ -27,6 +28,15 @@ def errors_of(cfg: Config, key: str = '') -> Iterator[None]:
     except Exception as error:  # a config builds objects of anyone's
         where = ': '.join(filter(None, (str(cfg.filename or 'config'), key)))
         raise InputError(f'{where}: {explain(error)}') from error
+
+
+def build_dataset(cfg: Config, key: str, dataset: dict) -> Any:
+    """Build a dataset of a config, that of a dataloader perhaps with other arguments.
+
+    Raises an InputError that names the config and the key of the dataloader.
+    """
+    with errors_of(cfg, key):
+        return mmaction_registry.DATASETS.build(dataset)
 
 
 def explain(error: Exception) -> str:
