@@ -80,16 +80,18 @@ def predict_files(
     """Predict videos, and print them unless JSON is asked for; returns their entries."""
     from r21d_plugin.inference.outputs import to_dict
     from r21d_plugin.inference.predict import predict
+    from r21d_plugin.inference.sliding_window import SlidingWindow
 
+    window = SlidingWindow(pipeline, args.stride) if over_time else None
     entries = []
     for video, prediction in tqdm(
         predict(model, pipeline, videos, args.workers), total=len(videos), unit='video'
     ):
         name = copies.get(video, escape_bytes(video))
         entry = to_dict(name, prediction, labels, args.top)
-        if over_time and 'error' not in entry:
+        if over_time and window and 'error' not in entry:
             try:
-                entry['times'] = over_time.write(model, video, name, labels)
+                entry['times'] = over_time.write(model, window, video, name, labels)
             except InputError as error:
                 entry = to_dict(name, error, labels, args.top)
         if 'error' in entry:
@@ -261,7 +263,6 @@ def main() -> None:
         from r21d_plugin.inference.class_names import class_names
         from r21d_plugin.inference.outputs import OverTime
         from r21d_plugin.inference.recognizer import load_recognizer, use_device
-        from r21d_plugin.inference.sliding_window import SlidingWindow
         from r21d_plugin.inference.video_inputs import pipeline_of
 
         check_options(args)
@@ -271,8 +272,7 @@ def main() -> None:
         if not args.live:
             videos, copies = find_all(args.videos, Path(folder))
             if args.draw or args.segments or args.over_time:
-                outputs = (args.draw, args.segments, args.threshold, args.top)
-                over_time = OverTime(SlidingWindow(pipeline, args.stride), videos, *outputs)
+                over_time = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
         model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
         stored = model.dataset_meta.get('classes', ())
         labels = class_names(cfg, args.checkpoint, stored, args.labels)

@@ -240,7 +240,7 @@ class LiveClips:
                 return
             wait = min(2**self.failures, LONGEST_WAIT)
             self.failures += 1
-            self.notify(f'{self.name}: {self.problem or "ended"}: opened again in {wait} s')
+            self.notify(f'{self.name}: {self.problem or "ended"}: trying again in {wait} s')
             if self.stopped.wait(wait):
                 return
             try:
@@ -313,8 +313,8 @@ def live_window(pipeline: Pipeline) -> SlidingWindow:
     return SlidingWindow(pipeline, stride=sys.maxsize // 2)
 
 
-def score_clip(model: BaseRecognizer, window: SlidingWindow, clip: Clip) -> np.ndarray:
-    """Scores of the classes of a clip, as those of a clip of a video that slides."""
+def load_clip(window: SlidingWindow, clip: Clip) -> dict:
+    """Run the pipeline on a clip, as on one of a video."""
     times = np.array([frame.time for frame in clip.frames]) - clip.frames[0].time
     video = dict(
         array=[frame.image for frame in clip.frames],
@@ -324,8 +324,13 @@ def score_clip(model: BaseRecognizer, window: SlidingWindow, clip: Clip) -> np.n
         modality='RGB',
     )
     packed: Any = window.load(dict(window.open(video) or {}, num_clips=1))
+    return packed
+
+
+def score_clip(model: BaseRecognizer, window: SlidingWindow, clip: Clip) -> np.ndarray:
+    """Score the classes of a clip, as those of a clip of a video."""
     with torch.no_grad():
-        views = view_scores(model, packed).float()
+        views = view_scores(model, load_clip(window, clip)).float()
     check_finite(views, 'clip')
     return views.mean(0).cpu().numpy()
 

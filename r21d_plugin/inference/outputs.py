@@ -47,7 +47,6 @@ class OverTime:
     """Score videos over time, and write a drawn copy and the segments of each.
 
     Args:
-        window: The clips.
         videos: All videos by name.
         draw: Folder of drawn copies, or FILE.mp4 for a single video. None: no copies.
         segments: FILE.csv, FILE.srt for a single video, or a folder of .srt files. None: nothing.
@@ -60,14 +59,13 @@ class OverTime:
 
     def __init__(
         self,
-        window: SlidingWindow,
         videos: Mapping[str, Path],
         draw: Path | None,
         segments: Path | None,
         threshold: float,
         top: int,
     ) -> None:
-        self.window, self.threshold, self.top = window, threshold, top
+        self.threshold, self.top = threshold, top
         if draw:
             check_name(draw)
         self.copies = output_paths(draw, '.mp4', videos) if draw else {}
@@ -80,7 +78,12 @@ class OverTime:
         self.found: list[tuple[str, list[Segment]]] = []
 
     def write(
-        self, model: BaseRecognizer, video: Path, name: str, labels: Sequence[str]
+        self,
+        model: BaseRecognizer,
+        window: SlidingWindow,
+        video: Path,
+        name: str,
+        labels: Sequence[str],
     ) -> list[dict[str, Any]]:
         """Score a video and write what was asked for; ``name`` stands for it in a table.
 
@@ -88,8 +91,8 @@ class OverTime:
             list[dict[str, Any]]: ``start`` and ``end`` of each clip in seconds, and its ``classes``
             (:func:`best_classes`).
         """
-        scores = predict_over_time(model, self.window, video)
-        times = clip_times(self.window, video, scores)
+        scores = predict_over_time(model, window, video)
+        times = clip_times(window, video, scores)
         segments = find_segments(scores.values, times, self.threshold)
         self.found.append((name, segments))
         if video in self.subtitles:
