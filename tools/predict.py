@@ -119,12 +119,11 @@ def follow(
 
     window = live_window(pipeline)
     smoothing, latencies = Smoothing(args.smooth), Latencies()
-    source = args.videos[0]
-    in_place = sys.stdout.isatty()
-    clear = '\r\033[K' if in_place else ''
+    width = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else None
+    begin, end = ('\n', '') if width else ('', '\n')  # on a terminal, scores replace each other
 
     def tell(line: str) -> None:
-        print(f'{clear}{line}', file=sys.stderr, flush=True)
+        print(f'{begin}{line}', file=sys.stderr, flush=True)
 
     def draw(frames: Iterator[np.ndarray], fps: float) -> None:
         drawn = draw_live(frames, lambda: smoothing.scores, labels, args.top)
@@ -135,7 +134,7 @@ def follow(
 
     drawing = draw if args.draw or args.show else None
     reported = time.monotonic()
-    with LiveClips(source, window, args.stride, args.retries, tell, drawing) as clips:
+    with LiveClips(args.videos[0], window, args.stride, args.retries, tell, drawing) as clips:
         try:
             for clip in clips:
                 scores = smoothing.add(score_clip(model, window, clip), clip.end)
@@ -143,10 +142,10 @@ def follow(
                 line = '  '.join(
                     [f'{clip.end:9.2f} s', *(f'{c["label"]} {c["score"]:.1%}' for c in best)]
                 )
-                if in_place:
-                    line = clear + line[: shutil.get_terminal_size().columns - 1]
+                if width:
+                    line = f'\r\033[K{line[:width]}'
                 with name_file_on_error('standard output'):
-                    print(line, end='' if in_place else '\n', flush=True)
+                    print(line, end=end, flush=True)
                 latencies.add(clip.arrived)
                 if time.monotonic() > reported + REPORT_INTERVAL:
                     reported = time.monotonic()
@@ -154,7 +153,8 @@ def follow(
         except KeyboardInterrupt:
             pass
         finally:
-            tell(f'{latencies}; {clips.dropped} clips dropped')
+            if latencies.count:
+                tell(f'{latencies}; {clips.dropped} clips dropped')
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -255,44 +255,49 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def run(args: argparse.Namespace, folder: Path) -> None:
+    """Predict; copies of videos that are not on a disk go into a folder."""
+    from r21d_plugin.cli.launch import load_config
+    from r21d_plugin.inference.class_names import class_names
+    from r21d_plugin.inference.outputs import OverTime
+    from r21d_plugin.inference.recognizer import load_recognizer, use_device
+    from r21d_plugin.inference.video_inputs import pipeline_of
+
+    check_options(args)
+    cfg = load_config(args.config, args.cfg_options)
+    pipeline = pipeline_of(cfg)
+    over_time = None
+    if not args.live:
+        videos, copies = find_all(args.videos, folder)
+        if args.draw or args.segments or args.over_time:
+            over_time = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
+    model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+    stored = model.dataset_meta.get('classes', ())
+    labels = class_names(cfg, args.checkpoint, stored, args.labels)
+    if args.live:
+        follow(args, model, pipeline, labels)
+        return
+    found = list(videos.values())
+    entries = predict_files(args, model, pipeline, labels, found, copies, over_time)
+    if over_time:
+        over_time.finish(labels)
+    if args.json == '-':
+        print(json.dumps(entries, indent=2, ensure_ascii=False))
+    elif args.json:
+        write_json(Path(args.json), entries)
+    failed = sum('error' in entry for entry in entries)
+    if failed:
+        raise InputError(f'{failed} of {len(entries)} videos failed, for the reasons above')
+
+
 def main() -> None:
     """Predict."""
     args = parse_args()
     with errors_in_one_line(), TemporaryDirectory(prefix='r21d-') as folder:
-        from r21d_plugin.cli.launch import load_config
-        from r21d_plugin.inference.class_names import class_names
-        from r21d_plugin.inference.outputs import OverTime
-        from r21d_plugin.inference.recognizer import load_recognizer, use_device
-        from r21d_plugin.inference.video_inputs import pipeline_of
-
-        check_options(args)
-        cfg = load_config(args.config, args.cfg_options)
-        pipeline = pipeline_of(cfg)
-        over_time = None
-        if not args.live:
-            videos, copies = find_all(args.videos, Path(folder))
-            if args.draw or args.segments or args.over_time:
-                over_time = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
-        model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
-        stored = model.dataset_meta.get('classes', ())
-        labels = class_names(cfg, args.checkpoint, stored, args.labels)
-        if args.live:
-            follow(args, model, pipeline, labels)
-            return
-        found = list(videos.values())
         try:
-            entries = predict_files(args, model, pipeline, labels, found, copies, over_time)
+            run(args, Path(folder))
         except KeyboardInterrupt:
             sys.exit('error: stopped')
-        if over_time:
-            over_time.finish(labels)
-        if args.json == '-':
-            print(json.dumps(entries, indent=2, ensure_ascii=False))
-        elif args.json:
-            write_json(Path(args.json), entries)
-    failed = sum('error' in entry for entry in entries)
-    if failed:
-        sys.exit(f'error: {failed} of {len(entries)} videos failed, for the reasons above')
 
 
 if __name__ == '__main__':

@@ -236,7 +236,9 @@ class LiveClips:
         while self.problem or self.cannot_wait:
             if self.failures >= self.retries:
                 if self.problem:
-                    raise InputError(f'{self.name}: broke: {self.problem}')
+                    hint = ': MP4 may have its index at the end: drop --live'
+                    hint = hint if self.source == STDIN else ''
+                    raise InputError(f'{self.name}: broke: {self.problem}{hint}')
                 return
             wait = min(2**self.failures, LONGEST_WAIT)
             self.failures += 1
