@@ -160,7 +160,10 @@ class LiveClips:
         self.source, self.name = source, shown_name(source)
         self.window, self.stride, self.notify = window, stride, notify
         self.draw = draw or (lambda frames, fps: deque(frames, maxlen=0))
-        self.resize = next(t for t in window.load.transforms if isinstance(t, ReadFrames)).resize
+        reads = [t for t in window.load.transforms if isinstance(t, ReadFrames)]
+        if not reads:
+            raise InputError('a stream needs a test pipeline with r21d_plugin.ReadFrames')
+        self.resize = reads[0].resize
         self.container = open_stream(source)
         unknown_end = is_address(source) and self.container.duration is None
         self.cannot_wait = is_endless(source) or unknown_end
@@ -209,14 +212,14 @@ class LiveClips:
 
     def _frames(self) -> Iterator[np.ndarray]:
         """Yield frames at full size, and hand over their clips."""
-        count = 0
+        count, latest = 0, 0.0
         for container in self._connections():
             buffer = ClipBuffer(self.window, self.stride, rate_of(container))
-            offset = time.monotonic() - self.began if count else 0.0
+            offset = max(time.monotonic() - self.began, latest) if count else 0.0
             try:
                 for image, seconds in read_frames(container):
-                    count, self.failures = count + 1, 0
-                    for clip in buffer.add(Frame(self.resize(image), offset + seconds)):
+                    count, self.failures, latest = count + 1, 0, offset + seconds
+                    for clip in buffer.add(Frame(self.resize(image), latest)):
                         self._put(clip)
                     yield image
                     if self.stopped.is_set():
@@ -291,21 +294,22 @@ def rate_of(container: InputContainer) -> float:
 def read_frames(container: InputContainer) -> Iterator[tuple[np.ndarray, float]]:
     """Decode the frames of a stream, with the seconds from the first to each, which rise.
 
-    Frames are H x W x 3, uint8, RGB. Damaged ones are left out; one without a later time than that
-    before it is taken to be regular.
+    Frames are H x W x 3, uint8, RGB. Damaged ones are left out. One whose time is not later than
+    that of the frame before it follows that at the stream's rate, and so do all from the first one
+    without a time on (AVI has a few times).
     """
     stream, tag = choose_stream(container), StoreTag.find(container.metadata)
     step = 1 / (rate_of(container) or UNKNOWN_RATE)
     reformatter = VideoReformatter()
     begin: float | None = None
-    last = -step
+    timed, last = True, -step
     for packet in container.demux(stream):
         for picture in decode(stream, packet):
             if picture is None or picture.is_corrupt:
                 continue
-            if begin is None:
-                begin = picture.time or 0.0
-            seconds = last if picture.time is None else float(picture.time - begin)
+            timed = timed and picture.time is not None
+            begin = picture.time if begin is None else begin
+            seconds = float(picture.time - begin) if timed else last
             last = seconds if seconds > last else last + step
             yield to_image(picture, reformatter, tag), last
 

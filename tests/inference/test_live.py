@@ -63,7 +63,9 @@ MADE = {
     'varying': lambda folder: write_numbered(
         folder / 'a.mp4', np.cumsum(np.random.default_rng(0).uniform(0.01, 0.1, 40)).tolist()
     ),
-    'avi': lambda folder: write_video(folder / 'a.avi', 40, codec='XVID'),
+    'few times': lambda folder: write_numbered(
+        folder / 'a.avi', [i / 25 for i in range(40)], codec='mpeg4', bf='2'
+    ),
     'short': lambda folder: write_video(folder / 'a.mp4', 5),
 }
 SAMPLING = {
@@ -276,6 +278,12 @@ def test_what_does_not_open(tmp_path, monkeypatch, source, message):
     with pytest.raises(InputError) as error:
         LiveClips(source, live_window(pipeline()), 4)
     assert str(error.value) == message
+
+
+def test_pipelines_without_frames(tmp_path):
+    steps = [step for step in pipeline() if 'ReadFrames' not in step['type']]
+    with pytest.raises(InputError, match='a test pipeline with r21d_plugin'):
+        play(write_video(tmp_path / 'a.mp4', 9), steps)
 
 
 def test_smoothing():
