@@ -152,11 +152,12 @@ class LiveClips:
         source: str,
         window: SlidingWindow,
         stride: int,
-        retries: float | None = None,
+        retries: int | None = None,
         notify: Callable[[str], object] = lambda line: None,
         draw: Callable[[Iterator[np.ndarray], float], object] | None = None,
     ) -> None:
         check_whole('stride', stride)
+        check_whole('retries', retries or 0, least=0)
         self.source, self.name = source, shown_name(source)
         self.window, self.stride, self.notify = window, stride, notify
         self.draw = draw or (lambda frames, fps: deque(frames, maxlen=0))
@@ -239,9 +240,9 @@ class LiveClips:
         while self.problem or self.cannot_wait:
             if self.failures >= self.retries:
                 if self.problem:
-                    hint = ': MP4 may have its index at the end: drop --live'
-                    hint = hint if self.source == STDIN else ''
-                    raise InputError(f'{self.name}: broke: {self.problem}{hint}')
+                    hint = ': an MP4 may have its index at the end: drop --live'
+                    line = f'{self.name}: broke: {self.problem}'
+                    raise InputError(line + hint if self.source == STDIN else line)
                 return
             wait = min(2**self.failures, LONGEST_WAIT)
             self.failures += 1

@@ -144,6 +144,8 @@ def test_broken_videos_are_named_and_the_others_predicted(
         (['0', '--draw', 'nine.txt/a.mp4'], 'nine.txt/a.mp4: cannot write there'),
         (['77'], 'camera 77: does not open: No such file or directory'),
         (['{video}', '--live', '--stride', 0], 'stride=0'),
+        (['{video}', '--live', '--retries', -1], 'retries=-1'),
+        (['{video}', '--live', '--smooth', -1], 'smooth=-1'),
         (['{video}', '--draw', 'out', '--stride', 0], 'stride=0: a clip'),
         (['{video}', '--device', 'tpu'], "device 'tpu'"),
     ],
