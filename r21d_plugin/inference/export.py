@@ -1,6 +1,6 @@
 """Export a recognizer to one ONNX or torch.export file that runs without this package.
 
-Normalisation, softmax and the mean over clips are inside the file: it takes clips as they are cut
+Normalisation, scores and the mean over clips are inside the file: it takes clips as they are cut
 from a video and gives scores. A file is kept only if its scores are the recognizer's.
 """
 
@@ -27,6 +27,7 @@ from .._atomic import atomic_write
 from .._errors import InputError
 from ..datasets.pipelines import SAMPLERS, Pipeline, name_of
 from ..models.accelerate import AcceleratedConv3d, accelerate
+from ..models.tasks import task_of
 from ..models.two_stream import TwoStreamHead
 from ..version import __version__
 from .class_names import known_names
@@ -52,7 +53,8 @@ def export_recognizer(
     The file takes clips in float32, not normalised, N x C x T x H x W for any N: RGB in 0..255
     (``imgs``), flow in pixels (``flow``), or both in this order. T, H and W are those of the test
     pipeline. With ``clips`` it takes so many of each video, N x clips x C x T x H x W, and averages
-    their scores. It gives softmax scores, N x classes, whose names are ``classes`` in the metadata.
+    their scores. It gives the head's scores, N x classes, whose names are ``classes`` in the
+    metadata.
 
     With ``conv2d`` the convolutions of one frame or one pixel are 2D ones over folded axes, and
     batch norms are folded into them: the same scores by kernels that runtimes have tuned more.
@@ -106,13 +108,13 @@ def export_recognizer(
 
 
 class ClipScores(nn.Module):
-    """``clips -> normalisation -> backbone -> head -> softmax -> mean over clips``."""
+    """``clips -> normalisation -> backbone -> head -> scores -> mean over clips``."""
 
     def __init__(self, model: BaseRecognizer, streams: Iterable[str], clips: int | None) -> None:
         super().__init__()
         head, whole = model.cls_head, model.data_preprocessor
         if (mode := head.average_clips) != 'prob':
-            raise InputError(f"cls_head.average_clips={mode!r}: only 'prob' (softmax) is exported")
+            raise InputError(f"cls_head.average_clips={mode!r}: only 'prob' is exported")
         self.recognizer, self.clips = model, clips
         self.fuse = head.fuse if isinstance(head, TwoStreamHead) else nn.Identity()
         by_stream = dict(getattr(whole, 'preprocessors', {}))
@@ -173,7 +175,8 @@ def noise_videos(cfg: Config, clips: int | None) -> dict:
 def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> dict[str, Any]:
     """Metadata of a file, in types that JSON has."""
     classes = scorer.recognizer.cls_head.num_classes
-    content = f'softmax, mean over {scorer.clips} clips' if scorer.clips else 'softmax'
+    content = task_of(scorer.recognizer.cls_head).content
+    content += f', mean over {scorer.clips} clips' if scorer.clips else ''
     return dict(
         config=Path(cfg.filename).stem,
         r21d_plugin=__version__,

@@ -84,7 +84,7 @@ def measure_all(
     with tempfile.TemporaryDirectory() as folder:
         video = make_video(Path(folder, 'video.mp4'), (340, 256), 300, seed=0)
         for measure in measures:
-            for dtype in dtypes():
+            for dtype in dtypes(measure):
                 print(f'{measure.name}, {dtype}', file=sys.stderr)
                 found[f'{measure.name}, {dtype}'] = {
                     allocator: run_worker(
