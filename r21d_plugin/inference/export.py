@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from copy import deepcopy
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
@@ -79,6 +80,8 @@ def export_recognizer(
         raise InputError(f"ONNX needs {', '.join(missing)}: pip install 'r21d_plugin[export]'")
     if clips is not None and clips < 1:
         raise InputError(f'{clips} clips of a video: there has to be at least 1')
+    cfg = deepcopy(cfg)
+    cfg.model.test_cfg = None  # the file computes in float32, whatever a test does
     recognizer = load_recognizer(cfg, checkpoint, torch.device('cpu')).requires_grad_(False)
     videos = noise_videos(cfg, clips)
     inputs = named_inputs(videos, clips)

@@ -136,6 +136,11 @@ def assert_scores(actual, expected):
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
 
 
+def test_the_runtime_and_type_of_a_test_do_not_matter(exported):
+    changes = {'model.test_cfg.dtype': 'bfloat16', 'model.test_cfg.runtime': 'torch'}
+    exported(RGB, '.pt2', changes={**NARROW, **SHALLOW, **changes})
+
+
 @FORMATS
 def test_single_clips(exported, suffix, capfd, caplog, recwarn):
     out, recognizer = exported(RGB, suffix, changes={'model.backbone.base_channels': 8})
