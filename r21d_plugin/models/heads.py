@@ -35,7 +35,7 @@ class ClipHead(I3DHead):
 
     A tested video gets ``pred_score``, the mean of its clips' scores (Section 4.1); ``clip_scores``
     (clips x classes), which metrics read; and ``pred_label``, the best class, or the labels whose
-    score is above 0.5; numbers have none.
+    score is above 0.5. Of numbers it means nothing, and ``task`` is ``'numbers'``.
 
     Args:
         num_classes (int): Classes, or numbers.
@@ -127,7 +127,7 @@ class ClipHead(I3DHead):
             if self.task is LABELS:
                 data_sample.set_pred_label((clip_scores.mean(0) > 0.5).nonzero().flatten())
             elif self.task is NUMBERS:
-                del data_sample.pred_label
+                data_sample.set_metainfo(dict(task=self.task.name))
         return data_samples
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
