@@ -100,7 +100,7 @@ def export_recognizer(
         partial.write_bytes(FORMATS[path.suffix](trace(scorer, inputs.values()), metadata))
         batches = [{key: x[:size] for key, x in inputs.items()} for size in CHECKED_BATCHES]
         errors = [(x - expected[: len(x)]).abs().max() for x in run_file(partial, batches)]
-        difference = float(torch.stack(errors).max() / expected.max())
+        difference = float(torch.stack(errors).max() / expected.abs().max())
         if not difference <= TOLERANCE:  # NaN too is refused
             raise InputError(
                 f"{path}: not written: its scores differ from the recognizer's by up to "
