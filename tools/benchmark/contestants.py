@@ -67,6 +67,7 @@ MEASURES = [
     Measure('R(2+1)D-34, 10 clips x 8, per GFLOP', 'equal work', 'r2plus1d_34', 10, 8),
 ]
 
+
 def run(
     measure: Measure, dtype: str, kept: bool, threads: int, repeats: int, video: str
 ) -> dict[str, Any]:
