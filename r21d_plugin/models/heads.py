@@ -66,6 +66,7 @@ class ClipHead(I3DHead):
         super().__init__(num_classes, in_channels, dropout_ratio=dropout_ratio, **kwargs)
         self.task = task_of(self)
         if self.task is ORDERED:
+            check_whole('model.cls_head.num_classes', num_classes, least=2)
             self.fc_cls = nn.Linear(in_channels, num_classes - 1)
         if self.task is NUMBERS:
             given = dict(target_mean=target_mean, target_std=target_std)
@@ -76,10 +77,12 @@ class ClipHead(I3DHead):
             self._refuse('target_mean and target_std')
         if self.task is not CLASS and self.label_smooth_eps:
             self._refuse('label_smooth_eps')
+        if self.task is not CLASS and self.average_clips != 'prob':
+            self._refuse(f'average_clips={self.average_clips!r}')
 
     def _refuse(self, argument: str) -> None:
         loss = type(self.loss_cls).__name__
-        raise InputError(f'model.cls_head.{argument}: no effect with {loss}: remove it')
+        raise InputError(f'model.cls_head.{argument}: not with {loss}: remove it')
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
