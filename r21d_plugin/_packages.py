@@ -25,6 +25,7 @@ EXTRAS = dict(
     openvino='openvino',
     pytorchvideo='pytorchvideo',
     safetensors='hub',
+    sklearn='metrics',
     tensorboard='tensorboard',
     torchvision='pytorchvideo',
 )
