@@ -57,10 +57,22 @@ def find_all(sources: Sequence[str], folder: Path) -> tuple[dict[str, Path], dic
     return videos, copies
 
 
-def table(entry: dict[str, Any]) -> str:
+def gives_numbers(model: BaseRecognizer) -> bool:
+    """Whether a network gives measured numbers, not shares of classes."""
+    from r21d_plugin.models.tasks import NUMBERS, task_of
+
+    return task_of(model.cls_head) is NUMBERS
+
+
+def score_format(model: BaseRecognizer) -> str:
+    """Format of the scores of a network in print."""
+    return '{:.4g}' if gives_numbers(model) else '{:.1%}'
+
+
+def table(entry: dict[str, Any], form: str) -> str:
     """Format what :func:`to_dict` gives: the video, and a line for each class."""
     rows = [
-        ('', rank, found['label'], f'{found["score"]:.1%}')
+        ('', rank, found['label'], form.format(found['score']))
         for rank, found in enumerate(entry['classes'], start=1)
     ]
     align = ('left', 'right', 'left', 'right')
@@ -83,7 +95,7 @@ def predict_files(
     from r21d_plugin.inference.sliding_window import SlidingWindow
 
     window = SlidingWindow(pipeline, args.stride) if over_time else None
-    entries = []
+    form, entries = score_format(model), []
     for video, prediction in tqdm(
         predict(model, pipeline, videos, args.workers), total=len(videos), unit='video'
     ):
@@ -98,7 +110,7 @@ def predict_files(
             entry['error'] = entry['error'].replace(escape_bytes(video), name)
             tqdm.write(entry['error'], file=sys.stderr)
         elif not args.json:
-            tqdm.write(table(entry))
+            tqdm.write(table(entry, form))
         entries.append(entry)
     return entries
 
@@ -133,14 +145,17 @@ def follow(
         deque(drawn, maxlen=0)
 
     drawing = draw if args.draw or args.show else None
-    reported = time.monotonic()
+    form, reported = score_format(model), time.monotonic()
     with LiveClips(args.videos[0], window, args.stride, args.retries, tell, drawing) as clips:
         try:
             for clip in clips:
                 scores = smoothing.add(score_clip(model, window, clip), clip.end)
                 best = best_classes(scores, labels, args.top)
                 line = '  '.join(
-                    [f'{clip.end:9.2f} s', *(f'{c["label"]} {c["score"]:.1%}' for c in best)]
+                    [
+                        f'{clip.end:9.2f} s',
+                        *(f'{c["label"]} {form.format(c["score"])}' for c in best),
+                    ]
                 )
                 if width:
                     line = f'\r\033[K{line[:width]}'
@@ -272,6 +287,8 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         if args.draw or args.segments or args.over_time:
             over_time = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
     model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+    if (args.draw or args.show) and gives_numbers(model):
+        raise InputError('--draw and --show: draw classes, and the head gives numbers')
     stored = model.dataset_meta.get('classes', ())
     labels = class_names(cfg, args.checkpoint, stored, args.labels)
     if args.live:

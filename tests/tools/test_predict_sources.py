@@ -187,6 +187,24 @@ def test_live(video, network, tool, tmp_path, capsys, over_time):
     assert drawn.shape[:3] == (30, 72 * 5 + 3 * 18 + 6, 480)
 
 
+def test_numbers(video, network, tool, fails, capsys):
+    """A head for numbers, whose values are no percentages and have no bars."""
+    loss = ['--cfg-options', 'model.cls_head.loss_cls.type=r21d_plugin.RegressionLoss']
+    common = [video, '--top', 1, '--stride', 4, *network, *loss]
+    tool('predict.py', '--json', '-', '--over-time', *common)
+    (entry,) = json.loads(capsys.readouterr().out)
+    tool('predict.py', *common)
+    tool('predict.py', '--live', '--smooth', 0, *common)
+    lines = capsys.readouterr().out.splitlines()
+    values = [clip['classes'][0]['score'] for clip in entry['times']]
+    assert max(values) > 1
+    numbers = [entry['classes'][0]['score'], *values]
+    printed = [lines[1], *lines[-len(values) :]]
+    assert [line.split()[-1] for line in printed] == [f'{number:.4g}' for number in numbers]
+    message = fails('predict.py', '--draw', 'drawn', *common)
+    assert message == 'error: --draw and --show: draw classes, and the head gives numbers'
+
+
 def test_a_live_window(video, network, tool, monkeypatch):
     shown = []
     monkeypatch.setenv('DISPLAY', ':0')
