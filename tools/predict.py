@@ -12,7 +12,8 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from mmaction.models.recognizers.base import BaseRecognizer
 
     from r21d_plugin.datasets.pipelines import Pipeline
-    from r21d_plugin.inference.outputs import OverTime
 
 REPORT_INTERVAL = 10.0  # seconds between the lines that tell the latency
 
@@ -85,25 +85,21 @@ def predict_files(
     model: BaseRecognizer,
     pipeline: Pipeline,
     labels: Sequence[str],
-    videos: Sequence[Path],
-    copies: Mapping[Path, str],
-    over_time: OverTime | None,
+    videos: Mapping[Path, str],
+    over_time: Callable[[Path, str], list] | None,
 ) -> list[dict[str, Any]]:
-    """Predict videos, and print them unless JSON is asked for; returns their entries."""
+    """Predict videos, which have names to show, and print them unless JSON is asked for."""
     from r21d_plugin.inference.outputs import to_dict
     from r21d_plugin.inference.predict import predict
-    from r21d_plugin.inference.sliding_window import SlidingWindow
 
-    window = SlidingWindow(pipeline, args.stride) if over_time else None
     form, entries = score_format(model), []
-    for video, prediction in tqdm(
-        predict(model, pipeline, videos, args.workers), total=len(videos), unit='video'
-    ):
-        name = copies.get(video, escape_bytes(video))
+    predictions = predict(model, pipeline, list(videos), args.workers)
+    for video, prediction in tqdm(predictions, total=len(videos), unit='video'):
+        name = videos[video]
         entry = to_dict(name, prediction, labels, args.top)
-        if over_time and window and 'error' not in entry:
+        if over_time and 'error' not in entry:
             try:
-                entry['times'] = over_time.write(model, window, video, name, labels)
+                entry['times'] = over_time(video, name)
             except InputError as error:
                 entry = to_dict(name, error, labels, args.top)
         if 'error' in entry:
@@ -119,48 +115,19 @@ def follow(
     args: argparse.Namespace, model: BaseRecognizer, pipeline: Pipeline, labels: Sequence[str]
 ) -> None:
     """Print the smoothed classes of a stream as it comes, and its latency, until it ends."""
-    from r21d_plugin.inference.draw import draw_live, show, write_video
-    from r21d_plugin.inference.live import (
-        Latencies,
-        LiveClips,
-        Smoothing,
-        live_window,
-        score_clip,
-    )
+    from r21d_plugin.inference.live import Latencies, LiveClips, Smoothing, live_window, score_clip
     from r21d_plugin.inference.outputs import best_classes
 
     window = live_window(pipeline)
-    smoothing, latencies = Smoothing(args.smooth), Latencies()
-    width = shutil.get_terminal_size().columns - 1 if sys.stdout.isatty() else None
-    begin, end = ('\n', '') if width else ('', '\n')  # on a terminal, scores replace each other
-
-    def tell(line: str) -> None:
-        print(f'{begin}{line}', file=sys.stderr, flush=True)
-
-    def draw(frames: Iterator[np.ndarray], fps: float) -> None:
-        drawn = draw_live(frames, lambda: smoothing.scores, labels, args.top)
-        drawn = show(drawn, 'r21d') if args.show else drawn
-        if args.draw:
-            write_video(args.draw, drawn, fps, parents=True)
-        deque(drawn, maxlen=0)
-
+    smoothing, latencies, form = Smoothing(args.smooth), Latencies(), score_format(model)
+    draw = partial(draw_stream, args, labels, lambda: smoothing.scores)
     drawing = draw if args.draw or args.show else None
-    form, reported = score_format(model), time.monotonic()
+    reported = time.monotonic()
     with LiveClips(args.videos[0], window, args.stride, args.retries, tell, drawing) as clips:
         try:
             for clip in clips:
                 scores = smoothing.add(score_clip(model, window, clip), clip.end)
-                best = best_classes(scores, labels, args.top)
-                line = '  '.join(
-                    [
-                        f'{clip.end:9.2f} s',
-                        *(f'{c["label"]} {form.format(c["score"])}' for c in best),
-                    ]
-                )
-                if width:
-                    line = f'\r\033[K{line[:width]}'
-                with name_file_on_error('standard output'):
-                    print(line, end=end, flush=True)
+                print_moment(clip.end, best_classes(scores, labels, args.top), form)
                 latencies.add(clip.arrived)
                 if time.monotonic() > reported + REPORT_INTERVAL:
                     reported = time.monotonic()
@@ -170,6 +137,38 @@ def follow(
         finally:
             if latencies.count:
                 tell(f'{latencies}; {clips.dropped} clips dropped')
+
+
+def print_moment(seconds: float, best: Sequence[dict[str, Any]], form: str) -> None:
+    """Print the classes of a moment; on a terminal, in place of those before."""
+    texts = [f'{found["label"]} {form.format(found["score"])}' for found in best]
+    line, end = '  '.join([f'{seconds:9.2f} s', *texts]), '\n'
+    if sys.stdout.isatty():
+        line, end = f'\r\033[K{line[: shutil.get_terminal_size().columns - 1]}', ''
+    with name_file_on_error('standard output'):
+        print(line, end=end, flush=True)
+
+
+def tell(line: str) -> None:
+    """Print a line about a stream on standard error, below the classes of the moment."""
+    print(f'\n{line}' if sys.stdout.isatty() else line, file=sys.stderr, flush=True)
+
+
+def draw_stream(
+    args: argparse.Namespace,
+    labels: Sequence[str],
+    scores: Callable[[], np.ndarray | None],
+    frames: Iterator[np.ndarray],
+    fps: float,
+) -> None:
+    """Draw the scores of now below the frames of a stream; show the result or write it."""
+    from r21d_plugin.inference.draw import draw_live, show, write_video
+
+    drawn = draw_live(frames, scores, labels, args.top)
+    drawn = show(drawn, 'r21d') if args.show else drawn
+    if args.draw:
+        write_video(args.draw, drawn, fps, parents=True)
+    deque(drawn, maxlen=0)
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -276,16 +275,17 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     from r21d_plugin.inference.class_names import class_names
     from r21d_plugin.inference.outputs import OverTime
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
+    from r21d_plugin.inference.sliding_window import SlidingWindow
     from r21d_plugin.inference.video_inputs import pipeline_of
 
     check_options(args)
     cfg = load_config(args.config, args.cfg_options)
     pipeline = pipeline_of(cfg)
-    over_time = None
+    outputs = None
     if not args.live:
         videos, copies = find_all(args.videos, folder)
         if args.draw or args.segments or args.over_time:
-            over_time = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
+            outputs = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
     model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
     if (args.draw or args.show) and gives_numbers(model):
         raise InputError('--draw and --show: draw classes, and the head gives numbers')
@@ -294,10 +294,13 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     if args.live:
         follow(args, model, pipeline, labels)
         return
-    found = list(videos.values())
-    entries = predict_files(args, model, pipeline, labels, found, copies, over_time)
-    if over_time:
-        over_time.finish(labels)
+    shown = {video: copies.get(video, escape_bytes(video)) for video in videos.values()}
+    over_time = None
+    if outputs:
+        over_time = partial(outputs.write, model, SlidingWindow(pipeline, args.stride), labels)
+    entries = predict_files(args, model, pipeline, labels, shown, over_time)
+    if outputs:
+        outputs.finish(labels)
     if args.json == '-':
         print(json.dumps(entries, indent=2, ensure_ascii=False))
     elif args.json:

@@ -81,9 +81,9 @@ class OverTime:
         self,
         model: BaseRecognizer,
         window: SlidingWindow,
+        labels: Sequence[str],
         video: Path,
         name: str,
-        labels: Sequence[str],
     ) -> list[dict[str, Any]]:
         """Score a video and write what was asked for; ``name`` stands for it in a table.
 
