@@ -79,7 +79,7 @@ SAMPLING = {
 
 @pytest.mark.parametrize('sampling', SAMPLING)
 @pytest.mark.parametrize('made', MADE)
-@pytest.mark.parametrize('stride', [1, 7, 20])
+@pytest.mark.parametrize('stride', [5, 20])
 def test_clips_of_a_file_are_those_that_slide(tmp_path, made, sampling, stride):
     video, steps = MADE[made](tmp_path), pipeline(**SAMPLING[sampling])
     expected = [batch.packed for batch in SlidingWindow(steps, stride, 1).batches(video)]
