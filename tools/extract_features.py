@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from r21d_plugin._errors import InputError, check_whole, escape_bytes
+from r21d_plugin._errors import check_whole, escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.cli.sharding import add_shard_argument, device_of_process, find_shard
+from r21d_plugin.cli.sharding import Shard, add_shard_argument, device_of_process, find_shard
 
 with errors_in_one_line():
     from mmengine.config import Config
@@ -27,6 +27,7 @@ with errors_in_one_line():
 if TYPE_CHECKING:
     from mmaction.models.recognizers.base import BaseRecognizer
 
+    from r21d_plugin.inference.presets import Preset
     from r21d_plugin.inference.sliding_window import SlidingWindow
 
 
@@ -78,15 +79,13 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def name_videos(videos: dict[str, Path], suffix: str) -> dict[str, Path]:
-    """Replace the extensions in names; an InputError if two videos get one name."""
-    named: dict[str, Path] = {}
-    for name, video in videos.items():
-        other = named.setdefault(str(Path(name).with_suffix('')) + suffix, video)
-        if other != video:
-            why = '--preset names features without the extension of the video'
-            raise InputError(f'{other} and {video}: {why}: rename one')
-    return named
+def find_named_videos(args: argparse.Namespace, preset: Preset, shard: Shard) -> dict[str, Path]:
+    """The videos of this process by the names of their features."""
+    from r21d_plugin.datasets.video_files import by_name, find_videos, read_list
+
+    sources = read_list(args.list) if args.list else args.videos
+    videos = preset.name(by_name(sources if args.list else find_videos(*sources), sources))
+    return dict(shard.take([*videos.items()]))
 
 
 def feature_settings(
@@ -98,7 +97,7 @@ def feature_settings(
 ) -> dict[str, str | int]:
     """Settings that features depend on; the fingerprint is of network, weights and pipeline.
 
-    ``options`` are those of the command that are not its defaults.
+    ``options`` are further ones of the command; of these, unset ones don't count.
     """
     from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
     from r21d_plugin.models.runtimes import runtime_and_dtype
@@ -107,6 +106,7 @@ def feature_settings(
     pipeline = update_transform(window.pipeline, *SAMPLERS, num_clips=1)
     runtime, dtype = runtime_and_dtype(model.test_cfg)
     parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
+    options = {name: value for name, value in options.items() if value}
     parts += [runtime] * (runtime != 'torch') + [options] * bool(options)
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     tensors = model.backbone.state_dict()
@@ -127,43 +127,38 @@ def feature_settings(
 def extract(args: argparse.Namespace) -> None:
     """Extract the features of the videos of this process."""
     from r21d_plugin.cli.launch import load_config
-    from r21d_plugin.datasets.video_files import by_name, find_videos, read_list, write_report
+    from r21d_plugin.datasets.video_files import write_report
     from r21d_plugin.inference.feature_files import open_features
     from r21d_plugin.inference.features import extract_features, use_layer
-    from r21d_plugin.inference.presets import PRESETS
+    from r21d_plugin.inference.presets import PRESETS, Preset
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
     from r21d_plugin.inference.sliding_window import SlidingWindow
-    from r21d_plugin.inference.video_inputs import pipeline_of
 
+    preset = PRESETS.get(args.preset, Preset())
+    if args.keep:
+        preset = preset._replace(keep=tuple(sorted(args.keep)))
+    if args.segments is not None:
+        preset = preset._replace(segments=args.segments)
+    check_whole('--segments', preset.segments, least=0)
     shard = find_shard(args.shard)
     cfg = load_config(args.config, args.cfg_options)
-    preset = PRESETS.get(args.preset)
-    sources = read_list(args.list) if args.list else args.videos
-    found = by_name(sources if args.list else find_videos(*sources), sources)
-    named = name_videos(found, preset.suffix) if preset else found
-    videos = dict(shard.take([*named.items()]))
-    pipeline = preset.pipeline(cfg) if preset else pipeline_of(cfg)
-    keep = tuple(args.keep or (preset.keep if preset else ()))
-    segments = args.segments
-    if segments is None:
-        segments = preset.segments if preset else 0
-    check_whole('--segments', segments, least=0)
+    videos = find_named_videos(args, preset, shard)
+    pipeline = preset.pipeline(cfg)
     model = load_recognizer(cfg, args.checkpoint, use_device(device_of_process(args.device)))
     if args.layer:
         use_layer(model, args.layer)
-    window = SlidingWindow(pipeline, args.stride, args.batch_size, whole=preset is not None)
-    given = dict(layer=args.layer, keep=sorted(keep), segments=segments, preset=args.preset)
-    options = {name: value for name, value in given.items() if value}
-    store = open_features(args.out, feature_settings(cfg, args.checkpoint, model, window, options))
+    window = SlidingWindow(pipeline, args.stride, args.batch_size, whole=preset.exact)
+    kept: dict[str, Any] = dict(keep=preset.keep, segments=preset.segments)
+    options = dict(kept, layer=args.layer, preset=args.preset)
+    settings = feature_settings(cfg, args.checkpoint, model, window, options)
+    store = open_features(args.out, settings)
     form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
     with tqdm(total=len(videos), bar_format=form, desc=escape_bytes(args.out)) as bar:
 
         def progress(share: float) -> None:
             bar.update(min(share, len(videos) - bar.n))  # shares add up to 1 but for rounding
 
-        extracted = extract_features(
-            model, window, videos, store, args.workers, progress, keep, segments
-        )
+        extracted = extract_features(model, window, videos, store, args.workers, progress, **kept)
         try:
             done = list(extracted)
         except KeyboardInterrupt:

@@ -6,6 +6,8 @@ normalise by torchvision's numbers for Kinetics, and leave out a clip that the v
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config
@@ -19,30 +21,34 @@ STD = [255 * value for value in (0.22803, 0.22145, 0.216989)]
 
 
 class Preset(NamedTuple):
-    """What the features of a tool are.
+    """What the features of a tool are; by default those of a config's test.
 
     Attributes:
+        exact: Whether the tool's resize, crop and normalisation replace those of the config.
         clip_len: Frames of a clip, and from the start of a clip to that of the next. None is what
             the config's test has.
         target_fps: Frames a second. None is the rate of the video.
         crops: 1 (the centre) or 10 of a frame.
         keep: What is not averaged, as ``r21d features --keep`` takes it.
         segments: Segments of a video, whose clips are averaged. 0 keeps the clips.
-        suffix: What a file's name has in place of the extension of the video.
+        suffix: What names of features have in place of the extension of the video. None keeps it.
     """
 
-    clip_len: int | None = 16
+    exact: bool = False
+    clip_len: int | None = None
     target_fps: float | None = None
     crops: int = 1
     keep: tuple[str, ...] = ()
     segments: int = 0
-    suffix: str = ''
+    suffix: str | None = None
 
     def pipeline(self, cfg: Config) -> Pipeline:
-        """Test pipeline in place of that of a config, whose normalisation is replaced.
+        """Test pipeline for the videos; where ``exact``, the config's normalisation is replaced.
 
-        Raises an InputError if the config's network is not one of RGB.
+        Raises an InputError if the config's network is not one of RGB, which ``exact`` needs.
         """
+        if not self.exact:
+            return pipeline_of(cfg)
         preprocessor = cfg.model.get('data_preprocessor') or {}
         if len(preprocessor.get('mean') or ()) != 3:
             raise InputError(f'{cfg.filename}: --preset is for a network of RGB, not of flow')
@@ -57,11 +63,23 @@ class Preset(NamedTuple):
         clips[at + 1] = dict(type='r21d_plugin.FixedCrops', count=self.crops)
         return clips
 
+    def name(self, videos: Mapping[str, Path]) -> dict[str, Path]:
+        """Name the features of videos; an InputError if two get one name."""
+        if self.suffix is None:
+            return dict(videos)
+        named: dict[str, Path] = {}
+        for name, video in videos.items():
+            other = named.setdefault(str(Path(name).with_suffix('')) + self.suffix, video)
+            if other != video:
+                why = '--preset names features without the extension of the video'
+                raise InputError(f'{other} and {video}: {why}: rename one')
+        return named
+
 
 PRESETS = {
-    'tsp-actionformer': Preset(target_fps=15),
-    'ucf-crime-32x10': Preset(crops=10, keep=('crops',), segments=32),
-    'video_features': Preset(clip_len=None, suffix='_r21d'),
+    'tsp-actionformer': Preset(True, clip_len=16, target_fps=15, suffix=''),
+    'ucf-crime-32x10': Preset(True, 16, crops=10, keep=('crops',), segments=32, suffix=''),
+    'video_features': Preset(True, suffix='_r21d'),
 }
 """Presets by name: TSP's features for ActionFormer, those of weakly supervised anomaly detection
 (Sultani et al. and RTFM), and those of the tool video_features."""

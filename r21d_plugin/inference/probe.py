@@ -43,7 +43,7 @@ def labelled_features(path: Path, means: Mapping[str, np.ndarray]) -> ClipFeatur
         if not video or not label.isdecimal():
             raise InputError(f'{where}: {quote(line)} is not a path and a label')
         stem = str(Path(video).with_suffix(''))
-        names = (video, stem, *(stem + preset.suffix for preset in PRESETS.values()))
+        names = (video, *(f'{stem}{preset.suffix}' for preset in PRESETS.values()))
         name = next((name for name in names if name in means), None)
         if name is not None:
             values.append(torch.from_numpy(means[name]))

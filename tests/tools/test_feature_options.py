@@ -145,6 +145,8 @@ def test_ten_crops_in_32_segments(features, video, checkpoint):
     assert found['a'].shape == (32, 10, 64)
     np.testing.assert_allclose(found['a'][:16], np.repeat(clips[:1], 16, 0), rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found['a'][16:], np.repeat(clips[1:], 16, 0), rtol=1e-3, atol=1e-4)
+    with pytest.raises(SystemExit, match='holds features of'):
+        features(video, '--preset', 'ucf-crime-32x10', '--segments', 0)
     found, _ = features(video, '--preset', 'ucf-crime-32x10', '--segments', 0, out='clips')
     np.testing.assert_allclose(found['a'], clips, rtol=1e-3, atol=1e-4)
 
