@@ -144,7 +144,8 @@ def extract(args: argparse.Namespace) -> None:
     cfg = load_config(args.config, args.cfg_options)
     videos = find_named_videos(args, preset, shard)
     pipeline = preset.pipeline(cfg)
-    model = load_recognizer(cfg, args.checkpoint, use_device(device_of_process(args.device)))
+    device = use_device(device_of_process(args.device))
+    model = load_recognizer(cfg, args.checkpoint, device, head='any')
     if args.layer:
         use_layer(model, args.layer)
     window = SlidingWindow(pipeline, args.stride, args.batch_size, whole=preset.exact)

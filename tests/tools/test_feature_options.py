@@ -151,6 +151,16 @@ def test_ten_crops_in_32_segments(features, video, checkpoint):
     np.testing.assert_allclose(found['a'], clips, rtol=1e-3, atol=1e-4)
 
 
+def test_weights_without_a_classifier(features, video, checkpoint, tmp_path):
+    """As TSP and self-supervised methods publish them."""
+    whole, _ = of(features(video))
+    state = torch.load(checkpoint)['state_dict']
+    backbone = {name: value for name, value in state.items() if name.startswith('backbone.')}
+    torch.save(dict(state_dict=backbone), tmp_path / 'backbone.pth')
+    named = ['--checkpoint', tmp_path / 'backbone.pth']
+    np.testing.assert_array_equal(of(features(video, *named, out='backbone'))[0], whole)
+
+
 def test_presets_leave_out_what_is_too_short(features, tmp_path):
     folder = tmp_path / 'videos'
     folder.mkdir()
