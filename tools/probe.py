@@ -23,6 +23,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'features', nargs='+', type=Path, metavar='FEATURES', help='folders and .h5 files'
     )
+    parser.add_argument(
+        '--test-features',
+        nargs='+',
+        type=Path,
+        metavar='FEATURES',
+        help='those of the test, where they are elsewhere',
+    )
     for name, use in (('train', 'fit to, and to retrieve from'), ('test', 'test')):
         text = f'list of the videos to {use}: path label'
         parser.add_argument(f'--{name}', type=Path, required=True, metavar='LIST', help=text)
@@ -41,7 +48,10 @@ def main() -> None:
         if args.json:
             check_writable(args.json)
         means = mean_features(args.features)
-        found = probe(*(labelled_features(path, means) for path in (args.train, args.test)))
+        training = labelled_features(args.train, means)
+        if args.test_features:
+            means = mean_features(args.test_features)
+        found = probe(training, labelled_features(args.test, means))
         if args.json:
             write_json(args.json, found)
         rows = [('linear probe, top-1', found['top1'])]

@@ -21,10 +21,15 @@ HELD_OUT = 5  # every fifth video of training chooses the weight decay
 
 
 def mean_features(sources: Iterable[Path]) -> dict[str, np.ndarray]:
-    """Average the stored features of each video over clips, crops and time; channels, by name."""
+    """Average the stored features of each video over clips, crops and time; channels, by name.
+
+    Raises an InputError if two sources have a video of one name, or another number of channels.
+    """
     means: dict[str, np.ndarray] = {}
     for source in sources:
         for name, values in read_features(source):
+            if name in means:
+                raise InputError(f'{source}: has {name}, as features before it do: name one')
             means[name] = values.reshape(-1, values.shape[-1]).mean(0, dtype=np.float32)
     if len({len(values) for values in means.values()}) > 1:
         raise InputError('the features differ in their channels: name those of one network')

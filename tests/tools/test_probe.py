@@ -1,6 +1,7 @@
 """Features of videos, stored and probed."""
 
 import json
+from shutil import copy
 
 import cv2
 import numpy as np
@@ -48,6 +49,17 @@ def test_probe(features, tool, fails, tmp_path, capsys):
     assert found.pop('weight_decay') > 0
     recall = {'1': 1.0, '5': 1.0, '10': 1.0}
     assert found == dict(videos=dict(train=15, test=3), top1=1.0, recall=recall)
+
+    (tmp_path / 'last.txt').write_text('3.mp4 0\n4.mp4 1\n5.mp4 2\n')
+    (tmp_path / 'others').mkdir()
+    for number in (3, 4, 5):  # in another folder, with names that are there already
+        for end in ('mp4.npy', 'mp4.json'):
+            copy(features / f'{number + 12}.{end}', tmp_path / f'others/{number}.{end}')
+    elsewhere = ['--test-features', tmp_path / 'others', '--test', tmp_path / 'last.txt']
+    tool('probe.py', features, *lists[:2], *elsewhere)
+    assert 'linear probe, top-1  100.0%' in capsys.readouterr().out
+    message = fails('probe.py', features, tmp_path / 'others', *lists)
+    assert 'others: has 3.mp4, as features before it do: name one' in message
 
     assert f'{tmp_path}/videos: no features: name a folder' in fails(
         'probe.py', tmp_path / 'videos', *lists
