@@ -19,6 +19,7 @@ from r21d_plugin._atomic import write_json
 from r21d_plugin._errors import escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.cli.sharding import add_shard_argument, device_of_process, find_shard
 
 with errors_in_one_line():
     from tabulate import tabulate
@@ -112,6 +113,7 @@ def parse_args() -> argparse.Namespace:
         metavar='FRAMES',
         help='for --draw, frames from the start of a clip to that of the next (8)',
     )
+    add_shard_argument(parser)
     add_network_arguments(parser)
     return parser.parse_args()
 
@@ -135,9 +137,10 @@ def main() -> None:
             raise InputError(f'{args.json}: cannot write there')
         cfg = load_config(args.config, args.cfg_options)
         pipeline = pipeline_of(cfg)
-        videos = by_name(find_videos(*args.videos), args.videos)
+        shard = find_shard(args.shard)
+        videos = dict(shard.take([*by_name(find_videos(*args.videos), args.videos).items()]))
         copies = copy_paths(args.draw, videos) if args.draw else {}
-        model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+        model = load_recognizer(cfg, args.checkpoint, use_device(device_of_process(args.device)))
         stored = model.dataset_meta.get('classes', ())
         labels = class_names(cfg, args.checkpoint, stored, args.labels)
         window = SlidingWindow(pipeline, args.stride) if args.draw else None
@@ -161,7 +164,7 @@ def main() -> None:
         if args.json == '-':
             print(json.dumps(entries, indent=2, ensure_ascii=False))
         elif args.json:
-            write_json(Path(args.json), entries)
+            write_json(shard.name(Path(args.json)), entries)
     failed = sum('error' in entry for entry in entries)
     if failed:
         sys.exit(f'error: {failed} of {len(entries)} videos failed, for the reasons above')

@@ -126,7 +126,8 @@ def parse_stride(stride: int | str | None) -> int | str | None:
             return int(stride)
     except ValueError:
         pass
-    raise InputError(f"stride={stride}: use whole frames, at least 1, or seconds as '0.5s'")
+    rule = 'a clip begins at least 1 frame, or some seconds (0.5s), after another'
+    raise InputError(f'stride={stride}: {rule}')
 
 
 def frames_at_rate(times: FrameTimes, step: float) -> int:

@@ -237,7 +237,7 @@ def test_goes_on_after_a_kill(checkpoints, python, tool, tmp_path, capsys, kill)
         (['{folder}/*.xyz', '--out', 'out'], '.xyz: no such folder of videos'),
         (['--list', 'nope.txt', '--out', 'out'], 'nope.txt: cannot read it: No such file'),
         (['--list', 'empty.txt', '--out', 'out'], 'empty.txt: no videos in this list'),
-        (['{folder}', '--out', 'out', '--stride', 0], 'stride=0: use whole frames, at least 1'),
+        (['{folder}', '--out', 'out', '--stride', 0], 'stride=0: a clip begins at least 1 frame'),
         (['{folder}', '--out', 'out', '--batch-size', 0], 'batch_size=0: at least 1 clip'),
         (['{folder}', '--out', 'empty.txt'], 'empty.txt/settings.json: cannot write there'),
     ],

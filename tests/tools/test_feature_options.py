@@ -214,8 +214,8 @@ def test_hdf5(features, fails, tool, checkpoint, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--stride', '0s'], "stride=0s: use whole frames, at least 1, or seconds as '0.5s'"),
-        (['--stride', '1.5'], "stride=1.5: use whole frames, at least 1, or seconds as '0.5s'"),
+        (['--stride', '0s'], 'stride=0s: a clip begins at least 1 frame, or some seconds (0.5s)'),
+        (['--stride', '1.5'], 'stride=1.5: a clip begins at least 1 frame, or some seconds (0.5s)'),
         (['--segments', -1], '--segments=-1: use a whole number, at least 0'),
         (['--shard', '4/4'], '--shard 4/4: use 0/4, 1/4, 2/4 or 3/4 for a part of four'),
     ],

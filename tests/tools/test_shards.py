@@ -1,5 +1,6 @@
 """Videos that several processes share."""
 
+import json
 import subprocess
 import time
 
@@ -98,3 +99,16 @@ def test_flow(videos, tool, tmp_path, monkeypatch, capsys):
     monkeypatch.undo()
     tool(*arguments)
     assert '0 computed, 11 there already, 1 broken' in capsys.readouterr().out
+
+
+def test_predictions(videos, tool, tmp_path):
+    network = ['--config', CONFIGS['rgb'], '--checkpoint', untrained(tmp_path), '--device', 'cpu']
+    arguments = ['predict.py', videos, *network, '--workers', 0, '--json', tmp_path / 'found.json']
+    parts = []
+    for part in range(3):
+        tool(*arguments, '--shard', f'{part}/3')
+        parts += json.loads((tmp_path / f'found-{part}-of-3.json').read_text())
+    assert not (tmp_path / 'found.json').exists()
+    tool(*arguments)
+    whole = json.loads((tmp_path / 'found.json').read_text())
+    assert sorted(parts, key=lambda entry: entry['video']) == whole
