@@ -74,9 +74,9 @@ class FeatureFile(FeatureFolder):
     """
 
     def __init__(self, path: Path, settings: Mapping[str, str | int]) -> None:
-        self.path = path
+        self.path, self.settings = path, settings
         self.stored: dict[str, int] = {}
-        self.settings = settings
+        import_h5py()  # it is needed at the end
         if path.exists():
             with open_hdf5(path) as file:
                 self.check(file.attrs, path)
@@ -103,16 +103,15 @@ class FeatureFile(FeatureFolder):
                 with open_hdf5(partial, 'a' if there else 'w') as file:
                     file.attrs.update({k: plain(v) for k, v in self.settings.items()})
                     for name, path in added:
+                        if name in self.stored:
+                            del file[os.fsencode(name)]
                         add_dataset(file, name, path)
         shutil.rmtree(self.folder)
 
 
 def add_dataset(file: Any, name: str, path: Path) -> None:
-    """Put a .npy file and the facts beside it into an HDF5 file, in place of what is there."""
-    key = os.fsencode(name)
-    if key in file:
-        del file[key]
-    dataset = file.create_dataset(key, data=np.load(path))
+    """Put a .npy file and the facts beside it into an HDF5 file."""
+    dataset = file.create_dataset(os.fsencode(name), data=np.load(path))
     facts = read_json(path.with_suffix('.json'))
     dataset.attrs.update({key: value for key, value in facts.items() if value is not None})
 
@@ -153,12 +152,17 @@ def npy_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def open_hdf5(path: Path, mode: str = 'r') -> Any:
     """Open an HDF5 file; an InputError if it is none, or h5py is missing."""
-    with missing_packages_named():
-        import h5py
     try:
-        return h5py.File(path, mode, libver='latest')  # which has attributes of any size
+        return import_h5py().File(path, mode, libver='latest')  # which has attributes of any size
     except OSError as error:
         raise InputError(f'{path}: cannot be opened as HDF5: {error}') from error
+
+
+def import_h5py() -> Any:
+    """Import h5py; a MissingPackageError says how to install it."""
+    with missing_packages_named():
+        import h5py
+    return h5py
 
 
 def datasets_in(file: Any) -> Iterator[tuple[str, Any]]:

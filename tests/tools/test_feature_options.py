@@ -1,6 +1,7 @@
 """What features have of a video, by options and by presets, and the files they are in."""
 
 import json
+import os
 from fractions import Fraction
 
 import av
@@ -207,6 +208,14 @@ def test_hdf5(features, fails, tool, checkpoint, tmp_path, capsys):
     assert 'out.h5: holds features of' in fails(*arguments, tmp_path / 'out.h5', '--stride', 4)
     tool(*arguments, tmp_path / 'out.h5')
     assert (tmp_path / 'out.h5').read_bytes() == before
+    odd = os.fsdecode(b'sub/\xff.mp4')
+    (folder / 'a.mp4').rename(folder / odd)
+    for counts in ('1 computed, 1 there', '0 computed, 2 there'):
+        capsys.readouterr()
+        tool(*arguments, tmp_path / 'out.h5')
+        assert counts in capsys.readouterr().out
+    names = {name for name, _ in read_features(tmp_path / 'out.h5')}
+    assert names == {'a.mp4', 'sub/b.mp4', odd}
     (tmp_path / 'no.h5').write_text('something else')
     assert 'no.h5: cannot be opened as HDF5' in fails(*arguments, tmp_path / 'no.h5')
 
