@@ -44,7 +44,7 @@ def prepare(args: Namespace, out: Path) -> None:
         checks = check_videos(checker, tasks, known, journal, args)
     if shard.parts > 1:
         print(store_summary(checks.values(), time.monotonic() - begin))
-        print(f'run the command by itself at last, to write the lists in {out}')
+        print(f'when all parts are done, run without --shard to write the lists in {out}')
         return
     videos.finish(checks)
     link_videos(out, folder, args.dataset)

@@ -92,7 +92,7 @@ class FeatureFile(FeatureFolder):
     def finish(self, all_done: bool) -> None:
         """Put the collected features into the file, if all videos are done."""
         if not all_done:
-            print(f'{self.folder}: run the command by itself at last, to write {self.path}')
+            print(f'when all parts are done, run without --shard to write {self.path}')
             return
         added = [*npy_files(self.folder)]
         there = self.path.exists()

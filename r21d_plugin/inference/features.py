@@ -24,9 +24,6 @@ from .video_inputs import load_videos
 LAYERS = ('conv2_x', 'conv3_x', 'conv4_x', 'conv5_x')
 """Groups of convolutions whose feature maps a network can return, by ``out_indices``."""
 
-KEEP = ('crops', 'time')
-"""Axes of features that can be kept: crops of a clip, and time steps of a feature map."""
-
 
 def use_layer(model: BaseRecognizer, layer: str) -> None:
     """Have the networks of a recognizer return the feature map of one of :data:`LAYERS`.

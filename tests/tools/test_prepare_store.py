@@ -102,7 +102,7 @@ def test_a_store_in_parts(folder, tool, capsys, encoded):
     """Processes encode their parts, and a last run writes the lists of all."""
     for part in ('0/2', '1/2'):
         tool(*ARGUMENTS, '--shard', part)
-        assert 'run the command by itself at last' in capsys.readouterr().out
+        assert 'when all parts are done, run without --shard' in capsys.readouterr().out
         assert not [*(folder / 'data/kinetics400').glob('*.txt')]
     assert sorted(encoded) == ['abc_000001_000011.mkv', 'def.mp4', 'half.avi', 'whole.mp4']
     del encoded[:]
