@@ -26,6 +26,7 @@ EXTRAS = dict(
     openvino='openvino',
     pytorchvideo='pytorchvideo',
     safetensors='hub',
+    sklearn='metrics',
     tensorboard='tensorboard',
     torchvision='pytorchvideo',
 )

@@ -18,8 +18,8 @@ from ._registries import (  # noqa: F401
 )
 from .datasets import LabelledVideoDataset  # noqa: F401, the package registers all of it
 from .engine import EpochSeedHook  # noqa: F401, likewise
-from .evaluation import clip_video_accuracy, scores  # noqa: F401
-from .models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, recognizer, two_stream  # noqa: F401
+from .evaluation import clip_video_accuracy, scores, video_metrics  # noqa: F401
+from .models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, heads, recognizer, two_stream  # noqa: F401
 from .weights import initializers  # noqa: F401
 
 for _backbone in (R2D, FR2D, R3D, MCx, RMCx, R2Plus1D):

@@ -19,7 +19,7 @@ NAMES = dict(
     DATA_SAMPLERS=['EpochSizeSampler'],
     METRICS=['ClipVideoAccuracy', 'DumpScores'],
     HOOKS=[
-        *('AccelerateHook', 'EpochSeedHook', 'CheckpointMatchHook', 'ClassCountHook'),
+        *('AccelerateHook', 'EpochSeedHook', 'CheckpointMatchHook', 'TaskHook'),
         *('PredictionPicturesHook', 'ResumableCheckpointHook', 'SkippedVideosHook'),
         *('FiniteLossHook', 'TrainingAccuracyHook', 'TrainingTimeHook'),
     ],

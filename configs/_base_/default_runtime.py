@@ -19,7 +19,7 @@ default_hooks = dict(
     epoch_seed=dict(type='r21d_plugin.EpochSeedHook'),
     training_accuracy=dict(type='r21d_plugin.TrainingAccuracyHook'),
     checkpoint_match=dict(type='r21d_plugin.CheckpointMatchHook'),
-    class_count=dict(type='r21d_plugin.ClassCountHook'),
+    task=dict(type='r21d_plugin.TaskHook'),
     finite_loss=dict(type='r21d_plugin.FiniteLossHook'),
     skipped_videos=dict(type='r21d_plugin.SkippedVideosHook'),
 )

@@ -23,7 +23,7 @@ from .summary import ShortFormatter, summarize
 HOOKS = dict(
     accelerate=dict(type='r21d_plugin.AccelerateHook'),
     checkpoint_match=dict(type='r21d_plugin.CheckpointMatchHook'),
-    class_count=dict(type='r21d_plugin.ClassCountHook'),
+    task=dict(type='r21d_plugin.TaskHook'),
     finite_loss=dict(type='r21d_plugin.FiniteLossHook'),
     skipped_videos=dict(type='r21d_plugin.SkippedVideosHook'),
 )

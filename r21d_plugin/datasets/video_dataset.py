@@ -6,8 +6,10 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from itertools import chain
+from math import isfinite, nan
 from pathlib import Path
 
+import torch
 from mmaction.datasets import VideoDataset
 from mmengine.dataset import BaseDataset, pseudo_collate
 from mmengine.fileio import exists, get_local_path
@@ -21,15 +23,27 @@ from .text_files import quote, read_lines
 from .video_facts import counted_frames
 from .video_index import CountedFrames
 
+TARGETS = ('class', 'labels', 'numbers')
+
 
 @DATASETS.register_module('VideoDataset')  # which MMAction2's check_videos.py asks for
 @DATASETS.register_module()
 class LabelledVideoDataset(VideoDataset):
     """MMAction2's VideoDataset, naming the line that is wrong.
 
-    Reads ``path label`` a line, paths with spaces included, or with ``multi_class`` ``path label
-    label ...``, where each label is an equal part of the target in training. With ``test_mode`` a
-    list may be without labels, a path a line, for predictions: there is no accuracy then.
+    A line, whose path may have spaces in it, is one of these:
+
+    ====================  ==========================  =============================================
+    ``targets``           line                        ``label`` of a sample
+    ====================  ==========================  =============================================
+    ``'class'``           ``path label``              the label
+    ``'labels'``          ``path label label ...``    a vector of ``num_classes`` zeros and ones;
+                          or ``path -``               all zeros for ``-``
+    ``'numbers'``         ``path number number ...``  ``num_classes`` numbers, float32
+    ====================  ==========================  =============================================
+
+    With ``test_mode`` a list may be without labels, a path a line, for predictions: labels are -1,
+    zeros or NaN then, and there are no metrics.
 
     The numbers of frames that ``prepare.py`` counted are taken from the table beside the list
     (:mod:`~r21d_plugin.datasets.video_facts`). The names of the classes, ``metainfo['classes']``,
@@ -38,8 +52,9 @@ class LabelledVideoDataset(VideoDataset):
 
     Args:
         ann_file (str): Annotation file.
-        num_classes (int): Classes, at least 1; labels are 0 to num_classes - 1.
-        multi_class (bool): Whether videos may have several labels. Defaults to False.
+        num_classes (int): Classes, at least 1, whose labels are 0 to num_classes - 1; or numbers.
+        targets (str, optional): What a line names, see above. Defaults to None: ``'labels'`` with
+            ``multi_class``, MMAction2's name for it, else ``'class'``.
         on_error (str): What a video that does not decode does: ``'raise'`` ends the run; ``'skip'``
             replaces it by a random one in training, and leaves it out of a test
             (:class:`~r21d_plugin.engine.SkippedVideosHook`). Defaults to ``'raise'``.
@@ -53,18 +68,24 @@ class LabelledVideoDataset(VideoDataset):
         self,
         ann_file: str,
         num_classes: int,
-        multi_class: bool = False,
+        targets: str | None = None,
         on_error: str = 'raise',
         max_bad_fraction: float = 0.05,
+        multi_class: bool = False,
         **kwargs,
     ) -> None:
+        self.targets = targets or ('labels' if multi_class else 'class')
+        if self.targets not in TARGETS or multi_class > (self.targets == 'labels'):
+            given = f'targets={targets!r}' + (' and multi_class=True' if multi_class else '')
+            raise InputError(f'{given}: use targets={" or ".join(map(repr, TARGETS))}')
         if on_error not in ('raise', 'skip'):
             raise InputError(f"on_error={on_error!r}: use 'raise' or 'skip'")
         check_whole('num_classes', num_classes)
         if not isinstance(max_bad_fraction, (int, float)) or not 0 <= max_bad_fraction <= 1:
             raise InputError(f'max_bad_fraction={max_bad_fraction!r}: use a number from 0 to 1')
         self.on_error, self.max_bad_fraction = on_error, max_bad_fraction
-        super().__init__(ann_file, num_classes=num_classes, multi_class=multi_class, **kwargs)
+        several = self.targets == 'labels'
+        super().__init__(ann_file, num_classes=num_classes, multi_class=several, **kwargs)
         self.pipeline: CheckedPipeline = CheckedPipeline(self.pipeline.transforms)
         self.classes = self._find_classes()
 
@@ -94,15 +115,17 @@ class LabelledVideoDataset(VideoDataset):
         raise InputError(f'{self.ann_file}: {count}: {skipped[-1]}')
 
     def get_data_info(self, idx: int) -> dict:
-        """Give ``filename`` and ``label``, several labels of training as parts of 1."""
+        """Give ``filename`` and ``label``."""
         info = super().get_data_info(idx)
-        if self.multi_class and not self.test_mode:
-            info['label'] = info['label'] / info['label'].sum()
+        if self.targets == 'numbers':  # as a tensor, since MMAction2 rounds others
+            info['label'] = torch.tensor(info['label'], dtype=torch.float32)
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """List the labels of a video, as ClassBalancedDataset asks for them."""
+        """List the labels of a video, as ClassBalancedDataset asks for them; none of numbers."""
         label = BaseDataset.get_data_info(self, idx)['label']  # not yet a vector
+        if self.targets == 'numbers':
+            return []
         return label if self.multi_class else [label] if label >= 0 else []
 
     def load_data_list(self) -> list[dict]:
@@ -116,7 +139,7 @@ class LabelledVideoDataset(VideoDataset):
             lines = read_lines(Path(path), self.ann_file)
             if (first := next(lines, None)) is None:
                 raise InputError(f'{self.ann_file}: no videos in this list')
-            labelled = not self.test_mode or bool(self._split(first[0])[1])
+            labelled = not self.test_mode or self._split(first[0])[1] is not None
             counted = counted_frames(self.ann_file)
             return [self._parse(*line, labelled, counted) for line in chain([first], lines)]
 
@@ -130,26 +153,34 @@ class LabelledVideoDataset(VideoDataset):
             print_log(f'classes are without names: {error}', 'current', logging.WARNING)
             return ()
 
-    def _split(self, line: str) -> tuple[str, list[int]]:
+    def _split(self, line: str) -> tuple[str, list | None]:
+        """Split a line into its path and its labels or numbers, which are None if it has none."""
         words = line.split(self.delimiter)
-        labels: list[int] = []
-        while len(words) > 1 and (self.multi_class or not labels):
-            word = words[-1].strip()
-            if not word.isdecimal() or len(word) > 9:
+        if self.targets == 'labels' and len(words) > 1 and words[-1].strip() == '-':
+            return (self.delimiter or ' ').join(words[:-1]).rstrip(), []
+        most = {'class': 1, 'numbers': self.num_classes}.get(self.targets, len(words))
+        found: list = []
+        while len(words) > 1 and len(found) < most:
+            value = (read_number if self.targets == 'numbers' else read_label)(words[-1].strip())
+            if value is None:
                 break
-            labels.insert(0, int(word))
+            found.insert(0, value)
             words.pop()
-        return (self.delimiter or ' ').join(words).rstrip(), labels
+        return (self.delimiter or ' ').join(words).rstrip(), found or None
 
     def _parse(
         self, line: str, where: str, labelled: bool, counted: dict[str, CountedFrames]
     ) -> dict:
         filename, labels = self._split(line)
-        if labelled and not labels:
-            raise InputError(f'{where}: {quote(line)} is not a path and a label')
-        if labels and not labelled:
+        wanted = f'{self.num_classes} numbers' if self.targets == 'numbers' else 'a label'
+        if labelled and labels is None:
+            raise InputError(f'{where}: {quote(line)} is not a path and {wanted}')
+        if labels is not None and not labelled:
             raise InputError(f'{where}: {quote(line)} has a label, and the first line has none')
-        if labels and max(labels) >= self.num_classes:
+        if self.targets == 'numbers':
+            if labels is not None and len(labels) < self.num_classes:
+                raise InputError(f'{where}: {quote(line)} is not a path and {wanted}')
+        elif labels and max(labels) >= self.num_classes:
             bounds = f'the config has {self.num_classes} classes, 0 to {self.num_classes - 1}'
             raise InputError(f'{where}: label {max(labels)} is out of range: {bounds}')
         folder = self.data_prefix.get('video') or ''
@@ -157,9 +188,27 @@ class LabelledVideoDataset(VideoDataset):
         if folder and (outside or os.path.isabs(filename)):
             remedy = "give paths relative to it, or any and data_prefix=dict(video='')"
             raise InputError(f'{where}: {quote(filename)} is not below {folder}: {remedy}')
-        label = labels if self.multi_class else labels[0] if labels else -1
+        label: int | list = labels or []
+        if self.targets == 'class':
+            label = labels[0] if labels else -1
+        elif self.targets == 'numbers':
+            label = labels or [nan] * self.num_classes
         known = dict(counted=counted[filename]) if filename in counted else {}
         return dict(filename=os.path.join(folder, filename), label=label, **known)
+
+
+def read_label(word: str) -> int | None:
+    """Read the number of a class; None if it is none."""
+    return int(word) if word.isdecimal() and len(word) <= 9 else None
+
+
+def read_number(word: str) -> float | None:
+    """Read a finite number; None if it is none."""
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
 
 
 def collate_without_skipped(

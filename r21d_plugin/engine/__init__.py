@@ -5,7 +5,6 @@ from .checkpoints import ResumableCheckpointHook
 from .hooks import (
     AccelerateHook,
     CheckpointMatchHook,
-    ClassCountHook,
     EpochSeedHook,
     FiniteLossHook,
     TrainingAccuracyHook,
@@ -15,19 +14,20 @@ from .model_checks import check_model
 from .optim import BFloat16OptimWrapper, GradualWarmupLR
 from .pictures import PredictionPicturesHook
 from .skipped_videos import SkippedVideosHook
+from .tasks import TaskHook
 from .training_time import TrainingTimeHook
 
 __all__ = [
     'AccelerateHook',
     'BFloat16OptimWrapper',
     'CheckpointMatchHook',
-    'ClassCountHook',
     'EpochSeedHook',
     'FiniteLossHook',
     'GradualWarmupLR',
     'PredictionPicturesHook',
     'ResumableCheckpointHook',
     'SkippedVideosHook',
+    'TaskHook',
     'TrainingAccuracyHook',
     'TrainingTimeHook',
     'check_model',

@@ -1,4 +1,4 @@
-"""Hooks of the default runtime: seeds, training accuracy, acceleration, and checks of the input."""
+"""Hooks of the default runtime: seeds, training accuracy, acceleration, weights and losses."""
 
 from functools import partial
 from typing import Any
@@ -13,7 +13,6 @@ from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
 
 from .._errors import InputError
 from .._registries import HOOKS
-from ..datasets import inner_datasets
 from ..models import VideoResNet
 from ..models.accelerate import accelerate
 from ..weights import classes_of, find_state_dict, match_weights
@@ -122,40 +121,3 @@ class FiniteLossHook(Hook):
                 'diverged: lower optim_wrapper.optimizer.lr, or clip gradients '
                 '(optim_wrapper.clip_grad.max_norm)'
             )
-
-
-@HOOKS.register_module()
-class ClassCountHook(Hook):
-    """Refuse a dataset with another number of classes than the head, and name them in a test.
-
-    Metrics and the visualizer get the names that the checkpoint has, as ``dataset_meta``. The log
-    warns if the dataset has others.
-    """
-
-    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
-        model = getattr(runner.model, 'module', runner.model)
-        datasets = inner_datasets(getattr(runner, f'{mode}_dataloader').dataset)
-        classes = max(getattr(dataset, 'num_classes', None) or 0 for dataset in datasets)
-        scored = getattr(getattr(model, 'cls_head', None), 'num_classes', classes)
-        if classes not in (0, scored):
-            raise InputError(
-                f'{mode}_dataloader.dataset.num_classes={classes} and '
-                f'model.cls_head.num_classes={scored}: make them agree'
-            )
-
-    def before_test(self, runner: Runner) -> None:
-        """Name the classes as the checkpoint does."""
-        model = getattr(runner.model, 'module', runner.model)
-        names = getattr(model, 'dataset_meta', {}).get('classes', ())
-        meta = runner.visualizer.dataset_meta or {}
-        if not names or len(names) != getattr(getattr(model, 'cls_head', None), 'num_classes', 0):
-            return
-        pairs = enumerate(zip(names, meta.get('classes', ())))
-        for number, (name, other) in [found for found in pairs if len(set(found[1])) > 1][:1]:
-            runner.logger.warning(
-                f'class {number} is {name!r} in the checkpoint and {other!r} in the dataset: if '
-                'these are two classes, the accuracy means nothing'
-            )
-        runner.visualizer.dataset_meta = meta = dict(meta, classes=names)
-        if evaluator := getattr(runner.test_loop, 'evaluator', None):
-            evaluator.dataset_meta = meta

@@ -24,7 +24,7 @@ class PredictionPicturesHook(Hook):
     (https://github.com/open-mmlab/mmaction2/pull/2697).
 
     Labels are shown with the names of their classes: those of the checkpoint
-    (:class:`~r21d_plugin.engine.ClassCountHook`), or ``classes`` of the dataset's metainfo.
+    (:class:`~r21d_plugin.engine.TaskHook`), or ``classes`` of the dataset's metainfo.
 
     Args:
         out_dir (str, optional): Folder for them, with one for each video, at its path below
@@ -57,6 +57,8 @@ class PredictionPicturesHook(Hook):
                     f'--show-dir and --show: clips of {clips.shape[1]} channels are no pictures: '
                     'leave these options out'
                 )
+            if sample.get('task') == 'numbers':
+                raise InputError('--show-dir and --show: draw classes, and the head gives numbers')
             drawn = sample.new()  # MMAction2's visualizer looks for labels by their names of 0.x
             if labels := sorted(labels_of(sample.to_dict())):
                 drawn.gt_labels = drawn.set_gt_label(labels).gt_label

@@ -26,7 +26,7 @@ class ClipVideoAccuracy(BaseMetric):
     labels any one is right, as `Karpathy et al. <https://doi.org/10.1109/CVPR.2014.223>`_ count on
     Sports-1M. Where a video is tested with a single clip, clip@1 equals video@1.
 
-    Reads ``clip_scores`` (clips x classes, softmax), as :class:`~r21d_plugin.models.ClipHead`
+    Reads ``clip_scores`` (clips x classes), as :class:`~r21d_plugin.models.heads.ClipHead`
     writes them. From another head with ``average_clips=None`` it takes ``pred_score`` as clips x
     classes of logits, and otherwise as the score of a single clip. Where samples have
     ``stream_scores``, as those of :class:`~r21d_plugin.models.TwoStreamHead`, the same is reported
@@ -37,6 +37,7 @@ class ClipVideoAccuracy(BaseMetric):
     """
 
     default_prefix = ''
+    tasks = ('one class', 'several labels', 'ordered classes')
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Score the predictions of one batch of videos."""

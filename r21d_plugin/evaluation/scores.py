@@ -25,7 +25,7 @@ COUNTS = (1, 2, 5, 10, 20, 50, 100)
 
 
 class Scores(NamedTuple):
-    """Softmax scores of a video's clips, clips x classes, and its labels."""
+    """Scores of a video's clips, clips x classes, and its labels."""
 
     clips: Tensor
     labels: frozenset[int]
@@ -35,8 +35,9 @@ class Scores(NamedTuple):
 class DumpScores(BaseMetric):
     """Write the scores of a test into an ``.npz`` file.
 
-    It holds ``filenames`` (V), ``scores`` (V x clips x classes float32, softmax) and ``labels`` (V
-    x the most labels of a video, filled up with -1); and ``classes``, their names, if known.
+    It holds ``filenames`` (V), ``scores`` (V x clips x classes float32) and ``labels`` (V x the
+    most labels of a video, filled up with -1); and ``classes``, their names, if known. For numbers
+    it has ``targets`` (V x numbers) in place of ``labels``.
 
     Args:
         out_file_path (str): The file, whose name ends in ``.npz``.
@@ -67,39 +68,51 @@ class DumpScores(BaseMetric):
                 )
             clips = clip_probabilities(sample)
             check_finite(sample, [clips])
-            labels = sorted(labels_of(sample))
-            self.results.append((sample['filename'], clips.numpy(), labels))
+            given = sorted(labels_of(sample))
+            if is_of_numbers(sample):
+                given = sample['gt_label'].tolist()
+            self.results.append((sample['filename'], clips.numpy(), given))
 
     def compute_metrics(self, results: list) -> dict:
         """Write the file; there are no metrics."""
-        filenames, scores, labels = zip(*results)
-        padded = np.full((len(labels), max(map(len, labels))), -1)
-        for row, of_video in zip(padded, labels):
+        filenames, scores, given = zip(*results)
+        of_numbers = any(isinstance(value, float) for row in given for value in row)
+        padded = np.full((len(given), max(map(len, given))), -1, float if of_numbers else int)
+        for row, of_video in zip(padded, given):
             row[: len(of_video)] = of_video
+        known: Any = {'targets' if of_numbers else 'labels': padded}
         names = (self.dataset_meta or {}).get('classes', ())
-        known = dict(classes=names) if len(names) == scores[0].shape[1] else {}
+        if len(names) == scores[0].shape[1]:
+            known['classes'] = names
         with atomic_write(self.path, parents=True) as partial:
-            np.savez(partial, filenames=filenames, scores=np.stack(scores), labels=padded, **known)
+            np.savez(partial, filenames=filenames, scores=np.stack(scores), **known)
         return {}
 
 
 class KeptScores(DumpScores):
     """Write the scores of a test for its report, where they allow one.
 
-    Samples without a filename, a label or scores are left out. Where none remains, or videos differ
-    in their number of clips, no file is written. Arguments are those of :class:`DumpScores`.
+    Samples without a filename, a label or scores are left out, and those of numbers. Where none
+    remains, or videos differ in their number of clips, no file is written. Arguments are those of
+    :class:`DumpScores`.
     """
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the scores of one batch of videos."""
         needed = {'filename', 'gt_label', 'pred_score'}
-        super().process(data_batch, [each for each in data_samples if needed <= set(each)])
+        fit = [x for x in data_samples if needed <= set(x) and not is_of_numbers(x)]
+        super().process(data_batch, fit)
 
     def compute_metrics(self, results: list) -> dict:
         """Write the file; there are no metrics."""
         if len({scores.shape for _, scores, _ in results}) == 1:
             super().compute_metrics(results)
         return {}
+
+
+def is_of_numbers(sample: dict) -> bool:
+    """Whether the scores of a sample are numbers (:mod:`~r21d_plugin.models.tasks`)."""
+    return sample.get('task') == 'numbers'
 
 
 def read_scores(path: Path) -> dict[str, Scores]:

@@ -1,6 +1,6 @@
 """Export a recognizer to one ONNX or torch.export file that runs without this package.
 
-Normalisation, softmax and the mean over clips are inside the file: it takes clips as they are cut
+Normalisation, scores and the mean over clips are inside the file: it takes clips as they are cut
 from a video and gives scores. A file is kept only if its scores are the recognizer's.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from copy import deepcopy
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
@@ -27,6 +28,7 @@ from .._atomic import atomic_write
 from .._errors import InputError
 from ..datasets.pipelines import SAMPLERS, Pipeline, name_of
 from ..models.accelerate import AcceleratedConv3d, accelerate
+from ..models.tasks import check_classes, task_of
 from ..models.two_stream import TwoStreamHead
 from ..version import __version__
 from .class_names import known_names
@@ -52,7 +54,8 @@ def export_recognizer(
     The file takes clips in float32, not normalised, N x C x T x H x W for any N: RGB in 0..255
     (``imgs``), flow in pixels (``flow``), or both in this order. T, H and W are those of the test
     pipeline. With ``clips`` it takes so many of each video, N x clips x C x T x H x W, and averages
-    their scores. It gives softmax scores, N x classes, whose names are ``classes`` in the metadata.
+    their scores. It gives the head's scores, N x classes, whose names are ``classes`` in the
+    metadata.
 
     With ``conv2d`` the convolutions of one frame or one pixel are 2D ones over folded axes, and
     batch norms are folded into them: the same scores by kernels that runtimes have tuned more.
@@ -77,7 +80,11 @@ def export_recognizer(
         raise InputError(f"ONNX needs {', '.join(missing)}: pip install 'r21d_plugin[export]'")
     if clips is not None and clips < 1:
         raise InputError(f'{clips} clips of a video: there has to be at least 1')
+    cfg = deepcopy(cfg)
+    cfg.model.test_cfg = None  # the file computes in float32, whatever a test does
     recognizer = load_recognizer(cfg, checkpoint, torch.device('cpu')).requires_grad_(False)
+    if int8 is not None:
+        check_classes(recognizer.cls_head)
     videos = noise_videos(cfg, clips)
     inputs = named_inputs(videos, clips)
     scorer = ClipScores(recognizer, inputs, clips)
@@ -93,7 +100,7 @@ def export_recognizer(
         partial.write_bytes(FORMATS[path.suffix](trace(scorer, inputs.values()), metadata))
         batches = [{key: x[:size] for key, x in inputs.items()} for size in CHECKED_BATCHES]
         errors = [(x - expected[: len(x)]).abs().max() for x in run_file(partial, batches)]
-        difference = float(torch.stack(errors).max() / expected.max())
+        difference = float(torch.stack(errors).max() / expected.abs().max())
         if not difference <= TOLERANCE:  # NaN too is refused
             raise InputError(
                 f"{path}: not written: its scores differ from the recognizer's by up to "
@@ -106,13 +113,13 @@ def export_recognizer(
 
 
 class ClipScores(nn.Module):
-    """``clips -> normalisation -> backbone -> head -> softmax -> mean over clips``."""
+    """``clips -> normalisation -> backbone -> head -> scores -> mean over clips``."""
 
     def __init__(self, model: BaseRecognizer, streams: Iterable[str], clips: int | None) -> None:
         super().__init__()
         head, whole = model.cls_head, model.data_preprocessor
         if (mode := head.average_clips) != 'prob':
-            raise InputError(f"cls_head.average_clips={mode!r}: only 'prob' (softmax) is exported")
+            raise InputError(f"cls_head.average_clips={mode!r}: only 'prob' is exported")
         self.recognizer, self.clips = model, clips
         self.fuse = head.fuse if isinstance(head, TwoStreamHead) else nn.Identity()
         by_stream = dict(getattr(whole, 'preprocessors', {}))
@@ -173,7 +180,8 @@ def noise_videos(cfg: Config, clips: int | None) -> dict:
 def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> dict[str, Any]:
     """Metadata of a file, in types that JSON has."""
     classes = scorer.recognizer.cls_head.num_classes
-    content = f'softmax, mean over {scorer.clips} clips' if scorer.clips else 'softmax'
+    content = task_of(scorer.recognizer.cls_head).content
+    content += f', mean over {scorer.clips} clips' if scorer.clips else ''
     return dict(
         config=Path(cfg.filename).stem,
         r21d_plugin=__version__,

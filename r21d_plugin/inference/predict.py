@@ -16,7 +16,7 @@ from .._errors import InputError
 from ..datasets.checked_pipeline import CheckedPipeline
 from ..datasets.pipelines import Pipeline, update_transform
 from ..models.recognizer import Inputs
-from .scores import probabilities
+from .scores import video_scores
 from .sliding_window import SlidingWindow, WindowScores, apply_to_clips
 from .video_inputs import build_pipeline, load_videos, run_pipeline
 
@@ -26,7 +26,7 @@ def predict(
 ) -> Iterator[tuple[Path, ActionDataSample | InputError]]:
     """Test videos, each by itself, as the test pipeline of a network in evaluation mode says.
 
-    Yields each video, in order, with its prediction (``pred_score``, which is probabilities,
+    Yields each video, in order, with its prediction (``pred_score``, by :func:`video_scores`,
     ``total_frames`` and, where the pipeline opens the video, ``avg_fps``) or the reason why it does
     not decode. Raises an InputError if scores are not finite.
     """
@@ -36,7 +36,7 @@ def predict(
         if not isinstance(item, InputError):
             with torch.no_grad():
                 (item,) = model.test_step(pseudo_collate([item]))
-            item.pred_score = probabilities(model, item.pred_score, video)
+            item.pred_score = video_scores(model, item, video)
         yield video, item
 
 
@@ -64,4 +64,4 @@ def view_scores(model: BaseRecognizer, packed: dict) -> Tensor:
         views = [*inputs.split(1)]
         samples = [ActionDataSample() for _ in views]
     tested = model.test_step(dict(inputs=views, data_samples=samples))
-    return torch.stack([probabilities(model, s.pred_score, 'clip') for s in tested])
+    return torch.stack([video_scores(model, sample, 'clip') for sample in tested])

@@ -13,6 +13,7 @@ from ..engine.memory import keep_freed_memory
 from ..models.accelerate import accelerate
 from ..models.recognizer import check_runtime
 from ..models.runtimes import from_plain_data, runtime_and_dtype
+from ..models.tasks import check_head
 from ..weights import classes_of, load_checkpoint, load_matching, tensors_alone
 from ..weights.loading import Head
 
@@ -48,6 +49,7 @@ def load_recognizer(
     except (KeyError, TypeError) as error:
         raise InputError(f'{cfg.filename}: {first_line(error)}') from error
     check_runtime(model)
+    check_head(model.cls_head)
     if checkpoint != 'none':
         found = load_checkpoint(checkpoint, 'cpu')
         load_matching(model, tensors_alone(found['state_dict'], checkpoint), checkpoint, head=head)

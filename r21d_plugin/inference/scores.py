@@ -1,6 +1,7 @@
-"""What a network's outputs have to be: finite, and scores probabilities."""
+"""What a network's outputs have to be: finite, and scores of classes."""
 
 from mmaction.models.recognizers.base import BaseRecognizer
+from mmaction.structures import ActionDataSample
 from torch import Tensor
 
 from .._errors import InputError
@@ -13,14 +14,17 @@ def check_finite(values: Tensor, source: object) -> None:
         raise InputError(f'{source}: {reason}: use an earlier checkpoint')
 
 
-def probabilities(model: BaseRecognizer, scores: Tensor, source: object) -> Tensor:
-    """Probabilities of the classes from the ``pred_score`` of a tested video.
+def video_scores(model: BaseRecognizer, sample: ActionDataSample, source: object) -> Tensor:
+    """Scores of the classes (or numbers) of a tested video, the mean over its clips.
 
-    That depends on the head's ``average_clips``: ``'prob'`` gives them, ``'score'`` the mean of
-    the clips' logits, and None the logits, clips x classes, whose softmax scores are averaged here.
+    :class:`~r21d_plugin.models.heads.ClipHead` gives them of each clip. Those of others are
+    probabilities: as they are, or by a softmax where ``average_clips`` says that they are logits.
     Raises an InputError if they are not finite or no probabilities.
     """
-    check_finite(scores, source)
+    check_finite(sample.pred_score, source)
+    if 'clip_scores' in sample:
+        return sample.clip_scores.mean(0)
+    scores = sample.pred_score
     mode = getattr(model.cls_head, 'average_clips', 'prob')
     if mode != 'prob':
         scores = scores.softmax(-1)

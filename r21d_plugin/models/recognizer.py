@@ -1,4 +1,4 @@
-"""Testing with many clips of a video: recognizer and head."""
+"""Testing with many clips of a video."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from functools import lru_cache
 from typing import Any, Dict, List, Union
 
 import torch
-from mmaction.models import I3DHead, Recognizer3D
+from mmaction.models import Recognizer3D
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.utils import SampleList
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from .._compat_torch import autocast_dtype
-from .._errors import InputError, check_whole
+from .._errors import InputError
 from .._registries import MODELS
 from .accelerate import has_fast_bfloat16
 from .parts import check_parts
@@ -75,41 +74,6 @@ class MultiClipTesting(BaseRecognizer):
 @MODELS.register_module()
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
     """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does."""
-
-
-@MODELS.register_module()
-class ClipHead(I3DHead):
-    """MMAction2's I3DHead, keeping the scores of each clip too.
-
-    ``average over (T, H, W) -> dropout -> fully connected``. A tested video gets ``pred_score``,
-    the mean of its clips' softmax scores (Section 4.1), and ``clip_scores``, these scores (clips x
-    classes), which :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` reads.
-
-    Arguments are those of I3DHead. By default there is no dropout, as in the paper.
-    """
-
-    def __init__(
-        self, num_classes: int, in_channels: int = 512, dropout_ratio: float = 0.0, **kwargs: Any
-    ) -> None:
-        check_whole('model.cls_head.num_classes', num_classes)
-        check_whole('model.cls_head.in_channels', in_channels)
-        kwargs.setdefault('average_clips', 'prob')
-        super().__init__(num_classes, in_channels, dropout_ratio=dropout_ratio, **kwargs)
-
-    def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
-        """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
-        if autocast_dtype(x.device.type) is None:
-            return super().forward(x, **kwargs)
-        with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float(), **kwargs)
-
-    def predict_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> SampleList:
-        """Write scores into a sample per video, from logits (videos * clips) x classes."""
-        data_samples = super().predict_by_feat(cls_scores, data_samples)
-        scores = cls_scores.softmax(-1).unflatten(0, (len(data_samples), -1))
-        for data_sample, clip_scores in zip(data_samples, scores):
-            data_sample.set_field(clip_scores, 'clip_scores')
-        return data_samples
 
 
 def check_runtime(model: nn.Module) -> None:

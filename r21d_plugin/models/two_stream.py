@@ -15,7 +15,9 @@ from torch import Tensor
 from .._errors import InputError, check_whole
 from .._registries import MODELS
 from ..weights import STREAMS, fuse_checkpoints, load_matching
-from .recognizer import ClipHead, MultiClipTesting
+from .heads import ClipHead, with_equal_parts
+from .recognizer import MultiClipTesting
+from .tasks import CLASS, task_of
 
 
 @MODELS.register_module()
@@ -59,6 +61,9 @@ class TwoStreamHead(BaseHead):
         check_whole('model.cls_head.num_classes', num_classes)
         check_whole('model.cls_head.in_channels', in_channels)
         super().__init__(num_classes, in_channels, average_clips='prob', **kwargs)
+        if task_of(self) is not CLASS:
+            loss = type(self.loss_cls).__name__
+            raise InputError(f'model.cls_head.loss_cls {loss}: two streams are for one class')
         self.classifiers = ModuleDict(
             {stream: ClipHead(num_classes, in_channels, dropout_ratio) for stream in STREAMS}
         )
@@ -81,6 +86,7 @@ class TwoStreamHead(BaseHead):
     def loss_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Losses and accuracies of logits, N x 2 x classes, as ``rgb_loss_cls`` and so on."""
         losses = {}
+        with_equal_parts(data_samples)
         for stream, logits in zip(STREAMS, cls_scores.unbind(1)):
             for name, value in super().loss_by_feat(logits, data_samples).items():
                 losses[f'{stream}_{name}'] = value

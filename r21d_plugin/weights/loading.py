@@ -198,7 +198,7 @@ def adapt_channels(weights: Weights, channels: int) -> Weights:
 def find_misfits(wanted: StateDict, given: StateDict) -> list[list[str]]:
     """Names by which weights and a model's differ: those missing, left over, of another shape."""
     return [
-        [key for key in filter(must_match, wanted) if key not in given],
+        [key for key in filter(must_match, wanted) if key not in given and not is_scale(key)],
         [key for key in filter(must_match, given) if key not in wanted],
         [key for key in wanted if key in given and wanted[key].shape != given[key].shape],
     ]
@@ -207,6 +207,11 @@ def find_misfits(wanted: StateDict, given: StateDict) -> list[list[str]]:
 def must_match(key: str) -> bool:
     """Whether a tensor has to match: not a counter of batches."""
     return not key.endswith('num_batches_tracked')
+
+
+def is_scale(key: str) -> bool:
+    """Whether a tensor scales the numbers of a head, which others give as they are."""
+    return key.endswith(('.target_mean', '.target_std'))
 
 
 def is_built_later(model: nn.Module, key: str) -> bool:

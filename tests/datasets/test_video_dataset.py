@@ -1,4 +1,7 @@
+import numpy as np
 import pytest
+import torch
+from mmaction.datasets import PackActionInputs
 from support import write_video
 
 from r21d_plugin import InputError
@@ -29,8 +32,42 @@ def test_several_labels(tmp_path):
     names = [info['filename'] for info in infos]
     assert names == ['videos/a.mp4', 'videos/b c.mp4', 'videos/3 4.mp4']
     assert [info['label'].tolist() for info in infos] == [[1, 0, 1], [0, 1, 0], [1, 1, 1]]
-    data = dataset(tmp_path, text, multi_class=True)
-    assert data.get_data_info(0)['label'].tolist() == [0.5, 0, 0.5]
+    assert dataset(tmp_path, text, targets='labels').get_data_info(0)['label'].tolist() == [1, 0, 1]
+
+
+def test_a_video_without_any_of_the_labels(tmp_path):
+    data = dataset(tmp_path, 'a.mp4 -\nb c.mp4 1\n', targets='labels')
+    assert data.get_data_info(0)['filename'] == 'videos/a.mp4'
+    assert [data.get_data_info(i)['label'].tolist() for i in range(2)] == [[0, 0, 0], [0, 1, 0]]
+
+
+def test_numbers(tmp_path):
+    data = dataset(tmp_path, 'a 7.mp4 1 2.5 -3e1\nb 4 0 0 0.1\n', targets='numbers')
+    info = data.get_data_info(1)
+    assert info['filename'] == 'videos/b 4'
+    assert data.get_data_info(0)['label'].tolist() == [1, 2.5, -30]
+    packed = PackActionInputs()(dict(info, imgs=np.zeros((1, 3, 4, 8, 8))))
+    torch.testing.assert_close(packed['data_samples'].gt_label, torch.tensor([0, 0, 0.1]))
+
+
+def test_lists_without_numbers(tmp_path):
+    data = dataset(tmp_path, 'a.mp4\n', targets='numbers', test_mode=True)
+    assert data.get_data_info(0)['label'].isnan().all()
+
+
+@pytest.mark.parametrize('line', ['a.mp4', 'a.mp4 1 2', 'a.mp4 1 nan 2', 'a.mp4 1 2 EF'])
+def test_lines_without_all_numbers(tmp_path, line):
+    for test_mode in (False, True):
+        with pytest.raises(InputError, match=f"line 2: '{line}' is not a path and 3 numbers"):
+            dataset(tmp_path, f'b.mp4 1 2 3\n{line}\n', targets='numbers', test_mode=test_mode)
+
+
+@pytest.mark.parametrize(
+    'given', [dict(targets='classes'), dict(targets='class', multi_class=True)]
+)
+def test_unknown_targets(tmp_path, given):
+    with pytest.raises(InputError, match="use targets='class' or 'labels' or 'numbers'"):
+        dataset(tmp_path, 'a.mp4 1\n', **given)
 
 
 def test_a_single_label_unless_several_are_asked_for(tmp_path):

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from r21d_plugin import InputError
-from r21d_plugin.engine import ClassCountHook, EpochSeedHook
+from r21d_plugin.engine import EpochSeedHook, TaskHook
 
 
 class RandomNumbers(Dataset):
@@ -53,11 +53,13 @@ def test_class_count(dataset, head, fits):
         train_dataloader=SimpleNamespace(
             dataset=SimpleNamespace(num_classes=dataset, ann_file='list.txt')
         ),
+        train_loop=None,
+        val_loop=None,
     )
     if fits:
-        ClassCountHook().before_train_epoch(runner)
+        TaskHook().before_train(runner)
     else:
         with pytest.raises(
             InputError, match=f'num_classes={dataset} and model.cls_head.num_classes={head}'
         ):
-            ClassCountHook().before_train_epoch(runner)
+            TaskHook().before_train(runner)

@@ -111,7 +111,8 @@ def test_crops_are_averaged():
 
 
 def sample(**changes) -> dict:
-    values = dict(filename='/data/a.mp4', pred_score=torch.tensor([0.2, 0.8]), gt_label=1)
+    scores = torch.tensor([0.2, 0.8])
+    values = dict(filename='/data/a.mp4', pred_score=scores, pred_label=1, gt_label=1)
     return {key: value for key, value in {**values, **changes}.items() if value is not None}
 
 

@@ -61,22 +61,10 @@ MEASURES = [
     Measure('R3D-18, 1 clip x 8', 'forward', 'r3d_18', 1, 8),
     Measure('R3D-18, 10 clips x 8', 'forward', 'r3d_18', 10, 8),
     Measure('MC3-18, 10 clips x 8', 'forward', 'mc3_18', 10, 8),
+    Measure('R(2+1)D-18, 1 clip x 8, ours in int8', 'int8', 'r2plus1d_18', 1, 8),
+    Measure('R(2+1)D-18, 10 clips x 8, ours in int8', 'int8', 'r2plus1d_18', 10, 8),
     Measure('R(2+1)D-34, 1 clip x 8, per GFLOP', 'equal work', 'r2plus1d_34', 1, 8),
     Measure('R(2+1)D-34, 10 clips x 8, per GFLOP', 'equal work', 'r2plus1d_34', 10, 8),
-]
-
-FAMILIES = [
-    'r2d',
-    'fr2d',
-    'r3d',
-    *(f'{r}mc{x}' for r in ('', 'r') for x in range(2, 6)),
-    'r2plus1d',
-]
-FAMILY = [
-    Measure(f'{family}_{depth}, 1 clip x {frames}', 'eager', f'{family}_{depth}', 1, frames)
-    for depth in (18, 34)
-    for family in FAMILIES
-    for frames in (8, 16, 32)
 ]
 
 
@@ -148,8 +136,10 @@ def gflop(measure: Measure) -> float:
     return 2 * passes * measure.clips * complexity(measure.network, measure.frames).gflops
 
 
-def dtypes() -> list[str]:
-    """Names of the types that this machine is fast in."""
+def dtypes(measure: Measure) -> list[str]:
+    """Names of the types that peers compute in: those that this machine is fast in."""
+    if measure.kind == 'int8':
+        return ['float32'] if find_spec('nncf') else []
     return ['float32', 'bfloat16'] if has_fast_bfloat16() else ['float32']
 
 
@@ -230,11 +220,6 @@ def eager_tasks(models: dict[str, nn.Module], clips: Tensor, dtype: str) -> Task
     return {name: partial(logits, model.eval(), name == 'ours') for name, model in models.items()}
 
 
-def eager(measure: Measure, dtype: str, video: str) -> Tasks:
-    """Forward passes of random clips, the peer's as it is."""
-    return eager_tasks(networks(measure), random_clips(measure), dtype)
-
-
 def equal_work(measure: Measure, dtype: str, video: str) -> Tasks:
     """Forward passes of other networks and of ours."""
     return eager_tasks(other_networks(measure), random_clips(measure), dtype)
@@ -278,6 +263,30 @@ def by_openvino(model: nn.Module, clips: Tensor, dtype: str) -> Task:
     program = openvino.convert_model(torch.export.export(model.eval(), (clips,)))
     network = openvino.compile_model(program, 'CPU', settings)
     return lambda: torch.from_numpy(network(clips.numpy())[0])
+
+
+def int8(measure: Measure, dtype: str, video: str) -> Tasks:
+    """The peer's network as it is, in float32, and ours by OpenVINO, in int8.
+
+    It is calibrated with the clips themselves, as speed does not depend on the ranges.
+    """
+    from nncf import Dataset, quantize
+
+    from r21d_plugin.models.runtimes import computed_by_openvino, convert, core, to_plain_data
+
+    clips = random_clips(measure)
+    models = networks(measure)
+    ours = models['ours']
+    core()
+    views = Dataset([view.numpy() for view in clips.split(1)])
+    quantized = to_plain_data(quantize(convert(ours.eval()), views, subset_size=len(clips)))
+
+    @torch.inference_mode()
+    def logits() -> Tensor:
+        with computed_by_openvino(ours, 'int8', quantized):
+            return ours(clips)
+
+    return {**eager_tasks(models, clips, dtype), 'ours': logits}
 
 
 def training(measure: Measure, dtype: str, video: str) -> Tasks:
@@ -352,9 +361,9 @@ def recognizers(measure: Measure, dtype: str) -> tuple[nn.Module, nn.Module]:
 
 
 KINDS: dict[str, Callable[[Measure, str, str], Tasks]] = {
-    'eager': eager,
     'equal work': equal_work,
     'forward': forward,
+    'int8': int8,
     'test': test,
     'training': training,
 }

@@ -1,0 +1,207 @@
+"""Metrics of several labels, ordered classes and numbers, by scikit-learn and SciPy.
+
+Each takes the mean score of a video's clips, ``pred_score``, and its ``gt_label``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Callable, Dict, List, Union
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from .._errors import InputError
+from .._packages import missing_packages_named
+from .._registries import METRICS
+from .clip_video_accuracy import check_finite
+
+Found = Dict[str, Union[float, List[float]]]
+
+
+@lru_cache(maxsize=None)
+def scikit_learn() -> Any:
+    """The metrics of scikit-learn; a MissingPackageError says how to install it."""
+    with missing_packages_named():
+        from sklearn import metrics
+    return metrics
+
+
+class VideoMetric(BaseMetric):
+    """Metrics of the scores (V x classes) and targets (V x ...) of all tested videos.
+
+    Videos without a label count nowhere. A subclass has ``tasks``, the names of those that it is
+    for (:mod:`~r21d_plugin.models.tasks`), and :meth:`measure`. Arguments are those of MMEngine's
+    BaseMetric. Raises an InputError if scores are not finite, or no video was tested.
+    """
+
+    default_prefix = ''
+    tasks: tuple[str, ...] = ()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        scikit_learn()  # fails now rather than after an epoch
+
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+        """Keep the scores and targets of a batch of videos."""
+        for sample in data_samples:
+            check_finite(sample, [sample['pred_score']])
+            pair = (sample['pred_score'], sample['gt_label'])
+            self.results.append(tuple(np.asarray(x.cpu(), np.float64) for x in pair))
+
+    def compute_metrics(self, results: list) -> Found:
+        """Measure all videos of all ranks; there is nothing of a list without labels."""
+        if not results:
+            raise InputError('no video was tested: none decodes, or the annotation file is empty')
+        scores, targets = map(np.stack, zip(*results))
+        labelled = self.labelled(targets)
+        if not labelled.any():
+            print_log('no metrics: the videos of the annotation file have no labels', 'current')
+            return {}
+        return self.measure(scores[labelled], targets[labelled])
+
+    def labelled(self, targets: np.ndarray) -> np.ndarray:
+        """Which of the videos have a label."""
+        return np.all(targets >= 0, 1)
+
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
+        """Measure the videos that have a label."""
+        raise NotImplementedError
+
+    def names(self, count: int) -> list[str]:
+        """Names of classes or numbers, which count up where there are none."""
+        given = (self.dataset_meta or {}).get('classes', ())
+        return list(given) if len(given) == count else [str(i) for i in range(count)]
+
+
+@METRICS.register_module()
+class MultiLabelMetric(VideoMetric):
+    """``mAP``, ``AUROC`` and ``F1@0.5`` of several labels, and ``AP/NAME`` of each.
+
+    mAP, AUROC and F1 (macro) are means over the labels. A label that no video has, or all have, is
+    left out of AUROC, and one that no video has out of mAP and F1.
+
+    Args:
+        thresholds (Sequence[float]): Scores above which a label counts as found, for F1. Defaults
+            to 0.5 alone.
+        **kwargs: Arguments of MMEngine's BaseMetric.
+    """
+
+    tasks = ('several labels',)
+
+    def __init__(self, thresholds: Sequence[float] = (0.5,), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.thresholds = thresholds
+
+    def labelled(self, targets: np.ndarray) -> np.ndarray:
+        """All videos, as one may have none of the labels, unless none has any."""
+        return np.full(len(targets), targets.any())
+
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
+        """Measure scores and 0 or 1, both V x labels."""
+        present: Any = np.any(targets, 0)
+        if not present.all():
+            absent = [name for name, has in zip(self.names(len(present)), present) if not has]
+            print_log(f'no video has these labels, which count nowhere: {absent}', 'current')
+        ap = {
+            f'AP/{name}': float(scikit_learn().average_precision_score(targets[:, i], scores[:, i]))
+            for i, name in enumerate(self.names(len(present)))
+            if present[i]
+        }
+        found: Found = dict(mAP=float(np.mean([*ap.values()])))
+        if (ranked := present & ~targets.all(0)).any():
+            auroc = scikit_learn().roc_auc_score(targets[:, ranked], scores[:, ranked])
+            found['AUROC'] = float(auroc)
+        for threshold in self.thresholds:
+            positive = scores[:, present] > threshold
+            pair = targets[:, present], positive
+            f1 = scikit_learn().f1_score(*pair, average='macro', zero_division=0)
+            found[f'F1@{threshold:g}'] = float(f1)
+        return {**found, **ap}
+
+
+@METRICS.register_module()
+class OrdinalMetric(VideoMetric):
+    """``video@1``, ``MAE`` in classes and ``kappa``, quadratically weighted, of ordered classes.
+
+    The class is the median of the scores for MAE and kappa, and the best one for video@1.
+    """
+
+    tasks = ('ordered classes',)
+
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
+        """Measure probabilities, V x classes, and labels, V x 1."""
+        labels = targets[:, 0].astype(int)
+        median = (scores.cumsum(1) < 0.5).sum(1)
+        kappa = scikit_learn().cohen_kappa_score(
+            labels, median, labels=range(scores.shape[1]), weights='quadratic'
+        )
+        return {
+            'video@1': float((scores.argmax(1) == labels).mean()),
+            'MAE': float(np.abs(median - labels).mean()),
+            'kappa': float(kappa),
+        }
+
+
+@METRICS.register_module()
+class RegressionMetric(VideoMetric):
+    """``MAE``, ``RMSE`` and ``R2`` of numbers, in their unit, with 95% intervals.
+
+    Of several numbers they are named ``MAE/NAME`` and so on, and ``MAE`` is the mean. Intervals,
+    ``MAE_95`` of a lower and an upper bound, are percentiles of resampled videos.
+
+    Args:
+        resamples (int): How often videos are drawn again. Defaults to 1000; 0: no intervals.
+        **kwargs: Arguments of MMEngine's BaseMetric.
+    """
+
+    tasks = ('numbers',)
+
+    def __init__(self, resamples: int = 1000, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.resamples = resamples
+
+    def labelled(self, targets: np.ndarray) -> np.ndarray:
+        """Those whose numbers are there."""
+        return np.isfinite(targets).all(1)
+
+    def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
+        """Measure numbers and their targets, both V x numbers."""
+        count = scores.shape[1]
+        suffixes = [f'/{name}' for name in self.names(count)] if count > 1 else ['']
+        found: Found = {}
+        for name, distance in DISTANCES.items():
+            values = []
+            for suffix, x, y in zip(suffixes, scores.T, targets.T):
+                values.append(distance(y, x))
+                found[name + suffix] = values[-1]
+                if self.resamples and len(x) > 1:
+                    found[f'{name}_95{suffix}'] = self._interval(distance, y, x)
+            found[name] = float(np.mean(values))
+        return found
+
+    def _interval(self, distance: Callable, *pair: np.ndarray) -> list[float]:
+        rng = np.random.default_rng(0)
+        samples = rng.integers(0, len(pair[0]), (self.resamples, len(pair[0])))
+        values = [distance(*(x[sample] for x in pair)) for sample in samples]
+        known = [value for value in values if np.isfinite(value)] or [float('nan')]
+        return [float(x) for x in np.percentile(known, (2.5, 97.5))]
+
+
+def rmse(targets: np.ndarray, values: np.ndarray) -> float:
+    """Root of the mean squared error."""
+    return float(np.sqrt(scikit_learn().mean_squared_error(targets, values)))
+
+
+def r2(targets: np.ndarray, values: np.ndarray) -> float:
+    """Coefficient of determination; NaN if all targets are one number."""
+    return float(scikit_learn().r2_score(targets, values)) if np.ptp(targets) else float('nan')
+
+
+DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = dict(
+    MAE=lambda targets, values: float(scikit_learn().mean_absolute_error(targets, values)),
+    RMSE=rmse,
+    R2=r2,
+)
