@@ -13,7 +13,7 @@ NAMES = dict(
     ],
     DATASETS=['LabelledVideoDataset', 'VideoDataset'],
     TRANSFORMS=[
-        *('OpenVideo', 'SampleFramesOfClips', 'ReadFrames', 'FarnebackFlow'),
+        *('OpenVideo', 'SampleFramesOfClips', 'ReadFrames', 'FixedCrops', 'FarnebackFlow'),
         *('DecordClipInit', 'SampleClips', 'DecordClipDecode'),  # as earlier releases name them
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],

@@ -23,6 +23,7 @@ from r21d_plugin._atomic import check_writable, name_file_on_error, write_json
 from r21d_plugin._errors import escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.cli.sharding import Shard, add_shard_argument, device_of_process, find_shard
 
 with errors_in_one_line():
     from tabulate import tabulate
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 REPORT_INTERVAL = 10.0  # seconds between the lines that tell the latency
 
 
-def find_all(sources: Sequence[str], folder: Path) -> tuple[dict[str, Path], dict[Path, str]]:
-    """Find the videos of all sources, and copy into a folder those that are not on a disk.
+def find_all(
+    sources: Sequence[str], folder: Path, shard: Shard
+) -> tuple[dict[str, Path], dict[Path, str]]:
+    """Find a part of the videos of all sources, and copy into a folder those not on a disk.
 
     Returns:
         tuple[dict[str, Path], dict[Path, str]]: The videos by name, and what to call the copies.
@@ -47,8 +50,10 @@ def find_all(sources: Sequence[str], folder: Path) -> tuple[dict[str, Path], dic
     from r21d_plugin.inference.sources import fetch_videos, is_remote
 
     local = [source for source in sources if not is_remote(source)]
-    videos = by_name(find_videos(*local), local) if local else {}
-    copies = fetch_videos(filter(is_remote, sources), folder)
+    found = by_name(find_videos(*local), local) if local else {}
+    taken = shard.take([*found, *filter(is_remote, sources)])
+    videos = {name: found[name] for name in taken if name in found}
+    copies = fetch_videos((source for source in taken if source not in found), folder)
     for copy in copies:
         name = copy.name
         while name in videos:
@@ -265,6 +270,7 @@ def parse_args() -> argparse.Namespace:
         metavar='N',
         help='how often in a row to open a broken stream again (0 for files, else without end)',
     )
+    add_shard_argument(parser)
     add_network_arguments(parser)
     return parser.parse_args()
 
@@ -283,10 +289,13 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     pipeline = pipeline_of(cfg)
     outputs = None
     if not args.live:
-        videos, copies = find_all(args.videos, folder)
+        shard = find_shard(args.shard)
+        if args.segments and args.segments.suffix:
+            args.segments = shard.name(args.segments)
+        videos, copies = find_all(args.videos, folder, shard)
         if args.draw or args.segments or args.over_time:
             outputs = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
-    model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
+    model = load_recognizer(cfg, args.checkpoint, use_device(device_of_process(args.device)))
     if (args.draw or args.show) and gives_numbers(model):
         raise InputError('--draw and --show: draw classes, and the head gives numbers')
     stored = model.dataset_meta.get('classes', ())
@@ -304,7 +313,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     if args.json == '-':
         print(json.dumps(entries, indent=2, ensure_ascii=False))
     elif args.json:
-        write_json(Path(args.json), entries)
+        write_json(shard.name(Path(args.json)), entries)
     failed = sum('error' in entry for entry in entries)
     if failed:
         raise InputError(f'{failed} of {len(entries)} videos failed, for the reasons above')

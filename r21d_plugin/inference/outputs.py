@@ -14,7 +14,7 @@ from .._atomic import check_writable
 from .._errors import InputError, escape_bytes
 from .draw import check_name, draw_video
 from .predict import predict_over_time
-from .segments import Segment, clip_times, find_segments, write_csv, write_srt
+from .segments import Segment, find_segments, write_csv, write_srt
 from .sliding_window import SlidingWindow
 
 
@@ -92,7 +92,8 @@ class OverTime:
             (:func:`best_classes`).
         """
         scores = predict_over_time(model, window, video)
-        times = clip_times(window, video, scores)
+        if (times := scores.seconds) is None:
+            raise InputError(f'{video}: has no frame rate, which the seconds of clips need')
         segments = find_segments(scores.values, times, self.threshold)
         self.found.append((name, segments))
         if video in self.subtitles:

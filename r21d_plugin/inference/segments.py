@@ -11,10 +11,6 @@ import numpy as np
 
 from .._atomic import atomic_write
 from .._errors import escape_bytes
-from ..datasets.decoding import close_video
-from ..datasets.frame_times import FrameTimes
-from .sliding_window import SlidingWindow, WindowScores
-from .video_inputs import run_pipeline
 
 
 class Segment(NamedTuple):
@@ -24,18 +20,6 @@ class Segment(NamedTuple):
     end: float
     number: int  # of the class
     score: float  # mean of the clips
-
-
-def clip_times(window: SlidingWindow, video: Path, scores: WindowScores) -> np.ndarray:
-    """Start and end of each clip of a video, clips x 2, in seconds from its first frame.
-
-    Raises an InputError if the video does not open or has no frame rate.
-    """
-    opened = run_pipeline(window.open, video)
-    times = FrameTimes.of(opened)
-    close_video(opened)
-    moments = np.append(times.starts, times.end)
-    return np.stack([moments[scores.starts], moments[scores.ends]], axis=1)
 
 
 def find_segments(values: np.ndarray, times: np.ndarray, threshold: float) -> list[Segment]:
