@@ -126,7 +126,8 @@ def known_scores(monkeypatch):
 
     def scores(model, window, video):
         starts = np.array([0, 5, 15])
-        return WindowScores(values, starts, starts + 10, 25, 25.0)
+        seconds = np.stack([starts, starts + 10], 1) / 25
+        return WindowScores(values, starts, starts + 10, 25, 25.0, seconds)
 
     monkeypatch.setattr(outputs, 'predict_over_time', scores)
 

@@ -92,7 +92,7 @@ def test_flow(videos, tool, tmp_path, monkeypatch, capsys):
     tool(*arguments, '--shard', '0/2')
     assert len([*(tmp_path / 'flow').glob('*.zip')]) == 6
     monkeypatch.setenv('SLURM_PROCID', '1')
-    monkeypatch.setenv('SLURM_NTASKS', '2')
+    monkeypatch.setenv('SLURM_STEP_NUM_TASKS', '2')
     tool(*arguments)
     assert '5 computed, 0 there already, 1 broken' in capsys.readouterr().out
     assert [path.name for path in (tmp_path / 'flow').glob('*.txt')] == ['broken_videos-1-of-2.txt']
