@@ -8,8 +8,8 @@ from r21d_plugin import registry
 
 NAMES = dict(
     MODELS=[
-        *('R2D', 'FR2D', 'R3D', 'MCx', 'RMCx', 'R2Plus1D', 'ClipHead', 'MultiClipRecognizer'),
-        *('TwoStreamBackbone', 'TwoStreamHead', 'TwoStreamRecognizer'),
+        *('R2D', 'FR2D', 'R3D', 'MCx', 'RMCx', 'R2Plus1D', 'VideoResNet', 'ClipHead'),
+        *('MultiClipRecognizer', 'TwoStreamBackbone', 'TwoStreamHead', 'TwoStreamRecognizer'),
     ],
     DATASETS=['LabelledVideoDataset', 'VideoDataset'],
     TRANSFORMS=[
