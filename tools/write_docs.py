@@ -35,29 +35,43 @@ INTRODUCTION = """\
 # The paper, row by row
 
 Every result of Tran et al., *A Closer Look at Spatiotemporal Convolutions for Action Recognition*
-(CVPR 2018), and the config that is to reproduce it. This page is written by `tools/write_docs.py`.
+(CVPR 2018), and the config that reproduces it. `tools/write_docs.py` writes this page.
 
-Train and test a row, from its own checkpoint:
+Train a row, then test its checkpoint:
 
 ```shell
 mim train r21d_plugin configs/CONFIG.py --gpus 8
 mim test r21d_plugin configs/CONFIG.py --checkpoint work_dirs/CONFIG/epoch_45.pth
 ```
 
-A config that ends in `_from_...` begins with the last checkpoint of that pretraining in
-`work_dirs`; `--cfg-options load_from=...` names another. A two-stream row is tested with the joined
-checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or trained jointly.
+A config whose name ends in `_from_...` starts from the last checkpoint of that pretraining in
+`work_dirs`; `--cfg-options load_from=...` names another. A two-stream row joins the checkpoints of
+its streams ([flow and two streams](flow.md#two-streams)), as the paper does, or trains both.
 
-- **Accuracies are the paper's**, in per cent: published, not ours. On these four benchmarks nothing
-  has been run here, so the column of what was reproduced here is empty. The comparisons of Tables
-  2 and 3 and Figures 3 to 5 were run on synthetic videos: [study/report.md](study/report.md).
+- **Accuracies are the paper's**, in per cent. We have run nothing on these four benchmarks, so the
+  column `here` is empty.
 - **Cost** is that of training, in 10^18 multiply-adds: the clips of the recipe times three times
   those of a forward pass.
-- **GPU-hours** are what that would take on the GPUs of the paper, at the throughput that it
-  publishes: 64 of them trained R(2+1)D-18 in 11.8 hours with 8 frames and in 59.8 with 32 (Table
-  3), 270 and 340 GPU-hours per unit of cost, the mean of which is taken. No such training was run
-  here: for the hours of your GPUs, `python tools/benchmark/training.py configs/CONFIG.py` measures
-  their clips per second.
+- **GPU-hours** scale the paper's own training times by cost. On 64 GPUs, R(2+1)D-18 took 11.8 hours
+  with 8 frames and 59.8 with 32 (Table 3), which is 270 and 340 GPU-hours per unit of cost; the
+  column uses their mean. `python tools/benchmark/training.py configs/CONFIG.py` measures the clips
+  per second of your GPU.
+
+## The comparisons on made videos
+
+```shell
+pip install -e '.[lite,study]'   # in a checkout
+python -m experiments.study      # for 2 CPU cores; --scale full is for a GPU
+```
+
+trains the twelve networks with 18 layers, R3D and R(2+1)D with 34, and R(2+1)D on 8, 16 and 32
+frames and finetuned from 8 to 32, each from several seeds, on a harder motion dataset
+(`python -m experiments.make_motion --hard`). Its report has Tables 2 and 3 beside the paper's
+numbers, Figures 3, 4, 5a and 5b, and for each claim of the paper whether it held, and by how much
+compared with the spread of seeds. The same command resumes a study that was stopped, and `mim train`
+takes the config of each run. [The report](study/report.md) of the small scale took 47 minutes on two
+cores with AVX-512; by the times of single runs it takes about 70 minutes without AVX-512. The full
+scale has not been run.
 """
 
 CARD = """\
@@ -75,9 +89,9 @@ Public weights: {weights}.
 GENERATED = '<!-- The rest is written by tools/write_docs.py. -->\n'
 
 INPUTS = """\
-What `weights.transforms()` does: RGB in 0 to 255, in this order, or flow in pixels. Frames are
-resized to height x width, or by their shorter side, and their centre of 112 x 112 is taken. Where
-no mean is stated there are no transforms.
+The preprocessing of `weights.transforms()`. It takes RGB in 0 to 255, in this order, or flow in
+pixels, resizes frames to height x width or by their shorter side, and crops the centre of 112 x 112.
+Weights without a stated mean have no transforms.
 """
 
 
