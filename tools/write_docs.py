@@ -68,8 +68,8 @@ trains the twelve networks with 18 layers, R3D and R(2+1)D with 34, and R(2+1)D 
 frames and finetuned from 8 to 32, each from several seeds, on a harder motion dataset
 (`python -m experiments.make_motion --hard`). Its report has Tables 2 and 3 beside the paper's
 numbers, Figures 3, 4, 5a and 5b, and for each claim of the paper whether it held, and by how much
-compared with the spread of seeds. The same command resumes a study that was stopped, and `mim train`
-takes the config of each run. [The report](study/report.md) of the small scale took 47 minutes on two
+compared with the spread of seeds. The same command resumes a study that was stopped, and
+`mim train` takes the config of each run. [The small scale](study/report.md) took 47 minutes on two
 cores with AVX-512; by the times of single runs it takes about 70 minutes without AVX-512. The full
 scale has not been run.
 """
@@ -90,8 +90,8 @@ GENERATED = '<!-- The rest is written by tools/write_docs.py. -->\n'
 
 INPUTS = """\
 The preprocessing of `weights.transforms()`. It takes RGB in 0 to 255, in this order, or flow in
-pixels, resizes frames to height x width or by their shorter side, and crops the centre of 112 x 112.
-Weights without a stated mean have no transforms.
+pixels, resizes frames to height x width or by their shorter side, and crops the centre of
+112 x 112. Weights without a stated mean have no transforms.
 """
 
 
