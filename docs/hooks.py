@@ -15,11 +15,17 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = {'README.md': 'index.md', 'model_cards/README.md': 'model_cards/index.md'}
-OUTSIDE.update({f'{name}.md': f'{name.lower()}.md' for name in ('CHANGELOG', 'CONTRIBUTING')})
-OUTSIDE['SECURITY.md'] = 'security.md'
-for _card in ROOT.glob('model_cards/[!R]*.md'):
-    OUTSIDE[f'model_cards/{_card.name}'] = f'model_cards/{_card.name}'
+OUTSIDE = {
+    **{
+        f'model_cards/{path.name}': f'model_cards/{path.name}'
+        for path in ROOT.glob('model_cards/*')
+    },
+    'model_cards/README.md': 'model_cards/index.md',
+    'README.md': 'index.md',
+    'CHANGELOG.md': 'changelog.md',
+    'CONTRIBUTING.md': 'contributing.md',
+    'SECURITY.md': 'security.md',
+}
 """Pages of the site by their path in the repository."""
 
 LINK = re.compile(r'(?<=\]\()(?![a-z]+:|[#/])([^)#\s]+)')
