@@ -14,7 +14,7 @@ import numpy as np
 from experiments.motion import FRAMES, MOTIONS, render
 
 CLASSES = ('right_fast', 'left_fast')
-SHOWN = range(2, FRAMES, 5)  # frames in a row
+SHOWN = range(0, FRAMES, 5)  # frames in a row; the videos meet at number 20
 SIDE, GAP, MARGIN = 88, 6, 90  # of a frame and around it, in the units of the picture
 
 
