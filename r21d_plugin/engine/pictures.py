@@ -57,7 +57,7 @@ class PredictionPicturesHook(Hook):
                     f'--show-dir and --show: clips of {clips.shape[1]} channels are no pictures: '
                     'leave these options out'
                 )
-            if 'pred_label' not in sample:
+            if sample.get('task') == 'numbers':
                 raise InputError('--show-dir and --show: draw classes, and the head gives numbers')
             drawn = sample.new()  # MMAction2's visualizer looks for labels by their names of 0.x
             if labels := sorted(labels_of(sample.to_dict())):

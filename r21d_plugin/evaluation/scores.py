@@ -69,7 +69,7 @@ class DumpScores(BaseMetric):
             clips = clip_probabilities(sample)
             check_finite(sample, [clips])
             given = sorted(labels_of(sample))
-            if 'pred_label' not in sample:  # a head of numbers has none
+            if is_of_numbers(sample):
                 given = sample['gt_label'].tolist()
             self.results.append((sample['filename'], clips.numpy(), given))
 
@@ -92,21 +92,27 @@ class DumpScores(BaseMetric):
 class KeptScores(DumpScores):
     """Write the scores of a test for its report, where they allow one.
 
-    Samples without a filename, a label, a class or scores are left out. Where none remains, or
-    videos differ in their number of clips, no file is written. Arguments are those of
+    Samples without a filename, a label or scores are left out, and those of numbers. Where none
+    remains, or videos differ in their number of clips, no file is written. Arguments are those of
     :class:`DumpScores`.
     """
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the scores of one batch of videos."""
-        needed = {'filename', 'gt_label', 'pred_label', 'pred_score'}
-        super().process(data_batch, [each for each in data_samples if needed <= set(each)])
+        needed = {'filename', 'gt_label', 'pred_score'}
+        fit = [x for x in data_samples if needed <= set(x) and not is_of_numbers(x)]
+        super().process(data_batch, fit)
 
     def compute_metrics(self, results: list) -> dict:
         """Write the file; there are no metrics."""
         if len({scores.shape for _, scores, _ in results}) == 1:
             super().compute_metrics(results)
         return {}
+
+
+def is_of_numbers(sample: dict) -> bool:
+    """Whether the scores of a sample are numbers (:mod:`~r21d_plugin.models.tasks`)."""
+    return sample.get('task') == 'numbers'
 
 
 def read_scores(path: Path) -> dict[str, Scores]:

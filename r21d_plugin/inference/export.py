@@ -28,7 +28,7 @@ from .._atomic import atomic_write
 from .._errors import InputError
 from ..datasets.pipelines import SAMPLERS, Pipeline, name_of
 from ..models.accelerate import AcceleratedConv3d, accelerate
-from ..models.tasks import task_of
+from ..models.tasks import check_classes, task_of
 from ..models.two_stream import TwoStreamHead
 from ..version import __version__
 from .class_names import known_names
@@ -83,6 +83,8 @@ def export_recognizer(
     cfg = deepcopy(cfg)
     cfg.model.test_cfg = None  # the file computes in float32, whatever a test does
     recognizer = load_recognizer(cfg, checkpoint, torch.device('cpu')).requires_grad_(False)
+    if int8 is not None:
+        check_classes(recognizer.cls_head)
     videos = noise_videos(cfg, clips)
     inputs = named_inputs(videos, clips)
     scorer = ClipScores(recognizer, inputs, clips)
@@ -98,7 +100,7 @@ def export_recognizer(
         partial.write_bytes(FORMATS[path.suffix](trace(scorer, inputs.values()), metadata))
         batches = [{key: x[:size] for key, x in inputs.items()} for size in CHECKED_BATCHES]
         errors = [(x - expected[: len(x)]).abs().max() for x in run_file(partial, batches)]
-        difference = float(torch.stack(errors).max() / expected.max())
+        difference = float(torch.stack(errors).max() / expected.abs().max())
         if not difference <= TOLERANCE:  # NaN too is refused
             raise InputError(
                 f"{path}: not written: its scores differ from the recognizer's by up to "

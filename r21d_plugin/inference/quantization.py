@@ -18,6 +18,7 @@ from .._errors import InputError
 from .._packages import missing_packages_named
 from ..evaluation import ClipVideoAccuracy
 from ..models.runtimes import OpenVinoTwin, computed_by_twin, convert, core, to_plain_data
+from ..models.tasks import check_classes
 
 
 def quantize(
@@ -42,6 +43,7 @@ def quantize(
         InputError: If NNCF or OpenVINO is missing, the videos have no labels, or video@1 falls by
             more.
     """
+    check_classes(model.cls_head)
     with missing_packages_named():
         import nncf
     nncf.set_log_level(logging.ERROR)

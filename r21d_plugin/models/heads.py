@@ -35,7 +35,7 @@ class ClipHead(I3DHead):
 
     A tested video gets ``pred_score``, the mean of its clips' scores (Section 4.1); ``clip_scores``
     (clips x classes), which metrics read; and ``pred_label``, the best class, or the labels whose
-    score is above 0.5; numbers have none.
+    score is above 0.5. Of numbers it means nothing, and ``task`` is ``'numbers'``.
 
     Args:
         num_classes (int): Classes, or numbers.
@@ -66,6 +66,7 @@ class ClipHead(I3DHead):
         super().__init__(num_classes, in_channels, dropout_ratio=dropout_ratio, **kwargs)
         self.task = task_of(self)
         if self.task is ORDERED:
+            check_whole('model.cls_head.num_classes', num_classes, least=2)
             self.fc_cls = nn.Linear(in_channels, num_classes - 1)
         if self.task is NUMBERS:
             given = dict(target_mean=target_mean, target_std=target_std)
@@ -76,10 +77,12 @@ class ClipHead(I3DHead):
             self._refuse('target_mean and target_std')
         if self.task is not CLASS and self.label_smooth_eps:
             self._refuse('label_smooth_eps')
+        if self.task is not CLASS and self.average_clips != 'prob':
+            self._refuse(f'average_clips={self.average_clips!r}')
 
     def _refuse(self, argument: str) -> None:
         loss = type(self.loss_cls).__name__
-        raise InputError(f'model.cls_head.{argument}: no effect with {loss}: remove it')
+        raise InputError(f'model.cls_head.{argument}: not with {loss}: remove it')
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
@@ -127,7 +130,7 @@ class ClipHead(I3DHead):
             if self.task is LABELS:
                 data_sample.set_pred_label((clip_scores.mean(0) > 0.5).nonzero().flatten())
             elif self.task is NUMBERS:
-                del data_sample.pred_label
+                data_sample.set_metainfo(dict(task=self.task.name))
         return data_samples
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:

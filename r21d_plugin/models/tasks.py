@@ -73,6 +73,12 @@ def check_head(head: Any) -> None:
         )
 
 
+def check_classes(head: Any) -> None:
+    """Raise an InputError if a head is not for one class a video, as accuracy is."""
+    if task_of(head) is not CLASS:
+        raise InputError(f'{head_and_loss(head)}: int8 is for one class, by its accuracy')
+
+
 def head_and_loss(head: Any) -> str:
     """Name a head, its loss and its task."""
     names = f'{type(head).__name__}, loss_cls {type(head.loss_cls).__name__}'

@@ -105,7 +105,7 @@ def test_numbers(distance, function):
     )
     (sample,) = predict(head, torch.tensor([[1.0, -1], [3, 1]]), 1)
     assert sample.pred_score.tolist() == [14, 20]
-    assert 'pred_label' not in sample
+    assert sample.task == 'numbers'
 
 
 def test_the_scale_of_numbers_is_in_the_checkpoint():
@@ -132,14 +132,16 @@ def test_weights_without_a_scale_give_numbers_as_they_are():
         (
             'labels',
             dict(label_smooth_eps=0.1),
-            'label_smooth_eps: no effect with BCE',
+            'label_smooth_eps: not with BCE',
         ),
-        ('class_', dict(target_mean=3), 'target_mean and target_std: no effect with CrossEntropy'),
+        ('class_', dict(target_mean=3), 'target_mean and target_std: not with CrossEntropy'),
+        ('numbers', dict(average_clips='score'), "average_clips='score': not with Regression"),
+        ('ordered', dict(num_classes=1), 'num_classes'),
         ('numbers', dict(target_std=0), 'target_std=0: give one number, or 4, above 0'),
         ('numbers', dict(target_mean=[1, 2]), 'give one number, or 4$'),
     ],
 )
-def test_arguments_without_effect(loss, arguments, message):
+def test_arguments_that_do_not_fit(loss, arguments, message):
     with pytest.raises(InputError, match=message):
         build(LOSSES[loss], **arguments)
 

@@ -39,8 +39,8 @@ def test_training_of_nothing(fails):
 def test_speed(tool, tmp_path, capsys, contestants):
     """A measurement in a process of its own, and a page with its table."""
     speed = import_module('speed')
-    found = speed.run_worker([['small', 'eager', 'r2d_18', 1, 8], 'float32', True, 1, 1, ''])
-    assert found['difference']['ours'] < 1e-5
+    found = speed.run_worker([['small', 'training', 'r2d_18', 1, 8], 'float32', True, 1, 1, ''])
+    assert found['difference']['ours'] < 1e-3
     assert 0 < found['share'] < 2
     figures, page = tmp_path / 'speed.json', tmp_path / 'page.md'
     allocators = {'as given': found, 'kept': found}
@@ -109,12 +109,6 @@ def test_decoding_of_nothing(fails, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
     for wrong in (['--repeats', 0], ['--seconds', 0], ['--clips', 0], ['--sizes', '340']):
         assert fails('benchmark/decoding.py', *wrong).startswith('error: ')
-
-
-def test_growth(python, tmp_path):
-    command = [python, ROOT / 'tools/benchmark/growth.py', '--only', 'batch']
-    out = shell(*command, '--network', 'r2d_18', '--repeats', 1, cwd=tmp_path)
-    assert out.count('| batch') == 5
 
 
 def test_gpu_where_there_is_none(fails, monkeypatch):

@@ -141,6 +141,28 @@ def test_the_runtime_and_type_of_a_test_do_not_matter(exported):
     exported(RGB, '.pt2', changes={**NARROW, **SHALLOW, **changes})
 
 
+@pytest.mark.parametrize(
+    ('loss', 'scores'),
+    [
+        ('BCELossWithLogits', torch.sigmoid),
+        ('r21d_plugin.RegressionLoss', lambda logits: 50 + 10 * logits),
+    ],
+)
+def test_other_tasks(exported, loss, scores):
+    task = {'model.cls_head.loss_cls.type': loss}
+    if 'Regression' in loss:
+        task.update({'model.cls_head.target_mean': 50.0, 'model.cls_head.target_std': 10.0})
+    path, recognizer = exported(RGB, '.pt2', '--clips', 3, changes={**NARROW, **SHALLOW, **task})
+    meta, run = load(path)
+    content = meta['outputs']['scores']['content']
+    assert content == ('numbers' if 'Regression' in loss else 'sigmoid') + ', mean over 3 clips'
+    x = clips(2, number=3)
+    with torch.no_grad():
+        logits = recognizer.cls_head(recognizer.backbone(normalised(x.flatten(0, 1))))
+    expected = scores(logits).unflatten(0, (2, 3)).mean(1)
+    torch.testing.assert_close(run(imgs=x), expected, rtol=1e-5, atol=1e-5)
+
+
 @FORMATS
 def test_single_clips(exported, suffix, capfd, caplog, recwarn):
     out, recognizer = exported(RGB, suffix, changes={'model.backbone.base_channels': 8})

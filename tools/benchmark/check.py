@@ -2,8 +2,8 @@
 
 A ratio is a peer's time over ours, both in one type and with freed memory kept. Each turn of a run
 gives one, and their median is compared. It fell if the committed one is above it by more than the
-noise, which is the range of the run's turns. For a release, not for tests: it takes a quarter of an
-hour, and ratios are of a kind of machine.
+noise: the range of the run's turns, or 5%, by which medians of two runs differ. For a release, not
+for tests: it takes half an hour, and ratios are of a kind of machine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from contestants import MEASURES
 from speed import measure_all, ratios_of
 
+FLOOR = 0.05
 RATIOS = Path(__file__).with_name('ratios.json')
 
 
@@ -49,7 +50,8 @@ def compare(committed: dict[str, float], found: dict[str, list[float]]) -> tuple
         if name not in found:
             lines.append(f'{name}: not measured')
             continue
-        now, noise = median(found[name]), max(found[name]) - min(found[name])
+        now = median(found[name])
+        noise = max(max(found[name]) - min(found[name]), FLOOR * before)
         fell = before - now > noise
         any_fell |= fell
         verdict = 'fell' if fell else 'ok'

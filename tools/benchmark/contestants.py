@@ -67,20 +67,6 @@ MEASURES = [
     Measure('R(2+1)D-34, 10 clips x 8, per GFLOP', 'equal work', 'r2plus1d_34', 10, 8),
 ]
 
-FAMILIES = [
-    'r2d',
-    'fr2d',
-    'r3d',
-    *(f'{r}mc{x}' for r in ('', 'r') for x in range(2, 6)),
-    'r2plus1d',
-]
-FAMILY = [
-    Measure(f'{family}_{depth}, 1 clip x {frames}', 'eager', f'{family}_{depth}', 1, frames)
-    for depth in (18, 34)
-    for family in FAMILIES
-    for frames in (8, 16, 32)
-]
-
 
 def run(
     measure: Measure, dtype: str, kept: bool, threads: int, repeats: int, video: str
@@ -234,11 +220,6 @@ def eager_tasks(models: dict[str, nn.Module], clips: Tensor, dtype: str) -> Task
     return {name: partial(logits, model.eval(), name == 'ours') for name, model in models.items()}
 
 
-def eager(measure: Measure, dtype: str, video: str) -> Tasks:
-    """Forward passes of random clips, the peer's as it is."""
-    return eager_tasks(networks(measure), random_clips(measure), dtype)
-
-
 def equal_work(measure: Measure, dtype: str, video: str) -> Tasks:
     """Forward passes of other networks and of ours."""
     return eager_tasks(other_networks(measure), random_clips(measure), dtype)
@@ -380,7 +361,6 @@ def recognizers(measure: Measure, dtype: str) -> tuple[nn.Module, nn.Module]:
 
 
 KINDS: dict[str, Callable[[Measure, str, str], Tasks]] = {
-    'eager': eager,
     'equal work': equal_work,
     'forward': forward,
     'int8': int8,

@@ -207,7 +207,7 @@ def main() -> None:
                 found = measure(depth, mode, DTYPES[name], args)
                 everything[' '.join(group)] = found
                 table += rows_of(group, found, ceilings[name])
-                if args.json:  # after each group, as a loan of a GPU may end
+                if args.json:  # after each group: a run that is stopped leaves figures
                     args.json.write_text(json.dumps(everything, indent=1) + '\n')
                 torch.compiler.reset()
     print(tabulate(table, HEADER, tablefmt='github', disable_numparse=True))

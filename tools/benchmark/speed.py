@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any, Dict
 
 import torch
-from contestants import FAMILY, MEASURES, Measure, dtypes, run
+from contestants import MEASURES, Measure, dtypes, run
 from readers import make_video
 from tabulate import tabulate
 
@@ -48,11 +48,6 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--only', nargs='+', metavar='TEXT', help='measures whose names have one of these in them'
-    )
-    parser.add_argument(
-        '--family',
-        action='store_true',
-        help='all networks, 18 and 34 layers, one clip of 8, 16 and 32 frames, instead',
     )
     parser.add_argument('--repeats', type=int, default=7, help='measurements of each (7)')
     parser.add_argument(
@@ -176,9 +171,7 @@ def main() -> None:
     args = parse_args()
     if args.worker:
         return work(args.worker)
-    measures = FAMILY if args.family else MEASURES
-    if args.only:
-        measures = [m for m in measures if any(text in m.name for text in args.only)]
+    measures = [m for m in MEASURES if not args.only or any(text in m.name for text in args.only)]
     if not measures or min(args.repeats, args.threads) < 1:
         sys.exit('error: nothing to measure: see --only, --repeats and --threads')
     if args.read:

@@ -1,12 +1,15 @@
 """Measure how many clips a second a config trains, and what its whole recipe would take.
 
-The clips are made up and in memory, so this is the network alone: see docs/scaling.md for what
-the videos need.
+By default the clips are made up and in memory, so this is the network alone, accelerated as in a
+training. With --data they come from the config's dataloader, which is part of the time then.
 """
+
+from __future__ import annotations
 
 import argparse
 import time
-from statistics import median
+from collections.abc import Iterator
+from itertools import islice, repeat
 from typing import Any
 
 import torch
@@ -15,10 +18,14 @@ from mmaction.structures import ActionDataSample
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 
-from r21d_plugin import InputError
+from r21d_plugin import InputError, accelerate
 from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.cli.launch import load_config
+
+WARMUP = 3
+"""Steps that are not measured."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,6 +35,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, help="clips of a step; default: the config's")
     parser.add_argument('--steps', type=int, default=20, help='steps to measure (20)')
     parser.add_argument('--gpus', type=int, default=8, help='GPUs to reckon the hours for (8)')
+    parser.add_argument(
+        '--data', action='store_true', help="take the clips from the config's dataloader"
+    )
     parser.add_argument('--amp', action='store_true', help='mixed precision, on a GPU')
     return parser.parse_args()
 
@@ -46,21 +56,34 @@ def make_batch(cfg: Config, batch_size: int) -> dict:
     return dict(inputs=inputs.get('', inputs), data_samples=samples)
 
 
-def measure(cfg: Config, batch_size: int, steps: int) -> float:
-    """Seconds of a training step, the median of several."""
+def batches(cfg: Config, batch_size: int, data: bool) -> Iterator[dict]:
+    """Batches without end, of the config's videos or made up."""
+    if not data:
+        yield from repeat(make_batch(cfg, batch_size))
+    loader_cfg = dict(cfg.train_dataloader, batch_size=batch_size)
+    loader = Runner.build_dataloader(loader_cfg, seed=0)
+    while True:
+        yield from loader
+
+
+def measure(cfg: Config, batch_size: int, steps: int, data: bool) -> float:
+    """Mean seconds of a training step."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = MODELS.build(cfg.model)
-    model.to(device).train()
+    accelerate(model.to(device).train())
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
-    batch = make_batch(cfg, batch_size)
-    seconds = []
-    for _ in range(steps + 3):
-        start = time.perf_counter()
+    for step, batch in enumerate(islice(batches(cfg, batch_size, data), WARMUP + steps)):
+        if step == WARMUP:
+            start = now(device)
         model.train_step(batch, optimizer)
-        if device == 'cuda':
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return median(seconds[3:])  # the first ones warm up
+    return (now(device) - start) / steps
+
+
+def now(device: str) -> float:
+    """The time, once a GPU has done its work."""
+    if device == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def main() -> None:
@@ -74,7 +97,7 @@ def main() -> None:
         batch_size = args.batch_size or cfg.train_dataloader.batch_size
         if min(batch_size, args.steps, args.gpus) < 1:
             raise InputError('--batch-size, --steps and --gpus have to be at least 1')
-        rate = batch_size / measure(cfg, batch_size, args.steps)
+        rate = batch_size / measure(cfg, batch_size, args.steps, args.data)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'the CPU'
     sampler = cfg.train_dataloader.sampler
     epoch_size = sampler.get('epoch_size') or next(iter(sampler.epoch_sizes.values()))
