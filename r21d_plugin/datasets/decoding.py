@@ -216,7 +216,7 @@ class ReadFrames(BaseTransform):
         try:
             read = frames_of(results, missing)
             first = next(read)
-            width, height = size = self._size(first)
+            width, height = size = self.size_of(first)
             frames = np.empty((len(wanted), height, width, 3), np.uint8)
             read = chain([first], read)
             for resized, number in zip(frames, wanted):
@@ -229,7 +229,12 @@ class ReadFrames(BaseTransform):
                 close_video(results)
         return frames, (first.shape[0], first.shape[1])
 
-    def _size(self, frame: np.ndarray) -> tuple[int, int]:
+    def resize(self, frame: np.ndarray) -> np.ndarray:
+        """Resize a frame, H x W x 3 uint8, as this transform does, into memory of its own."""
+        return mmcv.imresize(frame, self.size_of(frame), interpolation=self.interpolation)
+
+    def size_of(self, frame: np.ndarray) -> tuple[int, int]:
+        """Width and height that a frame, H x W x 3, is resized to."""
         height, width, _ = frame.shape
         if self.scale is None:
             return width, height
