@@ -22,7 +22,7 @@ API = {
     ),
     'r21d_plugin.weights.transforms': 'VideoClassification',
     'r21d_plugin.datasets': (
-        'CheckedPipeline DecordClipDecode DecordClipInit EpochSizeSampler FarnebackFlow '
+        'CheckedPipeline DecordClipDecode DecordClipInit EpochSizeSampler FarnebackFlow FixedCrops '
         'LabelledVideoDataset OpenVideo ReadFrames SampleClips SampleFramesOfClips inner_datasets'
     ),
     'r21d_plugin.datasets.pipelines': 'clip_pipelines dataloaders',
