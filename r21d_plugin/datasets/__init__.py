@@ -6,6 +6,7 @@ from .decoding import DecordClipDecode, DecordClipInit, OpenVideo, ReadFrames
 from .flow import FarnebackFlow
 from .samplers import EpochSizeSampler
 from .sampling import SampleClips, SampleFramesOfClips
+from .transforms import RandomShift, ToGray
 from .video_dataset import LabelledVideoDataset
 from .wrappers import inner_datasets
 
@@ -17,8 +18,10 @@ __all__ = [
     'FarnebackFlow',
     'LabelledVideoDataset',
     'OpenVideo',
+    'RandomShift',
     'ReadFrames',
     'SampleClips',
     'SampleFramesOfClips',
+    'ToGray',
     'inner_datasets',
 ]

@@ -92,15 +92,16 @@ class DumpScores(BaseMetric):
 class KeptScores(DumpScores):
     """Write the scores of a test for its report, where they allow one.
 
-    Samples without a filename, a label or scores are left out, and those of numbers. Where none
-    remains, or videos differ in their number of clips, no file is written. Arguments are those of
-    :class:`DumpScores`.
+    Samples without a filename, a label or scores are left out, and those of several labels or
+    numbers. Where none remains, or videos differ in their number of clips, no file is written.
+    Arguments are those of :class:`DumpScores`.
     """
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the scores of one batch of videos."""
         needed = {'filename', 'gt_label', 'pred_score'}
-        fit = [x for x in data_samples if needed <= set(x) and not is_of_numbers(x)]
+        other = ('several labels', 'numbers')
+        fit = [x for x in data_samples if needed <= set(x) and x.get('task') not in other]
         super().process(data_batch, fit)
 
     def compute_metrics(self, results: list) -> dict:
