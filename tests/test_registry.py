@@ -13,7 +13,8 @@ NAMES = dict(
     ],
     DATASETS=['LabelledVideoDataset', 'VideoDataset'],
     TRANSFORMS=[
-        *('OpenVideo', 'SampleFramesOfClips', 'ReadFrames', 'FarnebackFlow'),
+        *('OpenVideo', 'SampleFramesOfClips', 'ReadFrames', 'FarnebackFlow', 'RandomShift'),
+        'ToGray',
         *('DecordClipInit', 'SampleClips', 'DecordClipDecode'),  # as earlier releases name them
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],

@@ -56,7 +56,8 @@ def load_weights(
         source (str, Path or PublicWeights): File or address of the weights, or public ones.
         head (str): ``'required'``: the weights have the model's head, as a test needs.
             ``'optional'``: those of a backbone leave it as it is. ``'any'``: so do those with
-            another head, as in finetuning. Defaults to ``'optional'``.
+            another head, as in finetuning, and conv1 is adapted to the model's input channels.
+            Defaults to ``'optional'``.
 
     Raises:
         InputError: If there are none, or they are another network's.
@@ -126,6 +127,8 @@ def match_weights(
     given: Any = weights
     if found is None and len(place.paths) == 1:
         found = identify(given, source)
+    if found and head == 'any' and 'stem.0.weight' in place.names:
+        found = adapt_channels(found, own[place.names['stem.0.weight']].shape[1])
     noted = dict.fromkeys(place.paths, found.eps) if found else noted_eps(given)
     given = named_as_in(place, found or given)
     given = {k: v for k, v in given.items() if not is_built_later(model, (place.root or '') + k)}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from r21d_plugin.cli.errors import errors_in_one_line
 
-DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51')
+DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51', 'echonet')
 
 
 FOLDER = """Split videos of your own into training, validation and test sets, and list them.
