@@ -19,7 +19,7 @@ lr = 0.005
 num_workers = min(8, os.cpu_count() or 1)
 patience = 5  # epochs without a better value before training ends
 frozen_stages = -1  # groups that are not trained: -1: none; 0: conv1; 1: conv2_x too; to 4: all
-dropout = 0.5
+dropout = 0.0 if task == 'numbers' else 0.5
 label_smoothing = 0.1 if task == 'one class' else 0.0
 class_weight = None  # 'auto': the rarer a class, the more its videos count
 flip = 0.5  # probability of a mirror image; 0 where left and right are classes

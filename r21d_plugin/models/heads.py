@@ -35,8 +35,7 @@ class ClipHead(I3DHead):
 
     A tested video gets ``pred_score``, the mean of its clips' scores (Section 4.1); ``clip_scores``
     (clips x classes), which metrics read; and ``pred_label``, the best class, or the labels whose
-    score is above 0.5. Of numbers it means nothing. ``task`` is the name of the task, but for one
-    class.
+    score is above 0.5. Of numbers it means nothing, and ``task`` is ``'numbers'``.
 
     Args:
         num_classes (int): Classes, or numbers.
@@ -136,7 +135,7 @@ class ClipHead(I3DHead):
             data_sample.set_field(clip_scores, 'clip_scores')
             if self.task is LABELS:
                 data_sample.set_pred_label((clip_scores.mean(0) > 0.5).nonzero().flatten())
-            if self.task is not CLASS:
+            elif self.task is NUMBERS:
                 data_sample.set_metainfo(dict(task=self.task.name))
         return data_samples
 
