@@ -54,6 +54,8 @@ def test_gray(weights, tool):
     config = write_config('r2plus1d_18_kinetics', 1, SCALE, GRAY)
     state = train(tool, config)
     torch.testing.assert_close(state['backbone.stem.0.weight'], weights.sum(1, keepdim=True))
+    (log,) = Path('work').glob('*/*.log')
+    assert 'conv1: adapted from 3 to 1 input channels' in log.read_text()
     test = ['work/epoch_1.pth', *CPU, '--work-dir', 'work', *OPTIONS]
     tool('test.py', config, *test)
     network = ['--config', config, '--checkpoint', 'work/epoch_1.pth', *CPU, '--workers', 0]
