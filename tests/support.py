@@ -19,6 +19,12 @@ import pytest
 from r21d_plugin.models.factory import CLIP_LEN
 
 ROOT = Path(__file__).parents[1]
+CONFIGS = [
+    path
+    for path in sorted((ROOT / 'configs').glob('*.py'))
+    if not re.search('finetune_|_echonet_', path.name)
+]
+"""Configs that need no data to be read."""
 
 
 def needs_torch(path: str) -> pytest.MarkDecorator:

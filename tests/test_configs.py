@@ -5,14 +5,12 @@ import pytest
 from mmaction.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from support import CLASSES, ROOT, parse_config_name, write_video
+from support import CLASSES, CONFIGS, ROOT, parse_config_name, write_video
 
 from r21d_plugin import PublicWeights, list_models
 from r21d_plugin.datasets.samplers import epoch_size_of
 from r21d_plugin.models.factory import backbone_cfg
 from r21d_plugin.weights import STREAMS
-
-CONFIGS = sorted({*(ROOT / 'configs').glob('*.py')} - {*(ROOT / 'configs').glob('finetune_*')})
 
 CHANNELS = {None: dict(imgs=3), 'flow': dict(imgs=2), 'twostream': dict(imgs=3, flow=2)}
 """Inputs of each kind of config, and their channels."""

@@ -15,6 +15,7 @@ NAMES = dict(
     DATASETS=['LabelledVideoDataset', 'VideoDataset'],
     TRANSFORMS=[
         *('OpenVideo', 'SampleFramesOfClips', 'ReadFrames', 'FixedCrops', 'FarnebackFlow'),
+        *('RandomShift', 'ToGray'),
         *('DecordClipInit', 'SampleClips', 'DecordClipDecode'),  # as earlier releases name them
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],

@@ -24,7 +24,7 @@ NETWORKS = ('r2plus1d_18', 'r2plus1d_34', 'mc3_18', 'r3d_18')
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('data', metavar='DATA', help='folder with train.txt, val.txt, classes.txt')
+    parser.add_argument('data', metavar='DATA', help='folder with train.txt, val.txt and names')
     parser.add_argument(
         '--weights',
         help='public weights by name, a checkpoint or a URL; default: torchvision_kinetics_16f of '
@@ -113,12 +113,18 @@ def main() -> None:
         cfg = load_config(config, options)
         if args.frozen and cfg.load_from is None:
             raise InputError('--frozen trains the classifier alone: give the --weights of the rest')
+        task = cfg.get('task', 'one class')
+        if args.frozen and task != 'one class':
+            raise InputError(f'--frozen is for one class, and {args.data} is for {task}: remove it')
         checkpoint = train(args, config, work_dir, options)
         cpu = ['--device', 'cpu'] if args.gpus == 0 else []
         tested = [work_dir / Path(config).name, checkpoint, '--work-dir', work_dir]
         run('run r21d_plugin test', 'test.py', *tested, *cpu)
-        run('run r21d_plugin report', 'report.py', work_dir, *cpu)
-        print(f'\ncheckpoint: {checkpoint}\nreport: {work_dir / "report.html"}')
+        report: object = f'none for {task}'
+        if task in ('one class', 'ordered classes'):
+            run('run r21d_plugin report', 'report.py', work_dir, *cpu)
+            report = work_dir / 'report.html'
+        print(f'\ncheckpoint: {checkpoint}\nreport: {report}')
 
 
 if __name__ == '__main__':

@@ -52,8 +52,13 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
 
 
 def keep_scores(runner: Any) -> None:
-    """Have the scores of up to 50,000 videos written beside the log, for ``r21d report``."""
+    """Have the scores of up to 50,000 videos with classes written beside the log, for a report."""
+    from r21d_plugin.engine.tasks import head_of
     from r21d_plugin.evaluation.scores import KeptScores
+    from r21d_plugin.models.tasks import LABELS, NUMBERS, task_of
+
+    if task_of(head_of(runner)) in (LABELS, NUMBERS):
+        return
 
     loop = runner.test_loop  # a config's own may have no evaluator
     if hasattr(loop, 'evaluator') and len(loop.dataloader.dataset) <= MOST_KEPT:

@@ -7,17 +7,20 @@ import os
 from r21d_plugin.engine import finetuning
 
 data_root = 'data/mine'
-videos = finetuning.videos_per_class(data_root)
-num_classes = len(videos)
+targets, training_videos, videos = finetuning.read_folder(data_root)
+ordered = False  # True: the classes are ordered, such as grades
+task = finetuning.choose_task(targets, ordered)
+metric, best, rule = finetuning.metric_of(task)
+num_classes = len(videos)  # or labels, or numbers
 epochs = 10
-clips = 1000 + 20 * sum(videos)  # that training sees, in all epochs
+clips = 1000 + 20 * training_videos  # that training sees, in all epochs
 batch_size = 8
 lr = 0.005
 num_workers = min(8, os.cpu_count() or 1)
-patience = 5  # epochs without a better accuracy before training ends
+patience = 5  # epochs without a better value before training ends
 frozen_stages = -1  # groups that are not trained: -1: none; 0: conv1; 1: conv2_x too; to 4: all
-dropout = 0.5
-label_smoothing = 0.1
+dropout = 0.0 if task == 'numbers' else 0.5
+label_smoothing = 0.1 if task == 'one class' else 0.0
 class_weight = None  # 'auto': the rarer a class, the more its videos count
 flip = 0.5  # probability of a mirror image; 0 where left and right are classes
 crop_area = (0.4, 1.0)  # smallest and largest part of a frame that a clip shows
@@ -30,16 +33,14 @@ model = dict(
         num_classes=num_classes,
         dropout_ratio=dropout,
         label_smooth_eps=label_smoothing,
-        loss_cls=dict(
-            type='CrossEntropyLoss',
-            class_weight=finetuning.weight_of_classes(videos, class_weight),
-        ),
+        loss_cls=finetuning.loss_of(task, videos, class_weight, label_smoothing),
     ),
 )
 train_videos = dict(
     ann_file=f'{data_root}/train.txt',
     data_prefix=dict(video=f'{data_root}/videos'),
     num_classes=num_classes,
+    targets=targets,
 )
 val_videos = dict(train_videos, ann_file=f'{data_root}/val.txt')
 test_list = 'test' if os.path.exists(f'{data_root}/test.txt') else 'val'
@@ -52,6 +53,8 @@ train_dataloader = dict(
 )
 val_dataloader = dict(batch_size=batch_size, num_workers=num_workers, dataset=val_videos)
 test_dataloader = dict(batch_size=1, num_workers=num_workers, dataset=test_videos)
+val_evaluator = dict(type=metric)
+test_evaluator = dict(type=metric)
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=epochs, val_interval=1)
 optim_wrapper = dict(
@@ -70,13 +73,9 @@ decay = dict(
 )
 param_scheduler = [warmup, decay] if epochs > 1 else [decay]
 default_hooks = dict(
-    checkpoint=dict(max_keep_ckpts=1),
+    checkpoint=dict(max_keep_ckpts=1, save_best=best, rule=rule),
     early_stopping=dict(
-        type='EarlyStoppingHook',
-        monitor='video@1',
-        rule='greater',
-        patience=patience,
-        min_delta=0,
+        type='EarlyStoppingHook', monitor=best, rule=rule, patience=patience, min_delta=0
     ),
     training_time=dict(type='r21d_plugin.TrainingTimeHook'),
 )

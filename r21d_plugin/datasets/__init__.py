@@ -7,6 +7,7 @@ from .decoding import DecordClipDecode, DecordClipInit, OpenVideo, ReadFrames
 from .flow import FarnebackFlow
 from .samplers import EpochSizeSampler
 from .sampling import SampleClips, SampleFramesOfClips
+from .transforms import RandomShift, ToGray
 from .video_dataset import LabelledVideoDataset
 from .wrappers import inner_datasets
 
@@ -19,8 +20,10 @@ __all__ = [
     'FixedCrops',
     'LabelledVideoDataset',
     'OpenVideo',
+    'RandomShift',
     'ReadFrames',
     'SampleClips',
     'SampleFramesOfClips',
+    'ToGray',
     'inner_datasets',
 ]

@@ -23,11 +23,11 @@ def is_listable(path: str) -> bool:
 
 
 class AnnotationFiles:
-    """Lists, their tables, and the names of classes, which appear in a folder all at once.
+    """Lists, their tables, and the file of names, which appear in a folder all at once.
 
     Args:
         out: The folder.
-        label_map: Name of the file of the names of classes.
+        label_map: Name of the file of the names of classes, labels or numbers.
         replaced: Patterns of the names of what earlier runs wrote, to remove what this one does
             not write again.
     """
@@ -38,7 +38,7 @@ class AnnotationFiles:
         self.lines: dict[str, list[str]] = defaultdict(list)
 
     def add(
-        self, name: str, path: str, labels: Iterable[int], facts: VideoFacts | None = None
+        self, name: str, path: str, labels: Iterable[object], facts: VideoFacts | None = None
     ) -> None:
         """Add a video, and what is known of it, to the list of this name."""
         self.lines[f'{name}.txt'].append(' '.join([path, *map(str, labels)]))

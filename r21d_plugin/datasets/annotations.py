@@ -1,4 +1,4 @@
-"""The official annotation files of the paper's four benchmarks.
+"""The official annotation files of the paper's four benchmarks, and of EchoNet-Dynamic.
 
 Each reader yields the videos in the order of the files, a line at a time, with labels from 0. Where
 a dataset has splits, a video may come once for each.
@@ -7,15 +7,16 @@ a dataset has splits, a video may come once for each.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Any, Iterator, List, NamedTuple, Tuple
 
 from .._errors import InputError
-from .text_files import quote, read_lines, read_table
+from .text_files import quote, read_lines, read_number, read_table
 
-CLASSES = dict(kinetics400=400, sports1m=487, ucf101=101, hmdb51=51)
+CLASSES = dict(kinetics400=400, sports1m=487, ucf101=101, hmdb51=51, echonet=1)
 
 KINETICS_COLUMNS = ('label', 'youtube_id', 'time_start', 'time_end', 'split')
 
@@ -25,7 +26,7 @@ class Video(NamedTuple):
 
     subset: str  # name of its list, such as train_split_1
     names: tuple[str, ...]  # possible names of its file, without extension, the best first
-    labels: tuple[int, ...]
+    labels: tuple[Any, ...]  # numbers of classes; of EchoNet-Dynamic, what was measured
     where: str  # file and line of the annotation
     seconds: tuple[float, float] | None = None  # begin and end of the part of a YouTube video
 
@@ -135,7 +136,34 @@ def hmdb51(files: Sequence[Path]) -> Annotations:
     return classes, videos()
 
 
-READERS = dict(kinetics400=kinetics400, sports1m=sports1m, ucf101=ucf101, hmdb51=hmdb51)
+def echonet(files: Sequence[Path]) -> Annotations:
+    """EchoNet-Dynamic: ``FileList.csv``, of which it takes the ejection fraction, and the traces.
+
+    A video with traces of less than two frames in ``VolumeTracings.csv`` is left out, as its
+    authors do; without that file, all are taken.
+    """
+    found = find_files(files, 'FileList.csv')
+    traces: dict[str, set[str]] = defaultdict(set)
+    if tracings := found.get('VolumeTracings.csv'):
+        for row, _ in read_table(tracings, ('filename', 'frame')):
+            traces[Path(row['filename']).stem].add(row['frame'])
+
+    def videos() -> Iterator[Video]:
+        for row, where in read_table(found['FileList.csv'], ('filename', 'ef', 'split')):
+            name, subset = Path(row['filename']).stem, row['split'].lower()
+            if subset not in ('train', 'val', 'test'):
+                raise InputError(f'{where}: split {quote(row["split"])}: use TRAIN, VAL or TEST')
+            if (fraction := read_number(row['ef'])) is None:
+                raise InputError(f'{where}: EF is {quote(row["ef"])}, not a number')
+            if not tracings or len(traces[name]) >= 2:
+                yield Video(subset, (name,), (fraction,), where)
+
+    return ['EF'], videos()
+
+
+READERS = dict(
+    kinetics400=kinetics400, sports1m=sports1m, ucf101=ucf101, hmdb51=hmdb51, echonet=echonet
+)
 
 
 def read_annotations(dataset: str, files: Sequence[Path]) -> Annotations:
@@ -153,7 +181,7 @@ def find_files(files: Sequence[Path], *names: str) -> dict[str, Path]:
     for path in files:
         if not path.exists():
             raise InputError(f'{path}: no such annotation file or folder')
-        below = sorted(path.rglob('*.txt')) if path.is_dir() else [path]
+        below = sorted(path.rglob('*.[ct][sx][vt]')) if path.is_dir() else [path]
         found.update({file.name: file for file in below})
     for name in names:
         if name not in found:

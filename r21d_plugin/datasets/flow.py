@@ -155,7 +155,7 @@ def crop_box(results: dict, size: tuple[int, int]) -> tuple[int, int, int, int]:
     box = results.get('crop_bbox', (0, 0, *size))
     keys = list(results)  # in the order in which transforms have added them
     flipped_first = 'crop_bbox' in keys and 'flip' in keys[: keys.index('crop_bbox')]
-    if np.ndim(box) == 1 and not flipped_first:
+    if np.ndim(box) == 1 and not flipped_first and 'img_shift' not in results:
         left, top, right, bottom = map(int, box)
         part = np.array([left, top, right - left, bottom - top]) / (*size, *size)
         once = np.allclose(part, results.get('crop_quadruple', part), atol=1e-4)

@@ -15,6 +15,8 @@ from .video_files import SUFFIXES
 NO_NAME = re.compile(rf'({"|".join(map(re.escape, SUFFIXES))})\b|, line \d+: ', re.IGNORECASE)
 """A line of a list of videos, or of what ``prepare`` left out of one."""
 NUMBERED = re.compile(r'(\d+):?\s+(.+)')
+NAMES_FILES = {'class': 'classes.txt', 'labels': 'labels.txt', 'numbers': 'numbers.txt'}
+"""The file of names that ``prepare folder`` writes, by the ``targets`` of its lists."""
 
 
 def find_label_map(

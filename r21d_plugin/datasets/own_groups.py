@@ -111,29 +111,29 @@ def mark_duplicates(videos: Iterable[OwnVideo], contents: Mapping[str, str], nam
         name: The source, for messages.
 
     Raises:
-        InputError: If a video is in two classes.
+        InputError: If a video has two classes, or other labels or numbers.
     """
     same: dict[tuple, Group] = defaultdict(list)
     for video in videos:
         if not video.problem:
             same[contents.get(video.path, video.path), video.seconds].append(video)
     for copies in same.values():
-        other = next((video for video in copies if video.label != copies[0].label), None)
+        other = next((video for video in copies if video.labels != copies[0].labels), None)
         if other is not None:
-            raise InputError(f'{name}: {in_two_classes(copies[0], other)}')
+            raise InputError(f'{name}: {labelled_twice(copies[0], other)}')
         kept = max(copies, key=lambda video: ('', *SPLITS).index(video.split))
         for video in copies:
             if video is not kept:
                 video.mark('duplicate', f'{video.place}: the same as {kept}')
 
 
-def in_two_classes(one: OwnVideo, other: OwnVideo) -> str:
-    """Say that a video is in two classes."""
-    classes = f'{quote(one.label)} and {quote(other.label)}'
+def labelled_twice(one: OwnVideo, other: OwnVideo) -> str:
+    """Say that a video is labelled in two ways."""
+    labels = ' and '.join(quote(';'.join(video.labels)) for video in (one, other))
     if one.path == other.path:
         places = f' ({one.where}; {other.where})' if one.where else ''
-        return f'{one} is in two classes, {classes}{places}: keep one'
-    return f'{one} and {other} are the same video in two classes, {classes}: keep one'
+        return f'{one} is labelled {labels}{places}: keep one'
+    return f'{one} and {other} are the same video, labelled {labels}: keep one'
 
 
 def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> None:
@@ -142,7 +142,7 @@ def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int
     Videos that have a split keep it, and take the rest of their group along. Of each class, the
     groups whose hashes are the smallest are held out, until the classes have their share; one at
     least, where there are two groups of a class, and never all. The same files and seed give the
-    same split anywhere.
+    same split anywhere. Videos with labels or numbers count as one class.
 
     Args:
         groups: The videos; this sets their ``split``.

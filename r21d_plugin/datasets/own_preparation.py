@@ -1,15 +1,16 @@
-"""From one's own videos to lists, tables and names of classes in a folder that configs read."""
+"""From one's own videos to lists, tables and names in a folder that configs read."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from .._errors import InputError, check_whole
 from .annotation_files import AnnotationFiles
+from .label_maps import NAMES_FILES
 from .own_groups import Group, find_groups, hash_contents, mark_duplicates, split_groups
 from .own_report import report
 from .own_sources import SPLITS, OwnVideo, read_source
@@ -21,13 +22,13 @@ class OwnVideos:
     """One's own videos, which are split, and listed in ``{train,val,test}.txt``.
 
     Args:
-        args: ``source``, ``videos`` (the folder of a table), ``val``, ``test``, ``seed``,
-            ``ungrouped``, ``clip_len``, ``store`` and ``cut``.
+        args: ``source``, ``videos`` (the folder of a table), ``numbers`` (its columns), ``val``,
+            ``test``, ``seed``, ``ungrouped``, ``clip_len``, ``store`` and ``cut``.
         out: The folder to write lists to; the sets and classes of earlier lists there stay.
 
     Attributes:
         groups: The videos without a problem that must not be in two sets; after :meth:`finish`.
-        classes: Names of the classes; after :meth:`finish`.
+        classes: Names of the classes, labels or numbers; after :meth:`finish`.
 
     Raises:
         InputError: If the source is unusable, or an argument wrong.
@@ -36,11 +37,12 @@ class OwnVideos:
     def __init__(self, args: Namespace, out: Path) -> None:
         check_arguments(args)
         self.args, self.out = args, out
-        self.source = read_source(args.source, args.videos)
+        self.source = read_source(args.source, args.videos, args.numbers)
         self.folder, self.videos = self.source.folder, self.source.videos
         replaced = [f'{split}.{suffix}' for split in SPLITS for suffix in ('txt', 'tsv')]
-        self.files = AnnotationFiles(out, 'classes.txt', replaced)
-        self.old_classes = lines_of(out / 'classes.txt')
+        names_file = NAMES_FILES[self.source.targets]
+        self.files = AnnotationFiles(out, names_file, [*replaced, *NAMES_FILES.values()])
+        self.old_classes = lines_of(out / names_file)
         self.classes: list[str] = []
         self.groups: list[Group] = []
 
@@ -71,22 +73,30 @@ class OwnVideos:
                 if checked.reason:
                     video.mark('broken', f'{video.place}: {checked.reason}')
         self._check_classes()
-        labels = {video.label for video in self.videos}
-        numeric = all(map(str.isdecimal, labels))
-        new = sorted(labels - {*self.old_classes}, key=lambda c: (int(c) if numeric else 0, c))
-        self.classes = [*(name for name in self.old_classes if name in labels), *new]
         self.groups = self._split(self.videos)
-        numbers = {name: number for number, name in enumerate(self.classes)}
+        self.classes = self._names()
+        indices = {name: index for index, name in enumerate(self.classes)}
         for video in self.videos:
             if video.problem:
                 self.files.add_problem(video.problem, video.reason)
-            else:
-                label = numbers[video.label]
-                self.files.add(video.split, video.task.path, [label], video.facts)
+                continue
+            targets: Sequence[object] = video.values
+            if self.source.targets != 'numbers':
+                targets = sorted(indices[name] for name in video.labels) or ['-']
+            self.files.add(video.split, video.task.path, targets, video.facts)
 
     def report(self) -> str:
         """How many videos are in each class and set, and what to look at."""
         return report(self)
+
+    def _names(self) -> list[str]:
+        """Names of the numbers; or of the classes or labels, first those of earlier lists."""
+        if self.source.targets == 'numbers':
+            return [*self.source.numbers]
+        names = {name for video in self.videos if not video.problem for name in video.labels}
+        numeric = all(map(str.isdecimal, names))
+        new = sorted(names - {*self.old_classes}, key=lambda c: (int(c) if numeric else 0, c))
+        return [*(name for name in self.old_classes if name in names), *new]
 
     def _keep_splits(self) -> None:
         """Set the splits of the videos that lists of an earlier run have."""
@@ -96,8 +106,9 @@ class OwnVideos:
             for video in self.videos:
                 if video.split == 'train':
                     video.split, video.given = '', False
+        paths = {path for video in self.videos for path in (video.path, video.task.path)}
         known = {
-            line.rpartition(' ')[0]: split
+            path_of(line, paths): split
             for split in SPLITS
             for line in lines_of(self.out / f'{split}.txt')
         }
@@ -112,12 +123,21 @@ class OwnVideos:
         split_groups(groups, dict(val=self.args.val, test=self.args.test), self.args.seed)
         if self.args.val and not any(v.split == 'val' for group in groups for v in group):
             one = 'each class has one video, or videos of one source alone'
+            if self.source.targets != 'class':
+                one = 'there is one video, or videos of one source alone'
             remedy = 'add videos, or --ungrouped if their names are alike by chance'
             raise InputError(f'{self.source.name}: nothing is left to validate: {one}: {remedy}')
         return groups
 
     def _check_classes(self) -> None:
-        """Raise an InputError if there are not two classes with videos to train."""
+        """Raise an InputError if there are not two classes with videos to train, or no labels."""
+        if self.source.targets != 'class':
+            usable = [video for video in self.videos if not video.problem]
+            if not any(video.split in ('', 'train') for video in usable):
+                raise InputError(f'{self.source.name}: no video is left to train: add some')
+            if not any(video.values for video in usable):
+                raise InputError(f'{self.source.name}: no video has a label: fill in labels')
+            return
         by_label: dict[str, list[OwnVideo]] = defaultdict(list)
         for video in self.videos:
             by_label[video.label].append(video)
@@ -148,6 +168,13 @@ def check_arguments(args: Namespace) -> None:
 def lines_of(path: Path) -> list[str]:
     """The lines of a file of an earlier run, if it is there."""
     return [line for line, _ in read_lines(path)] if path.exists() else []
+
+
+def path_of(line: str, paths: Container[str]) -> str:
+    """The one of some paths that a line of a list begins with; empty if there is none."""
+    while line and line not in paths:
+        line = line.rpartition(' ')[0]
+    return line
 
 
 def check_seconds(videos: Sequence[OwnVideo], cut: bool) -> None:

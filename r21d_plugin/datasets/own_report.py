@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tabulate import tabulate
 
 from .annotation_files import PROBLEMS
 from .own_groups import Group, source_name
-from .own_sources import SPLITS
+from .own_sources import SPLITS, OwnVideo
 
 if TYPE_CHECKING:
     from .own_preparation import OwnVideos
 
 FEW = 5  # videos of a class: with fewer, a warning
+NOUNS = {'class': 'classes', 'labels': 'labels', 'numbers': 'columns'}
 
 
 def report(prepared: OwnVideos) -> str:
@@ -30,15 +32,40 @@ def report(prepared: OwnVideos) -> str:
 
 
 def table(prepared: OwnVideos) -> str:
-    """Numbers of the videos of each class, by set and by problem."""
-    counts: dict[str, Counter[str]] = {label: Counter() for label in prepared.classes}
-    for video in prepared.videos:
-        counts[video.label][video.problem or video.split] += 1
-    total = sum(counts.values(), Counter())
+    """Numbers of the videos of each class or label, by set and by problem; facts of numbers."""
+    targets = prepared.source.targets
+    total = Counter(video.problem or video.split for video in prepared.videos)
     columns = [name for name in (*SPLITS, *PROBLEMS) if total[name]]
-    rows = [[label, *(count[name] for name in columns)] for label, count in counts.items()]
-    rows.append([f'{len(counts)} classes', *(total[name] for name in columns)])
-    return tabulate(rows, ['class', *columns], disable_numparse=[0])
+    if targets == 'numbers':
+        counts = tabulate([['videos', *(total[name] for name in columns)]], ['', *columns])
+        return f'{counts}\n\n{numbers_table(prepared)}'
+    by_name: dict[str, Counter[str]] = {name: Counter() for name in prepared.classes}
+    for video in prepared.videos:
+        for name in video.labels or ('(none)',):
+            by_name.setdefault(name, Counter())[video.problem or video.split] += 1
+    rows = [[name, *(count[c] for c in columns)] for name, count in by_name.items()]
+    last = f'{len(prepared.classes)} {NOUNS[targets]}'
+    rows.append([last, *(total[name] for name in columns)])
+    header = ['label' if targets == 'labels' else 'class', *columns]
+    return tabulate(rows, header, disable_numparse=[0])
+
+
+def numbers_table(prepared: OwnVideos) -> str:
+    """Mean, deviation and range of each number, by set."""
+    rows = []
+    for index, name in enumerate(prepared.classes):
+        for split in SPLITS:
+            sound = [video for video in sound_videos(prepared) if video.split == split]
+            if values := [float(video.values[index]) for video in sound]:
+                facts = (np.mean(values), np.std(values), min(values), max(values))
+                rows.append([name, split, len(values), *facts])
+    header = ['number', 'set', 'videos', 'mean', 'deviation', 'least', 'most']
+    return tabulate(rows, header, floatfmt='.4g', disable_numparse=[0])
+
+
+def sound_videos(prepared: OwnVideos) -> list[OwnVideo]:
+    """The videos that are listed."""
+    return [video for video in prepared.videos if not video.problem]
 
 
 def grouped(prepared: OwnVideos) -> Iterator[str]:
@@ -64,7 +91,7 @@ def reason_of(group: Group, prepared: OwnVideos) -> str:
 def short(prepared: OwnVideos) -> Iterator[str]:
     """The videos with fewer frames than a clip."""
     clip_len = prepared.args.clip_len
-    videos = [v for v in prepared.videos if not v.problem and v.facts and v.facts.frames < clip_len]
+    videos = [v for v in sound_videos(prepared) if v.facts and v.facts.frames < clip_len]
     if videos:
         found = f'{len(videos)} video(s), such as {some(videos)}'
         yield f'shorter than a clip of {clip_len} frames, which repeats some: {found}'
@@ -72,16 +99,9 @@ def short(prepared: OwnVideos) -> Iterator[str]:
 
 def warnings(prepared: OwnVideos) -> Iterator[str]:
     """What makes a result doubtful."""
-    sound = [video for video in prepared.videos if not video.problem]
-    count = Counter(video.label for video in sound)
-    few = [f'{label} ({count[label]})' for label in prepared.classes if count[label] < FEW]
-    if few:
-        yield f'classes with under {FEW} videos: {some(few)}'
-    for split in SPLITS[1:]:
-        there = {video.label for video in sound if video.split == split}
-        if there and len(there) < len(prepared.classes):
-            lacking = [label for label in prepared.classes if label not in there]
-            yield f'classes without a {split} video: {some(lacking)}: add videos of other sources'
+    noun = NOUNS[prepared.source.targets]
+    if prepared.source.targets != 'numbers':
+        yield from warnings_of_names(prepared, noun)
     leaks = [group for group in prepared.groups if len({video.split for video in group}) > 1]
     if leaks:
         first = {video.split: video for video in leaks[0]}
@@ -90,9 +110,24 @@ def warnings(prepared: OwnVideos) -> Iterator[str]:
         remedy = 'put each into one' if given else f'remove {prepared.out} to split anew'
         found = f'{len(leaks)} source(s), such as {example}'
         yield f'in several sets: {found}: accuracy will look too high: {remedy}'
-    gone = [name for name in prepared.old_classes if name not in count]
+    gone = [name for name in prepared.old_classes if name not in prepared.classes]
     if gone:
-        yield f'classes are gone: {some(gone)}: numbers changed, and old checkpoints do not fit'
+        yield f'{noun} are gone: {some(gone)}: numbers changed, and old checkpoints do not fit'
+
+
+def warnings_of_names(prepared: OwnVideos, noun: str) -> Iterator[str]:
+    """Classes or labels (``noun``) with few videos, or none in a set."""
+    sound = sound_videos(prepared)
+    count = Counter(name for video in sound for name in video.labels)
+    few = [f'{name} ({count[name]})' for name in prepared.classes if count[name] < FEW]
+    if few:
+        yield f'{noun} with under {FEW} videos: {some(few)}'
+    for split in SPLITS:
+        videos = [video for video in sound if video.split == split]
+        there = {name for video in videos for name in video.labels}
+        if videos and len(there) < len(prepared.classes):
+            lacking = [name for name in prepared.classes if name not in there]
+            yield f'{noun} without a {split} video: {some(lacking)}: add videos of other sources'
 
 
 def some(items: Sequence[object], most: int = 3) -> str:

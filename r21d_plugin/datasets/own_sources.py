@@ -1,16 +1,16 @@
-"""Find one's own videos and their classes: in a folder of classes, or in a CSV or TSV file."""
+"""Find one's own videos and their labels: in a folder of classes, or in a CSV or TSV file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
 from .._errors import InputError
 from .annotation_files import is_listable
-from .text_files import quote, read_table
+from .text_files import quote, read_number, read_table
 from .video_checks import Task
 from .video_facts import VideoFacts
 from .video_files import names_below
@@ -21,7 +21,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(('val', 'valid', 'validate', 'validation'), 'val'),
     **dict.fromkeys(('test', 'testing'), 'test'),
 }
-COLUMNS = ('path', 'label', 'split', 'group', 'start', 'end')
+COLUMNS = ('path', 'split', 'group', 'start', 'end')
 NOT_LISTABLE = 'its name is not UTF-8, has a line break, or begins or ends with a blank: rename it'
 
 
@@ -30,7 +30,7 @@ class OwnVideo:
     """A video, and what becomes of it."""
 
     path: str  # below the folder of videos
-    label: str  # the class
+    label: str  # the class; empty where videos have labels or numbers
     split: str = ''  # one of SPLITS; empty as long as it is not decided
     group: str = ''  # name of what must not be split, if the source gives one
     seconds: tuple[float, float] | None = None  # begin and end of the annotated part; None for all
@@ -40,9 +40,15 @@ class OwnVideo:
     reason: str = ''  # what is wrong with it
     stored: str = ''  # path of its file in a store; empty if there is none
     facts: VideoFacts | None = None  # what the check found out
+    values: tuple[str, ...] = ()  # its labels or numbers
 
     def __str__(self) -> str:
         return self.path if is_listable(self.path) else ascii(self.path)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its class, labels or numbers."""
+        return (self.label,) if self.label else self.values
 
     @property
     def place(self) -> str:
@@ -73,26 +79,30 @@ class Source:
     folder: Path  # that the paths of the videos begin in
     videos: list[OwnVideo]  # sorted by path
     notes: list[str] = field(default_factory=list)  # how it was read, for the user
+    targets: str = 'class'  # or 'labels' or 'numbers': what a video has
+    numbers: Sequence[str] = ()  # names of the numbers
 
 
-def read_source(path: Path, videos: Path | None = None) -> Source:
+def read_source(path: Path, videos: Path | None = None, numbers: Sequence[str] = ()) -> Source:
     """Find the videos of ``CLASS/...``, ``{train,val,test}/CLASS/...``, or a CSV or TSV file.
 
     Args:
         path: The folder or the file.
         videos: Folder that the paths in the file begin in. Defaults to that of the file.
+        numbers: Columns of the file with the numbers of a video. Defaults to none: it has a class
+            or labels.
 
     Raises:
         InputError: If there is no video, or what a folder or line says is not clear.
     """
     if path.is_dir():
-        if videos is not None:
-            raise InputError(
-                f'--videos={videos}: it goes with a CSV or TSV file, not with a folder'
-            )
+        for option, value in (('--videos', videos), ('--numbers', ','.join(numbers))):
+            if value:
+                problem = 'it goes with a CSV or TSV file, not with a folder'
+                raise InputError(f'{option}={value}: {problem}')
         source = Source(str(path), path, list(videos_of_folder(path)))
     elif path.suffix.lower() in ('.csv', '.tsv'):
-        source = videos_of_table(path, videos or path.parent)
+        source = videos_of_table(path, videos or path.parent, numbers)
     else:
         raise InputError(
             f'{path}: no such folder: give a folder of classes, or a .csv or .tsv file'
@@ -130,14 +140,23 @@ def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
         yield OwnVideo(name, label[0].strip(), split, given=in_sets)
 
 
-def videos_of_table(path: Path, folder: Path) -> Source:
-    """Read a CSV or TSV file with a line of the names of the columns, which are among COLUMNS.
+def videos_of_table(path: Path, folder: Path, numbers: Sequence[str]) -> Source:
+    """Read a CSV or TSV file with a line of the names of the columns.
 
-    Only ``path`` is needed: without ``label``, it is the name of the folder that a video is in.
+    They are among COLUMNS, ``label`` or ``labels``, and those of numbers. Only ``path`` is needed:
+    without ``label``, the class is the name of the folder that a video is in.
     """
-    rows = [*read_table(path, ['path'])]
-    videos = [video_of_row(row, where, folder) for row, where in rows]
-    unused = [name for row, _ in rows[:1] for name in row if name not in COLUMNS]
+    columns = [name.lower() for name in numbers]
+    if len({*columns}) < len(columns):
+        raise InputError(f'--numbers={",".join(numbers)}: name each column once')
+    rows = [*read_table(path, ['path', *columns])]
+    given = [name for row, _ in rows[:1] for name in row]
+    if not columns and {'label', 'labels'} <= {*given}:
+        raise InputError(f'{path}, line 1: columns label and labels: leave one')
+    targets = 'numbers' if columns else 'labels' if 'labels' in given else 'class'
+    videos = [video_of_row(row, where, folder, numbers) for row, where in rows]
+    used = {*COLUMNS, *(columns or ('label', 'labels'))}
+    unused = [name for name in given if name not in used]
     notes = [f'columns that are not used: {", ".join(map(quote, unused))}'] if unused else []
     for video in videos:
         if is_listable(video.path) and not os.path.lexists(folder / video.path):
@@ -145,21 +164,29 @@ def videos_of_table(path: Path, folder: Path) -> Source:
     if videos and all(video.problem == 'missing' for video in videos):
         found = f'none of its {len(videos)} videos is in {folder}, such as {quote(videos[0].path)}'
         raise InputError(f'{path}: {found}: name the folder with --videos')
-    return Source(str(path), folder, videos, notes)
+    return Source(str(path), folder, videos, notes, targets, numbers)
 
 
-def video_of_row(row: dict[str, str], where: str, folder: Path) -> OwnVideo:
+def video_of_row(row: dict[str, str], where: str, folder: Path, numbers: Sequence[str]) -> OwnVideo:
     """Read a row; an InputError if a value is wrong."""
     if not row['path']:
         raise InputError(f'{where}: no path')
     path = os.path.relpath(folder / row['path'], folder)
     if path.split(os.sep)[0] == os.pardir:
         raise InputError(f'{where}: {quote(row["path"])} is not below {folder}: give --videos')
-    label = row['label'] if 'label' in row else os.path.basename(os.path.dirname(path))
-    if not label:
-        raise InputError(f'{where}: no label: name the class of {quote(path)}')
-    if not is_listable(label):
-        raise InputError(f'{where}: the label {quote(label)} has a line break: rename the class')
+    label = ''
+    values: tuple[str, ...] = ()
+    if numbers:
+        values = tuple(number_of(row, name, where) for name in numbers)
+    elif 'labels' in row:
+        values = tuple(sorted({*map(str.strip, row['labels'].split(';'))} - {''}))
+    else:
+        label = row['label'] if 'label' in row else os.path.basename(os.path.dirname(path))
+        if not label:
+            raise InputError(f'{where}: no label: name the class of {quote(path)}')
+    for name in (label, *values):
+        if not is_listable(name):
+            raise InputError(f'{where}: the label {quote(name)} has a line break: rename it')
     split = row.get('split', '')
     if split and split.lower() not in SPLIT_NAMES:
         raise InputError(
@@ -173,7 +200,16 @@ def video_of_row(row: dict[str, str], where: str, folder: Path) -> OwnVideo:
         seconds_of(row, where),
         where,
         given=bool(split),
+        values=values,
     )
+
+
+def number_of(row: dict[str, str], name: str, where: str) -> str:
+    """Read a number, as Python writes it; an InputError if it is none."""
+    value = row[name.lower()]
+    if (number := read_number(value)) is None:
+        raise InputError(f'{where}: {name} is {quote(value)}, not a number: correct it')
+    return str(number)
 
 
 def seconds_of(row: dict[str, str], where: str) -> tuple[float, float] | None:

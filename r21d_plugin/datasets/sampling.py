@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from mmaction.datasets.transforms import SampleFrames
 
@@ -31,7 +33,8 @@ class SampleFramesOfClips(SampleFrames):
         clip_len (int): Length L of a clip as the network sees it.
         flow_gap (int): 1 where flow is computed. Defaults to 0.
         frame_interval (int): Step between the frames of a clip. Defaults to 1.
-        num_clips (int): Clips of a video. Defaults to 1.
+        num_clips (int or str): Clips of a video. ``'all'``, for a test of a video at a time, is one
+            from each frame on that leaves enough for a clip. Defaults to 1.
         target_fps (float, optional): Frames a second that ``frame_interval`` counts. Defaults to
             None: the frames of the video.
         **kwargs: Further arguments of SampleFrames: ``test_mode`` ...
@@ -45,20 +48,24 @@ class SampleFramesOfClips(SampleFrames):
         clip_len: int,
         flow_gap: int = 0,
         frame_interval: int = 1,
-        num_clips: int = 1,
+        num_clips: int | Literal['all'] = 1,
         target_fps: float | None = None,
         **kwargs,
     ) -> None:
         check_whole('flow_gap', flow_gap, least=0)
         check_whole('clip_len', clip_len)
         check_whole('frame_interval', frame_interval)
-        check_whole('num_clips', num_clips)
+        self.takes_all = num_clips == 'all'
+        if self.takes_all and not kwargs.get('test_mode'):
+            raise InputError("num_clips='all': for tests: add test_mode=True")
+        count = 1 if num_clips == 'all' else num_clips
+        check_whole('num_clips', count)
         if target_fps is not None:
             check_rate('target_fps', target_fps)
             for name in BY_FRAMES_ONLY:
                 if kwargs.get(name):
                     raise InputError(f'target_fps={target_fps} with {name}: drop one of them')
-        super().__init__(clip_len + flow_gap, frame_interval, num_clips, **kwargs)
+        super().__init__(clip_len + flow_gap, frame_interval, count, **kwargs)
         self.flow_gap, self.target_fps = flow_gap, target_fps
 
     def transform(self, results: dict) -> dict:
@@ -66,12 +73,14 @@ class SampleFramesOfClips(SampleFrames):
         if self.target_fps is not None:
             return self._sample_by_time(results, self.target_fps)
         results = super().transform(results)
+        if self.takes_all:
+            results['num_clips'] = len(results['frame_inds']) // self.clip_len
         if self.flow_gap:
             results['rgb_offsets'] = self._rgb_offsets(results['total_frames'])
         return results
 
     def _rgb_offsets(self, num_frames: int) -> np.ndarray:
-        if not self.test_mode:
+        if not self.test_mode or self.takes_all:
             return np.zeros(self.num_clips, int)
         flow_len = self._get_ori_clip_len(1.0)
         rgb_len = flow_len - self.flow_gap * self.frame_interval
@@ -79,6 +88,8 @@ class SampleFramesOfClips(SampleFrames):
         return ((starts[0] - starts[1]) // self.frame_interval).astype(int)
 
     def _get_test_clips(self, num_frames: int, ori_clip_len: float) -> np.ndarray:
+        if self.takes_all:
+            return np.arange(max(num_frames - int(ori_clip_len), 0) + 1)
         if self.num_clips == 1 or self.twice_sample:
             return super()._get_test_clips(num_frames, ori_clip_len)
         last_start = max(num_frames - ori_clip_len, 0)
@@ -94,7 +105,7 @@ class SampleFramesOfClips(SampleFrames):
         results['frame_inds'] = times.shown_at(moments).ravel() + results['start_index']
         results['clip_len'] = self.clip_len
         results['frame_interval'] = self.frame_interval
-        results['num_clips'] = self.num_clips
+        results['num_clips'] = len(firsts)
         if self.flow_gap:
             results['rgb_offsets'] = self._rgb_offsets_by_time(times, step, firsts)
         return results
@@ -106,12 +117,14 @@ class SampleFramesOfClips(SampleFrames):
             fitting = (times.starts + clip_len * step <= times.end + times.slack).sum()
             return self._get_train_clips(count, count - fitting + 1).astype(int)
         last = last_first_frame(times, step, clip_len)
+        if self.takes_all:
+            return np.arange(last + 1)
         return times.shown_at(times.starts[last] * spread(self.num_clips))
 
     def _rgb_offsets_by_time(
         self, times: FrameTimes, step: float, firsts: np.ndarray
     ) -> np.ndarray:
-        if not self.test_mode:
+        if not self.test_mode or self.takes_all:
             return np.zeros(self.num_clips, int)
         alone = self._first_frames(times, step, self.clip_len - self.flow_gap)
         later = times.starts[alone] - times.starts[firsts] + times.slack

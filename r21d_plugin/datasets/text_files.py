@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 
 from .._errors import InputError
@@ -72,6 +73,20 @@ def _lines(path: Path, name: str, errors: str) -> Iterator[str]:
         raise InputError(f'{name}: cannot read it: {error.strerror}') from error
     except UnicodeDecodeError as error:
         raise InputError(f'{name}: not a text file in UTF-8') from error
+
+
+def read_label(word: str) -> int | None:
+    """Read the number of a class; None if it is none."""
+    return int(word) if word.isdecimal() and len(word) <= 9 else None
+
+
+def read_number(word: str) -> float | None:
+    """Read a finite number; None if it is none."""
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
 
 
 def quote(text: str) -> str:

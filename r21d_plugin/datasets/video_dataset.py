@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from itertools import chain
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from .._errors import InputError, VideoInputError, check_whole
 from .._registries import DATASETS
 from .checked_pipeline import CheckedPipeline
 from .label_maps import find_label_map
-from .text_files import quote, read_lines
+from .text_files import quote, read_label, read_lines, read_number
 from .video_facts import counted_frames
 from .video_index import CountedFrames
 
@@ -195,20 +195,6 @@ class LabelledVideoDataset(VideoDataset):
             label = labels or [nan] * self.num_classes
         known = dict(counted=counted[filename]) if filename in counted else {}
         return dict(filename=os.path.join(folder, filename), label=label, **known)
-
-
-def read_label(word: str) -> int | None:
-    """Read the number of a class; None if it is none."""
-    return int(word) if word.isdecimal() and len(word) <= 9 else None
-
-
-def read_number(word: str) -> float | None:
-    """Read a finite number; None if it is none."""
-    try:
-        number = float(word)
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
 
 
 def collate_without_skipped(

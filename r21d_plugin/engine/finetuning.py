@@ -3,37 +3,103 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .._errors import InputError
+from ..datasets import LabelledVideoDataset
+from ..datasets.label_maps import NAMES_FILES
 from ..datasets.text_files import read_lines
 from ..models.factory import backbone_cfg, find_source, network_of
+from ..models.tasks import CLASS, LABELS, NUMBERS, ORDERED, TASKS
 from ..weights import infer_network, read_weights
 from ..weights.public import Published, public_names
 
+MIDDLE = [
+    dict(type='r21d_plugin.OpenVideo'),
+    dict(type='r21d_plugin.SampleFramesOfClips', clip_len=16, frame_interval=2, test_mode=True),
+    dict(type='r21d_plugin.ReadFrames', scale=None),
+]
+"""Frames of a video to measure."""
 
-def videos_per_class(data_root: str) -> list[int]:
-    """Count the training videos of each class.
+
+def read_folder(data_root: str) -> tuple[str, int, list[int]]:
+    """What the videos of a folder have, and how many train.
 
     Args:
-        data_root (str): Folder that ``r21d prepare folder`` wrote: ``classes.txt`` and
-            ``train.txt``.
+        data_root (str): Folder that ``r21d prepare folder`` wrote: ``train.txt``, and one of
+            ``classes.txt``, ``labels.txt`` and ``numbers.txt``.
+
+    Returns:
+        tuple: ``targets``, ``'class'``, ``'labels'`` or ``'numbers'``; the number of training
+        videos; and that of each class, label or number.
 
     Raises:
         InputError: If it is none.
     """
-    names, videos = Path(data_root, 'classes.txt'), Path(data_root, 'train.txt')
-    for path in (names, videos):
+    files = {targets: Path(data_root, name) for targets, name in NAMES_FILES.items()}
+    found = [targets for targets, path in files.items() if path.is_file()]
+    if len(found) > 1:
+        raise InputError(f'{files[found[0]]} and {files[found[1]]}: remove the one of older lists')
+    targets = (found or ['class'])[0]
+    for path in (files[targets], Path(data_root, 'train.txt')):
         if not path.is_file():
             remedy = f'r21d prepare folder VIDEOS --out {data_root}'
             raise InputError(f'{path}: no such file: write it with `{remedy}`, or give data_root')
-    labels = Counter(line.rpartition(' ')[2] for line, _ in read_lines(videos))
-    return [labels[str(number)] for number, _ in enumerate(read_lines(names))]
+    lines = [line.split(' ') for line, _ in read_lines(Path(data_root, 'train.txt'))]
+    count = len([*read_lines(files[targets])])
+    if targets == 'numbers':
+        return targets, len(lines), [len(lines)] * count
+    several = targets == 'labels'
+    videos = Counter(
+        word
+        for words in lines
+        for word in (takewhile(str.isdecimal, reversed(words)) if several else words[-1:])
+    )
+    return targets, len(lines), [videos[str(number)] for number in range(count)]
+
+
+def choose_task(targets: str, ordered: bool) -> str:
+    """Name of the task of such videos: one of :data:`~r21d_plugin.models.tasks.TASKS`.
+
+    Raises an InputError if what is ordered are no classes.
+    """
+    if ordered and targets != 'class':
+        raise InputError(f'ordered={ordered}: for classes, and the lists have {targets}: remove it')
+    by_targets = dict(zip(NAMES_FILES, (CLASS, LABELS, NUMBERS)))
+    return (ORDERED if ordered else by_targets[targets]).name
+
+
+def loss_of(task: str, videos: list[int], class_weight: Any, label_smoothing: float) -> dict:
+    """Config of the loss of a task; the other arguments are those of the config.
+
+    Raises:
+        InputError: If one of them has no effect on this task.
+    """
+    useless = dict(
+        label_smoothing=label_smoothing if task != CLASS.name else 0,
+        class_weight=class_weight if task == NUMBERS.name else None,
+    )
+    for name, value in useless.items():
+        if value:
+            raise InputError(f'{name}={value!r}: no effect on {task}: remove it')
+    loss = dict(type=TASKS[task].loss)
+    if task == NUMBERS.name:
+        return loss
+    return dict(loss, class_weight=weight_of_classes(videos, class_weight))
+
+
+def metric_of(task: str) -> tuple[str, str, str]:
+    """The metric of a task, its value that tells the best checkpoint, and the rule for it."""
+    found = TASKS[task]
+    return f'r21d_plugin.{found.metric}', found.best, found.rule
 
 
 def weight_of_classes(videos: list[int], class_weight: Any) -> list[float] | None:
-    """Weight of each class in the loss, from the number of its training videos.
+    """Weight of each class or label in the loss, from the number of its training videos.
 
     Args:
         videos (list[int]): Training videos of each class.
@@ -98,6 +164,27 @@ def pretrained(network: str, weights: str | None) -> tuple[dict, str | None, tup
     )
     clip_input = (facts.clip_len, rate, scale_of(facts.resize_size), facts.crop_size[0])
     return model, None if weights is None else facts.url, clip_input
+
+
+def mean_and_std(videos: dict, samples: int = 128) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel of videos, RGB, 0 to 255.
+
+    Args:
+        videos (dict): Arguments of the dataset of training.
+        samples (int): Videos that it takes, at random, by the same seed each time. Of each it reads
+            16 frames, every second one. Defaults to 128.
+
+    Raises:
+        InputError: If there is no list of them, or one does not decode.
+    """
+    dataset = LabelledVideoDataset(**videos, pipeline=MIDDLE, test_mode=True)
+    chosen = np.random.default_rng(0).permutation(len(dataset))[:samples]
+    moments = []
+    for index in chosen.tolist():
+        frames = np.stack(dataset[index]['imgs']).astype(np.float64)
+        moments.append((frames.mean((0, 1, 2)), (frames**2).mean((0, 1, 2))))
+    mean, square = np.mean(moments, 0)
+    return mean.round(3).tolist(), np.sqrt(square - mean**2).round(3).tolist()
 
 
 def scale_of(resize_size: tuple[int, int] | int | None) -> tuple[int, int]:

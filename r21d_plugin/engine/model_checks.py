@@ -58,7 +58,7 @@ def check_pipeline(where: str, dataset: dict, streams: Sequence[Stream]) -> None
         if given[stream.inputs] != channels:
             raise InputError(
                 f'{where} gives {stream.inputs} of {given[stream.inputs]} channels and '
-                f'{stream.key}.in_channels={channels}: RGB has 3 channels and flow 2'
+                f'{stream.key}.in_channels={channels}: RGB has 3 channels, flow 2, ToGray 1'
             )
 
 
@@ -69,6 +69,8 @@ def channels_of(pipeline: Sequence[Any]) -> dict[str, int]:
     if 'PackActionInputs' not in steps or not steps.keys() <= known:
         return {}
     channels = dict(imgs=3)
+    if 'ToGray' in steps:
+        channels['imgs'] = 1
     if flow := steps.get('FarnebackFlow'):
         channels[flow.get('key', 'imgs')] = 2
     packed = steps['PackActionInputs'].get('collect_keys') or ('imgs',)

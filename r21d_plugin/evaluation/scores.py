@@ -76,6 +76,8 @@ class DumpScores(BaseMetric):
     def compute_metrics(self, results: list) -> dict:
         """Write the file; there are no metrics."""
         filenames, scores, given = zip(*results)
+        if len({clips.shape for clips in scores}) > 1:
+            raise InputError(f'{self.path}: videos differ in their clips: name a .pkl file')
         of_numbers = any(isinstance(value, float) for row in given for value in row)
         padded = np.full((len(given), max(map(len, given))), -1, float if of_numbers else int)
         for row, of_video in zip(padded, given):
@@ -92,16 +94,14 @@ class DumpScores(BaseMetric):
 class KeptScores(DumpScores):
     """Write the scores of a test for its report, where they allow one.
 
-    Samples without a filename, a label or scores are left out, and those of numbers. Where none
-    remains, or videos differ in their number of clips, no file is written. Arguments are those of
-    :class:`DumpScores`.
+    Samples without a filename, a label or scores are left out. Where none remains, or videos differ
+    in their number of clips, no file is written. Arguments are those of :class:`DumpScores`.
     """
 
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Keep the scores of one batch of videos."""
         needed = {'filename', 'gt_label', 'pred_score'}
-        fit = [x for x in data_samples if needed <= set(x) and not is_of_numbers(x)]
-        super().process(data_batch, fit)
+        super().process(data_batch, [each for each in data_samples if needed <= set(each)])
 
     def compute_metrics(self, results: list) -> dict:
         """Write the file; there are no metrics."""

@@ -13,7 +13,6 @@ from .._errors import InputError, check_whole
 from .._norm_eps import keep_norm_eps_in_state_dicts
 from ..weights import PublicWeights, find_weights, load_matching, read_weights
 from ..weights.formats import StateDict, infer_network
-from ..weights.loading import adapt_channels
 from . import video_resnet
 from .video_resnet import VideoResNet, check_choice
 
@@ -155,7 +154,7 @@ def create_model(
     if not features_only:
         model = Classifier(model, shape['num_classes'], drop_rate)
     if found:
-        load_matching(model, adapt_channels(found, model.in_channels), source, head='any')
+        load_matching(model, found, source, head='any')
     if found and isinstance(model, Classifier) and len(found.classes) == model.num_classes:
         model.categories = found.classes
     return model

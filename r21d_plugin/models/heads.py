@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .._compat_torch import autocast_dtype
 from .._errors import InputError, check_whole
 from .._registries import MODELS
-from .tasks import CLASS, LABELS, NUMBERS, ORDERED, task_of
+from .tasks import CLASS, LABELS, NUMBERS, ORDERED, Task, task_of
 
 
 @MODELS.register_module()
@@ -64,7 +64,6 @@ class ClipHead(I3DHead):
         check_whole('model.cls_head.in_channels', in_channels)
         kwargs.setdefault('average_clips', 'prob')
         super().__init__(num_classes, in_channels, dropout_ratio=dropout_ratio, **kwargs)
-        self.task = task_of(self)
         if self.task is ORDERED:
             check_whole('model.cls_head.num_classes', num_classes, least=2)
             self.fc_cls = nn.Linear(in_channels, num_classes - 1)
@@ -79,6 +78,11 @@ class ClipHead(I3DHead):
             self._refuse('label_smooth_eps')
         if self.task is not CLASS and self.average_clips != 'prob':
             self._refuse(f'average_clips={self.average_clips!r}')
+
+    @property
+    def task(self) -> Task:
+        """What the numbers mean. It is no attribute, as copies of a head have the same tasks."""
+        return task_of(self)
 
     def _refuse(self, argument: str) -> None:
         loss = type(self.loss_cls).__name__
@@ -95,6 +99,8 @@ class ClipHead(I3DHead):
         """Set the mean and deviation of numbers that no config or checkpoint gave (N x numbers)."""
         found = dict(target_mean=targets.mean(0), target_std=targets.std(0, unbiased=False))
         for name in self.to_measure:
+            if name == 'target_std' and not found[name].all():
+                raise InputError('train_dataloader: a number is the same for all videos: remove it')
             self.get_buffer(name).copy_(found[name])
         self.to_measure = []
 

@@ -59,6 +59,7 @@ class MultiClipTesting(BaseRecognizer):
         """
         if not data['data_samples']:  # all videos were skipped; MMEngine's loops drop losses
             return [BaseDataElement(loss={})]
+        check_views(data['inputs'])
         test_cfg = self.test_cfg or {}
         logits = []
         for chunk in chunks(data['inputs'], test_cfg.get('max_testing_views')):
@@ -112,6 +113,15 @@ def warn_of_slow_bfloat16() -> None:
     if not has_fast_bfloat16():
         message = 'without instructions for bfloat16 this CPU is several times slower in it'
         print_log(message, 'current', logging.WARNING)
+
+
+def check_views(inputs: Inputs) -> None:
+    """Raise an InputError if the videos of a batch differ in their number of views."""
+    videos = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+    views = {len(video) for video in videos}
+    if len(views) > 1:
+        found = f'videos of {" and ".join(map(str, sorted(views)))} clips in a batch'
+        raise InputError(f'{found}: use test_dataloader.batch_size=1')
 
 
 def chunks(inputs: Inputs, limit: int | None) -> Iterator[Inputs]:

@@ -24,6 +24,9 @@ class Task(NamedTuple):
         scores (Callable): From logits (N x outputs) to scores (N x classes).
         content (str): What the scores are.
         metric (str): The metric of this package for it.
+        best (str): The value of the metric that tells which checkpoint is the best.
+        rule (str): Whether the best one is ``'greater'`` or ``'less'``.
+        loss (str): The loss that a config of finetuning takes.
     """
 
     name: str
@@ -31,6 +34,9 @@ class Task(NamedTuple):
     scores: Callable[[Tensor], Tensor]
     content: str
     metric: str
+    best: str
+    rule: str
+    loss: str
 
 
 CLASS = Task(
@@ -39,16 +45,41 @@ CLASS = Task(
     lambda logits: logits.softmax(-1),
     'softmax',
     'ClipVideoAccuracy',
+    'video@1',
+    'greater',
+    'CrossEntropyLoss',
 )
-LABELS = Task('several labels', ('labels',), torch.sigmoid, 'sigmoid', 'MultiLabelMetric')
+LABELS = Task(
+    'several labels',
+    ('labels',),
+    torch.sigmoid,
+    'sigmoid',
+    'MultiLabelMetric',
+    'mAP',
+    'greater',
+    'BCELossWithLogits',
+)
 ORDERED = Task(
     'ordered classes',
     ('class',),
     lambda logits: ordinal_log_scores(logits).exp(),
     'probabilities of ordered classes',
     'OrdinalMetric',
+    'kappa',
+    'greater',
+    'r21d_plugin.OrdinalLoss',
 )
-NUMBERS = Task('numbers', ('numbers',), nn.Identity(), 'numbers', 'RegressionMetric')
+NUMBERS = Task(
+    'numbers',
+    ('numbers',),
+    nn.Identity(),
+    'numbers',
+    'RegressionMetric',
+    'MAE',
+    'less',
+    'r21d_plugin.RegressionLoss',
+)
+TASKS = {task.name: task for task in (CLASS, LABELS, ORDERED, NUMBERS)}
 
 BY_LOSS: dict[type, Task] = {
     BCELossWithLogits: LABELS,

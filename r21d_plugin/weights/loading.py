@@ -56,7 +56,8 @@ def load_weights(
         source (str, Path or PublicWeights): File or address of the weights, or public ones.
         head (str): ``'required'``: the weights have the model's head, as a test needs.
             ``'optional'``: those of a backbone leave it as it is. ``'any'``: so do those with
-            another head, as in finetuning. Defaults to ``'optional'``.
+            another head, as in finetuning, and conv1 is adapted to the model's input channels.
+            Defaults to ``'optional'``.
 
     Raises:
         InputError: If there are none, or they are another network's.
@@ -126,6 +127,9 @@ def match_weights(
     given: Any = weights
     if found is None and len(place.paths) == 1:
         found = identify(given, source)
+    adapted = ''
+    if found and head == 'any' and 'stem.0.weight' in place.names:
+        found, adapted = adapt_channels(found, own[place.names['stem.0.weight']].shape[1])
     noted = dict.fromkeys(place.paths, found.eps) if found else noted_eps(given)
     given = named_as_in(place, found or given)
     given = {k: v for k, v in given.items() if not is_built_later(model, (place.root or '') + k)}
@@ -150,7 +154,7 @@ def match_weights(
         notes[explain_eps(model.get_submodule(path), eps, found)] = None
         if eps is not None:
             state_dict._metadata[path] = dict(norm_eps=eps)
-    return state_dict, report + ''.join(notes)
+    return state_dict, ''.join([report, *notes, adapted])
 
 
 def named_as_in(place: Place, weights: StateDict | Weights) -> StateDict:
@@ -180,19 +184,22 @@ def inferred(weights: Weights) -> str:
     return f"{text} ({weights.reason}): norm_cfg=dict(type='BN3d', eps=...) sets another"
 
 
-def adapt_channels(weights: Weights, channels: int) -> Weights:
-    """Adapt conv1 to another number of input channels, summed or repeated, as timm does."""
+def adapt_channels(weights: Weights, channels: int) -> tuple[Weights, str]:
+    """Adapt conv1 to another number of input channels, summed or repeated, as timm does.
+
+    Returns the weights, and what the log says of it.
+    """
     weight = weights.tensors.get('stem.0.weight')
     if weight is None or weight.ndim != 5 or weight.shape[1] in (0, channels):
-        return weights
+        return weights, ''
     given = weight.shape[1]
-    logger.info('conv1: adapted from %d to %d input channels', given, channels)
     if channels == 1:
         weight = weight.sum(dim=1, keepdim=True)
     else:
         repeated = weight.repeat(1, -(-channels // given), 1, 1, 1)[:, :channels]
         weight = repeated * (given / channels)  # activations keep their scale
-    return weights._replace(tensors={**weights.tensors, 'stem.0.weight': weight})
+    weights = weights._replace(tensors={**weights.tensors, 'stem.0.weight': weight})
+    return weights, f'; conv1: adapted from {given} to {channels} input channels'
 
 
 def find_misfits(wanted: StateDict, given: StateDict) -> list[list[str]]:

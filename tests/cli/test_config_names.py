@@ -1,13 +1,12 @@
 """``--cfg-options NAME=VALUE`` for names that configs derive other values from."""
 
 import pytest
-from support import ROOT
+from support import CONFIGS
 
 from r21d_plugin import InputError
 from r21d_plugin.cli.launch import load_config
 from r21d_plugin.datasets import inner_datasets
 
-CONFIGS = sorted({*(ROOT / 'configs').glob('*.py')} - {*(ROOT / 'configs').glob('finetune_*')})
 LOADERS = 'train_dataloader', 'val_dataloader', 'test_dataloader'
 
 

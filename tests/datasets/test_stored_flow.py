@@ -128,8 +128,9 @@ def test_bad_stored_flow(root, tmp_path):
         [dict(type='Flip', flip_ratio=1), CROP],
         [CROP, dict(type='CenterCrop', crop_size=32)],
         [CROP, dict(type='Resize', scale=(32, 32), keep_ratio=False)],
+        [CROP, dict(type='r21d_plugin.RandomShift', padding=3)],
     ],
-    ids=['three crops', 'flip before crop', 'two crops', 'resized'],
+    ids=['three crops', 'flip before crop', 'two crops', 'resized', 'shifted'],
 )
 def test_steps_that_stored_flow_cannot_follow(root, cut):
     steps = pipeline(*cut, root=root / 'flow')

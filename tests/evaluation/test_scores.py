@@ -108,6 +108,15 @@ def test_a_video_twice(tmp_path, scores):
         read_scores(dump(tmp_path / 'twice.pkl', scores[0], names='abcdefga'))
 
 
+def test_videos_of_different_clips(tmp_path):
+    metric = DumpScores(str(tmp_path / 'a.npz'))
+    for clips in (2, 3):
+        scores = torch.rand(clips, 4)
+        metric.process({}, [dict(filename=f'{clips}.mp4', clip_scores=scores, gt_label=[1])])
+    with pytest.raises(InputError, match=r'videos differ in their clips: name a \.pkl file'):
+        metric.evaluate(2)
+
+
 def test_not_a_dump(tmp_path):
     with pytest.raises(InputError, match='no such file'):
         read_scores(tmp_path / 'nope.pkl')

@@ -35,6 +35,12 @@ def predict(head, logits, videos):
     return head.predict_by_feat(logits, [ActionDataSample() for _ in range(videos)])
 
 
+@pytest.mark.parametrize('loss', LOSSES)
+def test_a_copy_has_the_same_task(loss):
+    head = build(LOSSES[loss])
+    assert copy.deepcopy(head).task is head.task
+
+
 def test_several_labels_are_equal_parts_of_a_softmax():
     head, logits = build(LOSSES['class_']), torch.randn(2, 4)
     found = head.loss_by_feat(logits, samples([1.0, 0, 1, 0], [0.0, 1, 0, 0]))['loss_cls']
@@ -111,8 +117,10 @@ def test_numbers(distance, function):
 def test_the_scale_of_numbers_is_in_the_checkpoint():
     head = build(LOSSES['numbers'])
     assert head.to_measure == ['target_mean', 'target_std']
-    head.measure_targets(torch.tensor([[1.0, 2, 3, 4], [3, 2, 3, 8]]))
-    assert head.target_mean.tolist() == [2, 2, 3, 6]
+    with pytest.raises(InputError, match='a number is the same for all videos'):
+        head.measure_targets(torch.tensor([[1.0, 2, 3, 4], [3, 2, 4, 8]]))
+    head.measure_targets(torch.tensor([[1.0, 2, 3, 4], [3, 4, 4, 8]]))
+    assert head.target_mean.tolist() == [2, 3, 3.5, 6]
     other = build(LOSSES['numbers'])
     other.load_state_dict(head.state_dict())
     assert other.target_std.tolist() == head.target_std.tolist()

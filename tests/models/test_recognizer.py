@@ -47,6 +47,13 @@ def test_chunks_change_nothing(recognizer, limit):
         torch.testing.assert_close(a.pred_score, b.pred_score)
 
 
+def test_videos_of_different_views_in_a_batch(recognizer):
+    data = batch()
+    data['inputs'][1] = data['inputs'][1][:2]
+    with pytest.raises(InputError, match=r'videos of 2 and 5 clips in a batch: use test_dataload'):
+        recognizer.test_step(data)
+
+
 @torch.no_grad()
 def test_agrees_with_mmactions_recognizer(recognizer):
     cfg = copy.deepcopy(CFG)

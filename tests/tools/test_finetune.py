@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def test_configs_follow_the_data(in_own_data, path):
     assert head.num_classes == cfg.train_dataloader.dataset.num_classes == 3
     assert cfg.train_dataloader.dataset.ann_file == 'out/train.txt'
     assert cfg.test_dataloader.dataset.ann_file == 'out/val.txt'
-    videos = finetuning.videos_per_class('out')
-    assert sum(videos) == len(Path('out/train.txt').read_text().splitlines())
+    targets, count, videos = finetuning.read_folder('out')
+    assert targets == 'class'
+    assert sum(videos) == count == len(Path('out/train.txt').read_text().splitlines())
     weights = head.loss_cls.class_weight
     assert weights == [sum(videos) / 3 / count for count in videos]
     assert cfg.load_from.startswith('https://')
@@ -134,6 +136,90 @@ def test_the_classifier_alone(in_own_data, tool, capfd):
         found['backbone.layer4.1.conv2.0.3.weight'], before['layer4.1.conv2.0.3.weight']
     )
     assert found['cls_head.fc_cls.weight'].abs().sum() > 0
+
+
+TASKS = {
+    'ordered classes': (['label'], ['ordered=True'], 'kappa'),
+    'several labels': (['labels'], [], 'mAP'),
+    'numbers': (['x', 'y'], [], 'MAE'),
+}
+"""Columns of a table, options and the metric that tells the best checkpoint."""
+
+
+@pytest.fixture
+def prepared(in_own_data, tool):
+    """Prepare the videos for a task, in ``out``."""
+
+    def prepare(task: str) -> None:
+        columns = TASKS[task][0]
+        with open('t.csv', 'w', newline='', encoding='utf-8') as file:
+            writer = csv.writer(file)
+            writer.writerow(['path', *columns])
+            for i, path in enumerate(sorted(Path('my').rglob('*.mp4'))):
+                labels = (';', 'left', 'right; left')[i % 3]
+                cells = dict(label=i % 3, labels=labels, x=i + 0.5, y=-i)
+                writer.writerow([path, *(cells[column] for column in columns)])
+        shutil.rmtree('out')
+        numbers = ['--numbers', 'x,y'] if task == 'numbers' else []
+        tool(*PREPARE, 't.csv', *COMMON, '--val', 0.4, *numbers)
+
+    return prepare
+
+
+@pytest.mark.parametrize('task', ['ordered classes', 'several labels'])
+def test_other_tasks_train(prepared, tool, task):
+    prepared(task)
+    _, options, best = TASKS[task]
+    changes = ['data_root=out', 'weights=narrow.pth', *SMALL, *options]
+    common = ['--device', 'cpu', '--work-dir', 'work', '--cfg-options', *changes]
+    tool('train.py', 'configs/finetune_r2plus1d_18.py', *common)
+    assert [*Path('work').glob(f'best_{best}_epoch_*.pth')]
+
+
+def test_from_a_table_of_numbers_to_a_test(prepared, tool, fails, capfd):
+    prepared('numbers')
+    finetune(tool)
+    checkpoint, report = last_lines(capfd.readouterr().out)
+    assert checkpoint.startswith('checkpoint: work_dirs/out/best_MAE_epoch_')
+    assert report == 'report: none for numbers'
+    saved = torch.load(checkpoint.partition(': ')[2], weights_only=False)
+    assert saved['meta']['dataset_meta']['classes'] == ('x', 'y')
+    assert 'several labels and numbers have no report' in fails('report.py', 'work_dirs/out')
+
+
+@pytest.mark.parametrize(
+    ('task', 'arguments', 'message'),
+    [
+        ('numbers', ['class_weight=auto'], "class_weight='auto': no effect on numbers: remove it"),
+        ('numbers', ['label_smoothing=0.1'], 'label_smoothing=0.1: no effect on numbers'),
+        ('several labels', ['label_smoothing=0.1'], 'no effect on several labels'),
+        ('ordered classes', ['ordered=True', 'label_smoothing=0.1'], 'no effect on ordered'),
+        ('several labels', ['ordered=True'], 'for classes, and the lists have labels: remove it'),
+    ],
+)
+def test_options_of_other_tasks(prepared, fails, task, arguments, message):
+    prepared(task)
+    assert message in fails('finetune.py', 'out', '--gpus', 0, '--cfg-options', *arguments)
+
+
+def test_the_classifier_alone_of_other_tasks(prepared, fails):
+    prepared('numbers')
+    message = fails('finetune.py', 'out', '--weights', 'narrow.pth', '--frozen')
+    assert '--frozen is for one class, and out is for numbers: remove it' in message
+    Path('out/classes.txt').write_text('a\n')
+    assert 'remove the one of older lists' in fails('finetune.py', 'out')
+
+
+def test_weights_of_labels(prepared):
+    prepared('several labels')
+    _, count, videos = finetuning.read_folder('out')
+    lines = Path('out/train.txt').read_text('utf-8').splitlines()
+    labels = [line.rpartition('.mp4 ')[2].split() for line in lines]
+    assert videos == [sum(name in words for words in labels) for name in '01']
+    assert count == len(lines)
+    cfg = load_config('configs/finetune_r3d_18.py', dict(data_root='out', class_weight='auto'))
+    weights = cfg.model.cls_head.loss_cls.class_weight
+    assert weights == finetuning.weight_of_classes(videos, 'auto')
 
 
 @pytest.mark.parametrize(

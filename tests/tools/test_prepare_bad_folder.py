@@ -47,7 +47,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         ('path,label\nmy/a/0.mp4,a\nmy/b/0.mp4,a', "t.csv: one class, 'a': give a folder with"),
         (
             'path,label\nmy/a/0.mp4,a\nmy/b/0.mp4,b\nmy/a/0.mp4,b',
-            "my/a/0.mp4 is in two classes, 'a' and 'b' (t.csv, line 2; t.csv, line 4): keep one",
+            "my/a/0.mp4 is labelled 'a' and 'b' (t.csv, line 2; t.csv, line 4): keep one",
         ),
         (
             'path,label,split\nmy/a/0.mp4,a,train\nmy/b/0.mp4,b,val',
@@ -92,7 +92,7 @@ def test_bad_folders(put, fails):
     Path('my/train').mkdir()
     shutil.copy('my/walk/0.mp4', 'my/train/2.mp4')
     message = fails(*PREPARE, 'my', *COMMON)
-    same = "my: train/2.mp4 and walk/0.mp4 are the same video in two classes, 'train' and 'walk'"
+    same = "my: train/2.mp4 and walk/0.mp4 are the same video, labelled 'train' and 'walk'"
     assert same in message, 'a class may be called train'
     message = fails(*PREPARE, 'my', '--videos', 'my', *COMMON)
     assert '--videos=my: it goes with a CSV or TSV file' in message

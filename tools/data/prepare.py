@@ -15,15 +15,16 @@ from pathlib import Path
 from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.cli.sharding import add_shard_argument, cores_of_process, find_shard
 
-DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51')
+DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51', 'echonet')
 
 
 FOLDER = """Split videos of your own into training, validation and test sets, and list them.
 
 SOURCE is a folder of a folder for each class; or of folders train, val and test with such folders
-in them; or a CSV or TSV file with a column path and any of label, split, group, start, end. Videos
-of one source stay in one set: those named alike before _c01, -00012 or _seg3, or with the same
-group. Run again, it keeps the split and adds what is new.
+in them; or a CSV or TSV file with a column path and any of label, split, group, start, end. A
+column labels, names separated by semicolons, has several labels of a video in place of label, and
+--numbers names columns of numbers. Videos of one source stay in one set: those named alike before
+_c01, -00012 or _seg3, or with the same group. Run again, it keeps the split and adds what is new.
 """
 
 
@@ -56,6 +57,13 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', type=Path, help='folder, CSV or TSV file')
     parser.add_argument(
         '--videos', type=Path, help='folder that the paths in a table begin in (that of the table)'
+    )
+    parser.add_argument(
+        '--numbers',
+        type=lambda text: [name.strip() for name in text.split(',')],
+        default=[],
+        metavar='COLUMNS',
+        help='columns of a table with numbers to predict, such as EF,EDV',
     )
     parser.add_argument(
         '--val', type=float, default=0.2, metavar='SHARE', help='part to validate with (0.2)'

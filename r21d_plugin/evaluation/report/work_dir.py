@@ -65,7 +65,8 @@ def find_test(work_dir: Path) -> FinishedTest:
     if not found:
         raise InputError(
             f'{work_dir}: no finished test with scores.npz there: run r21d test (or mim test '
-            'r21d_plugin) with this --work-dir, on videos with labels'
+            'r21d_plugin) with this --work-dir, on videos with classes; several labels and numbers '
+            'have no report'
         )
     folder = found[-1].parent
     config = folder / 'vis_data/config.py'
