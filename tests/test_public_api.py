@@ -23,7 +23,8 @@ API = {
     'r21d_plugin.weights.transforms': 'VideoClassification',
     'r21d_plugin.datasets': (
         'CheckedPipeline DecordClipDecode DecordClipInit EpochSizeSampler FarnebackFlow FixedCrops '
-        'LabelledVideoDataset OpenVideo ReadFrames SampleClips SampleFramesOfClips inner_datasets'
+        'LabelledVideoDataset OpenVideo RandomShift ReadFrames SampleClips SampleFramesOfClips '
+        'ToGray inner_datasets'
     ),
     'r21d_plugin.datasets.pipelines': 'clip_pipelines dataloaders',
     'r21d_plugin.engine': (
