@@ -4,11 +4,11 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-faults matrix fuzz lint clean
+.PHONY: demo test test-faults matrix fuzz lint docs clean
 
 # R(2+1)D against f-R2D on videos that only motion tells apart: about four minutes on two cores.
 demo: $(VENV)/demo.installed
-	PATH="$(abspath $(BIN)):$$PATH" tools/demo.sh
+	@PATH="$(abspath $(BIN)):$$PATH" tools/demo.sh
 
 # torchvision has no build for CPUs that mmengine could import, so what needs it is tested apart.
 test: $(VENV)/test.installed $(VENV)-extras/extras.installed
@@ -35,15 +35,21 @@ lint: $(VENV)/dev.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The site, in build/site; a broken link ends it.
+docs: $(VENV)/docs.installed
+	$(BIN)/mkdocs build --strict
+
 $(VENV)/demo.installed: EXTRAS := lite
 $(VENV)/test.installed: EXTRAS := test
 $(VENV)/fuzz.installed: EXTRAS := fuzz
 $(VENV)/dev.installed: EXTRAS := dev
+$(VENV)/docs.installed: EXTRAS := docs
 $(VENV)-extras/extras.installed: EXTRAS := lite,test,pytorchvideo
 %.installed: pyproject.toml
-	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install $(TORCH) --editable '.[$(EXTRAS)]'
-	touch $@
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@echo "Installing .[$(EXTRAS)] into $(@D); log: $@.log"
+	@$(@D)/bin/pip install $(TORCH) --editable '.[$(EXTRAS)]' > $@.log 2>&1 || { tail -n 30 $@.log; exit 1; }
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(VENV)-extras build *.egg-info

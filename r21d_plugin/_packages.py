@@ -14,6 +14,7 @@ from ._errors import MissingPackageError
 
 EXTRAS = dict(
     captum='report',
+    h5py='hdf5',
     huggingface_hub='hub',
     jinja2='report',
     markdown='study',

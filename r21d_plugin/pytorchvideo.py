@@ -26,6 +26,9 @@ with missing_packages_named():
     from pytorchvideo.models.head import create_res_basic_head
     from pytorchvideo.models.net import Net
 
+__all__ = ['create_fr2d', 'create_mcx', 'create_r2d', 'create_r2plus1d', 'create_r3d']
+__all__ += ['create_rmcx', 'state_dict_from_net', 'state_dict_to_net']
+
 
 def create_net(
     name: str,

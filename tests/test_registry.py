@@ -8,17 +8,21 @@ from r21d_plugin import registry
 
 NAMES = dict(
     MODELS=[
-        *('R2D', 'FR2D', 'R3D', 'MCx', 'RMCx', 'R2Plus1D', 'ClipHead', 'MultiClipRecognizer'),
-        *('TwoStreamBackbone', 'TwoStreamHead', 'TwoStreamRecognizer'),
+        *('R2D', 'FR2D', 'R3D', 'MCx', 'RMCx', 'R2Plus1D', 'VideoResNet', 'ClipHead'),
+        *('MultiClipRecognizer', 'TwoStreamBackbone', 'TwoStreamHead', 'TwoStreamRecognizer'),
+        *('OrdinalLoss', 'RegressionLoss'),
     ],
     DATASETS=['LabelledVideoDataset', 'VideoDataset'],
     TRANSFORMS=[
-        *('OpenVideo', 'SampleFramesOfClips', 'ReadFrames', 'FarnebackFlow', 'RandomShift'),
-        'ToGray',
+        *('OpenVideo', 'SampleFramesOfClips', 'ReadFrames', 'FixedCrops', 'FarnebackFlow'),
+        *('RandomShift', 'ToGray'),
         *('DecordClipInit', 'SampleClips', 'DecordClipDecode'),  # as earlier releases name them
     ],
     DATA_SAMPLERS=['EpochSizeSampler'],
-    METRICS=['ClipVideoAccuracy', 'DumpScores'],
+    METRICS=[
+        *('ClipVideoAccuracy', 'DumpScores'),
+        *('MultiLabelMetric', 'OrdinalMetric', 'RegressionMetric'),
+    ],
     HOOKS=[
         *('AccelerateHook', 'EpochSeedHook', 'CheckpointMatchHook', 'TaskHook'),
         *('PredictionPicturesHook', 'ResumableCheckpointHook', 'SkippedVideosHook'),

@@ -70,7 +70,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=112, help='height and width in pixels (112)')
     parser.add_argument('--in-channels', type=int, default=3, help='channels of a frame (3)')
     parser.add_argument('--num-classes', type=int, default=400, help='classes (400)')
-    parser.add_argument('--markdown', action='store_true', help="print the README's table")
+    parser.add_argument('--markdown', action='store_true', help='print a table of Markdown')
     return parser.parse_args()
 
 

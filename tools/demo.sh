@@ -1,25 +1,26 @@
 #!/usr/bin/env bash
 # Train and test R(2+1)D and f-R2D on videos that only motion tells apart.
-# Everything goes to data/motion and work_dirs/demo; the commands are printed.
+# Everything goes to data/motion and work_dirs/demo. Printed are the commands, the validations, the
+# names of the logs and, at the end, a table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 runs=work_dirs/demo
 mkdir -p "$runs"
 
-# Print a command, run it, keep all it says in a log and show the lines of its epochs.
+# Print a command, run it with a log and show the accuracy of each validation.
 run() {
     local log=$1
     shift
-    printf '\n$ %s\n' "$*"
-    if ! "$@" 2>&1 | tee "$log" | { grep --line-buffered -o 'Epoch(.*' || true; }; then
+    printf '\n$ %s\n(log: %s)\n' "$*" "$log"
+    if ! "$@" 2>&1 | tee "$log" | { grep --line-buffered -o 'Epoch(val).*@1: [0-9.]*' || true; }; then
         tail -n 30 "$log"
         exit 1
     fi
 }
 
 if [ ! -e data/motion/label_map_motion.txt ]; then
-    python -m experiments.make_motion data/motion --val 100
+    run "$runs/videos.log" python -m experiments.make_motion data/motion --val 100
 fi
 for network in r2plus1d_18 fr2d_18; do
     config=configs/${network}_motion.py

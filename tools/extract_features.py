@@ -1,9 +1,9 @@
-"""Extract the features of videos: the last feature maps, averaged, of sliding clips.
+"""Extract the features of videos: feature maps, averaged, of sliding clips.
 
-A clip has 512 numbers, or 2048 from 50 layers on (two streams: those of RGB, then those of flow),
-and a clip begins at frames 0, STRIDE, 2 * STRIDE and so on; a video shorter than a clip gives one,
-looped. Videos that do not decode are listed in broken_videos.txt. A run that was stopped is
-continued by the same command.
+By default a clip has 512 numbers, or 2048 from 50 layers on (two streams: those of RGB, then those
+of flow), and begins where the one before ends; a video shorter than a clip gives one, looped.
+Videos that do not decode are listed in broken_videos.txt. A run that was stopped is continued by
+the same command. docs/features.md has the shapes and the presets.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from r21d_plugin._errors import escape_bytes
+from r21d_plugin._errors import check_whole, escape_bytes
 from r21d_plugin.cli.arguments import add_network_arguments
 from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.cli.sharding import Shard, add_shard_argument, device_of_process, find_shard
 
 with errors_in_one_line():
     from mmengine.config import Config
@@ -26,36 +27,8 @@ with errors_in_one_line():
 if TYPE_CHECKING:
     from mmaction.models.recognizers.base import BaseRecognizer
 
-    from r21d_plugin.inference.sliding_window import SlidingClips
-
-
-def feature_settings(
-    cfg: Config, checkpoint: str, model: BaseRecognizer, sample: SlidingClips
-) -> dict[str, str | int]:
-    """Settings that features depend on; the fingerprint is of network, weights and pipeline."""
-    from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
-    from r21d_plugin.inference.video_inputs import pipeline_of
-    from r21d_plugin.models.runtimes import runtime_and_dtype
-
-    # Features do not depend on how many clips a test takes.
-    pipeline = update_transform(pipeline_of(cfg), *SAMPLERS, num_clips=1)
-    runtime, dtype = runtime_and_dtype(model.test_cfg)
-    parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
-    if runtime != 'torch':
-        parts.append(runtime)
-    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
-    tensors = model.backbone.state_dict()
-    if dtype == 'int8':
-        tensors['int8'] = model.int8['weights']
-    for key, value in tensors.items():
-        fingerprint.update(key.encode() + value.cpu().numpy().tobytes())
-    return dict(
-        config=cfg.filename,
-        checkpoint=checkpoint,
-        clip_len=sample.clip_len - sample.flow_gap,
-        stride=sample.stride or "a clip's time",
-        fingerprint=fingerprint.hexdigest(),
-    )
+    from r21d_plugin.inference.presets import Preset
+    from r21d_plugin.inference.sliding_window import SlidingWindow
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,50 +44,131 @@ def parse_args() -> argparse.Namespace:
     )
     source.add_argument('--list', type=Path, metavar='FILE', help='file that names a video a line')
     parser.add_argument(
-        '--out', type=Path, required=True, help='folder for a .npy file per video, clips x numbers'
+        '--out', type=Path, required=True, help='folder for a .npy file per video, or FILE.h5'
     )
     parser.add_argument(
         '--stride',
+        help='from the start of a clip to that of the next, in frames (16) or seconds (0.5s); '
+        'default: a clip',
+    )
+    parser.add_argument(
+        '--keep',
+        nargs='+',
+        choices=('crops', 'time'),
+        help='axes not to average over: crops of a clip, time steps of the feature map',
+    )
+    parser.add_argument(
+        '--layer',
+        choices=('conv2_x', 'conv3_x', 'conv4_x', 'conv5_x'),
+        help='group of convolutions (conv5_x)',
+    )
+    parser.add_argument(
+        '--segments',
         type=int,
-        metavar='FRAMES',
-        help='frames from the start of a clip to that of the next (those of a clip)',
+        metavar='N',
+        help='average the clips of each of N equal parts of a video (0: keep the clips)',
+    )
+    parser.add_argument(
+        '--preset',
+        choices=('tsp-actionformer', 'ucf-crime-32x10', 'video_features'),
+        help='features as a tool computes them; --stride, --keep and --segments change that',
     )
     parser.add_argument('--batch-size', type=int, default=8, help='clips at a time (8)')
+    add_shard_argument(parser)
     add_network_arguments(parser)
     return parser.parse_args()
 
 
-def main() -> None:
-    """Extract."""
-    args = parse_args()
+def find_named_videos(args: argparse.Namespace, preset: Preset, shard: Shard) -> dict[str, Path]:
+    """The videos of this process by the names of their features."""
+    from r21d_plugin.datasets.video_files import by_name, find_videos, read_list
+
+    sources = read_list(args.list) if args.list else args.videos
+    videos = preset.name(by_name(sources if args.list else find_videos(*sources), sources))
+    return dict(shard.take([*videos.items()]))
+
+
+def feature_settings(
+    cfg: Config,
+    checkpoint: str,
+    model: BaseRecognizer,
+    window: SlidingWindow,
+    options: dict[str, Any],
+) -> dict[str, str | int]:
+    """Settings that features depend on; the fingerprint is of network, weights and pipeline.
+
+    ``options`` are further ones of the command; of these, unset ones don't count.
+    """
+    from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
+    from r21d_plugin.models.runtimes import runtime_and_dtype
+
+    # Features do not depend on how many clips a test takes.
+    pipeline = update_transform(window.pipeline, *SAMPLERS, num_clips=1)
+    runtime, dtype = runtime_and_dtype(model.test_cfg)
+    parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
+    options = {name: value for name, value in options.items() if value}
+    parts += [runtime] * (runtime != 'torch') + [options] * bool(options)
+    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
+    tensors = model.backbone.state_dict()
+    if dtype == 'int8':
+        tensors['int8'] = model.int8['weights']
+    for key, value in tensors.items():
+        fingerprint.update(key.encode() + value.cpu().numpy().tobytes())
+    sample = window.sample
+    return dict(
+        config=cfg.filename,
+        checkpoint=checkpoint,
+        clip_len=sample.clip_len - sample.flow_gap,
+        stride=sample.stride or "a clip's time",
+        fingerprint=fingerprint.hexdigest(),
+    )
+
+
+def extract(args: argparse.Namespace) -> None:
+    """Extract the features of the videos of this process."""
     from r21d_plugin.cli.launch import load_config
-    from r21d_plugin.datasets.video_files import by_name, find_videos, read_list, write_report
-    from r21d_plugin.inference.features import FeatureFolder, extract_features
+    from r21d_plugin.datasets.video_files import write_report
+    from r21d_plugin.inference.feature_files import open_features
+    from r21d_plugin.inference.features import extract_features, use_layer
+    from r21d_plugin.inference.presets import PRESETS, Preset
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
     from r21d_plugin.inference.sliding_window import SlidingWindow
-    from r21d_plugin.inference.video_inputs import pipeline_of
 
-    with errors_in_one_line():
-        cfg = load_config(args.config, args.cfg_options)
-        sources = read_list(args.list) if args.list else args.videos
-        videos = by_name(sources if args.list else find_videos(*sources), sources)
-        model = load_recognizer(cfg, args.checkpoint, use_device(args.device))
-        window = SlidingWindow(pipeline_of(cfg), args.stride, args.batch_size)
-        settings = feature_settings(cfg, args.checkpoint, model, window.sample)
-        folder = FeatureFolder(args.out, settings)
-        form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
-        with tqdm(total=len(videos), bar_format=form, desc=escape_bytes(args.out)) as bar:
+    preset = PRESETS.get(args.preset, Preset())
+    if args.keep:
+        preset = preset._replace(keep=tuple(sorted(args.keep)))
+    if args.segments is not None:
+        preset = preset._replace(segments=args.segments)
+    check_whole('--segments', preset.segments, least=0)
+    shard = find_shard(args.shard)
+    cfg = load_config(args.config, args.cfg_options)
+    videos = find_named_videos(args, preset, shard)
+    pipeline = preset.pipeline(cfg)
+    device = use_device(device_of_process(args.device))
+    model = load_recognizer(cfg, args.checkpoint, device, head='any')
+    if args.layer:
+        use_layer(model, args.layer)
+    window = SlidingWindow(pipeline, args.stride, args.batch_size, whole=preset.exact)
+    kept: dict[str, Any] = dict(keep=preset.keep, segments=preset.segments)
+    options = dict(kept, layer=args.layer, preset=args.preset)
+    settings = feature_settings(cfg, args.checkpoint, model, window, options)
+    store = open_features(args.out, settings)
+    form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
+    with tqdm(total=len(videos), bar_format=form, desc=escape_bytes(args.out)) as bar:
 
-            def progress(share: float) -> None:
-                bar.update(min(share, len(videos) - bar.n))  # shares add up to 1 but for rounding
+        def progress(share: float) -> None:
+            bar.update(min(share, len(videos) - bar.n))  # shares add up to 1 but for rounding
 
-            extracted = extract_features(model, window, videos, folder, args.workers, progress)
-            try:
-                done = list(extracted)
-            except KeyboardInterrupt:
-                sys.exit('error: stopped: the same command goes on where this one was')
-        print(write_report(done, args.out / 'broken_videos.txt'))
+        extracted = extract_features(model, window, videos, store, args.workers, progress, **kept)
+        try:
+            done = list(extracted)
+        except KeyboardInterrupt:
+            sys.exit('error: stopped: the same command goes on where this one was')
+    print(write_report(done, shard.name(store.report)))
+    store.finish(all_done=shard.parts == 1)
 
 
 if __name__ == '__main__':
-    main()
+    arguments = parse_args()
+    with errors_in_one_line():
+        extract(arguments)

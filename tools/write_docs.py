@@ -1,19 +1,16 @@
-"""Write docs/paper.md, the model cards and mim's index from results, configs and measurements.
+"""Write docs/paper.md, docs/weights.md, the model cards and mim's index from results and configs.
 
---check only compares. --measure times the networks first, into model_cards/speed.json.
+--check only compares.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
-import time
 from functools import lru_cache
 from pathlib import Path
-from statistics import mean, median
-from string import Template
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from tabulate import tabulate
@@ -24,54 +21,77 @@ if TYPE_CHECKING:
     from tools.complexity import Complexity
 
 ROOT = Path(__file__).parents[1]
-CARDS = ROOT / 'model_cards'
-
-CARD_INDEX = """\
-# Model cards
-
-One card per network and benchmark of the paper, in the structure of Mitchell et al., [*Model Cards
-for Model Reporting*](https://arxiv.org/abs/1810.03993), written by `tools/write_docs.py`. This
-project publishes no weights of its own; those of others: [docs/weights.md](../docs/weights.md).
-
-| network | benchmark | card |
-|---|---|---|
-"""
+FAMILIES = dict(
+    r2d='R2D: 2D convolutions over a whole clip, whose time conv1 folds away',
+    fr2d='f-R2D: 2D convolutions over single frames',
+    r3d='R3D: 3D convolutions',
+    mc='MCx: 3D convolutions in the groups below x, 2D from there on',
+    rmc='rMCx: 2D convolutions in the groups below x, 3D from there on',
+    r2plus1d='R(2+1)D: A 2D convolution over space, then a 1D one over time',
+)
+"""The families, and what each is."""
 
 INTRODUCTION = """\
 # The paper, row by row
 
 Every result of Tran et al., *A Closer Look at Spatiotemporal Convolutions for Action Recognition*
-(CVPR 2018), and the config that is to reproduce it. This page is written by `tools/write_docs.py`.
+(CVPR 2018), and the config that reproduces it. `tools/write_docs.py` writes this page.
 
-Train and test a row, from its own checkpoint:
+Train a row, then test its checkpoint:
 
 ```shell
 mim train r21d_plugin configs/CONFIG.py --gpus 8
 mim test r21d_plugin configs/CONFIG.py --checkpoint work_dirs/CONFIG/epoch_45.pth
 ```
 
-A config that ends in `_from_...` begins with the last checkpoint of that pretraining in
-`work_dirs`; `--cfg-options load_from=...` names another. A two-stream row is tested with the joined
-checkpoints of its streams (`tools/fuse_checkpoints.py`), as the paper does, or trained jointly.
+A config whose name ends in `_from_...` starts from the last checkpoint of that pretraining in
+`work_dirs`; `--cfg-options load_from=...` names another. A two-stream row joins the checkpoints of
+its streams ([flow and two streams](flow.md#two-streams)), as the paper does, or trains both.
 
-- **Accuracies are the paper's**, in per cent: published, not ours. On these four benchmarks nothing
-  has been run here, so the column of what was reproduced here is empty. The comparisons of Tables
-  2 and 3 and Figures 3 to 5 were run on synthetic videos: [study/report.md](study/report.md).
+- **Accuracies are the paper's**, in per cent. We have run nothing on these four benchmarks, so the
+  column `here` is empty.
 - **Cost** is that of training, in 10^18 multiply-adds: the clips of the recipe times three times
   those of a forward pass.
-- **GPU-hours** are what that would take on the GPUs of the paper, at the throughput that it
-  publishes: 64 of them trained R(2+1)D-18 in 11.8 hours with 8 frames and in 59.8 with 32 (Table
-  3), 270 and 340 GPU-hours per unit of cost, the mean of which is taken. No such training was run
-  here: for the hours of your GPUs, `python tools/benchmark/training.py configs/CONFIG.py` measures
-  their clips per second.
+- **GPU-hours** scale the paper's own training times by cost. On 64 GPUs, R(2+1)D-18 took 11.8 hours
+  with 8 frames and 59.8 with 32 (Table 3), which is 270 and 340 GPU-hours per unit of cost; the
+  column uses their mean. `python tools/benchmark/training.py configs/CONFIG.py` measures the clips
+  per second of your GPU.
+
+## The comparisons on made videos
+
+```shell
+pip install -e '.[lite,study]'   # in a checkout
+python -m experiments.study      # for 2 CPU cores; --scale full is for a GPU
+```
+
+trains the twelve networks with 18 layers, R3D and R(2+1)D with 34, and R(2+1)D on 8, 16 and 32
+frames and finetuned from 8 to 32, each from several seeds, on a harder motion dataset
+(`python -m experiments.make_motion --hard`). Its report has Tables 2 and 3 beside the paper's
+numbers, Figures 3, 4, 5a and 5b, and for each claim of the paper whether it held, and by how much
+compared with the spread of seeds. The same command resumes a study that was stopped, and
+`mim train` takes the config of each run. [The small scale](study/report.md) took 47 minutes on two
+cores with AVX-512; by the times of single runs it takes about 70 minutes without AVX-512. The full
+scale has not been run.
+"""
+
+CARD = """\
+# {title}
+
+{convolutions}. Accuracies are the paper's, in per cent. GFLOPs are multiply-adds of a forward pass
+on one clip, in 10^9. The [common card](README.md) has what holds for all families, such as intended
+use and data. This page is written by `tools/write_docs.py`.
+
+{table}
+
+Public weights: {weights}.
 """
 
 GENERATED = '<!-- The rest is written by tools/write_docs.py. -->\n'
 
 INPUTS = """\
-What `weights.transforms()` does: RGB in 0 to 255, in this order, or flow in pixels. Frames are
-resized to height x width, or by their shorter side, and their centre of 112 x 112 is taken. Where
-no mean is stated there are no transforms.
+The preprocessing of `weights.transforms()`. It takes RGB in 0 to 255, in this order, or flow in
+pixels, resizes frames to height x width or by their shorter side, and crops the centre of
+112 x 112. Weights without a stated mean have no transforms.
 """
 
 
@@ -79,7 +99,6 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--check', action='store_true', help='compare, and fail where it differs')
-    parser.add_argument('--measure', action='store_true', help='time the networks on this machine')
     return parser.parse_args()
 
 
@@ -153,89 +172,48 @@ def paper_page() -> str:
     return '\n'.join(parts)
 
 
-def measure_speed(names: list[str]) -> None:
-    """Time a forward pass of 8 frames of each network on one core, in turn."""
-    import torch
-
-    from experiments.machine import processor_name
-    from r21d_plugin import create_model
-
-    torch.set_num_threads(1)
-    models = {name: create_model(name, clip_len=8).eval() for name in names}
-    clip = torch.randn(1, 3, 8, 112, 112)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    with torch.inference_mode():
-        for _ in range(6):
-            for name, model in models.items():
-                start = time.perf_counter()
-                model(clip)
-                seconds[name].append(time.perf_counter() - start)
-    speed = {name: round(median(values[1:]), 3) for name, values in seconds.items()}
-    content = dict(machine=processor_name(), torch=torch.__version__, seconds=speed)
-    (CARDS / 'speed.json').write_text(json.dumps(content, indent=1) + '\n')
-
-
-def card_names() -> dict[tuple[str, str], list[tuple[Table, Row]]]:
-    """Results by network and benchmark, each of which has a card."""
+def card(family: str) -> str:
+    """The model card of a family."""
     from experiments.study.paper import TABLES
+    from r21d_plugin import list_models, list_weights
 
-    cards: dict[tuple[str, str], list[tuple[Table, Row]]] = {}
-    for table in TABLES:
-        for row in table.rows:
-            cards.setdefault((row.network, table.dataset.split(',')[0]), []).append((table, row))
-    return cards
-
-
-def card(network: str, dataset: str, results: list[tuple[Table, Row]]) -> str:
-    """The model card of a network on a benchmark."""
-    from experiments.study.paper import BENCHMARKS
-
-    benchmark = BENCHMARKS[dataset]
-    costs = []
-    for frames, stream in sorted({(row.frames, row.stream) for _, row in results}):
-        if stream != 'two-stream':
-            channels = dict(RGB=3, flow=2)[stream]
-            found = complexity(network, frames, channels, benchmark.classes)
-            costs.append([frames, stream, f'{found.parameters:,}', f'{found.gflops:.1f}'])
-    speed = json.loads((CARDS / 'speed.json').read_text())
+    title, _, convolutions = FAMILIES[family].partition(': ')
     rows = [
-        [
-            table.title.partition(':')[0],
-            f'[{row.name}](../configs/{row.config}.py)',
-            row.frames,
-            row.stream,
-            *map(percent, (row.clip1, row.video1, row.video5)),
-        ]
-        for table, row in results
-        if (row.clip1, row.video1) != (None, None)
+        card_row(table, row)
+        for table in TABLES
+        for row in table.rows
+        if family_of(row.network) == family and (row.clip1, row.video1) != (None, None)
     ]
-    header = ['paper', 'row', 'frames', 'input', 'clip@1', 'video@1', 'video@5']
-    public = published(network, dataset)
-    return Template((CARDS / 'template.md').read_text()).substitute(
-        network=network,
-        dataset=dataset,
-        classes=benchmark.classes,
-        videos=benchmark.videos,
-        licence=benchmark.licence,
-        split=benchmark.split,
-        costs=as_table(costs, ['frames', 'input', 'parameters', 'GFLOPs']),
-        seconds=speed['seconds'][network],
-        machine=speed['machine'],
-        torch=speed['torch'],
-        results=as_table(rows, header) if rows else 'none but the curves of its figures.',
-        weights=', '.join(f'`{name}`' for name in public) or 'none that we know of',
+    header = ['paper', 'row', 'network', 'benchmark', 'frames', 'input', 'parameters', 'GFLOPs']
+    names = [name for name in list_models() if family_of(name) == family and list_weights(name)]
+    links = ', '.join(f'[{name}](../docs/weights.md#{name})' for name in names)
+    return CARD.format(
+        title=title,
+        convolutions=convolutions,
+        table=as_table(rows, [*header, 'clip@1', 'video@1', 'video@5']),
+        weights=links,
     )
 
 
-def published(network: str, dataset: str) -> dict[str, Published]:
-    """Public weights of a network on a benchmark, by the name that create_model takes."""
-    from r21d_plugin.weights.public import public_names
+def card_row(table: Table, row: Row) -> list:
+    """A result of the paper, and the cost of a forward pass on one clip."""
+    from r21d_plugin.datasets.annotations import CLASSES
 
-    return {
-        name: weights
-        for name, weights in public_names(network).items()
-        if weights.training.split(', ')[-1] == dataset
-    }
+    dataset = table.dataset.split(',')[0]
+    classes = CLASSES[dataset.lower().replace('-', '')]
+    streams = {'RGB': [3], 'flow': [2], 'two-stream': [3, 2]}[row.stream]
+    costs = [complexity(row.network, row.frames, channels, classes) for channels in streams]
+    return [
+        table.title.partition(':')[0],
+        f'[{row.name}](../configs/{row.config}.py)',
+        row.network,
+        dataset,
+        row.frames,
+        row.stream,
+        f'{sum(cost.parameters for cost in costs):,}',
+        f'{sum(cost.gflops for cost in costs):.1f}',
+        *map(percent, (row.clip1, row.video1, row.video5)),
+    ]
 
 
 def weights_table(public: dict[str, Published]) -> str:
@@ -371,20 +349,14 @@ def pages() -> dict[Path, str]:
         ROOT / 'docs/weights.md': weights_page(),
         ROOT / 'configs/metafile.yml': metafile(),
     }
-    index = []
-    for (network, dataset), results in sorted(card_names().items()):
-        path = CARDS / f'{network}_{dataset.lower().replace("-", "")}.md'
-        written[path] = card(network, dataset, results)
-        index.append(f'| {network} | {dataset} | [{path.name}]({path.name}) |')
-    written[CARDS / 'README.md'] = CARD_INDEX + '\n'.join(index) + '\n'
+    for family in FAMILIES:
+        written[ROOT / f'model_cards/{family}.md'] = card(family)
     return written
 
 
 def main() -> None:
     """Write, or compare."""
     args = parse_args()
-    if args.measure:
-        measure_speed(sorted({network for network, _ in card_names()}))
     for path, text in pages().items():
         if not args.check:
             path.write_text(text)

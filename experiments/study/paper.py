@@ -243,53 +243,6 @@ TABLES = [
 ]
 """All results."""
 
-
-class Benchmark(NamedTuple):
-    """What the videos of a benchmark are.
-
-    Attributes:
-        classes (int): Classes.
-        videos (str): Its videos.
-        split (str): What is trained and tested on.
-        licence (str): Terms of annotations and videos.
-    """
-
-    classes: int
-    videos: str
-    split: str
-    licence: str
-
-
-BENCHMARKS = {
-    'Kinetics-400': Benchmark(
-        400,
-        'about 300,000 parts of YouTube videos, 10 seconds each, of human actions',
-        'trained on the training set (about 240,000), tested on the validation set',
-        'annotations: Creative Commons Attribution 4.0; videos: of their uploaders on YouTube, '
-        'some gone since, so that two copies of the dataset differ',
-    ),
-    'Sports-1M': Benchmark(
-        487,
-        '1.1 million YouTube videos of sports, over five minutes on average, labelled '
-        'automatically, some with several labels',
-        'trained and tested on its own partition',
-        'annotations: Creative Commons Attribution 3.0; videos: of their uploaders on YouTube',
-    ),
-    'UCF101': Benchmark(
-        101,
-        'about 13,000 short clips of YouTube videos of human actions',
-        'trained and tested on each of its three splits, and averaged',
-        'no licence stated; collected from YouTube for research',
-    ),
-    'HMDB51': Benchmark(
-        51,
-        'about 6,000 short clips of films and of videos from the web, of human actions',
-        'trained and tested on each of its three splits, and averaged',
-        'Creative Commons Attribution 4.0; the films are of their owners',
-    ),
-}
-"""The four benchmarks, by name."""
-
 GPU_HOURS = [
     (next(row for row in TABLES[1].rows if row.name == name), 64 * hours)
     for name, hours in (('8, tested on 8', 11.8), ('32, on 32', 59.8))

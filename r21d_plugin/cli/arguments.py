@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from typing import Any
+
+from .sharding import cores_of_process
 
 CHECKPOINT_HELP = (
     'checkpoint file or URL; none for two streams whose checkpoints are named by '
@@ -83,6 +84,6 @@ def add_network_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--checkpoint', required=True, help=CHECKPOINT_HELP)
     parser.add_argument('--device', help='cpu, cuda or cuda:1; default: a GPU if there is one')
     workers = 'processes that decode (all cores)'
-    parser.add_argument('--workers', type=int, default=os.cpu_count(), help=workers)
+    parser.add_argument('--workers', type=int, default=cores_of_process(), help=workers)
     add_test_options(parser)
     add_config_options(parser)

@@ -12,6 +12,7 @@ COMMANDS = {
     'report': ('report.py', 'write a page about the last test in a work dir'),
     'predict': ('predict.py', 'predict the classes of videos'),
     'features': ('extract_features.py', 'store the features of videos'),
+    'probe': ('probe.py', 'measure stored features: linear probe and retrieval'),
     'export': ('export.py', 'write a network as ONNX or for torch.export'),
     'quantize': ('quantize.py', 'write a checkpoint with an int8 network for OpenVINO'),
     'publish': ('publish_model.py', 'write a checkpoint for others, named by its hash'),

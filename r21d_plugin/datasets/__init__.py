@@ -2,6 +2,7 @@
 
 from .. import _needs_mmaction  # noqa: F401
 from .checked_pipeline import CheckedPipeline
+from .crops import FixedCrops
 from .decoding import DecordClipDecode, DecordClipInit, OpenVideo, ReadFrames
 from .flow import FarnebackFlow
 from .samplers import EpochSizeSampler
@@ -16,6 +17,7 @@ __all__ = [
     'DecordClipInit',
     'EpochSizeSampler',
     'FarnebackFlow',
+    'FixedCrops',
     'LabelledVideoDataset',
     'OpenVideo',
     'RandomShift',

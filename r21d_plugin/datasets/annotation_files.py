@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -73,14 +73,22 @@ class AnnotationFiles:
 
 
 class Journal:
-    """What runs that were stopped found out, a line for each video: a table beside the lists."""
+    """What runs that were stopped found out, a line for each video: a table beside the lists.
 
-    def __init__(self, out: Path, dataset: str) -> None:
-        self.path = out / f'.{dataset}_videos.partial.tsv'
+    Args:
+        out: The folder of the lists.
+        dataset: Name of the dataset.
+        name: Gives a process that does a part of the videos a table of its own.
+    """
+
+    def __init__(self, out: Path, dataset: str, name: Callable[[Path], Path]) -> None:
+        self.out, self.pattern = out, f'.{dataset}_videos.partial*.tsv'
+        self.path = name(out / self.pattern.replace('*', ''))
 
     def read(self, earlier: Iterable[Path]) -> dict[str, VideoFacts]:
-        """What is known by the tables among earlier files and by this journal, by paths."""
-        tables = [path for path in (*earlier, self.path) if path.suffix == '.tsv' and path.exists()]
+        """What is known by the tables among earlier files and by all journals, by paths."""
+        tables = [path for path in earlier if path.suffix == '.tsv']
+        tables += sorted(self.out.glob(self.pattern))
         return {facts.path: facts for table in tables for facts in read_facts(table)}
 
     def add(self, facts: VideoFacts) -> None:
@@ -91,5 +99,6 @@ class Journal:
                 file.write(f'{facts}\n')
 
     def remove(self) -> None:
-        """Remove it: all of it is in tables."""
-        self.path.unlink(missing_ok=True)
+        """Remove all journals: all of them is in tables."""
+        for path in self.out.glob(self.pattern):
+            path.unlink(missing_ok=True)

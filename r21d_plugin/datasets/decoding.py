@@ -148,7 +148,7 @@ class ReadFrames(BaseTransform):
     Required keys: one of these and, but for ``imgs``, ``frame_inds``. Optional key: ``decoded``,
     the frames of the previous call by number, which this call reads and replaces; the video then
     stays open for more calls. Added keys:
-    ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, none shared between entries),
+    ``imgs`` (a list of H x W x 3 arrays, RGB, none shared between entries),
     ``original_shape``, ``img_shape`` and ``decoded_shape`` (H, W), ``scale_factor``,
     ``keep_ratio``.
 
@@ -160,6 +160,8 @@ class ReadFrames(BaseTransform):
         timeout (float): Seconds to wait for the frames. Defaults to 60.
         decode (bool): Whether to decode, or only to add the shapes, which are all that a crop needs
             where flow is read from disk. Defaults to True.
+        rounded (bool): Whether frames are uint8, or float32 that the resize does not round.
+            Defaults to True.
     """
 
     def __init__(
@@ -168,6 +170,7 @@ class ReadFrames(BaseTransform):
         interpolation: str = 'bilinear',
         timeout: float = TIMEOUT,
         decode: bool = True,
+        rounded: bool = True,
     ) -> None:
         if scale is not None:
             check_scale(scale)
@@ -175,6 +178,7 @@ class ReadFrames(BaseTransform):
             raise InputError(f'decode=False with scale={scale}: needs width and height in pixels')
         self.scale = None if scale is None else (scale[0], scale[1])
         self.interpolation, self.timeout, self.decode = interpolation, timeout, decode
+        self.dtype = np.uint8 if rounded else np.float32
 
     def transform(self, results: dict) -> dict:
         """Read the frames ``frame_inds`` points to; a VideoInputError if one does not decode."""
@@ -216,9 +220,9 @@ class ReadFrames(BaseTransform):
         try:
             read = frames_of(results, missing)
             first = next(read)
-            width, height = size = self._size(first)
-            frames = np.empty((len(wanted), height, width, 3), np.uint8)
-            read = chain([first], read)
+            width, height = size = self.size_of(first)
+            frames = np.empty((len(wanted), height, width, 3), self.dtype)
+            read = (frame.astype(self.dtype, copy=False) for frame in chain([first], read))
             for resized, number in zip(frames, wanted):
                 if number in before:
                     resized[:] = before[number]
@@ -229,7 +233,12 @@ class ReadFrames(BaseTransform):
                 close_video(results)
         return frames, (first.shape[0], first.shape[1])
 
-    def _size(self, frame: np.ndarray) -> tuple[int, int]:
+    def resize(self, frame: np.ndarray) -> np.ndarray:
+        """Resize a frame, H x W x 3 uint8, as this transform does, into memory of its own."""
+        return mmcv.imresize(frame, self.size_of(frame), interpolation=self.interpolation)
+
+    def size_of(self, frame: np.ndarray) -> tuple[int, int]:
+        """Width and height that a frame, H x W x 3, is resized to."""
         height, width, _ = frame.shape
         if self.scale is None:
             return width, height

@@ -12,6 +12,8 @@ from typing import List
 from .._errors import InputError, check_whole
 from .checks import check_rate, check_scale
 
+__all__ = ['clip_pipelines', 'dataloaders']
+
 Pipeline = List[dict]
 
 # MMAction2's names of steps, and ours of sampling

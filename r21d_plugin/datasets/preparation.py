@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -25,23 +25,27 @@ def prepare(args: Namespace, out: Path) -> None:
     """Check the videos, write their lists, and print what became of them.
 
     Args:
-        args: The arguments of ``tools/data/prepare.py``.
+        args: The arguments of ``tools/data/prepare.py``, and ``shard``, the part to do.
         out: The folder to write lists to.
     """
     begin = time.monotonic()
-    form = store_format(args)
+    form, shard = store_format(args), args.shard
     check_places(args, out)
     videos = (OwnVideos if args.dataset == 'folder' else Benchmark)(args, out)
     folder = args.store or videos.folder
     links_to_videos(out, folder, args.dataset)
-    journal = Journal(out, args.dataset)
+    journal = Journal(out, args.dataset, shard.name)
     known = journal.read(videos.files.earlier())
-    tasks = videos.tasks()
+    tasks = shard.take([*videos.tasks()])
     if args.no_check:
         checks = {task: Checked(task, known.get(task.path)) for task in tasks}
     else:
         checker = Checker(videos.folder, args.verify, args.store, form)
         checks = check_videos(checker, tasks, known, journal, args)
+    if shard.parts > 1:
+        print(store_summary(checks.values(), time.monotonic() - begin))
+        print(f'when all parts are done, run without --shard to write the lists in {out}')
+        return
     videos.finish(checks)
     link_videos(out, folder, args.dataset)
     videos.files.write(videos.classes)
@@ -77,7 +81,7 @@ def check_places(args: Namespace, out: Path) -> None:
 
 def check_videos(
     checker: Checker,
-    tasks: dict[Task, None],
+    tasks: Sequence[Task],
     known: dict[str, VideoFacts],
     journal: Journal,
     args: Namespace,

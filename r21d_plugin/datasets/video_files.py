@@ -130,7 +130,7 @@ def write_report(done: Sequence[Extraction], report: Path) -> str:
     """List the videos that do not decode in a file, if there are any, and sum up what was done."""
     errors = [extraction.error for extraction in done if extraction.error]
     SkippedVideos(len(done), len(errors), set(errors)).write(report)
-    if len(errors) == len(done):
+    if done and len(errors) == len(done):
         raise InputError(f'{report}: none of the videos decodes')
     computed = sum(extraction.computed for extraction in done)
     summary = f'{computed} computed, {len(done) - computed - len(errors)} there already'

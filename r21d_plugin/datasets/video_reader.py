@@ -22,6 +22,7 @@ from .._errors import VideoInputError, escape_bytes
 from ._compat_av import ONE_THREAD
 from .display_matrix import display_matrix, turn
 from .picture_run import DamageError, Run, UnexpectedPictureError
+from .store_tag import StoreTag
 from .video_index import (
     CountedFrames,
     PacketInfo,
@@ -203,18 +204,10 @@ class VideoReader:
         with name_video_on_error(self._name):
             self._stream.start_clock()
             for picture in self._all() if indices is None else self._selected(indices):
-                image = self._convert(picture)
+                image = to_image(picture, self._reformatter, self._stream.tag)
                 size = size or (image.shape[1], image.shape[0])
                 yield image if size == image.shape[1::-1] else cv2.resize(image, size)
                 self._stream.start_clock()
-
-    def _convert(self, picture: VideoFrame) -> np.ndarray:
-        rgb = self._reformatter.reformat(picture, format='rgb24', **ONE_THREAD)
-        image = rgb.to_ndarray()
-        if rgb is picture:  # the array is the decoder's memory, which later pictures may build on
-            image = image.copy()
-        image = self._stream.tag.crop(image) if self._stream.tag else image
-        return turn(image, display_matrix(picture))
 
     def _all(self) -> Iterator[VideoFrame]:
         """Every picture, decoded from the start."""
@@ -329,6 +322,17 @@ class VideoReader:
                 damaged |= picture.is_corrupt
                 times.append(picture.pts)
         return index_by_pictures(times, packets, damaged or self._stream.is_cut_off())
+
+
+def to_image(
+    picture: VideoFrame, reformatter: VideoReformatter, tag: StoreTag | None
+) -> np.ndarray:
+    """Convert a picture as it is decoded to what is shown, H x W x 3, uint8, RGB."""
+    rgb = reformatter.reformat(picture, format='rgb24', **ONE_THREAD)
+    image = rgb.to_ndarray()
+    if rgb is picture:  # the array is the decoder's memory, which later pictures may build on
+        image = image.copy()
+    return turn(tag.crop(image) if tag else image, display_matrix(picture))
 
 
 def identify(path: Path) -> tuple[str, int, int]:

@@ -1,8 +1,10 @@
-"""Draw predictions over time on copies of videos."""
+"""Draw predictions below the pictures of videos."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -19,68 +21,142 @@ from .sliding_window import WindowScores
 COLOURS = 255 * matplotlib.colormaps['tab10'](range(10))[:, :3]  # of the best classes, RGB
 OTHER = np.full(3, 150)  # colour of all other classes
 FONT = Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf')  # OpenCV's have ASCII only
+SHORTER = 360  # pixels that the shorter side of a drawn picture has at least
+LONGER = 1920  # pixels that its longer side does not exceed by being enlarged
+BACKGROUND = 25  # grey of what is not picture
+
+
+class Panel:
+    """Draw bars of the ``top`` classes of a moment in a strip below a picture.
+
+    Pictures are enlarged by a whole number, so that their shorter side has ``SHORTER`` pixels
+    unless the longer one would exceed ``LONGER``; narrower ones get margins. The size of text is
+    1/26 of the shorter side. The strip is at most half as high as the picture.
+
+    Args:
+        size: Width and height of the pictures.
+        labels: Names of the classes.
+        top: Classes to draw.
+        colours: RGB of classes by number; that of others is ``OTHER``.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        labels: Sequence[str],
+        top: int,
+        colours: Mapping[int, np.ndarray],
+    ) -> None:
+        factor = max(1, min(-(-SHORTER // min(size)), LONGER // max(size)))
+        self.picture_size = width, height = size[0] * factor, size[1] * factor
+        self.width = even(max(width, SHORTER))
+        self.text_size = max(SHORTER, min(width, height)) // 26
+        self.font = ImageFont.truetype(FONT, self.text_size)
+        self.row_height = even(self.text_size * 3 // 2)
+        self.rows = min(top, len(labels), max(1, height // 2 // self.row_height))
+        self.percent_width = int(self.font.getlength('100% ')) + self.text_size // 3
+        self.labels, self.colours = labels, colours
+        self.picture_height = even(height)
+        self.drawn: tuple[np.ndarray | None, np.ndarray] = None, np.empty(0)  # scores and bars
+
+    def draw(self, frame: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
+        """Draw the scores of all classes below a frame, H x W x 3 uint8, RGB; None: no bars."""
+        width, height = self.picture_size
+        shape = (self.picture_height + self.rows * self.row_height, self.width, 3)
+        drawn = np.full(shape, BACKGROUND, np.uint8)
+        left = (self.width - width) // 2
+        enlarged = cv2.resize(frame, self.picture_size, interpolation=cv2.INTER_CUBIC)
+        drawn[:height, left : left + width] = enlarged
+        if scores is not None:
+            if scores is not self.drawn[0]:
+                self.drawn = scores, self._bars(scores)
+            drawn[self.picture_height :] = self.drawn[1]
+        return drawn
+
+    def _bars(self, scores: np.ndarray) -> np.ndarray:
+        bars = np.full((self.rows, self.row_height, self.width, 3), BACKGROUND, np.uint8)
+        best = scores.argsort()[::-1][: self.rows].tolist()
+        for bar, label in zip(bars, best):
+            length = round(min(max(float(scores[label]), 0), 1) * self.width)
+            bar[1:-1, :length] = 0.75 * self.colours.get(label, OTHER)
+        image = Image.fromarray(bars.reshape(-1, self.width, 3))
+        drawing = ImageDraw.Draw(image)
+        for row, label in enumerate(best):
+            place = (self.percent_width, (row + 0.5) * self.row_height)
+            drawing.text(place, f'{scores[label]:.0%} ', 'white', self.font, anchor='rm')
+            drawing.text(place, self.labels[label], 'white', self.font, anchor='lm')
+        return np.asarray(image)
 
 
 class Overlay:
     """Draw bars of the ``top`` classes of a moment, and a timeline of the best class.
 
-    Sizes follow that of the text: 1/26 of the shorter side of frames, whose ``size`` is width and
-    height, at least 10 pixels. Bars take at most half of the height; narrow frames have no
-    percentages.
+    ``size`` is the width and height of frames; see :class:`Panel`. The ten classes that are best on
+    average have colours.
     """
 
     def __init__(
-        self, size: tuple[int, int], scores: WindowScores, labels: list[str], top: int
+        self, size: tuple[int, int], scores: WindowScores, labels: Sequence[str], top: int
     ) -> None:
-        width, height = size
-        text_size = max(10, min(size) // 26)
-        self.font = ImageFont.truetype(FONT, text_size)
-        self.row_height = text_size * 3 // 2
-        self.rows = min(top, max(1, height // 2 // self.row_height))
-        self.bar_width = min(width, 22 * text_size)
-        self.indent = text_size // 3
-        self.percent_width = self.font.getlength('100% ') if width > 8 * text_size else 0
-        self.scores, self.labels = scores, labels
         best = scores.values.mean(0).argsort()[::-1]
-        self.colours = dict(zip(best.tolist(), COLOURS))
+        self.panel = Panel(size, labels, top, dict(zip(best.tolist(), COLOURS)))
+        self.scores = scores
         # A column for each moment: in the colour of the best class, as high as its score.
-        self.timeline = np.zeros((min(height, text_size * 3 // 4), width, 3))
+        height, width = even(self.panel.text_size), self.panel.width
+        self.timeline = np.full((height, width, 3), BACKGROUND, np.uint8)
         for x in range(width):
             moment = scores.at(x * scores.frames // width)
-            top = round(len(self.timeline) * (1 - float(moment.max())))
-            self.timeline[top:, x] = self.colours.get(int(moment.argmax()), OTHER)
+            top = round(height * (1 - min(max(float(moment.max()), 0), 1)))
+            self.timeline[top:, x] = self.panel.colours.get(int(moment.argmax()), OTHER)
 
     def draw(self, number: int, frame: np.ndarray) -> np.ndarray:
-        """Draw on a frame, H x W x 3 uint8, RGB, in place, by its number in the video."""
-        scores = self.scores.at(number)
-        for row, label in enumerate(scores.argsort()[::-1][: self.rows].tolist()):
-            score, top = float(scores[label]), row * self.row_height
-            region = frame[top : top + self.row_height, : self.bar_width]
-            blend(region, np.zeros(3), 0.6)
-            blend(region[:, : round(score * self.bar_width)], self.colours.get(label, OTHER), 0.75)
-            self._write(region, label, score)
-        blend(frame[-len(self.timeline) :], self.timeline, 0.85)
-        now = number * frame.shape[1] // self.scores.frames
-        frame[-len(self.timeline) :, now : now + self.indent] = 255
-        return frame
-
-    def _write(self, region: np.ndarray, label: int, score: float) -> None:
-        image = Image.fromarray(region)
-        drawing = ImageDraw.Draw(image)
-        place = (self.indent + self.percent_width, self.row_height / 2)
-        if self.percent_width:
-            drawing.text(place, f'{score:.0%} ', 'white', self.font, anchor='rm')
-        drawing.text(place, self.labels[label], 'white', self.font, anchor='lm')
-        region[:] = np.asarray(image)
+        """Draw below a frame, H x W x 3 uint8, RGB, by its number in the video."""
+        timeline = self.timeline.copy()
+        now = number * self.panel.width // self.scores.frames
+        timeline[:, now : now + self.panel.text_size // 3] = 255
+        return np.concatenate([self.panel.draw(frame, self.scores.at(number)), timeline])
 
 
-def blend(region: np.ndarray, colour: np.ndarray, opacity: float) -> None:
-    """Blend a colour, or an image, into a part of a frame, in place."""
-    region[:] = (1 - opacity) * region + opacity * colour
+def draw_live(
+    frames: Iterable[np.ndarray],
+    scores: Callable[[], np.ndarray | None],
+    labels: Sequence[str],
+    top: int,
+) -> Iterator[np.ndarray]:
+    """Draw the ``top`` classes of now below each frame; ``scores()`` are those of all classes."""
+    colours = {number: COLOURS[number % 10] for number in range(len(labels))}
+    panel: Panel | None = None
+    for frame in frames:
+        panel = panel or Panel(frame.shape[1::-1], labels, top, colours)
+        yield panel.draw(frame, scores())
 
 
-def draw_video(video: Path, out: Path, scores: WindowScores, labels: list[str], top: int) -> None:
-    """Write a copy of a video, .mp4, with the ``top`` classes of each moment drawn on, atomically.
+def show(frames: Iterable[np.ndarray], title: str) -> Iterator[np.ndarray]:
+    """Show frames in a window as they pass, until Q or Escape is pressed in it."""
+    for frame in frames:
+        cv2.imshow(title, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        yield frame
+        if cv2.waitKey(1) & 0xFF in (ord('q'), 27):
+            return
+
+
+def check_display() -> None:
+    """Raise an InputError if OpenCV cannot open a window here."""
+    if re.search(r'GUI: +NONE', cv2.getBuildInformation()):
+        raise InputError('--show: this OpenCV has no windows: pip install opencv-contrib-python')
+    if not os.environ.get('DISPLAY') and not os.environ.get('WAYLAND_DISPLAY'):
+        raise InputError('--show: there is no display: use --draw FILE.mp4')
+
+
+def even(pixels: int) -> int:
+    """Round up to an even number, as encoders want it."""
+    return pixels + pixels % 2
+
+
+def draw_video(
+    video: Path, out: Path, scores: WindowScores, labels: Sequence[str], top: int
+) -> None:
+    """Write a copy of a video, .mp4, with the ``top`` classes of each moment below, atomically.
 
     Raises an InputError if the video does not decode or its copy cannot be written.
     """
@@ -92,11 +168,16 @@ def draw_video(video: Path, out: Path, scores: WindowScores, labels: list[str], 
         write_video(out, drawn, reader.fps, parents=True)
 
 
+def check_name(path: Path) -> None:
+    """Raise an InputError if a path is not UTF-8, on which OpenCV crashes."""
+    if NOT_UTF8.search(str(path)):
+        raise InputError(f'{path}: cannot write a video there: its name is not UTF-8')
+
+
 def write_video(path: Path, frames: Iterator[np.ndarray], fps: float, parents: bool) -> None:
     """Write frames, H x W x 3 uint8 RGB, as .mp4 or .avi, atomically; an InputError if it fails."""
     first = next(frames)
-    if NOT_UTF8.search(str(path)):  # OpenCV crashes
-        raise InputError(f'{path}: cannot write a video there: its name is not UTF-8')
+    check_name(path)
     with atomic_write(path, parents) as partial:
         fourcc = cv2.VideoWriter_fourcc(*'mp4v')  # type: ignore[attr-defined]
         writer = cv2.VideoWriter(str(partial), fourcc, fps, first.shape[1::-1])

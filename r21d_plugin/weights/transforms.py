@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from .._errors import InputError
 
+__all__ = ['VideoClassification']
+
 
 class VideoClassification(nn.Module):
     """Resize, centre-crop and normalise clips; named after torchvision's preset.

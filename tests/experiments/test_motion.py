@@ -1,12 +1,13 @@
 import runpy
 import sys
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 from support import ROOT
 
-from experiments import motion
+from experiments import motion, motion_picture
 from experiments.motion import FRAMES, MOTIONS, SIZE, make_dataset, render, write_video
 from r21d_plugin import InputError
 from r21d_plugin._compat import pairwise
@@ -203,3 +204,13 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     # A text as exit code is printed to stderr and becomes status 1.
     assert stop.value.code.startswith('error: train, val and workers must be at least 1')
     assert 'Traceback' not in capsys.readouterr().err
+
+
+def test_picture_of_the_readme():
+    """Both rows show one texture, so they meet in one frame."""
+    drawn = ElementTree.fromstring(motion_picture.picture())
+    hrefs = [element.attrib['href'] for element in drawn if element.tag.endswith('image')]
+    right, left = np.split(np.array(hrefs), 2)
+    assert np.flatnonzero(right == left).tolist() == [motion_picture.SHOWN.index(FRAMES // 2)]
+    stored = ElementTree.parse(ROOT / 'docs/motion.svg').getroot()
+    assert [element.tag for element in stored] == [element.tag for element in drawn]

@@ -1,10 +1,20 @@
 import os
 
+import cv2
 import numpy as np
 import pytest
 
 from r21d_plugin import InputError
-from r21d_plugin.inference.draw import COLOURS, Overlay, write_video
+from r21d_plugin.inference.draw import (
+    BACKGROUND,
+    COLOURS,
+    Overlay,
+    Panel,
+    check_display,
+    draw_live,
+    show,
+    write_video,
+)
 from r21d_plugin.inference.sliding_window import WindowScores
 
 SIZES = [(64, 64), (320, 240), (240, 320), (1920, 1080)]
@@ -19,60 +29,107 @@ def scores(first, second):
 
 @pytest.fixture(params=SIZES, ids='{0[0]}x{0[1]}'.format)
 def drawn(request):
-    """Function from scores to frame 0 and frame 15 with them drawn on grey."""
+    """Function from scores to frame 0 and frame 15 of noise, each with what is drawn below it."""
+    width, height = request.param
+    noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
 
     def draw(values, labels=LABELS):
         overlay = Overlay(request.param, values, labels, top=5)
-        width, height = request.param
-        frames = []
+        pairs = []
         for number in (0, 15):
-            frame = np.full((height, width, 3), 128, np.uint8)
-            frames.append(overlay.draw(number, frame))
-        return frames
+            whole = overlay.draw(number, noise)
+            factor = overlay.panel.picture_size[1] // height
+            enlarged = cv2.resize(noise, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+            assert np.array_equal(whole[: height * factor, : width * factor], enlarged)
+            pairs.append(whole[height * factor :])
+        return pairs
 
     return draw
 
 
-def colour_at(frame, x, y):
-    """Which of the colours a place of a frame has, if any."""
-    height, width = frame.shape[:2]
-    place = frame[int(y * height), int(x * width)]
+def colour_at(strip, x, y):
+    """Which of the colours a place of a strip has, if any."""
+    height, width = strip.shape[:2]
+    place = strip[int(y * height), int(x * width)]
     distances = np.abs(COLOURS - place).sum(1)
     return int(distances.argmin()) if distances.min() < 120 else None
 
 
+def test_sizes():
+    sizes = [(112, 112), (320, 240), (1920, 1080), (360, 640), (16, 2), (1, 1), (3, 200)]
+    pictures = [Panel(size, LABELS, 5, {}).picture_size for size in sizes]
+    assert pictures == [
+        *((448, 448), (640, 480), (1920, 1080), (360, 640)),
+        *((1920, 240), (360, 360), (27, 1800)),
+    ]
+    for size in sizes:
+        panel = Panel(size, LABELS, 5, {})
+        whole = panel.draw(np.full((*size[::-1], 3), 128, np.uint8), np.float32([1, 0, 0, 0, 0]))
+        height, width = whole.shape[:2]
+        assert width >= 360
+        assert width % 2 == height % 2 == 0
+        assert panel.row_height >= 18, 'text that can be read'
+
+
 def test_timeline(drawn):
     values = scores([0.9, 0.1, 0, 0, 0], [0.2, 0.8, 0, 0, 0])
-    for frame in drawn(values):
-        assert [colour_at(frame, x, 0.999) for x in (0.3, 0.45, 0.55, 0.9)] == [0, 0, 1, 1]
+    for strip in drawn(values):
+        assert [colour_at(strip, x, 0.999) for x in (0.3, 0.45, 0.55, 0.9)] == [0, 0, 1, 1]
     begin, later = drawn(values)
     assert (begin[-1, 0] == 255).all()
     assert (later[-1, later.shape[1] * 3 // 4] == 255).all()
 
 
 def test_bars_are_as_long_as_their_scores(drawn):
-    frame = drawn(scores([1, 0, 0, 0, 0], [1, 0, 0, 0, 0]))[0]
-    assert colour_at(frame, 0.3, 0) == 0
-    frame = drawn(scores([0.1] * 5, [0.1] * 5))[0]
-    panel = np.flatnonzero(frame[0, :, 0] != 128)[-1] + 1
-    assert (frame[0, panel // 8 : panel] < 70).all(), 'dark beside the bar'
-    assert panel <= frame.shape[1]
+    strip = drawn(scores([0.5, 0, 0, 0, 0], [0.5, 0, 0, 0, 0]))[0]
+    coloured = np.flatnonzero((strip[1] != BACKGROUND).any(1))
+    assert len(coloured) == round(strip.shape[1] / 2)
+    beyond = drawn(scores([7, -3, 0, 0, 0], [1, 0, 0, 0, 0]))[0]  # numbers that are no share
+    assert (beyond[1] != BACKGROUND).any(1).all()
 
 
 def test_labels_stay_inside(drawn):
-    """The longest name fills the panel and no more, and no name is needed."""
+    """The longest name reaches the edge, and no name is needed."""
     plain = drawn(scores([0] * 5, [0] * 5), [''] * 5)[0]
     named = drawn(scores([0, 0, 0.01, 0, 0], [0, 0, 0.01, 0, 0]))[0]
     changed = np.flatnonzero(np.abs(named.astype(int) - plain).max(axis=(0, 2)) > 60)
-    panel = np.flatnonzero(plain[0, :, 0] != 128)[-1] + 1
-    assert changed[changed < panel].max() > 0.8 * panel
-    assert (named[0, panel:] == 128).all()
+    assert changed.max() > 0.8 * plain.shape[1]
 
 
-@pytest.mark.parametrize('size', [(16, 2), (1, 1), (3, 200)])
-def test_frames_smaller_than_text(size):
-    overlay = Overlay(size, scores([1, 0, 0, 0, 0], [1, 0, 0, 0, 0]), LABELS, top=5)
-    assert overlay.draw(15, np.full((*size[::-1], 3), 128, np.uint8)).shape == (*size[::-1], 3)
+def test_live_frames_have_the_scores_of_now():
+    now = [None]
+    frames = np.full((3, 48, 64, 3), 128, np.uint8)
+    drawn = []
+    for frame in draw_live(iter(frames), lambda: now[0], LABELS, 2):
+        drawn.append(frame)
+        now[0] = np.float32([0.2, 0.7, 0.1, 0, 0])
+    strips = [frame[-40:] for frame in drawn]
+    assert (strips[0] == BACKGROUND).all()
+    assert colour_at(strips[1], 0.5, 0.1) == 1
+    assert np.array_equal(strips[1], strips[2])
+
+
+def test_a_window_ends_the_stream(monkeypatch):
+    keys, shown = iter([-1, -1, ord('q')]), []
+    monkeypatch.setattr(cv2, 'imshow', lambda title, frame: shown.append(frame))
+    monkeypatch.setattr(cv2, 'waitKey', lambda milliseconds: next(keys))
+    frames = np.zeros((5, 4, 4, 3), np.uint8)
+    frames[..., 0] = 200
+    assert len(list(show(iter(frames), 'title'))) == len(shown) == 3
+    assert shown[0][0, 0].tolist() == [0, 0, 200], 'OpenCV shows BGR'
+
+
+def test_a_window_needs_a_display(monkeypatch):
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match='--show: th'):
+        check_display()
+    monkeypatch.setenv('DISPLAY', ':0')
+    monkeypatch.setattr(cv2, 'getBuildInformation', lambda: '  GUI:       QT5')
+    check_display()
+    monkeypatch.setattr(cv2, 'getBuildInformation', lambda: '  GUI:       NONE')
+    with pytest.raises(InputError, match='no windows'):
+        check_display()
 
 
 def test_a_copy_that_opencv_cannot_write(tmp_path):

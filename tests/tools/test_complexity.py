@@ -13,9 +13,9 @@ DEEPER = [f'r2plus1d_{depth}' for depth in (26, 50, 101, 152)]
 
 
 @pytest.mark.parametrize('arguments', [[], [*DEEPER, '--clip-len', '32']], ids=['paper', 'deeper'])
-def test_readme_has_the_table(tool, capsys, arguments):
+def test_page_of_networks_has_the_table(tool, capsys, arguments):
     tool('complexity.py', *arguments, '--markdown')
-    assert capsys.readouterr().out in (ROOT / 'README.md').read_text()
+    assert capsys.readouterr().out in (ROOT / 'docs/networks.md').read_text()
 
 
 def test_chosen_networks(tool, capsys):

@@ -240,7 +240,6 @@ def test_goes_on_after_a_kill(checkpoints, python, tool, tmp_path, capsys, kill)
         (['{folder}', '--out', 'out', '--stride', 0], 'stride=0: a clip begins at least 1 frame'),
         (['{folder}', '--out', 'out', '--batch-size', 0], 'batch_size=0: at least 1 clip'),
         (['{folder}', '--out', 'empty.txt'], 'empty.txt/settings.json: cannot write there'),
-        (['{folder}', '--out', 'a.h5'], 'a.h5: give a folder: features are .npy files'),
     ],
 )
 def test_bad_arguments(videos, network, fails, tmp_path, monkeypatch, arguments, message):

@@ -98,6 +98,27 @@ def test_a_store_goes_on(folder, tool, fails, capsys, encoded):
     assert 'abc_000001_000011.mp4: stored as 171x128, not as short side 64: choose' in message
 
 
+def test_a_store_in_parts(folder, tool, capsys, encoded):
+    """Processes encode their parts, and a last run writes the lists of all."""
+    for part in ('0/2', '1/2'):
+        tool(*ARGUMENTS, '--shard', part)
+        assert 'when all parts are done, run without --shard' in capsys.readouterr().out
+        assert not [*(folder / 'data/kinetics400').glob('*.txt')]
+    assert sorted(encoded) == ['abc_000001_000011.mkv', 'def.mp4', 'half.avi', 'whole.mp4']
+    del encoded[:]
+    tool(*ARGUMENTS)
+    assert encoded == ['half.avi']  # which is broken
+    assert '; encoded now: 0, ' in capsys.readouterr().out
+    lists = sorted((folder / 'data/kinetics400').rglob('*.t*'))
+    expected = {path.name: path.read_text() for path in lists}
+    assert len(expected) == 6
+    tool(*ARGUMENTS[:-4], '--store', 'other', '--workers', 1, '--out', 'once')
+    for path in lists:
+        once = (folder / 'once' / path.name).read_text().splitlines()
+        kept = [line.split('\t')[:6] for line in path.read_text().splitlines()]
+        assert [line.split('\t')[:6] for line in once] == kept  # but for times of files
+
+
 def test_a_damaged_file_of_a_store_is_encoded_again(folder, tool, fails, encoded):
     tool(*ARGUMENTS)
     stored = folder / 'store/def.mp4'

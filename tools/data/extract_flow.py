@@ -5,7 +5,6 @@ continued by the same command.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ with errors_in_one_line():
     from tqdm import tqdm
 
 from r21d_plugin._errors import escape_bytes
+from r21d_plugin.cli.sharding import add_shard_argument, cores_of_process, find_shard
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,7 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('videos', type=Path, help='folder of videos, searched with its subfolders')
     parser.add_argument('out', type=Path, help='folder to write to')
-    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (all cores)')
+    workers = 'processes (all cores)'
+    parser.add_argument('--workers', type=int, default=cores_of_process(), help=workers)
     parser.add_argument(
         '--scale',
         type=int,
@@ -31,6 +32,7 @@ def parse_args() -> argparse.Namespace:
         metavar=('WIDTH', 'HEIGHT'),
         help='size in pixels that frames are resized to first (171 128)',
     )
+    add_shard_argument(parser)
     return parser.parse_args()
 
 
@@ -41,7 +43,8 @@ def main() -> None:
     from r21d_plugin.datasets.video_files import find_videos, write_report
 
     with errors_in_one_line():
-        videos = find_videos(args.videos)
+        shard = find_shard(args.shard)
+        videos = shard.take(find_videos(args.videos))
         extracted = extract_all(args.videos, videos, args.out, tuple(args.scale), args.workers)
         try:
             done = list(
@@ -49,7 +52,7 @@ def main() -> None:
             )
         except KeyboardInterrupt:
             sys.exit('error: stopped: the same command goes on where this one was')
-        print(write_report(done, args.out / 'broken_videos.txt'))
+        print(write_report(done, shard.name(args.out / 'broken_videos.txt')))
 
 
 if __name__ == '__main__':

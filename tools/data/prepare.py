@@ -9,11 +9,11 @@ that was stopped is continued by the same command.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from r21d_plugin.cli.errors import errors_in_one_line
+from r21d_plugin.cli.sharding import add_shard_argument, cores_of_process, find_shard
 
 DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51', 'echonet')
 
@@ -91,7 +91,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         default='quick',
         help='decode the first frame and the last group of pictures (quick), or all (full)',
     )
-    parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (all cores)')
+    workers = 'processes (all cores)'
+    parser.add_argument('--workers', type=int, default=cores_of_process(), help=workers)
+    add_shard_argument(parser)
     store = parser.add_argument_group('training store')
     store.add_argument(
         '--store',
@@ -116,6 +118,7 @@ def main() -> None:
         try:
             own = args.dataset == 'folder'
             name = args.source.resolve().stem if own else args.dataset
+            args.shard = find_shard(args.shard)
             prepare(args, args.out or Path('data', name))
         except KeyboardInterrupt:
             sys.exit('error: stopped: run the same command again to go on')

@@ -1,0 +1,85 @@
+"""Features with the arithmetic of the tools that read them.
+
+All of them resize frames to 171 x 128 in floating point, crop 112 x 112 where torchvision does,
+normalise by torchvision's numbers for Kinetics, and leave out a clip that the video ends within.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.config import Config
+
+from .._errors import InputError
+from ..datasets.pipelines import SAMPLERS, Pipeline, clip_pipelines, find_transform
+from .video_inputs import pipeline_of
+
+MEAN = [255 * value for value in (0.43216, 0.394666, 0.37645)]
+STD = [255 * value for value in (0.22803, 0.22145, 0.216989)]
+
+
+class Preset(NamedTuple):
+    """What the features of a tool are; by default those of a config's test.
+
+    Attributes:
+        exact: Whether the tool's resize, crop and normalisation replace those of the config.
+        clip_len: Frames of a clip, and from the start of a clip to that of the next. None is what
+            the config's test has.
+        target_fps: Frames a second. None is the rate of the video.
+        crops: 1 (the centre) or 10 of a frame.
+        keep: What is not averaged, as ``r21d features --keep`` takes it.
+        segments: Segments of a video, whose clips are averaged. 0 keeps the clips.
+        suffix: What names of features have in place of the extension of the video. None keeps it.
+    """
+
+    exact: bool = False
+    clip_len: int | None = None
+    target_fps: float | None = None
+    crops: int = 1
+    keep: tuple[str, ...] = ()
+    segments: int = 0
+    suffix: str | None = None
+
+    def pipeline(self, cfg: Config) -> Pipeline:
+        """Test pipeline for the videos; where ``exact``, the config's normalisation is replaced.
+
+        Raises an InputError if the config's network is not one of RGB, which ``exact`` needs.
+        """
+        if not self.exact:
+            return pipeline_of(cfg)
+        preprocessor = cfg.model.get('data_preprocessor') or {}
+        if len(preprocessor.get('mean') or ()) != 3:
+            raise InputError(f'{cfg.filename}: --preset is for a network of RGB, not of flow')
+        preprocessor.update(mean=MEAN, std=STD)
+        clip_len = self.clip_len
+        if clip_len is None:
+            given = pipeline_of(cfg)
+            clip_len = given[find_transform(given, *SAMPLERS)]['clip_len']
+        clips = clip_pipelines(clip_len, test_clips=1, target_fps=self.target_fps)[-1]
+        at = find_transform(clips, 'ReadFrames')
+        clips[at]['rounded'] = False
+        clips[at + 1] = dict(type='r21d_plugin.FixedCrops', count=self.crops)
+        return clips
+
+    def name(self, videos: Mapping[str, Path]) -> dict[str, Path]:
+        """Name the features of videos; an InputError if two get one name."""
+        if self.suffix is None:
+            return dict(videos)
+        named: dict[str, Path] = {}
+        for name, video in videos.items():
+            other = named.setdefault(str(Path(name).with_suffix('')) + self.suffix, video)
+            if other != video:
+                why = '--preset names features without the extension of the video'
+                raise InputError(f'{other} and {video}: {why}: rename one')
+        return named
+
+
+PRESETS = {
+    'tsp-actionformer': Preset(True, clip_len=16, target_fps=15, suffix=''),
+    'ucf-crime-32x10': Preset(True, 16, crops=10, keep=('crops',), segments=32, suffix=''),
+    'video_features': Preset(True, suffix='_r21d'),
+}
+"""Presets by name: TSP's features for ActionFormer, those of weakly supervised anomaly detection
+(Sultani et al. and RTFM), and those of the tool video_features."""

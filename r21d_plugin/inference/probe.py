@@ -1,0 +1,102 @@
+"""Linear probe and nearest-neighbour retrieval on stored features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .._errors import InputError
+from ..datasets.text_files import quote, read_lines
+from .feature_files import read_features
+from .linear_probe import ClipFeatures, best_classifier, fit_classifier
+from .presets import PRESETS
+
+RECALL_AT = (1, 5, 10, 20, 50)
+HELD_OUT = 5  # every fifth video of training chooses the weight decay
+
+
+def mean_features(sources: Iterable[Path]) -> dict[str, np.ndarray]:
+    """Average the stored features of each video over clips, crops and time; channels, by name.
+
+    Raises an InputError if two sources have a video of one name, or another number of channels.
+    """
+    means: dict[str, np.ndarray] = {}
+    for source in sources:
+        for name, values in read_features(source):
+            if name in means:
+                raise InputError(f'{source}: has {name}, as features before it do: name one')
+            means[name] = values.reshape(-1, values.shape[-1]).mean(0, dtype=np.float32)
+    if len({len(values) for values in means.values()}) > 1:
+        raise InputError('the features differ in their channels: name those of one network')
+    return means
+
+
+def labelled_features(path: Path, means: Mapping[str, np.ndarray]) -> ClipFeatures:
+    """Features of the videos of a list, ``path label`` a line; those without any are left out.
+
+    Videos are found by their paths, with or without extension and the suffix of a preset. Raises an
+    InputError if a line is none such, or no video has features.
+    """
+    values, labels = [], []
+    for line, where in read_lines(path):
+        video, _, label = line.rpartition(' ')
+        if not video or not label.isdecimal():
+            raise InputError(f'{where}: {quote(line)} is not a path and a label')
+        stem = str(Path(video).with_suffix(''))
+        names = (video, *(f'{stem}{preset.suffix}' for preset in PRESETS.values()))
+        name = next((name for name in names if name in means), None)
+        if name is not None:
+            values.append(torch.from_numpy(means[name]))
+            labels.append(int(label))
+    if not values:
+        remedy = 'extract those of the folder that its paths begin in'
+        raise InputError(f'{path}: none of its videos has features: {remedy}')
+    return ClipFeatures(torch.stack(values)[:, None], torch.tensor(labels))
+
+
+def recalls(
+    training: ClipFeatures, test: ClipFeatures, counts: Sequence[int] = RECALL_AT
+) -> dict[int, float]:
+    """Recall@k of retrieval: part of the test videos with their class among the k nearest.
+
+    Neighbours are videos of training, by cosine similarity. A count of more than all is left out.
+    """
+    keys = F.normalize(training.values.mean(1))
+    counts = [count for count in counts if count <= len(keys)]
+    queries = F.normalize(test.values.mean(1))
+    found = []
+    for some, labels in zip(queries.split(1000), test.labels.split(1000)):
+        nearest = (some @ keys.T).topk(max(counts)).indices
+        found.append((training.labels[nearest] == labels[:, None]).cumsum(1) > 0)
+    hits = torch.cat(found).double().mean(0)
+    return {count: hits[count - 1].item() for count in counts}
+
+
+def probe(training: ClipFeatures, test: ClipFeatures) -> dict[str, Any]:
+    """Fit a classifier to the training videos, and find the nearest ones of each test video.
+
+    The weight decay is the best of five on every fifth training video, which the others predict;
+    then all are fitted.
+
+    Returns:
+        dict: ``videos`` (their numbers), ``top1`` and ``weight_decay`` of the classifier, and
+        ``recall`` by the number of neighbours, from 0 to 1.
+    """
+    count = len(training.labels)
+    if count < HELD_OUT:
+        raise InputError(f'{count} videos to train: a probe needs {HELD_OUT}')
+    classes = int(torch.cat([training.labels, test.labels]).max()) + 1
+    held_out = torch.arange(count) % HELD_OUT == HELD_OUT - 1
+    rest, chosen = (ClipFeatures(*(x[part] for x in training)) for part in (~held_out, held_out))
+    _, decay, _ = best_classifier(rest, chosen, classes)
+    return dict(
+        videos=dict(train=count, test=len(test.labels)),
+        top1=test.accuracy(fit_classifier(training, classes, decay)),
+        weight_decay=decay,
+        recall=recalls(training, test),
+    )

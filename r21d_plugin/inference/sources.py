@@ -1,0 +1,90 @@
+"""What predictions can be made of beside local files: addresses, cameras and standard input."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
+
+from .._errors import InputError, first_line
+
+STDIN = '-'
+TIMEOUT = 10.0  # seconds that an address may take to answer, or to send more
+PLAYLISTS = ('mpegurl', 'x-mixed-replace')  # content types of streams without an end
+
+
+def is_address(source: str) -> bool:
+    """Whether a source is an address, ``http(s)://`` or ``rtsp(s)://``."""
+    return re.match('(http|rtsp)s?://', source) is not None
+
+
+def is_camera(source: str) -> bool:
+    """Whether a source is the number of a camera; a file of that name comes first."""
+    return source.isdigit() and not os.path.lexists(source)
+
+
+def is_remote(source: str) -> bool:
+    """Whether a source is no file, folder or pattern."""
+    return source == STDIN or is_address(source) or is_camera(source)
+
+
+def is_endless(source: str) -> bool:
+    """Whether a source is a stream by its kind, which can only be followed live."""
+    return is_camera(source) or source.startswith('rtsp')
+
+
+def shown_name(source: str) -> str:
+    """Name of a source in messages: an address without user name and password."""
+    if is_camera(source):
+        return f'camera {source}'
+    return 'standard input' if source == STDIN else re.sub('(?<=://)[^/]*@', '', source)
+
+
+def fetch_videos(sources: Iterable[str], folder: Path) -> dict[Path, str]:
+    """Copy the videos of addresses and of standard input into a folder.
+
+    So they are read, and tested, like any file, whether or not a server can seek in them.
+
+    Returns:
+        dict[Path, str]: The name to show of each copy. Copies are named like the videos.
+
+    Raises:
+        InputError: If a source cannot be read, ends early or has no end.
+    """
+    copies: dict[Path, str] = {}
+    for source in sources:
+        if is_endless(source):
+            raise InputError(f'{shown_name(source)}: is a stream: add --live')
+        name = Path(unquote(urlsplit(source).path)).name or 'video'
+        copy = folder / ('stdin' if source == STDIN else name)
+        if copy in copies:
+            copy = folder / f'{len(copies)}_{name}'
+        copies[copy] = shown_name(source)
+        if source == STDIN:
+            with open(copy, 'wb') as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        else:
+            download(source, copy)
+    return copies
+
+
+def download(address: str, copy: Path) -> None:
+    """Write what an address gives into a file; an InputError if it cannot be fetched whole."""
+    name = shown_name(address)
+    try:
+        with urlopen(address, timeout=TIMEOUT) as response, open(copy, 'wb') as file:
+            kind, length = response.headers.get_content_type(), response.headers['Content-Length']
+            if any(part in kind for part in PLAYLISTS):
+                raise InputError(f'{name}: is a stream: add --live')
+            shutil.copyfileobj(response, file)
+            received = file.tell()
+    except (OSError, HTTPException, UnicodeError) as error:
+        raise InputError(f'{name}: cannot be fetched: {first_line(error)}') from error
+    if length and received < int(length):
+        raise InputError(f'{name}: the server sent {received} of {length} bytes: try again')
