@@ -1,5 +1,8 @@
-"""The tutorial, with fewer and shorter runs."""
+"""The notebooks, with fewer and shorter runs."""
 
+from __future__ import annotations
+
+import json
 import re
 
 import pytest
@@ -24,18 +27,28 @@ def output_of(cell) -> str:
     return ''.join(output.get('text', '') for output in outputs)
 
 
-def test_the_tutorial_runs(tmp_path, monkeypatch):
-    monkeypatch.setenv('TMPDIR', str(tmp_path))
-    notebook = nbformat.read(ROOT / 'docs/tutorial.ipynb', 4)
+def run_notebook(name: str, smaller: dict[str, str]) -> list[str]:
+    """Run a notebook with other text in its code, and return what its cells of code print."""
+    notebook = nbformat.read(ROOT / f'docs/{name}.ipynb', 4)
     code = [cell for cell in notebook.cells if cell.cell_type == 'code']
-    for old, new in SMALLER.items():
+    for old, new in smaller.items():
         assert sum(old in cell.source for cell in code) == 1
         for cell in code:
             cell.source = cell.source.replace(old, new)
     nbclient.NotebookClient(
         notebook, timeout=600, resources=dict(metadata=dict(path=ROOT / 'docs'))
     ).execute()
-    *_, prepared, frozen, trained, results, predicted = map(output_of, code)
+    return [output_of(cell) for cell in code]
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    """Keep what the notebooks write in the folder of the test."""
+    monkeypatch.setenv('TMPDIR', str(tmp_path))
+
+
+def test_the_tutorial_runs(tmp_path):
+    *_, prepared, frozen, trained, results, predicted = run_notebook('tutorial', SMALLER)
     assert '4 classes' in prepared
     assert 'checkpoint: work_dirs/frozen/linear_probe.pth' in frozen
     assert 'checkpoint: work_dirs/mine/best_video@1_epoch_' in trained
@@ -47,8 +60,20 @@ def test_the_tutorial_runs(tmp_path, monkeypatch):
     assert len([*tmp_path.rglob('work_dirs/mine/report.html')]) == 1
 
 
-def test_its_outputs_are_those_of_a_run():
-    notebook = nbformat.read(ROOT / 'docs/tutorial.ipynb', 4)
+def test_the_regression_runs(tmp_path):
+    pytest.importorskip('sklearn')
+    smaller = {'videos, epochs, clips = 80, 12, 3600': 'videos, epochs, clips = 10, 2, 16'}
+    *_, prepared, trained, _, _ = run_notebook('regression', smaller)
+    assert re.search(r'^EF +train +8 ', prepared, re.MULTILINE)
+    assert 'checkpoint: work_dirs/hearts/best_MAE_epoch_' in trained
+    assert 'report: none for numbers' in trained
+    (predicted,) = tmp_path.rglob('predicted.json')
+    assert {video['classes'][0]['label'] for video in json.loads(predicted.read_text())} == {'EF'}
+
+
+@pytest.mark.parametrize('name', ['tutorial', 'regression'])
+def test_outputs_are_those_of_a_run(name):
+    notebook = nbformat.read(ROOT / f'docs/{name}.ipynb', 4)
     code = [cell for cell in notebook.cells if cell.cell_type == 'code']
     assert all(cell.execution_count for cell in code)
-    assert 'report: work_dirs/mine/report.html' in ''.join(map(output_of, code))
+    assert 'checkpoint: work_dirs/' in ''.join(map(output_of, code))
