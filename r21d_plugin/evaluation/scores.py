@@ -18,7 +18,8 @@ from .._atomic import atomic_write, check_writable
 from .._errors import InputError
 from .._registries import METRICS
 from ..weights.pickles import load_pickle_as_data
-from .clip_video_accuracy import accuracies, check_finite, clip_probabilities, hits, labels_of
+from .clip_video_accuracy import accuracies, clip_probabilities, hits, labels_of
+from .metric import check_finite
 
 COUNTS = (1, 2, 5, 10, 20, 50, 100)
 """Numbers of clips that accuracy is shown for."""

@@ -120,7 +120,7 @@ def accuracy(model: BaseRecognizer, videos: Sequence[dict], dtype: str) -> dict[
     """Accuracy of a recognizer in OpenVINO; an InputError if the videos have no labels."""
     shown = tqdm(videos, desc=dtype, unit='video')
     metric = tested(model, shown, runtime='openvino', dtype=dtype)
-    found = metric.compute_metrics(metric.results)
+    found: Any = metric.compute_metrics(metric.results)
     if not found:
         raise InputError('the held-out videos have no labels, which measure the accuracy')
     return found
