@@ -1,0 +1,3 @@
+from mmaction.structures import ActionDataSample
+
+SampleList = list[ActionDataSample]
