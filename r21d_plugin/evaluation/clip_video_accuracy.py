@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Tuple
+from typing import Any, Tuple
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -39,7 +39,7 @@ class ClipVideoAccuracy(BaseMetric):
     default_prefix = ''
     tasks = ('one class', 'several labels', 'ordered classes')
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Score the predictions of one batch of videos."""
         for sample in data_samples:
             scores = {'': clip_probabilities(sample)}
@@ -68,15 +68,16 @@ class ClipVideoAccuracy(BaseMetric):
         }
 
 
-def clip_probabilities(sample: dict) -> Tensor:
+def clip_probabilities(sample: dict[str, Any]) -> Tensor:
     """Softmax scores of a video's clips, clips x classes."""
     if 'clip_scores' in sample:
-        return sample['clip_scores'].float()
-    score = sample['pred_score'].float()
+        scores: Tensor = sample['clip_scores'].float()
+        return scores
+    score: Tensor = sample['pred_score'].float()
     return torch.softmax(score, dim=1) if score.ndim == 2 else score[None]
 
 
-def check_finite(sample: dict, scores: Iterable[Tensor]) -> None:
+def check_finite(sample: dict[str, Any], scores: Iterable[Tensor]) -> None:
     """Raise an InputError that names a sample if one of its scores is not finite."""
     if not all(values.isfinite().all() for values in scores):
         name = sample.get('filename') or sample.get('frame_dir') or 'a video'
@@ -86,7 +87,7 @@ def check_finite(sample: dict, scores: Iterable[Tensor]) -> None:
         )
 
 
-def labels_of(sample: dict) -> frozenset[int]:
+def labels_of(sample: dict[str, Any]) -> frozenset[int]:
     """Labels of a video, from one label or a vector that is not 0 at each of several.
 
     A label of -1, or a vector of zeros, means that there is none.

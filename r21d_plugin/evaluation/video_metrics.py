@@ -44,14 +44,14 @@ class VideoMetric(BaseMetric):
         super().__init__(**kwargs)
         scikit_learn()  # fails now rather than after an epoch
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the scores and targets of a batch of videos."""
         for sample in data_samples:
             check_finite(sample, [sample['pred_score']])
             pair = (sample['pred_score'], sample['gt_label'])
             self.results.append(tuple(np.asarray(x.cpu(), np.float64) for x in pair))
 
-    def compute_metrics(self, results: list) -> Found:
+    def compute_metrics(self, results: list[Any]) -> Found:
         """Measure all videos of all ranks; there is nothing of a list without labels."""
         if not results:
             raise InputError('no video was tested: none decodes, or the annotation file is empty')
@@ -64,7 +64,8 @@ class VideoMetric(BaseMetric):
 
     def labelled(self, targets: np.ndarray) -> np.ndarray:
         """Which of the videos have a label."""
-        return np.all(targets >= 0, 1)
+        labelled: np.ndarray = np.all(targets >= 0, 1)
+        return labelled
 
     def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
         """Measure the videos that have a label."""
@@ -165,7 +166,8 @@ class RegressionMetric(VideoMetric):
 
     def labelled(self, targets: np.ndarray) -> np.ndarray:
         """Those whose numbers are there."""
-        return np.isfinite(targets).all(1)
+        labelled: np.ndarray = np.isfinite(targets).all(1)
+        return labelled
 
     def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
         """Measure numbers and their targets, both V x numbers."""
@@ -182,7 +184,7 @@ class RegressionMetric(VideoMetric):
             found[name] = float(np.mean(values))
         return found
 
-    def _interval(self, distance: Callable, *pair: np.ndarray) -> list[float]:
+    def _interval(self, distance: Callable[..., Any], *pair: np.ndarray) -> list[float]:
         rng = np.random.default_rng(0)
         samples = rng.integers(0, len(pair[0]), (self.resamples, len(pair[0])))
         values = [distance(*(x[sample] for x in pair)) for sample in samples]
