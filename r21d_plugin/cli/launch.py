@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mmengine.device.utils
 import torch
@@ -31,7 +32,7 @@ PROCESS_COUNTS = {
 """Environment variables of a launcher: its number of processes in all and on this machine."""
 
 
-def load_config(path: str, options: dict | None = None) -> Config:
+def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config, override values by dotted keys, and repair this process for MMEngine.
 
     See :mod:`r21d_plugin._mm_fixes`. Raises an InputError if the config cannot be read, or nothing
