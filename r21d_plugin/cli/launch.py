@@ -80,7 +80,7 @@ def processes(
                 f'--launcher {launcher} without its processes ({count} is not set): '
                 'start the script through the launcher, or leave the option out'
             )
-        wanted = int(os.environ.get(local_count, 1))
+        wanted = int(os.environ.get(local_count, '1'))
         if launcher == 'slurm' and torch.cuda.device_count() == 1:
             wanted = 1  # --gpus-per-task=1: each process sees a GPU of its own
     elif device is None and (gpus == 0 or (gpus is None and not torch.cuda.is_available())):

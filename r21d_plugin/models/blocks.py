@@ -65,8 +65,8 @@ class ResidualBlock(nn.Module):
             with context:
                 return self.residual(x)
 
-        out = checkpoint(run, x, use_reentrant=False)
-        return out
+        y: Tensor = checkpoint(run, x, use_reentrant=False)
+        return y
 
 
 class BasicBlock(ResidualBlock):

@@ -320,7 +320,7 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict[str, Any]:
         tensors.update(replace_prefixes(weights.tensors, prefixes))
         eps[f'backbone.{stream}'] = weights.eps
         if weights.reason:
-            logger.info(path + inferred(weights))
+            logger.info(f'{path}{inferred(weights)}')
         classes[stream] = len(weights.tensors['fc.weight'])
         names = names or weights.classes
     if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:

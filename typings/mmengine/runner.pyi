@@ -1,4 +1,4 @@
-from typing import Any, TypeVar
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
@@ -6,8 +6,7 @@ from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from torch import nn
 from torch.utils.data import DataLoader
-
-R = TypeVar('R', bound=Runner)
+from typing_extensions import Self
 
 class BaseLoop:
     dataloader: Any
@@ -43,7 +42,7 @@ class Runner:
     work_dir: str
     world_size: int
     @classmethod
-    def from_cfg(cls: type[R], cfg: Any) -> R: ...
+    def from_cfg(cls, cfg: Any) -> Self: ...
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger: ...
     def build_model(self, model: Any) -> nn.Module: ...
     @staticmethod

@@ -1,3 +1,4 @@
 from mmaction.structures import ActionDataSample
+from typing_extensions import TypeAlias
 
-SampleList = list[ActionDataSample]
+SampleList: TypeAlias = list[ActionDataSample]
