@@ -5,7 +5,8 @@ from torch import nn
 
 class BaseOptimWrapper:
     optimizer: Any
-    param_groups: list[dict[str, Any]]
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
 
 class OptimWrapper(BaseOptimWrapper):
     def optim_context(self, model: nn.Module) -> AbstractContextManager[None]: ...

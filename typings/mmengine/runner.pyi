@@ -13,34 +13,50 @@ class BaseLoop:
     def run(self) -> Any: ...
 
 class EpochBasedTrainLoop(BaseLoop):
-    epoch: int
-    max_epochs: int
     val_begin: int
     val_interval: int
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def max_epochs(self) -> int: ...
     def _decide_current_val_interval(self) -> None: ...
 
 class Runner:
     cfg: Config
-    epoch: int
-    iter: int
-    log_dir: str
     logger: MMLogger
-    max_epochs: int
     message_hub: Any
     model: Any
     optim_wrapper: Any
     param_schedulers: Any
-    seed: int
-    test_dataloader: Any
-    test_loop: Any
-    timestamp: str
-    train_dataloader: Any
-    train_loop: Any
-    val_dataloader: Any
-    val_loop: Any
     visualizer: Any
-    work_dir: str
-    world_size: int
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def iter(self) -> int: ...
+    @property
+    def log_dir(self) -> str: ...
+    @property
+    def max_epochs(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def test_dataloader(self) -> Any: ...
+    @property
+    def test_loop(self) -> Any: ...
+    @property
+    def timestamp(self) -> str: ...
+    @property
+    def train_dataloader(self) -> Any: ...
+    @property
+    def train_loop(self) -> Any: ...
+    @property
+    def val_dataloader(self) -> Any: ...
+    @property
+    def val_loop(self) -> Any: ...
+    @property
+    def work_dir(self) -> str: ...
+    @property
+    def world_size(self) -> int: ...
     @classmethod
     def from_cfg(cls, cfg: Any) -> Self: ...
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger: ...
