@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Tuple
+from typing import Any, Tuple
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ class ClipVideoAccuracy(VideoMetric):
 
     tasks = ('one class', 'several labels', 'ordered classes')
 
-    def reduce(self, sample: dict) -> dict[str, Hits]:
+    def reduce(self, sample: dict[str, Any]) -> dict[str, Hits]:
         """Compare the scores of a video, of each stream, with its labels."""
         scores = {'': clip_probabilities(sample)}
         for stream, clips in sample.get('stream_scores', {}).items():
@@ -54,15 +54,16 @@ class ClipVideoAccuracy(VideoMetric):
         }
 
 
-def clip_probabilities(sample: dict) -> Tensor:
+def clip_probabilities(sample: dict[str, Any]) -> Tensor:
     """Softmax scores of a video's clips, clips x classes."""
     if 'clip_scores' in sample:
-        return sample['clip_scores'].float()
-    score = sample['pred_score'].float()
+        scores: Tensor = sample['clip_scores'].float()
+        return scores
+    score: Tensor = sample['pred_score'].float()
     return torch.softmax(score, dim=1) if score.ndim == 2 else score[None]
 
 
-def labels_of(sample: dict) -> frozenset[int]:
+def labels_of(sample: dict[str, Any]) -> frozenset[int]:
     """Labels of a video, from one label or a vector that is not 0 at each of several.
 
     A label of -1, or a vector of zeros, means that there is none.

@@ -28,11 +28,11 @@ class VideoMetric(BaseMetric):
     default_prefix = ''
     tasks: tuple[str, ...] = ()
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Reduce a batch of videos."""
         self.results += [self.reduce(sample) for sample in data_samples]
 
-    def compute_metrics(self, results: list) -> Found:
+    def compute_metrics(self, results: list[Any]) -> Found:
         """Measure the videos of all ranks; an InputError if there are none.
 
         A list without labels has no metrics.
@@ -44,16 +44,16 @@ class VideoMetric(BaseMetric):
             print_log('no metrics: the videos of the annotation file have no labels', 'current')
         return found
 
-    def reduce(self, sample: dict) -> Any:
+    def reduce(self, sample: dict[str, Any]) -> Any:
         """Reduce a video; nothing if it has no label."""
         raise NotImplementedError
 
-    def measure(self, results: list) -> Found:
+    def measure(self, results: list[Any]) -> Found:
         """Measure the videos that have a label, of which there may be none."""
         raise NotImplementedError
 
 
-def check_finite(sample: dict, scores: Iterable[Tensor]) -> None:
+def check_finite(sample: dict[str, Any], scores: Iterable[Tensor]) -> None:
     """Raise an InputError that names a sample if one of its scores is not finite."""
     if not all(values.isfinite().all() for values in scores):
         name = sample.get('filename') or sample.get('frame_dir') or 'a video'

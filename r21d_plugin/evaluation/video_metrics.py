@@ -35,7 +35,7 @@ class ScoreMetric(VideoMetric):
         super().__init__(**kwargs)
         scikit_learn()  # fails now rather than after an epoch
 
-    def reduce(self, sample: dict) -> tuple[np.ndarray, np.ndarray] | None:
+    def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
         """The score and the target of a video; None if it has no label."""
         check_finite(sample, [sample['pred_score']])
         score, target = (np.asarray(sample[key].cpu(), float) for key in ('pred_score', 'gt_label'))
@@ -163,7 +163,7 @@ class RegressionMetric(ScoreMetric):
             found[name] = float(np.mean(values))
         return found
 
-    def _interval(self, distance: Callable, *pair: np.ndarray) -> list[float]:
+    def _interval(self, distance: Callable[..., Any], *pair: np.ndarray) -> list[float]:
         rng = np.random.default_rng(0)
         samples = rng.integers(0, len(pair[0]), (self.resamples, len(pair[0])))
         values = [distance(*(x[sample] for x in pair)) for sample in samples]
