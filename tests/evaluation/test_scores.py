@@ -113,7 +113,7 @@ def test_videos_of_different_clips(tmp_path):
     for clips in (2, 3):
         scores = torch.rand(clips, 4)
         metric.process({}, [dict(filename=f'{clips}.mp4', clip_scores=scores, gt_label=[1])])
-    with pytest.raises(InputError, match=r'videos differ in their clips: name a \.pkl file'):
+    with pytest.raises(InputError, match=r'numbers of clips differ: name a \.pkl file'):
         metric.evaluate(2)
 
 
