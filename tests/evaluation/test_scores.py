@@ -181,7 +181,7 @@ def test_dumps_of_scores_that_are_not_finite(tmp_path, scores):
     ('path', 'message'),
     [
         ('folder.npz', 'folder.npz: cannot write there: it is a folder'),
-        ('list.txt/a.npz', 'list.txt is no folder'),
+        ('list.txt/a.npz', 'list.txt is not a folder'),
         ('list.txt/deeper/a.npz', 'list.txt/deeper/a.npz: cannot write there: Not a directory'),
         (f'{"a" * 300}/a.npz', 'cannot write there: File name too long'),
         ('/proc/nowhere/a.npz', '/proc/nowhere/a.npz: cannot write there: No such file'),
