@@ -3,8 +3,8 @@
 Tran et al., *A Closer Look at Spatiotemporal Convolutions for Action Recognition*, CVPR 2018
 (https://arxiv.org/abs/1711.11248).
 
-Importing this needs PyTorch alone. Where a config has MMAction2 import it (``custom_imports``),
-:mod:`r21d_plugin.registry` is imported too.
+Importing the package requires only PyTorch. If MMAction2 imports it for a config
+(``custom_imports``), :mod:`r21d_plugin.registry` is imported too.
 """
 
 import sys

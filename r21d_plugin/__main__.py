@@ -1,4 +1,4 @@
-"""``python -m r21d_plugin`` is ``r21d``, for ``torchrun -m r21d_plugin train ...``."""
+"""``python -m r21d_plugin``, the same as ``r21d``, for ``torchrun -m r21d_plugin train ...``."""
 
 from .cli.main import main
 

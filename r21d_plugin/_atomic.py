@@ -16,17 +16,17 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, quota or limit re
 
 
 def write_failure(error: OSError) -> str:
-    """Reason why something cannot be written, and the remedy where there is one."""
-    if error.errno is None:  # NumPy's, of a write that ended too early
+    """Describe why a file cannot be written, and the remedy if there is one."""
+    if error.errno is None:  # raised by NumPy for an incomplete write
         return f'{error} bytes: is the disk full?'
-    if isinstance(error, FileExistsError):  # mkdir's
-        return f'{error.filename} is no folder'
+    if isinstance(error, FileExistsError):  # raised by mkdir
+        return f'{error.filename} is not a folder'
     return os.strerror(error.errno) + (': make room there' if error.errno in FULL else '')
 
 
 @contextmanager
 def name_file_on_error(path: Path | str) -> Iterator[None]:
-    """Turn an OSError of the block into an InputError that names the file."""
+    """Context manager: convert an OSError to an InputError that names the file."""
     try:
         yield
     except OSError as error:
@@ -35,11 +35,12 @@ def name_file_on_error(path: Path | str) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path, parents: bool = False) -> Iterator[Path]:
-    """Give the block a temporary file to write, and rename it when the block ends.
+    """Context manager: provide a temporary file to write, and rename it when the block ends.
 
-    The temporary file is in the same folder (made if ``parents``), with the same extension. A block
-    that raises leaves nothing behind; a killed process leaves a file whose name begins with a dot,
-    which the next attempt overwrites. An InputError is raised if the file cannot be written.
+    The temporary file has the same extension and is in the same folder, which is created if
+    ``parents`` is set. If the block raises, the file is removed. A killed process leaves a file
+    whose name begins with a dot, which the next attempt overwrites. Raises an InputError if the
+    file cannot be written.
     """
     partial = path.with_name(f'.{path.stem}.partial{path.suffix}')
     with name_file_on_error(path):
@@ -54,9 +55,9 @@ def atomic_write(path: Path, parents: bool = False) -> Iterator[Path]:
 
 
 def check_writable(path: Path) -> None:
-    """Make the folder of a file to be written later; an InputError if one cannot be written there.
+    """Create the folder of a file to be written later; raise an InputError if it is not writable.
 
-    An existing file is left as it is.
+    An existing file is left unchanged.
     """
     with name_file_on_error(path):
         if path.is_dir():

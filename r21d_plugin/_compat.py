@@ -1,4 +1,4 @@
-"""What Python and torch had in later releases than the oldest that this package runs with."""
+"""Compatibility with older Python versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ else:
     T = TypeVar('T')
 
     def pairwise(iterable: Iterable[T]) -> Iterator[tuple[T, T]]:
-        """Yield each item with the one after it."""
+        """Yield each item with the next one."""
         first, second = tee(iterable)
         next(second, None)
         return zip(first, second)

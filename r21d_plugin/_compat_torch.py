@@ -1,4 +1,4 @@
-"""What torch has in later releases than the oldest that this package runs with (1.13)."""
+"""Compatibility with older torch releases, from 1.13 on."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ elif hasattr(torch, '_dynamo'):  # torch 2.1
 else:
 
     def is_compiling() -> bool:
-        """Whether a compiler traces the caller; there is none."""
+        """Whether a compiler traces the caller; always False without a compiler."""
         return False
 
 
 NEWEST = {np: (2, 5), torch: (2, 15)}
-"""The newest releases that the tests were run with."""
+"""The newest releases with which the tests were run."""
 
 
 def release(package: ModuleType) -> tuple[int, ...]:
-    """First two numbers of a package's version."""
+    """Return the first two numbers of a package's version."""
     return tuple(map(int, package.__version__.split('.')[:2]))
 
 
 def untried() -> str | None:
-    """Packages that are newer than any that the tests were run with; None if there is none."""
+    """Name installed packages that are newer than any tested release; None if there are none."""
     newer = [f'{p.__name__} {p.__version__}' for p, tried in NEWEST.items() if release(p) > tried]
     return f'with {" and ".join(newer)}, newer than what the tests ran with' if newer else None
 
 
 RECOMPUTES_WHEN_COMPILED = release(torch) >= (2, 9)
-"""Whether a compiled graph that recomputes activations updates batch norm's statistics once.
+"""Whether a compiled graph that recomputes activations updates batch norm's statistics only once.
 
-Those of torch 2.6 to 2.8 do so twice; 2.5 and those before 2.4 were not tried.
+torch 2.6 to 2.8 update them twice; torch 2.5 and versions before 2.4 were not tested.
 """
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:
-    """Type that autocast computes in on a type of device; None where it is off."""
+    """Return the dtype of autocast on a device type; None if autocast is off."""
     if hasattr(torch, 'get_autocast_dtype'):  # torch 2.4
         return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
     if device == 'cpu':
@@ -60,7 +60,7 @@ def autocast_dtype(device: str) -> torch.dtype | None:
 
 
 def cpu_capability() -> str:
-    """Instructions that torch's kernels use, such as ``'AVX2'`` or ``'AVX512'``."""
+    """Return the instruction set of torch's kernels, such as ``'AVX2'`` or ``'AVX512'``."""
     if hasattr(torch.backends, 'cpu'):  # torch 2.1
         return torch.backends.cpu.get_cpu_capability()
     return torch.__config__.show().partition('CPU capability usage: ')[2].split('\n')[0]
@@ -69,7 +69,7 @@ def cpu_capability() -> str:
 def add_state_dict_hooks(
     module: nn.Module, save: Callable[..., Any], load: Callable[..., Any]
 ) -> None:
-    """Call ``save`` after a module's state dict is made and ``load`` before one is loaded."""
+    """Call ``save`` after a module's state dict is created, and ``load`` before one is loaded."""
     if hasattr(module, 'register_state_dict_post_hook'):  # torch 2.5
         module.register_state_dict_post_hook(save)
         module.register_load_state_dict_pre_hook(load)
@@ -79,9 +79,9 @@ def add_state_dict_hooks(
 
 
 def load_data(path: Path, map_location: Any, names: Mapping[str, Any]) -> Any:
-    """Load a file of torch that holds nothing but data, as ``weights_only=True`` does.
+    """Load a torch file that contains only data, as with ``weights_only=True``.
 
-    ``names`` are what ``'module name'`` in the file stands for, beside torch's own.
+    ``names`` maps additional ``'module name'`` entries in the file to their replacements.
     """
     if hasattr(torch.serialization, 'get_unsafe_globals_in_checkpoint'):  # torch 2.6
         known: Any = [(value, name.replace(' ', '.')) for name, value in names.items()]
@@ -95,7 +95,7 @@ def load_data(path: Path, map_location: Any, names: Mapping[str, Any]) -> Any:
 
 
 class ArchiveUnpickler(pickle.Unpickler):
-    """Unpickler of a zip file of torch that finds only names that data needs."""
+    """Unpickler for a torch zip file that allows only names needed for data."""
 
     def __init__(
         self, archive: zipfile.ZipFile, program: str, map_location: Any, names: Mapping[str, Any]
@@ -106,7 +106,7 @@ class ArchiveUnpickler(pickle.Unpickler):
         self.storages: dict[str, torch.Tensor] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Find what a name stands for; an UnpicklingError for any that is not listed."""
+        """Look up a name; raise an UnpicklingError if it is not allowed."""
         key = f'{module} {name}'.replace('__builtin__', 'builtins')  # Python 2's name
         found = self.names.get(key, tensor_names().get(key))
         if found is None:
@@ -114,7 +114,7 @@ class ArchiveUnpickler(pickle.Unpickler):
         return found
 
     def persistent_load(self, saved: Any) -> torch.Tensor:
-        """Read a storage, as a tensor of one dimension."""
+        """Read a storage as a one-dimensional tensor."""
         _, dtype, key, device, _ = saved
         if key not in self.storages:
             content = bytearray(self.archive.read(f'{self.folder}/{key}'))
@@ -123,12 +123,12 @@ class ArchiveUnpickler(pickle.Unpickler):
 
 
 def from_bytes(content: bytearray, dtype: torch.dtype) -> torch.Tensor:
-    """Tensor of one dimension in a buffer, which ``torch.frombuffer`` refuses if it is empty."""
+    """Create a one-dimensional tensor from a buffer; ``torch.frombuffer`` refuses empty ones."""
     return torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
 
 
 def rebuild_tensor(flat: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Any:
-    """Replaces ``torch._utils._rebuild_tensor_v2``; refuses what its storage has no room for."""
+    """Replaces ``torch._utils._rebuild_tensor_v2``; refuses tensors larger than their storage."""
     return flat.as_strided(size, stride, offset)
 
 
@@ -139,13 +139,13 @@ def rebuild_parameter(data: torch.Tensor, requires_grad: bool, *_: Any) -> nn.Pa
 
 @lru_cache(maxsize=None)
 def tensor_names() -> dict[str, Any]:
-    """What the names in a file of tensors stand for; a storage is known by its type of numbers."""
+    """Map the names in a file of tensors to objects; storage types map to their dtypes."""
     named = {f'torch {name}': value for name, value in vars(torch).items()}
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # the first look at a storage says that it is deprecated
+        warnings.simplefilter('ignore')  # first access to a storage class warns of deprecation
         types = {name: getattr(value, 'dtype', value) for name, value in named.items()}
     return {
-        'builtins bytes': lambda: b'',  # how protocol 2 writes no bytes
+        'builtins bytes': lambda: b'',  # protocol 2 writes empty bytes as a call
         'builtins complex': complex,
         'builtins set': set,
         'collections Counter': Counter,

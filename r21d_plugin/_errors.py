@@ -1,22 +1,22 @@
-"""Errors that a user can mend."""
+"""Errors that a user can fix."""
 
 import re
 from numbers import Integral
 
-NOT_UTF8 = re.compile('[\udc80-\udcff]')  # what Python has in place of such bytes in file names
+NOT_UTF8 = re.compile('[\udc80-\udcff]')  # surrogates that replace such bytes in file names
 
 
 def escape_bytes(text: object) -> str:
-    """Text of a file name, say, with bytes that are not UTF-8 as backslash escapes (``\\xff``)."""
+    """Write bytes of a text (such as a file name) that are not UTF-8 as escapes (``\\xff``)."""
     return NOT_UTF8.sub(lambda found: f'\\x{ord(found[0]) - 0xDC00:02x}', str(text))
 
 
 class InputError(ValueError):
-    """Something that the user gave is wrong.
+    """Invalid input from the user.
 
-    The message is one line that names what is wrong, where (file, key or index) and what to do.
-    Commands print it alone and exit with status 1; other exceptions are defects and keep their
-    traceback. Non-printable characters (newlines, terminal escapes) are replaced by spaces,
+    The message is one line that names the error, the place (file, key or index) and the remedy.
+    Commands print only this line and exit with status 1; other exceptions are bugs and keep their
+    traceback. Non-printable characters (newlines, terminal escapes) are replaced by spaces, and
     bytes of file names that are not UTF-8 by backslash escapes.
     """
 
@@ -25,11 +25,11 @@ class InputError(ValueError):
 
 
 class VideoInputError(InputError):
-    """A video is missing or does not decode; a run may go on without it."""
+    """A video is missing or does not decode; a run may skip it."""
 
 
 class MissingPackageError(InputError, ImportError):
-    """A package is needed that is not installed."""
+    """A required package is not installed."""
 
 
 def check_whole(name: str, value: object, least: int = 1) -> None:
@@ -39,6 +39,6 @@ def check_whole(name: str, value: object, least: int = 1) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """First line of an exception's message."""
+    """Return the first line of an exception's message."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return text.strip().split('\n')[0]

@@ -1,6 +1,6 @@
-"""Repairs of MMEngine and MMAction2 for the processes of our own commands.
+"""Patches of MMEngine and MMAction2 for the processes of our own commands.
 
-:func:`apply` changes the process that calls it; importing this package does not call it.
+:func:`apply` patches the calling process; importing this package does not call it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .weights import load_checkpoint
 
 
 class AtomicBackend(LocalBackend):
-    """MMEngine's backend of local files, which leaves half a file where a run is killed; atomic."""
+    """MMEngine's backend for local files, with atomic writes: a killed run leaves no partial file."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes; raise an InputError if they cannot be written."""
@@ -29,9 +29,9 @@ class AtomicBackend(LocalBackend):
 
 
 def shift_hue(img: np.ndarray, factor: float) -> np.ndarray:
-    """Shift the hue of an RGB image by a share (-0.5 to 0.5) of 255, of OpenCV's 180 hues.
+    """Shift the hue of an RGB image by ``factor`` (-0.5 to 0.5) times 255, in OpenCV's 180 hues.
 
-    MMAction2 adds a negative number to uint8 for that, which NumPy 2 refuses.
+    MMAction2 adds a negative number to uint8 for this, which NumPy 2 refuses.
     """
     hue, *others = cv2.split(cv2.cvtColor(np.uint8(img.clip(0, 255)), cv2.COLOR_RGB2HSV))
     shifted = np.uint8((np.int16(hue) + int(factor * 255)) % 180)
@@ -40,22 +40,22 @@ def shift_hue(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def load_from_disk(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a checkpoint; MMEngine tells the user the end of this name."""
+    """Load a checkpoint; MMEngine's log shows the end of this function's name."""
     return load_checkpoint(filename, map_location)
 
 
 def load_from_web(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a checkpoint of an address."""
+    """Load a checkpoint from a URL."""
     return load_checkpoint(filename, map_location)
 
 
 @lru_cache(maxsize=None)
 def apply() -> None:
-    """Repair this process, once.
+    """Patch this process; repeated calls have no effect.
 
-    MMEngine 0.10.7 cannot load its checkpoints with torch 2.6, leaves half a file where a run is
-    killed, and its ClassBalancedDataset asks what it wraps for labels, which its other wrappers do
-    not know. MMAction2 1.2's ColorJitter and mean average precision fail with NumPy 2.
+    MMEngine 0.10.7 cannot load its checkpoints with torch 2.6, leaves partial files when a run is
+    killed, and its ClassBalancedDataset cannot get labels from its other dataset wrappers.
+    MMAction2 1.2's ColorJitter and mean average precision fail with NumPy 2.
     """
     from mmaction.datasets.transforms import ColorJitter
 

@@ -1,8 +1,8 @@
-"""Import MMAction2's models where the released packages do not let them import.
+"""Import MMAction2's models despite defects of the released packages.
 
 The wheel of mmaction2 1.2.0 lacks a folder that a git checkout has
-(https://github.com/open-mmlab/mmaction2/issues/2714), and mmcv or what its multimodal models need
-may be missing.
+(https://github.com/open-mmlab/mmaction2/issues/2714), and mmcv or the requirements of its
+multimodal models may be missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def DRN(*args: object, **kwargs: object) -> None:  # noqa: N802
 
 
 class DRNFinder(Loader):
-    """Finds the missing package and its module ``drn`` after every other finder has failed."""
+    """Finder for the missing package and its module ``drn``, used after all other finders fail."""
 
     @classmethod
     def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
@@ -34,21 +34,22 @@ class DRNFinder(Loader):
         return ModuleSpec(name, cls(), is_package=True) if missing else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Fill the module."""
+        """Populate the module."""
         module.DRN = DRN  # type: ignore[attr-defined]
 
 
 def import_models() -> None:
-    """Import ``mmaction.models``, with placeholders for what it cannot import.
+    """Import ``mmaction.models``, with placeholders for modules that cannot be imported.
 
     ``mmcv`` and ``mmcv-lite`` install into the same folder, so we depend on neither. MMAction2's
-    own placeholders replace multimodal models that transformers 5 or a missing timm breaks.
+    own placeholders replace multimodal models that fail to import with transformers 5 or without
+    timm.
     """
     if importlib.util.find_spec('mmcv') is None:
         raise missing('mmcv')
     sys.meta_path.append(DRNFinder)
     with warnings.catch_warnings():
-        # mmcv-lite advises to install mmcv for a transformer.
+        # mmcv-lite recommends installing mmcv for a transformer.
         warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
         try:
             importlib.import_module('mmaction.models')

@@ -1,4 +1,4 @@
-"""Importing this fails in one line where what the plugin for MMAction2 needs is missing."""
+"""Import this module to raise a one-line error if the plugin's requirements are missing."""
 
 from ._packages import check_plugin
 

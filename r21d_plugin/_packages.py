@@ -1,7 +1,7 @@
-"""Name what brings a package that is missing, in one line.
+"""One-line errors for missing packages, with the command that installs them.
 
-Imported for that by the packages of this package that need MMAction2: after ``pip install
---no-deps``, networks and weights are all there is.
+The subpackages that need MMAction2 import this module: after ``pip install --no-deps``, only
+networks and weights are usable.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OTHERS = ('importlib_metadata', 'matplotlib', 'numpy', 'PIL', 'scipy', 'tabulate
 
 
 def missing(package: str) -> MissingPackageError:
-    """An error that says how to install a package."""
+    """Build an error that says how to install a package."""
     if package == 'mmaction':
         remedy = "pip install --no-deps 'mmaction2>=1.2,<1.3' where decord has no wheels, else "
         remedy += 'pip install r21d_plugin without --no-deps'
@@ -44,13 +44,13 @@ def missing(package: str) -> MissingPackageError:
     elif package in EXTRAS:
         remedy = f"pip install 'r21d_plugin[{EXTRAS[package]}]'"
     else:
-        remedy = 'pip install r21d_plugin, without --no-deps, brings it'
+        remedy = 'pip install r21d_plugin, without --no-deps, installs it'
     return MissingPackageError(f'{package} is missing: {remedy}')
 
 
 @contextmanager
 def missing_packages_named() -> Iterator[None]:
-    """Turn an import that fails for lack of a package of ours into a MissingPackageError."""
+    """Context manager: convert a failed import of a requirement to a MissingPackageError."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -61,7 +61,7 @@ def missing_packages_named() -> Iterator[None]:
 
 
 def check_plugin() -> None:
-    """Raise a MissingPackageError if what the plugin for MMAction2 needs is not there."""
+    """Raise a MissingPackageError if a requirement of the MMAction2 plugin is missing."""
     for package in PLUGIN:
         if find_spec(package) is None:
             raise missing(package)

@@ -12,10 +12,11 @@ import_models()
 
 
 class SharedRegistry(registry.Registry):
-    """A registry whose classes are found without its scope too, where nobody has taken the name.
+    """A registry whose classes are also found without its scope, unless the name is taken.
 
-    They are entered into MMEngine's own registry, which all others ask last, so they never hide a
-    class of the same name. With ``_scope_='r21d_plugin'``, names that are not ours are MMAction2's.
+    Classes are also added to MMEngine's root registry, which is searched last, so they never hide
+    another class with the same name. With ``_scope_='r21d_plugin'``, names that this registry lacks
+    are looked up in MMAction2's.
     """
 
     def __init__(self, parent: registry.Registry) -> None:
@@ -39,7 +40,7 @@ class SharedRegistry(registry.Registry):
         return self.parent.children.get('mmaction', self.parent)
 
     def get(self, key: str) -> Any:
-        """Find a class by its name: here, else where MMAction2 would."""
+        """Look up a class by name: first here, then in MMAction2's registry."""
         if '.' in key or key in self.module_dict:
             return super().get(key)
         return self._mmaction.get(key)

@@ -1,7 +1,7 @@
-"""Networks to and from the Hugging Face hub, by huggingface_hub's ``PyTorchModelHubMixin``.
+"""Exchange networks with the Hugging Face hub, by huggingface_hub's ``PyTorchModelHubMixin``.
 
-A repository, or a folder, holds ``model.safetensors``, ``config.json`` with what
-:func:`~r21d_plugin.create_model` and the input need, and a ``README.md``::
+A repository or folder has ``model.safetensors``, ``config.json`` with the arguments of
+:func:`~r21d_plugin.create_model` and facts about the input, and a ``README.md``::
 
     model = create_model('r2plus1d_18', weights='work_dirs/mine/epoch_45.pth')
     save_pretrained(model, 'folder', meta=dict(clip_len=8, mean=..., std=..., categories=...))
@@ -46,7 +46,7 @@ from r21d_plugin.hub import from_pretrained
 model = from_pretrained('{{ repo_id | default("REPOSITORY", true) }}')
 ```
 
-`config.json` says which network it is and, under `meta`, what its input and its classes are.
+`config.json` describes the network and, under `meta`, its input and classes.
 """
 
 
@@ -57,24 +57,24 @@ class HubNetwork(
     pipeline_tag='video-classification',
     model_card_template=CARD,
 ):
-    """A network of :func:`~r21d_plugin.create_model` that the hub takes.
+    """A network of :func:`~r21d_plugin.create_model` with the interface of the hub.
 
-    The arguments are what ``config.json`` holds.
+    The arguments are stored in ``config.json``.
 
     Args:
         name (str): One of :func:`~r21d_plugin.list_models`.
-        num_classes (int): Classes; 0: the output is pooled features. Defaults to 400.
-        in_channels (int): Channels of the input. Defaults to 3.
-        clip_len (int, optional): Frames of a clip, of R2D. Defaults to None: the paper's.
+        num_classes (int): Number of classes; 0: the output is pooled features. Defaults to 400.
+        in_channels (int): Input channels. Defaults to 3.
+        clip_len (int, optional): Frames per clip, for R2D. Defaults to None: the paper's.
         base_channels (int): Filters of conv1. Defaults to 64.
         midplanes (str): See :class:`~r21d_plugin.models.R2Plus1D`. Defaults to ``'layer'``.
         norm_eps (float): Epsilon of batch norm. Defaults to 1e-3.
         drop_rate (float): Probability of dropout before the classifier. Defaults to 0.
-        meta (dict, optional): What is known of the input and the classes, plain data, by the names
-            of ``PublicWeights``: ``clip_len``, ``fps``, ``mean``, ``std``, ``categories``, ...
+        meta (dict, optional): Facts about the input and the classes, as plain data with the keys of
+            ``PublicWeights``: ``clip_len``, ``fps``, ``mean``, ``std``, ``categories``, ...
 
     Raises:
-        InputError: As create_model; or if ``meta`` is no plain data, or of another network.
+        InputError: As for create_model, or if ``meta`` is not plain data or does not fit.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class HubNetwork(
         return model.to(map_location)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Write the weights, with the epsilon of batch norm in the header of the file, too."""
+        """Write the weights, also with the epsilon of batch norm in the header of the file."""
         with atomic_write(Path(save_directory, 'model.safetensors')) as partial:
             partial.write_bytes(safetensors_bytes(self.state_dict(), {}))
 
@@ -112,19 +112,19 @@ class HubNetwork(
 def save_pretrained(
     model: Classifier, folder: str | Path, meta: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a network to a folder as the hub has it.
+    """Write a network to a folder in the hub's format.
 
     Args:
-        model (Classifier): A network of :func:`~r21d_plugin.create_model`, also on a GPU; not one
-            of ``features_only=True``.
-        folder (str or Path): The folder, which is made. A ``README.md`` in it is kept.
+        model (Classifier): A network of :func:`~r21d_plugin.create_model`, on any device, without
+            ``features_only=True``.
+        folder (str or Path): The folder, which is created. An existing ``README.md`` is kept.
         meta (Mapping, optional): See :class:`HubNetwork`, such as ``PublicWeights.X.meta``.
             Defaults to that of a network from the hub, else to nothing. ``categories`` default to
-            the names that the weights had.
+            the class names stored with the weights.
 
     Raises:
-        InputError: If the model is another, ``meta`` does not fit it, or the folder cannot be
-            written.
+        InputError: If the model is not supported, ``meta`` does not fit it, or the folder is not
+            writable.
     """
     with name_file_on_error(folder):
         hub_network(model, meta).save_pretrained(folder)
@@ -133,16 +133,16 @@ def save_pretrained(
 def push_to_hub(
     model: Classifier, repo_id: str, meta: Mapping[str, Any] | None = None, **kwargs: Any
 ) -> str:
-    """Upload a network to the hub, and return the address of the commit.
+    """Upload a network to the hub, and return the URL of the commit.
 
     Args:
         model (Classifier): See :func:`save_pretrained`.
-        repo_id (str): Repository, ``'user/name'``, which is made if it is not there.
+        repo_id (str): Repository, ``'user/name'``, which is created if it does not exist.
         meta (Mapping, optional): See :func:`save_pretrained`.
-        **kwargs: Those of the mixin's ``push_to_hub``: ``private``, ``token``, ``branch``, ...
+        **kwargs: Arguments of the mixin's ``push_to_hub``: ``private``, ``token``, ``branch``, ...
 
     Raises:
-        InputError: If the model is another, or ``meta`` does not fit it.
+        InputError: If the model is not supported, or ``meta`` does not fit it.
     """
     card = dict(repo_id=repo_id)
     network = hub_network(model, meta)
@@ -154,24 +154,24 @@ def from_pretrained(name: str | Path, **kwargs: Any) -> HubNetwork:
     """Load a network from the hub, in evaluation mode and float32, on the CPU.
 
     Args:
-        name (str or Path): A folder of :func:`save_pretrained`, or a repository.
-        **kwargs: Those of the mixin's ``from_pretrained``: ``revision``, ``token``,
+        name (str or Path): A folder written by :func:`save_pretrained`, or a repository.
+        **kwargs: Arguments of the mixin's ``from_pretrained``: ``revision``, ``token``,
             ``local_files_only``, ``cache_dir``, ...
 
     Raises:
-        InputError: If there is no such network, or its files are damaged or another's.
+        InputError: If the network is missing, or its files are damaged or of another model.
     """
     if Path(name).is_dir() and not Path(name, 'config.json').is_file():
         raise InputError(f'{name}: no config.json in it: name a folder of save_pretrained')
     try:
         network: HubNetwork = HubNetwork.from_pretrained(str(name), strict=True, **kwargs)
         return network.eval()
-    except Exception as error:  # what wrong files and an absent network raise is up to them
+    except Exception as error:  # invalid files and a missing network can raise any exception
         raise InputError(f'{name}: cannot be loaded: {first_line(error)}') from error
 
 
 def hub_network(model: Classifier, meta: Mapping[str, Any] | None) -> Any:
-    """Copy a network to one that the hub takes; an InputError if it cannot be told what it is."""
+    """Copy a network to one for the hub; raise an InputError if the model is not supported."""
     if not isinstance(model, Classifier):
         remedy = 'save a network of create_model, without features_only=True'
         raise InputError(f'{type(model).__name__}: has no classifier: {remedy}')
@@ -198,7 +198,7 @@ def hub_network(model: Classifier, meta: Mapping[str, Any] | None) -> Any:
 
 
 def check_meta(meta: dict[str, Any], num_classes: int, in_channels: int) -> None:
-    """Raise an InputError if what is said of a network cannot be."""
+    """Raise an InputError if ``meta`` contradicts the network."""
     try:
         json.dumps(meta)
     except (TypeError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""The networks as PyTorchVideo's ``Net`` with ``blocks``.
+"""Build the networks as PyTorchVideo's ``Net`` with ``blocks``.
 
-Blocks 0 to 4 are conv1 and conv2_x to conv5_x of our own backbones, block 5 is PyTorchVideo's head,
-so that what works on a ``Net`` works on these::
+Blocks 0 to 4 are conv1 and conv2_x to conv5_x of our backbones, and block 5 is PyTorchVideo's head,
+so code for a ``Net`` works with these networks::
 
     net = create_r2plus1d(model_depth=34)
     net.blocks[-1] = create_res_basic_head(...)       # another head
@@ -47,7 +47,7 @@ def create_net(
     ``head_activation``, such as ``nn.Softmax``, is applied to the logits, in training too.
     """
     if refused := sorted({'out_indices', 'frozen_stages', 'norm_eval'} & kwargs.keys()):
-        raise InputError(f'{refused[0]}: a Net cannot obey it: change its blocks instead')
+        raise InputError(f'{refused[0]}: not supported by a Net: change its blocks instead')
     model = create_model(name, model_num_class, input_channel, base_channels=stem_dim_out, **kwargs)
     head = create_res_basic_head(
         in_features=model.fc.in_features,
@@ -57,7 +57,7 @@ def create_net(
         activation=head_activation,
     )
     head.proj = model.fc
-    net = Net(blocks=nn.ModuleList())  # given its blocks, a Net would draw new weights for them
+    net = Net(blocks=nn.ModuleList())  # Net initialises blocks passed to it again
     net.blocks.extend([*model.groups, head])
     net.norm_eps_is_given = model.norm_eps_is_given
     keep_norm_eps_in_state_dicts(net)
@@ -65,7 +65,7 @@ def create_net(
 
 
 def create_of_depth(family: str, *, model_depth: int = 18, **kwargs: Any) -> Net:
-    """Build the network of a family and a depth; ``kwargs`` are those of :func:`create_net`."""
+    """Build the network of a family and depth; ``kwargs`` are passed to :func:`create_net`."""
     return create_net(f'{family}_{model_depth}', **kwargs)
 
 

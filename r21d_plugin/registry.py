@@ -1,4 +1,4 @@
-"""The registries of scope ``r21d_plugin``, and all that is registered there.
+"""The registries of scope ``r21d_plugin``, with all registered classes.
 
 MMEngine imports this module when it meets ``type='r21d_plugin.X'``, so a scoped name works in any
 config without ``custom_imports``.

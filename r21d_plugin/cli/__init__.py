@@ -1,1 +1,1 @@
-"""What the commands share: arguments, errors, processes, and the console script ``r21d``."""
+"""Shared parts of the commands: arguments, errors, processes, and the console script ``r21d``."""

@@ -15,12 +15,12 @@ CHECKPOINT_HELP = (
 
 
 class ConfigOptions(Action):
-    """Collect words of the form ``key.subkey=value``; values stay text."""
+    """Collect arguments of the form ``key.subkey=value``; values remain strings."""
 
     def __call__(
         self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
     ) -> None:
-        """Add the words of one option to those of earlier ones."""
+        """Add the arguments of one option to those of earlier options."""
         options = dict(getattr(namespace, self.dest) or {})
         for word in values:
             key, equals, value = word.partition('=')
@@ -31,12 +31,12 @@ class ConfigOptions(Action):
 
 
 class TestOption(ConfigOptions):
-    """Collect ``--NAME VALUE`` as the option ``model.test_cfg.NAME=VALUE`` of the config."""
+    """Collect ``--NAME VALUE`` as the config option ``model.test_cfg.NAME=VALUE``."""
 
     def __call__(
         self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
     ) -> None:
-        """Add the option to earlier ones."""
+        """Add the option to earlier options."""
         name = self.option_strings[0].lstrip('-')
         super().__call__(parser, namespace, [f'model.test_cfg.{name}={values}'], option)
 
@@ -44,11 +44,11 @@ class TestOption(ConfigOptions):
 def add_test_options(parser: ArgumentParser) -> None:
     """Add ``--runtime`` and ``--dtype``, which override the config's ``model.test_cfg``."""
     for name, text in (
-        ('runtime', 'what computes the network: torch (default) or openvino, on the CPU'),
+        ('runtime', 'runtime of the network: torch (default) or openvino (CPU only)'),
         (
             'dtype',
-            'type that it computes in: float32 (default), bfloat16, float16 (torch on a GPU) '
-            'or int8 (openvino, a checkpoint of r21d quantize)',
+            'dtype of the computation: float32 (default), bfloat16, float16 (torch on a GPU) '
+            'or int8 (openvino, with a checkpoint from r21d quantize)',
         ),
     ):
         parser.add_argument(f'--{name}', action=TestOption, dest='cfg_options', help=text)
@@ -56,7 +56,7 @@ def add_test_options(parser: ArgumentParser) -> None:
 
 def add_config_options(parser: ArgumentParser) -> None:
     """Add ``--cfg-options``."""
-    text = 'values of the config to override, as key.subkey=value'
+    text = 'config values to override, as key.subkey=value'
     parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, help=text)
 
 
@@ -70,20 +70,20 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--gpus',
         type=int,
-        help='GPUs of this machine to use, one process each, without a launcher; 0: the CPU; '
+        help='number of GPUs to use, one process each, without a launcher; 0: the CPU; '
         'default: one GPU if there is one',
     )
     parser.add_argument('--device', choices=['cpu', 'cuda'], help='default: cuda if there is a GPU')
-    # Launchers that pass it set LOCAL_RANK too.
+    # Launchers that pass this argument also set LOCAL_RANK.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=SUPPRESS)
 
 
 def add_network_arguments(parser: ArgumentParser) -> None:
-    """Add the arguments of a trained network and of what it runs on."""
+    """Add the arguments of a trained network, the device and the decoding processes."""
     parser.add_argument('--config', required=True, help='config file')
     parser.add_argument('--checkpoint', required=True, help=CHECKPOINT_HELP)
     parser.add_argument('--device', help='cpu, cuda or cuda:1; default: a GPU if there is one')
-    workers = 'processes that decode (all cores)'
+    workers = 'processes that decode (default: all cores)'
     parser.add_argument('--workers', type=int, default=cores_of_process(), help=workers)
     add_test_options(parser)
     add_config_options(parser)

@@ -1,4 +1,4 @@
-"""Keys of a config that nothing reads."""
+"""Find misspelt and missing keys of a config."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN_KEYS = {*inspect.signature(Runner.__init__).parameters} - {'self', 'cfg'} | 
     'model_wrapper_cfg',
     'sync_bn',
 }
-"""Top-level keys that MMEngine's runner reads; others only name values for the config itself."""
+"""Top-level keys that MMEngine's runner reads; other keys only name values within the config."""
 
 PLAIN_KEYS: dict[str, set[str]] = {
     'auto_scale_lr': {'enable', 'base_batch_size'},
@@ -47,14 +47,14 @@ PLAIN_KEYS: dict[str, set[str]] = {
         'norm_decay_mult',
     },
 }
-"""What is read of dictionaries, by path or last name, whose other keys are ignored in silence."""
+"""Known keys of dictionaries, by path or last name; their other keys are silently ignored."""
 
 TOGETHER = (
     ('train_cfg', 'train_dataloader', 'optim_wrapper'),
     ('val_cfg', 'val_dataloader', 'val_evaluator'),
     ('test_cfg', 'test_dataloader', 'test_evaluator'),
 )
-"""Keys of which a config has all or none."""
+"""Groups of keys of which a config must have all or none."""
 
 
 def check_config(cfg: Config, path: str) -> None:
@@ -81,16 +81,16 @@ def check_run(cfg: Config, path: str) -> None:
 
 
 def refuse_misspelling(name: str, names: Collection[str], where: str, cutoff: float) -> None:
-    """Raise an InputError if a name is nearly one of others."""
+    """Raise an InputError if a name closely resembles a known one."""
     if name not in names and (nearest := get_close_matches(name, names, 1, cutoff)):
         raise InputError(f'{where}: nothing reads {name}: did you mean {nearest[0]}?')
 
 
 def check_option(cfg: Config, key: str) -> Any:
-    """Return the value that an option overrides, None if there is none.
+    """Return the value that an option overrides; None if there is none.
 
-    The key begins with one of a run. Raises an InputError if nothing reads it: where it names a
-    place that a list does not have, or a key that is ignored.
+    The key begins with a top-level key of a run. Raises an InputError if the option has no effect:
+    the key names an index that a list does not have, or a key that is ignored.
     """
     first, *rest = key.split('.')
     value: Any = cfg.get(first)
@@ -113,13 +113,13 @@ def check_option(cfg: Config, key: str) -> Any:
 
 
 def nearest_of(name: str, names: Collection[str]) -> str:
-    """Ask for the nearest name."""
+    """Suggest the nearest name."""
     nearest = get_close_matches(name, names, 1)
     return f'did you mean {nearest[0]}?' if nearest else f'there is no {name} in a config'
 
 
 def dict_at(cfg: Config, path: str) -> dict[str, Any]:
-    """The dictionary at a dotted key; an empty one if there is none."""
+    """Return the dictionary at a dotted key; an empty one if there is none."""
     value: Any = cfg
     for key in path.split('.'):
         value = value.get(key) if hasattr(value, 'get') else None

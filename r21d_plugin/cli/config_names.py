@@ -1,8 +1,8 @@
-"""Names in config files that other values are derived from, such as ``data_root``.
+"""Override names in config files from which other values are derived, such as ``data_root``.
 
-MMEngine reads a config and its base files before it overrides values, which is too late for names.
-Here they are overridden in copies of the files: each statement that sets a name is followed by one
-that sets its new value.
+MMEngine overrides values after it has read a config and its base files, which is too late for such
+names. This module overrides them in copies of the files: after each statement that sets a name, it
+inserts a statement that sets the new value.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FOLDER = re.compile(r'\{\{\s*fileDirname\s*\}\}')
 
 
 def read_config(path: Path, options: Mapping[str, Any]) -> Config:
-    """Read a config, with other values of names, which options give by dotted keys.
+    """Read a config with new values of names, which options give by dotted keys.
 
-    Raises an InputError if the config derives nothing from a name.
+    Raises an InputError if the config derives no value from a name.
     """
     if not options:
         return Config.fromfile(path)
@@ -43,7 +43,7 @@ def read_config(path: Path, options: Mapping[str, Any]) -> Config:
 
 
 def is_run_key(key: str) -> bool:
-    """Whether a dotted key begins with one that MMEngine's runner reads."""
+    """Whether a dotted key begins with a key that MMEngine's runner reads."""
     return key.partition('.')[0] in RUN_KEYS
 
 
@@ -66,7 +66,7 @@ class ConfigFile(NamedTuple):
         return cls(path, text, ast.parse(text, str(path)))
 
     def assignments(self) -> Iterator[tuple[ast.Assign, str]]:
-        """Yield the assignments outside of blocks, once for each name that they set."""
+        """Yield top-level assignments, once for each name that they set."""
         for node in self.tree.body:
             if isinstance(node, ast.Assign):
                 parts = (part for target in node.targets for part in ast.walk(target))
@@ -74,13 +74,13 @@ class ConfigFile(NamedTuple):
                 yield from ((node, name.id) for name in names if isinstance(name.ctx, ast.Store))
 
     def names_read(self) -> set[str]:
-        """Names that this file derives values from."""
+        """Return the names from which this file derives values."""
         names = (node for node in ast.walk(self.tree) if isinstance(node, ast.Name))
         read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
         return read | {*OF_BASE.findall(self.text)}
 
     def bases(self) -> list[str]:
-        """The base files, as this file names them."""
+        """Return the base files, as named in this file."""
         for node, name in self.assignments():
             if name == '_base_':
                 bases = ast.literal_eval(node.value)
@@ -88,11 +88,11 @@ class ConfigFile(NamedTuple):
         return []
 
     def override(self, values: Mapping[str, Any], bases: list[str]) -> str:
-        """Text of this file with other base files, and other values by dotted keys."""
+        """Return the text of this file with other base files, and new values by dotted keys."""
         lines = FOLDER.sub(self.path.parent.as_posix(), self.text).splitlines()
         for node, name in reversed([*self.assignments()]):
             end = node.end_lineno or node.lineno
-            if name == '_base_':  # MMEngine takes the first one
+            if name == '_base_':  # MMEngine uses the first one
                 lines[node.lineno - 1 : end] = [f'_base_ = {bases!r}']
             lines[end:end] = [
                 f'{place(key)} = {value!r}'
@@ -103,14 +103,14 @@ class ConfigFile(NamedTuple):
 
 
 class ConfigNames:
-    """The names that a config derives other values from.
+    """The names from which a config derives other values.
 
     Args:
         path (Path): The config file.
 
     Attributes:
         names (list[str]): The names.
-        texts (set[str]): Those that are set to text.
+        texts (set[str]): The names whose values are text.
     """
 
     def __init__(self, path: Path) -> None:
@@ -130,7 +130,7 @@ class ConfigNames:
                 self._read(base)
 
     def _bases(self, file: ConfigFile) -> list[Path | None]:
-        """The base files of a file; None is one of another package (``mmaction::...``)."""
+        """Return the base files of a file; None for another package's (``mmaction::...``)."""
         own = f'{__package__.partition(".")[0]}::'
         found: list[Path | None] = []
         for base in file.bases():
@@ -140,7 +140,7 @@ class ConfigNames:
         return found
 
     def check(self, key: str) -> None:
-        """Raise an InputError if nothing is derived from the name that a dotted key begins with."""
+        """Raise an InputError if no value is derived from the first name of a dotted key."""
         name = key.partition('.')[0]
         if name in self.names:
             return
@@ -153,9 +153,9 @@ class ConfigNames:
         raise InputError(f'--cfg-options {key}: nothing reads it: {remedy}')
 
     def load(self, path: Path, values: Mapping[str, Any]) -> Config:
-        """Read the config, which is at ``path``, with other values of names, by dotted keys."""
+        """Read the config at ``path`` with new values of names, by dotted keys."""
         with tempfile.TemporaryDirectory() as folder:
-            # A folder for each, as two may have the same file name.
+            # Each file gets its own folder, because two may have the same name.
             copies = {
                 original: Path(folder, str(number), original.name)
                 for number, original in enumerate(self.files)
@@ -170,12 +170,12 @@ class ConfigNames:
 
 
 def place(key: str) -> str:
-    """A dotted key as Python has it: ``pipeline[1]['size']`` for ``pipeline.1.size``."""
+    """Convert a dotted key to Python: ``pipeline[1]['size']`` for ``pipeline.1.size``."""
     name, *rest = key.split('.')
     return name + ''.join(f'[{int(word) if word.isdecimal() else word!r}]' for word in rest)
 
 
 def is_text(value: ast.expr) -> bool:
-    """Whether an expression is a text, with or without values inserted."""
+    """Whether an expression is a string or f-string."""
     constant = isinstance(value, ast.Constant) and isinstance(value.value, str)
     return constant or isinstance(value, ast.JoinedStr)

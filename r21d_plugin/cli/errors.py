@@ -1,4 +1,4 @@
-"""One line of error instead of a traceback, for what a user can mend."""
+"""Print errors that users can fix as one line, without a traceback."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .._packages import missing_packages_named
 WORKER_DEATH = re.compile(
     r'DataLoader worker \(pid(\(s\))? [\d, ]+\) (is killed by signal: [^.]+|exited unexpectedly)'
 )
-"""What PyTorch reports of a dataloader worker that died."""
+"""Pattern of PyTorch's message about a dataloader worker that died."""
 
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Print what a user can mend as one line, and exit with 1.
+    """Context manager: print an error that the user can fix as one line, and exit with 1.
 
-    That is a mistake, a package that is missing, a full disk, or the death of a worker.
+    Such errors are invalid input, a missing package, a full disk, and the death of a worker.
     """
     try:
         with missing_packages_named():
@@ -30,7 +30,7 @@ def errors_in_one_line() -> Iterator[None]:
         with name_file_on_error('standard output'):
             sys.stdout.flush()
     except InputError as error:
-        # From a dataloader worker the message comes inside its whole traceback.
+        # A message from a dataloader worker is inside the worker's traceback.
         message = str(error).rpartition('InputError: ')[-1].strip()
     except OSError as error:
         if error.errno not in FULL:
@@ -46,6 +46,6 @@ def errors_in_one_line() -> Iterator[None]:
         return
     try:
         sys.stdout.flush()
-    except OSError:  # Python would try again as it ends, and exit with another status
+    except OSError:  # Python would flush again at exit, and exit with another status
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(f'error: {message}')

@@ -1,4 +1,4 @@
-"""What goes wrong where a config is built, in a line."""
+"""Explain errors while building a config in one line."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ UNREGISTERED = re.compile(r'(\S+) is not in the \S*?(?:::)?([\w ]+) registry')
 
 @contextmanager
 def errors_of(cfg: Config, key: str = '') -> Iterator[None]:
-    """Raise what goes wrong in the block as an InputError that names the config file and a key."""
+    """Context manager: convert exceptions to an InputError that names the config file and a key."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # a config builds objects of anyone's
+    except Exception as error:  # a config can build objects of any package
         where = ': '.join(filter(None, (str(cfg.filename or 'config'), key)))
         raise InputError(f'{where}: {explain(error)}') from error
 
 
 def build_dataset(cfg: Config, key: str, dataset: dict[str, Any]) -> Any:
-    """Build a dataset of a config, that of a dataloader perhaps with other arguments.
+    """Build the dataset of a dataloader in a config, possibly with changed arguments.
 
     Raises an InputError that names the config and the key of the dataloader.
     """
@@ -40,7 +40,7 @@ def build_dataset(cfg: Config, key: str, dataset: dict[str, Any]) -> Any:
 
 
 def explain(error: Exception) -> str:
-    """First line of an error; the nearest registered name for one that is not registered."""
+    """Return the first line of an error, or suggest a registered name for an unknown one."""
     line = first_line(error) or type(error).__name__
     if (match := UNREGISTERED.search(line)) is None:
         return line[:500]
@@ -52,7 +52,7 @@ def explain(error: Exception) -> str:
 
 
 def registered_names(kind: str) -> dict[str, str]:
-    """All names of a kind as a config writes them, by name without scope."""
+    """Return all registered names of a kind as used in configs, by name without scope."""
     names: dict[str, str] = {}
     for module, scope in (mmaction_registry, ''), (registry, 'r21d_plugin.'):
         for item in vars(module).values():

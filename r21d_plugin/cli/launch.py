@@ -1,4 +1,4 @@
-"""Runs of MMEngine's runner: config, devices and processes."""
+"""Prepare runs of MMEngine's runner: config, devices and processes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PROCESS_COUNTS = {
     'slurm': ('SLURM_NTASKS', 'SLURM_NTASKS_PER_NODE'),
     'mpi': ('OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_SIZE'),
 }
-"""Environment variables of a launcher: its number of processes in all and on this machine."""
+"""Environment variables of launchers: number of processes in total and on this machine."""
 
 
 def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
-    """Read a config, override values by dotted keys, and repair this process for MMEngine.
+    """Read a config, override values by dotted keys, and patch MMEngine in this process.
 
-    See :mod:`r21d_plugin._mm_fixes`. Raises an InputError if the config cannot be read, or nothing
-    reads one of its keys or options.
+    See :mod:`r21d_plugin._mm_fixes` for the patches. Raises an InputError if the config cannot be
+    read, or one of its keys or options has no effect.
     """
     _mm_fixes.apply()
     file, options = find_config(path), options or {}
@@ -44,7 +44,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
         cfg = read_config(file, {key: options[key] for key in options if not is_run_key(key)})
     except InputError:
         raise
-    except Exception as error:  # a config is code: anything can go wrong in it
+    except Exception as error:  # a config is code and can raise any exception
         raise InputError(f'{path}: {type(error).__name__}: {first_line(error)}') from error
     merge_options(cfg, {key: options[key] for key in options if is_run_key(key)})
     check_config(cfg, path)
@@ -52,7 +52,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
 
 
 def find_config(path: str) -> Path:
-    """Find a config file; where there is none, the package's of the same file name, as mim does."""
+    """Find a config file by path, or else the package's config with this name, as mim does."""
     for file in (Path(path), CONFIGS / f'{Path(path).stem}.py'):
         if file.is_file():
             return file
@@ -63,12 +63,12 @@ def find_config(path: str) -> Path:
 def processes(
     cfg: Config, launcher: str, device: str | None = None, gpus: int | None = None
 ) -> Iterator[None]:
-    """Set up the device and the distributed process group for the block.
+    """Context manager: set up the device and the distributed process group.
 
-    Without a launcher (``'none'``), ``gpus`` 0 means the CPU and None a GPU if there is one. For
-    several, this very command is run again, once for each, under ``torchrun``; this process exits
-    with the status of the job and never enters the block. With a launcher, None is the GPU. Raises
-    an InputError if there are fewer GPUs, or the launcher did not start this process.
+    Without a launcher (``'none'``), ``gpus=0`` means the CPU, and None means a GPU if there is one.
+    For several GPUs, ``torchrun`` runs this command again, once for each; this process exits with
+    the status of the job and does not enter the block. With a launcher, None means the GPU. Raises
+    an InputError if there are too few GPUs, or the launcher did not start this process.
     """
     cfg.launcher = launcher
     alone = launcher == 'none'
@@ -82,7 +82,7 @@ def processes(
             )
         wanted = int(os.environ.get(local_count, '1'))
         if launcher == 'slurm' and torch.cuda.device_count() == 1:
-            wanted = 1  # --gpus-per-task=1: each process sees a GPU of its own
+            wanted = 1  # --gpus-per-task=1: each process sees only its own GPU
     elif device is None and (gpus == 0 or (gpus is None and not torch.cuda.is_available())):
         device = 'cpu'
     if device == 'cpu':
@@ -91,7 +91,7 @@ def processes(
                 f'--gpus {gpus} with --device cpu: leave one out; for several processes on CPUs '
                 f'use torchrun --nproc-per-node {gpus} ... --launcher pytorch --device cpu'
             )
-        # MMEngine takes a GPU wherever it saw one when it was imported.
+        # MMEngine uses a GPU if it saw one when it was imported.
         mmengine.device.utils.DEVICE = 'cpu'
         keep_freed_memory()
     else:
@@ -118,7 +118,7 @@ def run_on_gpus(gpus: int) -> int:
         run.main(['--standalone', f'--nproc-per-node={gpus}', *sys.argv, '--launcher', 'pytorch'])
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        if failure.exitcode < 0:  # otherwise the process has said why
+        if failure.exitcode < 0:  # otherwise the process has printed the reason
             name = signal.Signals(-failure.exitcode).name
             print(f'error: rank {rank} (process {failure.pid}) got {name}', file=sys.stderr)
         return 1
@@ -126,17 +126,17 @@ def run_on_gpus(gpus: int) -> int:
 
 
 def join_process_group(cfg: Config, device: str | None) -> None:
-    """Join the processes of a job before MMEngine's runner would, which then leaves it at that."""
+    """Join the process group of a job; MMEngine's runner then does not do it again."""
     env_cfg = cfg.get('env_cfg', {})
     dist_cfg = env_cfg.get('dist_cfg', {})
     set_multi_processing(**env_cfg.get('mp_cfg', {}), distributed=True)
-    # MMEngine asks for it whatever the launcher, and mpirun does not set it.
+    # MMEngine requires it with any launcher, and mpirun does not set it.
     os.environ.setdefault('LOCAL_RANK', os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', '0'))
     if device != 'cpu':
         init_dist(cfg.launcher, **dist_cfg)
         return
-    # MMEngine 0.10.7 asks for a CUDA device in every launcher, whatever the backend, and wraps
-    # the model with that device.
+    # MMEngine 0.10.7 requires a CUDA device with any launcher and backend, and wraps the model
+    # with that device.
     set_device, torch.cuda.set_device = torch.cuda.set_device, lambda device: None
     try:
         init_dist(cfg.launcher, **{**dist_cfg, 'backend': 'gloo'})

@@ -1,4 +1,4 @@
-"""The console script ``r21d``: runs a script of ``tools/``, which the package carries for mim."""
+"""The console script ``r21d``, which runs the scripts in ``tools/``."""
 
 import runpy
 import shlex
@@ -6,19 +6,19 @@ import sys
 from pathlib import Path
 
 COMMANDS = {
-    'train': ('train.py', 'train a recognizer by a config'),
+    'train': ('train.py', 'train a recognizer from a config'),
     'test': ('test.py', 'test a checkpoint'),
     'finetune': ('finetune.py', 'finetune a network on your own videos, test it and report'),
-    'report': ('report.py', 'write a page about the last test in a work dir'),
+    'report': ('report.py', 'write an HTML report on the last test in a work dir'),
     'predict': ('predict.py', 'predict the classes of videos'),
     'features': ('extract_features.py', 'store the features of videos'),
-    'probe': ('probe.py', 'measure stored features: linear probe and retrieval'),
-    'export': ('export.py', 'write a network as ONNX or for torch.export'),
+    'probe': ('probe.py', 'evaluate stored features: linear probe and retrieval'),
+    'export': ('export.py', 'write a network as ONNX or torch.export file'),
     'quantize': ('quantize.py', 'write a checkpoint with an int8 network for OpenVINO'),
-    'publish': ('publish_model.py', 'write a checkpoint for others, named by its hash'),
+    'publish': ('publish_model.py', 'write a checkpoint without training state, named by its hash'),
     'reproduce': ('reproduce.py', 'compare public weights with their published accuracy'),
     'flow': ('data/extract_flow.py', 'store the optical flow of videos'),
-    'prepare': ('data/prepare.py', 'write the lists of a benchmark or of your own videos'),
+    'prepare': ('data/prepare.py', 'check videos and write their lists: benchmarks or your own'),
 }
 
 

@@ -1,4 +1,4 @@
-"""Values of a config that the command line overrides (``--cfg-options``)."""
+"""Override values of a config from the command line (``--cfg-options``)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .._errors import InputError, first_line
 from .config_check import check_option
 
 TEXT_KEY = re.compile(r'(^|[._])(root|dir|file|path|prefix|from)$')
-"""Keys whose values are names of files, which may look like numbers."""
+"""Keys whose values are file names, which may look like numbers."""
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Override values of a config by dotted keys; numbers are the indices of lists.
+    """Override values of a config by dotted keys; numbers in keys are list indices.
 
-    An InputError is raised for a key that nothing reads.
+    Raises an InputError for a key that has no effect.
     """
     for key, value in options.items():
         current = check_option(cfg, key)
@@ -30,7 +30,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
 @contextmanager
 def errors_of_option(key: str, value: Any) -> Iterator[None]:
-    """Raise what goes wrong with an option as an InputError that names it."""
+    """Context manager: convert an exception to an InputError that names the option."""
     try:
         yield
     except (TypeError, KeyError, IndexError, ValueError, SyntaxError) as error:
@@ -38,9 +38,9 @@ def errors_of_option(key: str, value: Any) -> Iterator[None]:
 
 
 def parse_option(key: str, value: Any, is_text: bool) -> Any:
-    """Read the value of an option: text as :func:`parse_value` does.
+    """Parse the value of an option; strings are parsed by :func:`parse_value`.
 
-    Where the config has text (``is_text``), or the key is that of a file, it stays text.
+    If the config has a string (``is_text``), or the key names a file, the value remains a string.
     """
     if not isinstance(value, str):
         return value
@@ -48,14 +48,14 @@ def parse_option(key: str, value: Any, is_text: bool) -> Any:
 
 
 def parse_text(value: str) -> Any:
-    """Read a value that is text, a list of texts or None."""
+    """Parse a value that is a string, a list of strings or None."""
     return parse_value(value) if value == 'None' or is_quoted(value) or is_list(value) else value
 
 
 def parse_value(value: str) -> Any:
-    """Read a number, True, False, None, a list, tuple or dict; anything else is text as it stands.
+    """Parse a number, True, False, None, a list, tuple or dict; other values remain strings.
 
-    ``[a,b]`` and ``(a,b)`` need no quotes inside, and lists of numbers no brackets.
+    ``[a,b]`` and ``(a,b)`` need no quotes inside, and lists of numbers need no brackets.
     """
     bare = value.strip()
     if is_quoted(bare):
@@ -76,17 +76,17 @@ def parse_value(value: str) -> Any:
 
 
 def is_quoted(value: str) -> bool:
-    """Whether a value stands in quotation marks."""
+    """Whether a value is in quotation marks."""
     return len(value) > 1 and value[0] == value[-1] and value[0] in '\'"'
 
 
 def is_list(value: str) -> bool:
-    """Whether a value stands in brackets or parentheses."""
+    """Whether a value is in brackets or parentheses."""
     return value[:1] + value[-1:] in ('[]', '()')
 
 
 def parse_number(value: str) -> float | None:
-    """Read a number; None if it is none."""
+    """Parse a number; None if it is invalid."""
     for number in (int, float):
         try:
             return number(value)
@@ -96,7 +96,7 @@ def parse_number(value: str) -> float | None:
 
 
 def split_at_commas(text: str) -> list[str]:
-    """Split at the commas that stand in no inner brackets."""
+    """Split at commas outside of brackets."""
     parts, depth = [''], 0
     for letter in text:
         depth += (letter in '([{') - (letter in ')]}')

@@ -1,6 +1,6 @@
-"""Resumed training with the learning rate and the schedule of its config.
+"""Resume training with the learning rate and schedule of the config.
 
-MMEngine restores them from the checkpoint, over what the config says.
+MMEngine would restore both from the checkpoint and ignore the config.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Group = Dict[str, Any]
 
 
 def configured_values(optim_wrapper: OptimWrapper) -> list[Group]:
-    """What the config gives each group of parameters, before any schedule."""
+    """Return the config's settings of each parameter group, before any schedule."""
     groups = optim_wrapper.param_groups
-    if not isinstance(groups, list):  # several optimizers: MMEngine's way is kept
+    if not isinstance(groups, list):  # several optimizers: keep MMEngine's behaviour
         return []
     return [
         {key: group.get(f'initial_{key}', value) for key, value in group.items() if key != 'params'}
@@ -28,10 +28,10 @@ def configured_values(optim_wrapper: OptimWrapper) -> list[Group]:
 
 
 def apply_configured(runner: Runner, configured: list[Group], filename: str) -> None:
-    """Give the optimizer of a resumed run the config's values, and replay the config's schedule.
+    """Set the optimizer of a resumed run to the config's values, and replay the config's schedule.
 
-    What differs from the checkpoint is logged. A schedule that follows the validation cannot be
-    replayed: there the checkpoint's is kept, and that is logged.
+    Differences from the checkpoint are logged. A schedule that depends on validation results cannot
+    be replayed: the checkpoint's schedule is kept, which is logged too.
     """
     if not configured:
         return
@@ -58,13 +58,13 @@ def refuse_other_optimizer(saved: list[Group], configured: list[Group]) -> None:
         if unknown and missing - {'initial_lr'}:
             raise InputError(
                 f'its optimizer has {", ".join(sorted(unknown))}, that of the config '
-                f'{", ".join(sorted(missing))}: resume with the same optimizer, or begin anew from '
+                f'{", ".join(sorted(missing))}: resume with the same optimizer, or start over from '
                 'its weights (load_from)'
             )
 
 
 def replay(runner: Runner) -> None:
-    """Step the schedules as training has done up to now."""
+    """Step the schedules as often as training has done so far."""
     in_epochs = isinstance(runner.train_loop, EpochBasedTrainLoop)
     epochs = runner.epoch if in_epochs else 1
     by_epoch = [s for s in runner.param_schedulers if s.by_epoch]
@@ -80,7 +80,7 @@ def replay(runner: Runner) -> None:
 
 
 def differences(resumed: list[Group], groups: list[Group]) -> dict[str, tuple[Any, Any]]:
-    """The first values, of the config and of the checkpoint, of each setting that differs."""
+    """Return config and checkpoint values of each differing setting, for its first group."""
     found: dict[str, tuple[Any, Any]] = {}
     for old, new in zip(resumed, groups):
         for key in old.keys() & new.keys():

@@ -1,4 +1,4 @@
-"""MMEngine's runner as our commands use it: mistakes in one line, and options that take effect."""
+"""MMEngine's runner for our commands, with one-line errors and options that take effect."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOOKS = dict(
     finite_loss=dict(type='r21d_plugin.FiniteLossHook'),
     skipped_videos=dict(type='r21d_plugin.SkippedVideosHook'),
 )
-"""Default hooks of our commands, whosever config it is; a config leaves one out by None."""
+"""Default hooks of our commands, for any config; a config disables one by None."""
 
 MMENGINE_HOOKS = 'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'
 
@@ -36,16 +36,16 @@ MMENGINE_HOOKS = 'runtime_info', 'timer', 'sampler_seed', 'logger', 'param_sched
 class CommandRunner(Runner):
     """The runner of ``tools/train.py`` and ``tools/test.py``.
 
-    What a config names wrongly is an InputError with the key. The learning rate is scaled with all
-    clips of a step, accumulated ones too. A resumed run follows the learning rate and the schedule
-    of its config. The screen shows a summary of the config, the log file all of it.
+    Errors in a config are InputErrors that name the key. The learning rate is scaled by the number
+    of clips per step, including accumulated ones. A resumed run uses the learning rate and schedule
+    of its config. The screen shows a summary of the config; the log file has the whole config.
     """
 
-    mode = 'train'  # whose dataloader and evaluator are built
+    mode = 'train'  # mode whose dataloader and evaluator are being built
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> CommandRunner:
-        """Build the runner of a config; an InputError names the key that is wrong."""
+        """Build the runner of a config; raise an InputError that names the invalid key."""
         check_run(cfg, str(cfg.filename or 'config'))
         with errors_of(cfg):
             runner: CommandRunner = super().from_cfg(cfg)
@@ -54,7 +54,7 @@ class CommandRunner(Runner):
         return runner
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build the logger; of long records the screen gets the title alone."""
+        """Build the logger; the screen shows only the titles of long records."""
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler) and handler.formatter:
@@ -69,13 +69,13 @@ class CommandRunner(Runner):
     def build_dataloader(  # type: ignore[override]
         self, dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
     ) -> DataLoader[Any]:
-        """Build a dataloader; without workers, what needs workers is left out."""
+        """Build a dataloader; with 0 workers, omit options that need workers."""
         if isinstance(dataloader, dict):
             dataloader = dict(dataloader)
             for key in ('persistent_workers', 'prefetch_factor'):
                 if dataloader.get('num_workers', 0) == 0:
                     dataloader.pop(key, None)
-            # MMEngine gives the scope of a base config to all dicts, and passes it to the function.
+            # MMEngine adds the scope of a base config to all dicts, and passes it to the function.
             dataloader.get('collate_fn', {}).pop('_scope_', None)
         with errors_of(self.cfg, f'{self.mode}_dataloader'):
             return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
@@ -86,15 +86,15 @@ class CommandRunner(Runner):
             return super().build_evaluator(evaluator)
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
-        """Build the loop of training with its dataloader."""
+        """Build the training loop with its dataloader."""
         return self._build_loop('train', loop)
 
     def build_val_loop(self, loop: Any) -> BaseLoop:
-        """Build the loop of validation with its dataloader and evaluator."""
+        """Build the validation loop with its dataloader and evaluator."""
         return self._build_loop('val', loop)
 
     def build_test_loop(self, loop: Any) -> BaseLoop:
-        """Build the loop of a test with its dataloader and evaluator."""
+        """Build the test loop with its dataloader and evaluator."""
         return self._build_loop('test', loop)
 
     def _build_loop(self, mode: str, loop: Any) -> BaseLoop:
@@ -110,29 +110,29 @@ class CommandRunner(Runner):
             return super().build_optim_wrapper(optim_wrapper)
 
     def build_param_scheduler(self, scheduler: Any) -> list[Any] | dict[str, Any]:
-        """Build the schedules."""
+        """Build the parameter schedulers."""
         with errors_of(self.cfg, 'param_scheduler'):
             return super().build_param_scheduler(scheduler)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
-        """Register the config's default hooks, and ours where it does not name them."""
+        """Register the config's default hooks, and ours unless the config names them."""
         hooks = {**HOOKS, **(hooks or {})}
-        # MMEngine takes None for its own alone.
+        # MMEngine accepts None only for its own hooks.
         kept = {name: hook for name, hook in hooks.items() if hook or name in MMENGINE_HOOKS}
         with errors_of(self.cfg, 'default_hooks'):
             super().register_default_hooks(kept)
 
     def register_custom_hooks(self, hooks: list[Any]) -> None:
-        """Register the config's own hooks."""
+        """Register the config's custom hooks."""
         with errors_of(self.cfg, 'custom_hooks'):
             super().register_custom_hooks(hooks)
 
     def scale_lr(
         self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None
     ) -> None:
-        """Scale the learning rate with the clips of a step over ``base_batch_size``.
+        """Scale the learning rate by the clips per step over ``base_batch_size``.
 
-        These are the clips of a batch, times processes, times ``accumulative_counts``.
+        Clips per step are the batch size times processes times ``accumulative_counts``.
         """
         if auto_scale_lr and auto_scale_lr.get('enable'):
             with errors_of(self.cfg, 'auto_scale_lr'):
@@ -143,7 +143,7 @@ class CommandRunner(Runner):
                 super().scale_lr(optim_wrapper, dict(enable=True, base_batch_size=base))
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Load a checkpoint; to resume, an InputError if it is of another optimizer."""
+        """Load a checkpoint; when resuming, raise an InputError for another optimizer."""
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         if self.cfg.get('resume') and isinstance(self.optim_wrapper, OptimWrapper):
             saved = checkpoint.get('optimizer', {}).get('param_groups', [])
@@ -159,7 +159,7 @@ class CommandRunner(Runner):
 
 
 def check_optimizer(optim_wrapper: Any) -> None:
-    """Raise a KeyError if the optimizer is not registered; MMEngine goes on with None."""
+    """Raise a KeyError if the optimizer is not registered; MMEngine would continue with None."""
     optimizer = optim_wrapper.get('optimizer') if isinstance(optim_wrapper, dict) else None
     name = (optimizer or {}).get('type')
     if isinstance(name, str) and OPTIMIZERS.get(name) is None:

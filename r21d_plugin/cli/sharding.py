@@ -1,4 +1,4 @@
-"""Share the videos of a command among processes and machines."""
+"""Distribute the videos of a command over processes and machines."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .._errors import InputError
 Item = TypeVar('Item')
 
 RANKS = dict(RANK='WORLD_SIZE', SLURM_PROCID='SLURM_STEP_NUM_TASKS')
-"""Numbers of a process among those of its job, and how many these are: torchrun's and srun's.
+"""Variables of torchrun and srun with the number of a process in its job, and of all processes.
 
-A batch script, which srun did not start, has a SLURM_PROCID too.
+A batch script that srun did not start also has SLURM_PROCID.
 """
 
 LOCAL = dict(LOCAL_RANK='LOCAL_WORLD_SIZE', SLURM_LOCALID='SLURM_NTASKS_PER_NODE')
-"""Likewise among those of its machine."""
+"""The same for the processes of one machine."""
 
 
 class Shard(NamedTuple):
-    """A part of the videos, by its number from 0; by default all."""
+    """A part of the videos, numbered from 0; all videos by default."""
 
     number: int = 0
     parts: int = 1
 
     def take(self, videos: Sequence[Item]) -> list[Item]:
-        """Every ``parts``-th of the videos; standard error says how many if that is not all."""
+        """Select every ``parts``-th video; print the count to standard error if not all."""
         taken = [*videos[self.number :: self.parts]]
         if self.parts > 1:
             counts = f'{len(taken)} of {len(videos)} videos'
@@ -38,7 +38,7 @@ class Shard(NamedTuple):
         return taken
 
     def name(self, path: Path) -> Path:
-        """Name of this part's file: ``a-0-of-4.txt`` in place of ``a.txt``, if there are others."""
+        """Return this part's file name: ``a-0-of-4.txt`` for ``a.txt``, if there are more parts."""
         if self.parts == 1:
             return path
         return path.with_name(f'{path.stem}-{self.number}-of-{self.parts}{path.suffix}')
@@ -49,16 +49,16 @@ def add_shard_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--shard',
         metavar='I/N',
-        help='do part I of N, from 0, of the videos (that of this process under torchrun or srun, '
-        'else all)',
+        help='process part I of N, from 0, of the videos (default: under torchrun or srun, the part '
+        'of this process, else all)',
     )
 
 
 def find_shard(given: str | None) -> Shard:
-    """The part that ``--shard`` names, or else that of this process under torchrun and srun.
+    """Return the part given by ``--shard``, or else that of this process under torchrun or srun.
 
-    Jobs of a Slurm array, which may have videos of their own, need ``--shard``. Raises an
-    InputError if it is none of these.
+    Jobs of a Slurm array need ``--shard``, because they may have different videos. Raises an
+    InputError if ``--shard`` is invalid.
     """
     if given is not None:
         number, _, parts = given.partition('/')
@@ -69,7 +69,7 @@ def find_shard(given: str | None) -> Shard:
 
 
 def process_of(variables: dict[str, str]) -> Shard:
-    """Number of this process and how many there are, by the first variables that are set."""
+    """Return the number of this process and of all processes, from the first set variables."""
     for rank, count in variables.items():
         if rank in os.environ and count in os.environ:
             return Shard(int(os.environ[rank]), int(os.environ[count]))
@@ -77,7 +77,7 @@ def process_of(variables: dict[str, str]) -> Shard:
 
 
 def device_of_process(device: str | None) -> str | None:
-    """The device that was given, or else the GPU of this process where a machine has several."""
+    """Return the given device, or else this process's GPU if the machine has several."""
     import torch
 
     gpus = torch.cuda.device_count()
@@ -88,5 +88,5 @@ def device_of_process(device: str | None) -> str | None:
 
 
 def cores_of_process() -> int:
-    """Cores of this machine for each process on it."""
+    """Return the number of this machine's cores per process."""
     return max(1, (os.cpu_count() or 1) // process_of(LOCAL).parts)

@@ -1,4 +1,4 @@
-"""What a run shows on the screen before it begins."""
+"""Summary of a run, shown on the screen before it begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_LINES = 12
 
 
 class ShortFormatter(logging.Formatter):
-    """Another formatter's text; of more than a few lines the title, and where the rest is."""
+    """Formatter that shortens long records of another formatter to the title and the log file."""
 
     def __init__(self, formatter: logging.Formatter, log_file: str) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ShortFormatter(logging.Formatter):
 
 
 def summarize(runner: Runner) -> str:
-    """What is trained or tested, on what and how, a line each."""
+    """Summarise the network, data and settings of a run, one line each."""
     cfg = runner.cfg
     model = getattr(runner.model, 'module', runner.model)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -53,7 +53,7 @@ def summarize(runner: Runner) -> str:
 
 
 def training_rows(cfg: Config, processes: int) -> dict[str, Any]:
-    """Data, clips of a step, optimizer and length of a training."""
+    """Describe data, clips per step, optimizer and length of a training."""
     optimizer = cfg.optim_wrapper.get('optimizer') or {}
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     batch = f'{cfg.train_dataloader.get("batch_size")} clips x {processes} processes'
@@ -70,7 +70,7 @@ def training_rows(cfg: Config, processes: int) -> dict[str, Any]:
 
 
 def list_of(dataloader: Any) -> str | None:
-    """The annotation files of a dataloader's dataset, seen through wrappers; None without any."""
+    """Return the annotation files of a dataloader's dataset, also if wrapped; None if none."""
     datasets = inner_datasets((dataloader or {}).get('dataset') or {})
     files = [dataset.get('ann_file') for dataset in datasets if isinstance(dataset, dict)]
     return ', '.join(filter(None, files)) or None

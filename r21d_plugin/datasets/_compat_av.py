@@ -1,6 +1,6 @@
-"""What older PyAV lacks; each entry names the version that makes it unnecessary.
+"""Compatibility with older PyAV; each entry names the version that makes it unnecessary.
 
-The newest PyAV for Python 3.8 is 12.3, for 3.9 it is 15.1.
+The newest PyAV for Python 3.8 is 12.3, and for Python 3.9 it is 15.1.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from av.video.stream import VideoStream
 
 VERSION = tuple(int(part) for part in av.__version__.split('.')[:2])
 
-# 17.0, which scales with as many threads as there are cores unless told; older ones use one
+# 17.0, which scales with one thread per core by default; older versions use one thread
 ONE_THREAD: dict[str, Any] = dict(threads=1) if VERSION >= (17, 0) else {}
 
-# 19.0, which reads metadata that is not UTF-8 without being told
+# 19.0, which reads metadata that is not UTF-8 by default
 ANY_METADATA: dict[str, Any] = dict(metadata_errors='replace') if VERSION < (19, 0) else {}
 
 FIRST_BOXES = (b'ftyp', b'styp', b'moov', b'mdat', b'free', b'skip', b'wide')
 
 
 def codec_name(codec: Codec) -> str:
-    """FFmpeg's name of what a decoder decodes (14.2)."""
+    """Return FFmpeg's name of the codec of a decoder (14.2)."""
     if VERSION >= (14, 2):
         return codec.canonical_name
     return 'av1' if codec.name in ('libdav1d', 'libaom-av1') else codec.name
 
 
 def is_cover(stream: VideoStream) -> bool:
-    """Whether a stream is a cover picture or a list of thumbnails, as far as is known (14.1)."""
+    """Whether a stream is known to be a cover picture or a list of thumbnails (14.1)."""
     if VERSION < (14, 1):
         return False
     from av.stream import Disposition
@@ -40,12 +40,12 @@ def is_cover(stream: VideoStream) -> bool:
 
 
 def index_entries(stream: VideoStream) -> Any:
-    """The packets that the container lists, none of them where PyAV does not tell (17.0)."""
+    """Return the packets in the container's index; empty if PyAV does not provide it (17.0)."""
     return stream.index_entries if VERSION >= (17, 0) else ()
 
 
 def end_of_boxes(file: IO[bytes]) -> int:
-    """Where the boxes of an MP4 end, as their sizes say; 0 if ``index_entries`` tells more."""
+    """Compute where the boxes of an MP4 end by their sizes; 0 if ``index_entries`` exists."""
     if VERSION >= (17, 0):
         return 0
     length, at = file.seek(0, os.SEEK_END), 0

@@ -1,4 +1,4 @@
-"""Write annotation files and their tables, and note what is found out in between."""
+"""Write annotation files, their tables of facts, and a journal of checked videos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBLEMS = ('missing', 'broken', 'duplicate')
 
 
 def is_listable(path: str) -> bool:
-    """Whether a line of a list in UTF-8 can hold a path."""
+    """Whether a line of a UTF-8 list can represent a path."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -23,13 +23,13 @@ def is_listable(path: str) -> bool:
 
 
 class AnnotationFiles:
-    """Lists, their tables, and the file of names, which appear in a folder all at once.
+    """Writer of lists, their tables and the file of names, all of which appear at the end.
 
     Args:
         out: The folder.
-        label_map: Name of the file of the names of classes, labels or numbers.
-        replaced: Patterns of the names of what earlier runs wrote, to remove what this one does
-            not write again.
+        label_map: File name for the names of classes, labels or numbers.
+        replaced: Patterns of file names of earlier runs; such files are removed unless they are
+            written again.
     """
 
     def __init__(self, out: Path, label_map: str, replaced: Sequence[str]) -> None:
@@ -40,27 +40,27 @@ class AnnotationFiles:
     def add(
         self, name: str, path: str, labels: Iterable[object], facts: VideoFacts | None = None
     ) -> None:
-        """Add a video, and what is known of it, to the list of this name."""
+        """Add a video and its facts to a list, given by name."""
         self.lines[f'{name}.txt'].append(' '.join([path, *map(str, labels)]))
         if facts:
             self.lines[f'{name}.tsv'].append(str(facts))
 
     def add_problem(self, problem: str, line: str) -> None:
-        """Name a video that is in no list because of one of PROBLEMS."""
+        """Add a line for a video that is excluded because of one of PROBLEMS."""
         self.lines[f'{problem}_videos.txt'].append(line)
 
     def problems(self) -> Iterator[str]:
-        """Where the videos that are in no list are named."""
+        """Yield messages that say which files name the excluded videos."""
         for problem in PROBLEMS:
             if lines := self.lines.get(name := f'{problem}_videos.txt'):
                 yield f'{problem} videos: see {self.out / name}, such as {lines[0]}'
 
     def earlier(self) -> list[Path]:
-        """Files of earlier runs."""
+        """Return the files of earlier runs."""
         return [path for pattern in self.replaced for path in self.out.glob(pattern)]
 
     def write(self, classes: list[str]) -> None:
-        """Write all files, and remove those of an earlier run that these do not replace."""
+        """Write all files, and remove files of earlier runs that are not replaced."""
         files = {**self.lines, self.label_map: classes}
         with ExitStack() as written:
             for name, lines in files.items():
@@ -73,12 +73,12 @@ class AnnotationFiles:
 
 
 class Journal:
-    """What runs that were stopped found out, a line for each video: a table beside the lists.
+    """Journal of checked videos, a table beside the lists from which interrupted runs resume.
 
     Args:
         out: The folder of the lists.
         dataset: Name of the dataset.
-        name: Gives a process that does a part of the videos a table of its own.
+        name: Maps the table's path to a separate path for a process that handles one shard.
     """
 
     def __init__(self, out: Path, dataset: str, name: Callable[[Path], Path]) -> None:
@@ -86,7 +86,7 @@ class Journal:
         self.path = name(out / self.pattern.replace('*', ''))
 
     def read(self, earlier: Iterable[Path]) -> dict[str, VideoFacts]:
-        """What is known by the tables among earlier files and by all journals, by paths."""
+        """Read the facts in tables of earlier runs and in all journals, by path."""
         tables = [path for path in earlier if path.suffix == '.tsv']
         tables += sorted(self.out.glob(self.pattern))
         return {facts.path: facts for table in tables for facts in read_facts(table)}
@@ -99,6 +99,6 @@ class Journal:
                 file.write(f'{facts}\n')
 
     def remove(self) -> None:
-        """Remove all journals: all of them is in tables."""
+        """Remove all journals, whose content is now in tables."""
         for path in self.out.glob(self.pattern):
             path.unlink(missing_ok=True)

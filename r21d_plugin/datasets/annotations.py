@@ -1,7 +1,7 @@
-"""The official annotation files of the paper's four benchmarks, and of EchoNet-Dynamic.
+"""Readers of the official annotation files of the paper's benchmarks and EchoNet-Dynamic.
 
-Each reader yields the videos in the order of the files, a line at a time, with labels from 0. Where
-a dataset has splits, a video may come once for each.
+Each reader yields videos in file order, one line at a time, with labels from 0. If a dataset has
+several splits, a video may be yielded once for each.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ class Video(NamedTuple):
 
     subset: str  # name of its list, such as train_split_1
     names: tuple[str, ...]  # possible names of its file, without extension, the best first
-    labels: tuple[Any, ...]  # numbers of classes; of EchoNet-Dynamic, what was measured
+    labels: tuple[Any, ...]  # class numbers; for EchoNet-Dynamic, measured values
     where: str  # file and line of the annotation
     seconds: tuple[float, float] | None = None  # begin and end of the part of a YouTube video
 
 
-Annotations = Tuple[List[str], Iterator[Video]]  # names of the classes, and the videos
+Annotations = Tuple[List[str], Iterator[Video]]  # class names and videos
 
 
 def kinetics400(files: Sequence[Path]) -> Annotations:
-    """Kinetics: CSV files of label, youtube_id, time_start, time_end, split.
+    """Read Kinetics: CSV files with label, youtube_id, time_start, time_end, split.
 
-    Classes are numbered in alphabetical order, as MMAction2 does. Videos are named
-    ``id_000010_000020``, as the usual download tools do, or ``id``.
+    Classes are numbered in alphabetical order, as in MMAction2. Videos are named
+    ``id_000010_000020``, as by the usual download tools, or ``id``.
     """
 
     def rows() -> Iterator[tuple[dict[str, str], str]]:
@@ -63,7 +63,7 @@ def kinetics400(files: Sequence[Path]) -> Annotations:
 
 
 def sports1m(files: Sequence[Path]) -> Annotations:
-    """Sports-1M: ``train_partition.txt``, ``test_partition.txt`` and ``labels.txt``."""
+    """Read Sports-1M: ``train_partition.txt``, ``test_partition.txt`` and ``labels.txt``."""
     found = find_files(files, 'train_partition.txt', 'test_partition.txt', 'labels.txt')
     classes = [line for line, _ in read_lines(found['labels.txt'])]
     address = re.compile(r'https?://(?:www\.)?youtube\.com/watch\?v=(\S+) (\d{1,9}(?:,\d{1,9})*)')
@@ -84,7 +84,7 @@ def sports1m(files: Sequence[Path]) -> Annotations:
 
 
 def ucf101(files: Sequence[Path]) -> Annotations:
-    """UCF101: the folder ``ucfTrainTestlist`` of three splits and ``classInd.txt``."""
+    """Read UCF101: the folder ``ucfTrainTestlist`` with three splits and ``classInd.txt``."""
     lists = [f'{kind}list0{split}.txt' for split in (1, 2, 3) for kind in ('train', 'test')]
     found = find_files(files, 'classInd.txt', *lists)
     classes = []
@@ -112,9 +112,9 @@ def ucf101(files: Sequence[Path]) -> Annotations:
 
 
 def hmdb51(files: Sequence[Path]) -> Annotations:
-    """HMDB51: files ``brush_hair_test_split1.txt`` of names and codes 0, 1 or 2.
+    """Read HMDB51: files such as ``brush_hair_test_split1.txt`` with names and codes 0, 1 or 2.
 
-    Code 1 is training, 2 testing, and 0 neither. Classes are numbered in alphabetical order.
+    Code 1 means training, 2 testing, and 0 neither. Classes are numbered in alphabetical order.
     """
     matches = [re.fullmatch(r'(.+)_test_split[123]\.txt', name) for name in find_files(files)]
     classes = sorted({match[1] for match in matches if match})
@@ -137,10 +137,10 @@ def hmdb51(files: Sequence[Path]) -> Annotations:
 
 
 def echonet(files: Sequence[Path]) -> Annotations:
-    """EchoNet-Dynamic: ``FileList.csv``, of which it takes the ejection fraction, and the traces.
+    """Read EchoNet-Dynamic: the ejection fractions in ``FileList.csv``, and the traces.
 
-    A video with traces of less than two frames in ``VolumeTracings.csv`` is left out, as its
-    authors do; without that file, all are taken.
+    Videos with fewer than two traced frames in ``VolumeTracings.csv`` are skipped, as by the
+    authors; without that file, all videos are used.
     """
     found = find_files(files, 'FileList.csv')
     traces: dict[str, set[str]] = defaultdict(set)
@@ -167,7 +167,7 @@ READERS = dict(
 
 
 def read_annotations(dataset: str, files: Sequence[Path]) -> Annotations:
-    """Read the official files of one of :data:`READERS`, or folders of them; check the classes."""
+    """Read the official files (or folders) of a dataset in :data:`READERS`; check the classes."""
     classes, videos = READERS[dataset](files)
     if len(classes) != CLASSES[dataset]:
         counts = f'{len(classes)} classes, and {dataset} has {CLASSES[dataset]}'
@@ -176,7 +176,7 @@ def read_annotations(dataset: str, files: Sequence[Path]) -> Annotations:
 
 
 def find_files(files: Sequence[Path], *names: str) -> dict[str, Path]:
-    """Find files by name, those in folders too; an InputError if one of ``names`` is missing."""
+    """Find files by name, also in folders; raise an InputError if one of ``names`` is missing."""
     found: dict[str, Path] = {}
     for path in files:
         if not path.exists():

@@ -1,4 +1,4 @@
-"""The videos of the benchmarks: the official annotations, and the files in a folder."""
+"""Prepare the videos of benchmarks: match official annotations with files in a folder."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class MatchedVideo(NamedTuple):
     """An annotated video and its file."""
 
     video: Video
-    path: str  # below the folder of videos; empty if there is none
+    path: str  # relative to the folder of videos; empty if there is no file
     problem: str = ''  # one of PROBLEMS, or empty
-    reason: str = ''  # of a broken video: the file, and what is wrong with it
+    reason: str = ''  # for a broken video: the file and the error
 
 
 def index_videos(folder: Path) -> dict[str, str]:
-    """Find all videos below a folder, laid out flat, by class or in any other way.
+    """Find all videos below a folder with any layout.
 
-    Files without an extension count, as annotations name what is looked for.
+    Files without an extension are included, because annotations name the videos to use.
 
-    Returns paths below the folder by name without extension, as ``clip_1``, or where several have
-    the same name, by that of their folder too, as ``run/clip_1``.
+    Returns paths relative to the folder by name without extension, such as ``clip_1``. If several
+    files have the same name, the key includes their folder, as in ``run/clip_1``.
     """
     by_stem: dict[str, list[str]] = defaultdict(list)
     for path in sorted(names_below(folder, (*SUFFIXES, ''))):
@@ -47,9 +47,9 @@ def index_videos(folder: Path) -> dict[str, str]:
 
 
 def match_videos(videos: Iterable[Video], index: dict[str, str]) -> Iterator[MatchedVideo]:
-    """Find the file of each video; one that a list has again, with its labels, is a duplicate.
+    """Find the file of each video; a repetition in a list, with the same labels, is a duplicate.
 
-    A file whose path no list in UTF-8 can name is broken.
+    A file whose path cannot be written to a UTF-8 list is broken.
     """
     seen: dict[tuple[str, str], tuple[int, ...]] = {}
     for video in videos:
@@ -67,18 +67,18 @@ def match_videos(videos: Iterable[Video], index: dict[str, str]) -> Iterator[Mat
 
 
 def broken(match: MatchedVideo, why: str) -> MatchedVideo:
-    """Mark a video as broken, unless it has another problem already."""
+    """Mark a video as broken, unless it already has another problem."""
     path = match.path if is_listable(match.path) else ascii(match.path)
     return match if match.problem else match._replace(problem='broken', reason=f'{path}: {why}')
 
 
 def task_of(match: MatchedVideo, store: bool, cut: bool) -> Task | None:
-    """What to check of a video; None if it has a problem already.
+    """Return the task that checks a video; None if it already has a problem.
 
     Args:
         match: The video.
-        store: Whether it goes into a store.
-        cut: Whether only its annotated seconds do, where the file is the whole video.
+        store: Whether the video is encoded into a store.
+        cut: Whether to store only the annotated seconds if the file is the whole video.
     """
     if match.problem:
         return None
@@ -91,7 +91,7 @@ def task_of(match: MatchedVideo, store: bool, cut: bool) -> Task | None:
 
 
 class Benchmark:
-    """The videos of a benchmark, as its official annotation files list them.
+    """The videos of a benchmark, listed by its official annotation files.
 
     Args:
         args: ``dataset``, ``annotations``, ``videos`` (a folder), ``store`` and ``cut``.
@@ -107,17 +107,17 @@ class Benchmark:
         self.classes: list[str] = []
 
     def _matches(self) -> Iterator[tuple[MatchedVideo, Task | None]]:
-        """The videos in order, read anew: there may be more than fit into memory."""
+        """Yield the videos in order; the files are read again, to keep memory use small."""
         self.classes, videos = read_annotations(self.args.dataset, self.args.annotations)
         for match in match_videos(videos, self.index):
             yield match, task_of(match, bool(self.args.store), self.args.cut)
 
     def tasks(self) -> dict[Task, None]:
-        """What to check, each file once, in order."""
+        """Return the tasks that check the files, each file once, in order."""
         return dict.fromkeys(task for _, task in self._matches() if task)
 
     def finish(self, checks: Mapping[Task, Checked]) -> None:
-        """Fill the lists by the outcome of all tasks."""
+        """Fill the lists with the results of all tasks."""
         for match, task in self._matches():
             checked = checks[task] if task else Checked(Task(''))
             if checked.reason:
@@ -129,11 +129,11 @@ class Benchmark:
                 self.files.add_problem(problem, ': '.join(words))
             else:
                 name = video.subset if '_split_' in video.subset else f'{video.subset}_list'
-                name = f'{self.args.dataset}_{name}_videos'  # as MMAction2 names them
+                name = f'{self.args.dataset}_{name}_videos'  # MMAction2's naming scheme
                 self.files.add(name, checked.task.path, video.labels, checked.facts)
 
     def report(self) -> str:
-        """How many videos are in each list, and how many are not."""
+        """Return a report with the numbers of listed and excluded videos."""
         columns = ('written', *PROBLEMS)
         rows = [[name, *(count[c] for c in columns)] for name, count in self.counts.items()]
         return '\n'.join([tabulate(rows, ['subset', *columns]), *self.files.problems()])

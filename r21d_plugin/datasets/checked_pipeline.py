@@ -1,4 +1,4 @@
-"""A pipeline that refuses crops larger than the frames."""
+"""A pipeline that reports crops larger than the frames."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Size = Sequence[float]  # width and height, or -1 and the shorter side
 
 
 class CheckedPipeline(Compose):
-    """MMEngine's Compose, which raises an InputError where a crop does not fit into the frames.
+    """MMEngine's Compose that raises an InputError if a crop does not fit into the frames.
 
-    MMAction2's RandomCrop and ThreeCrop fail without a message then, and its CenterCrop gives
-    another size. Built from configs or transforms. A crop is checked as the pipeline is built if
-    the scale of the frames is known, and with each sample.
+    In this case MMAction2's RandomCrop and ThreeCrop fail without a message, and its CenterCrop
+    returns another size. The pipeline is built from configs or transforms. A crop is checked for
+    each sample, and already at construction if the scale of the frames is known.
     """
 
     def __init__(self, transforms: Sequence[Any]) -> None:
@@ -31,7 +31,7 @@ class CheckedPipeline(Compose):
             size = size_after(transform, size)
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any] | None:
-        """Run the transforms in order; None as soon as one gives None."""
+        """Run the transforms in order; return None as soon as one returns None."""
         for transform in self.transforms:
             if shape := data.get('img_shape'):
                 check_crop(transform, shape[::-1], data.get('filename'))
@@ -42,16 +42,16 @@ class CheckedPipeline(Compose):
 
 
 def crop_of(transform: Any) -> tuple[str, tuple[int, int]] | None:
-    """Argument and value, width and height, of a crop's size; None if it is no such transform."""
+    """Return the argument name and value (width, height) of a crop; None for other transforms."""
     if isinstance(transform, (CenterCrop, ThreeCrop, TenCrop)):
         return 'crop_size', transform.crop_size
-    if type(transform) is RandomCrop:  # the size of those derived from it depends on the frames
+    if type(transform) is RandomCrop:  # crop sizes of its subclasses depend on the frames
         return 'size', (transform.size, transform.size)
     return None
 
 
 def check_crop(transform: Any, size: Size, filename: str | None = None) -> None:
-    """Raise an InputError if a transform is a crop that frames of this size cannot give."""
+    """Raise an InputError if a transform is a crop that is larger than frames of this size."""
     if (crop := crop_of(transform)) is None:
         return
     key, (width, height) = crop
@@ -69,13 +69,13 @@ def check_crop(transform: Any, size: Size, filename: str | None = None) -> None:
 
 
 def size_after(transform: Any, size: Size | None) -> Size | None:
-    """Size of frames after a transform, as far as it is known."""
+    """Return the size of frames after a transform; None if it is unknown."""
     if crop := crop_of(transform):
         return crop[1]
     if isinstance(transform, ReadFrames):
         return transform.scale
     if isinstance(transform, Resize):
-        if not isinstance(transform.scale, tuple):  # a factor
+        if not isinstance(transform.scale, tuple):  # the scale is a factor
             return None
         return (-1, min(transform.scale)) if transform.keep_ratio else transform.scale
     return size if isinstance(transform, Flip) else None

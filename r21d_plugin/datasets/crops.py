@@ -1,4 +1,4 @@
-"""Crops of frames where torchvision's scripts and I3D's ten-crop tools take them."""
+"""Crops of frames at the positions of torchvision's scripts and I3D's ten-crop tools."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from .._registries import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class FixedCrops(BaseTransform):
-    """Crop the centre of frames, or ten crops: corners and centre, and their mirror images.
+    """Take the centre crop of frames, or ten crops: corners, centre, and their mirror images.
 
-    The centre begins at ``round((size - crop) / 2)``, half to even, as in torchvision: of 171
-    columns a crop of 112 begins at 30, where MMAction2's ``CenterCrop`` begins at 29. The ten crops
-    are top left, top right, centre, bottom left, bottom right, then the same of mirrored frames;
-    those of MMAction2's ``TenCrop`` do not reach the right and lower edge.
+    The centre crop begins at ``round((size - crop) / 2)``, rounded half to even, as in torchvision.
+    A crop of 112 from 171 columns begins at column 30; MMAction2's ``CenterCrop`` begins at 29. The
+    ten crops are top left, top right, centre, bottom left, bottom right, then the same crops of
+    mirrored frames. MMAction2's ``TenCrop`` does not reach the right and lower edges.
 
-    Required and changed keys: ``imgs``, with all frames of the first crop first, and ``img_shape``.
+    Required and modified keys: ``imgs``, ordered by crop and then by frame, and ``img_shape``.
 
     Args:
         size (int): Height and width of a crop. Defaults to 112.
-        count (int): 1 or 10 crops. Defaults to 1.
+        count (int): Number of crops, 1 or 10. Defaults to 1.
     """
 
     def __init__(self, size: int = 112, count: int = 1) -> None:
@@ -34,7 +34,7 @@ class FixedCrops(BaseTransform):
         self.size, self.count = size, count
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Crop; an InputError if the frames are smaller."""
+        """Crop the frames; raise an InputError if they are smaller than the crop."""
         imgs, size = results['imgs'], self.size
         bottom, right = (side - size for side in imgs[0].shape[:2])
         if min(bottom, right) < 0:

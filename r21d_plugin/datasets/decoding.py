@@ -1,4 +1,4 @@
-"""Open videos and read the frames of their clips, each once."""
+"""Pipeline transforms that open videos and read the frames of clips."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from .video_reader import TIMEOUT, VideoReader, name_video_on_error
 
 Result = TypeVar('Result')
 
-LOCAL = ('disk', 'local')  # MMEngine's names of the backend of files
+LOCAL = ('disk', 'local')  # MMEngine's names of its backend for local files
 GIVEN_FRAMES = ('imgs', 'array', 'frame_dir')
 
 
 def run_with_timeout(function: Callable[[], Result], seconds: float) -> Result:
-    """Call a function in a thread; a TimeoutError leaves it running, as nothing stops C code."""
+    """Call a function in a thread; after a TimeoutError the thread keeps running."""
     future: Future[Result] = Future()
     Thread(target=_run, args=(future, function), daemon=True).start()
     try:
         return future.result(seconds)
     finally:
-        del future  # an exception raised here would refer to it, and it to the exception
+        del future  # breaks a reference cycle between the future and the exception
 
 
 def _run(future: Future[Any], function: Callable[[], object]) -> None:
@@ -53,24 +53,25 @@ def _run(future: Future[Any], function: Callable[[], object]) -> None:
 
 @TRANSFORMS.register_module()
 class OpenVideo(BaseTransform):
-    """Open a video, with an error of one line if that fails.
+    """Open a video; raise a one-line error if that fails.
 
-    Frames that are there already, as programs of MMAction2 give them (``imgs``, an ``array`` of
-    frames or ``frame_dir``, a folder of pictures), are left as they are.
+    Samples that already have frames, as MMAction2's programs provide them (``imgs``, an ``array``
+    of frames, or ``frame_dir``, a folder of pictures), are left unchanged.
 
-    See ``VideoReader`` for which frames there are. A name without extension that is no file gets
-    ``.mp4``. Optional key: ``counted``, a :class:`~r21d_plugin.datasets.video_index.CountedFrames`.
+    ``VideoReader`` defines how frames are numbered. ``.mp4`` is appended to a name without
+    extension if there is no such file. Optional key: ``counted``, a
+    :class:`~r21d_plugin.datasets.video_index.CountedFrames`.
 
     Args:
-        io_backend (str): A backend of MMEngine that has the videos. Defaults to ``'disk'``. Videos
-            of others are read into memory.
+        io_backend (str): MMEngine's storage backend for the videos. Videos from other backends than
+            the default are read into memory. Defaults to ``'disk'``.
         num_threads (int): Threads that decode a frame. Defaults to 1.
         timeout (float): Seconds to wait for a video to open. Defaults to 60.
-        strict (bool): Whether any damage that is noticed is an error, or only damage that may have
-            spoiled a frame that is read. Defaults to True.
-        backend (str): ``'pyav'``, or ``'decord'`` for frames as MMAction2's ``DecordDecode``
-            numbers them, some of them wrong (docs/videos.md). Defaults to ``'pyav'``.
-        **kwargs: Arguments of the storage's backend.
+        strict (bool): Whether any detected damage is an error, or only damage that may affect a
+            frame that is read. Defaults to True.
+        backend (str): ``'pyav'``, or ``'decord'`` to number frames as MMAction2's ``DecordDecode``
+            does, which is wrong for some videos (docs/videos.md). Defaults to ``'pyav'``.
+        **kwargs: Arguments of the storage backend.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class OpenVideo(BaseTransform):
     def _open(
         self, filename: str, counted: CountedFrames | None
     ) -> tuple[VideoReader | DecordReader, int]:
-        """A video and the number of its frames."""
+        """Open a video and return its reader and number of frames."""
         on_disk = self.io_backend in LOCAL
         if not Path(filename).suffix and not (on_disk and os.path.exists(filename)):
             filename += '.mp4'
@@ -132,35 +133,35 @@ class OpenVideo(BaseTransform):
                 raise FileNotFoundError(filename) from error
             problem = f'cannot be fetched by the backend {self.io_backend}: {first_line(error)}'
             raise VideoInputError(f'{filename}: {problem}') from error
-        if content is None:  # how LMDB says that it has no such entry
+        if content is None:  # LMDB returns None for a missing entry
             raise FileNotFoundError(filename)
         return bytes(content)
 
 
 @TRANSFORMS.register_module()
 class ReadFrames(BaseTransform):
-    """Read and resize each needed frame once, and hold none but one at full size.
+    """Read and resize each needed frame once; keep at most one frame at full size in memory.
 
-    The frames are those of MMAction2's ``DecordDecode`` and ``Resize``. They are of
-    ``video_reader``, or of what there is of ``imgs`` (resized all), ``array`` (T x H x W x 3 uint8,
-    RGB) and ``frame_dir`` (pictures named by ``filename_tmpl``).
+    This transform replaces MMAction2's ``DecordDecode`` and ``Resize``. Frames come from
+    ``video_reader``, ``imgs`` (all are resized), ``array`` (T x H x W x 3 uint8, RGB) or
+    ``frame_dir`` (pictures named by ``filename_tmpl``).
 
-    Required keys: one of these and, but for ``imgs``, ``frame_inds``. Optional key: ``decoded``,
-    the frames of the previous call by number, which this call reads and replaces; the video then
+    Required keys: one of these and, except for ``imgs``, ``frame_inds``. Optional key: ``decoded``,
+    the frames of the previous call by number, which this call reuses and replaces; the video then
     stays open for more calls. Added keys:
-    ``imgs`` (a list of H x W x 3 arrays, RGB, none shared between entries),
+    ``imgs`` (a list of H x W x 3 arrays, RGB, which share no memory),
     ``original_shape``, ``img_shape`` and ``decoded_shape`` (H, W), ``scale_factor``,
     ``keep_ratio``.
 
     Args:
         scale (tuple[int, int], optional): Width and height of the resized frames, or -1 and the
-            length of the shorter side, which keeps the aspect ratio, in any order. None leaves
-            frames as they are. Defaults to (171, 128).
+            length of the shorter side (in any order), which keeps the aspect ratio. None: frames
+            are not resized. Defaults to (171, 128).
         interpolation (str): As in ``mmcv.imresize``. Defaults to ``'bilinear'``.
         timeout (float): Seconds to wait for the frames. Defaults to 60.
-        decode (bool): Whether to decode, or only to add the shapes, which are all that a crop needs
-            where flow is read from disk. Defaults to True.
-        rounded (bool): Whether frames are uint8, or float32 that the resize does not round.
+        decode (bool): Whether to decode frames. With False, only the shapes are added, which crops
+            need if flow is read from disk. Defaults to True.
+        rounded (bool): Whether resized frames are rounded to uint8; otherwise they are float32.
             Defaults to True.
     """
 
@@ -181,7 +182,7 @@ class ReadFrames(BaseTransform):
         self.dtype = np.uint8 if rounded else np.float32
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Read the frames ``frame_inds`` points to; a VideoInputError if one does not decode."""
+        """Read the frames of ``frame_inds``; raise a VideoInputError if one does not decode."""
         if self.scale and not self.decode:
             width, height = self.scale
             results['img_shape'] = results['decoded_shape'] = (height, width)
@@ -195,7 +196,7 @@ class ReadFrames(BaseTransform):
         if 'decoded' in results:
             results['decoded'].clear()
             results['decoded'].update(zip(wanted.tolist(), frames))
-        # Indexing copies: transforms such as Flip work in place, so no entries may share memory.
+        # Indexing copies frames: transforms such as Flip modify them in place.
         imgs = list(frames[positions.ravel()])
         shape = frames.shape[1:3]
         return dict(
@@ -212,12 +213,12 @@ class ReadFrames(BaseTransform):
     def _read(
         self, results: dict[str, Any], wanted: list[int]
     ) -> tuple[np.ndarray, tuple[int, int]]:
-        """Resized frames of these numbers, and height and width before that.
+        """Return resized frames by number, and the height and width before resizing.
 
         The video is closed in the thread that reads it, unless more calls will follow.
         """
         before = results.get('decoded', {})
-        before.pop(wanted[-1], None)  # the size of one frame has to be seen
+        before.pop(wanted[-1], None)  # decode at least one frame, to get its original size
         missing = [number for number in wanted if number not in before]
         try:
             read = frames_of(results, missing)
@@ -236,11 +237,11 @@ class ReadFrames(BaseTransform):
         return frames, (first.shape[0], first.shape[1])
 
     def resize(self, frame: np.ndarray) -> np.ndarray:
-        """Resize a frame, H x W x 3 uint8, as this transform does, into memory of its own."""
+        """Resize a frame, H x W x 3 uint8, as this transform does; return a copy."""
         return mmcv.imresize(frame, self.size_of(frame), interpolation=self.interpolation)
 
     def size_of(self, frame: np.ndarray) -> tuple[int, int]:
-        """Width and height that a frame, H x W x 3, is resized to."""
+        """Return the width and height after resizing a frame, H x W x 3."""
         height, width, _ = frame.shape
         if self.scale is None:
             return width, height
@@ -248,15 +249,15 @@ class ReadFrames(BaseTransform):
         return mmcv.rescale_size((width, height), (np.inf, short)) if short else self.scale
 
 
-# Names in configs of earlier releases. MMAction2's inferencers replace whatever has Init or Decode
-# in its name by transforms that do not resize.
+# Class names in configs of earlier releases. They were renamed because MMAction2's inferencers
+# replace transforms with Init or Decode in their names by transforms that do not resize.
 DecordClipInit, DecordClipDecode = OpenVideo, ReadFrames
 TRANSFORMS.register_module('DecordClipInit', module=OpenVideo)
 TRANSFORMS.register_module('DecordClipDecode', module=ReadFrames)
 
 
 def close_video(results: dict[str, Any]) -> None:
-    """Close the video that :class:`OpenVideo` opened, rather than when garbage is collected."""
+    """Close the video that :class:`OpenVideo` opened, without waiting for garbage collection."""
     if isinstance(reader := results.get('video_reader'), VideoReader):
         reader.close()
 
@@ -281,12 +282,12 @@ def frames_of(results: dict[str, Any], numbers: list[int]) -> Iterator[np.ndarra
 
 
 def read_picture(template: str, offset: int, number: int) -> np.ndarray:
-    """Read a frame that is a picture, H x W x 3 uint8, RGB; a VideoInputError if it cannot be."""
+    """Read a frame from a picture file, H x W x 3 uint8, RGB, or raise a VideoInputError."""
     path = Path(template.format(number + offset))
     try:
         return mmcv.imread(path, channel_order='rgb')
     except (OSError, cv2.error) as error:
-        raise VideoInputError(f'{path}: no picture, which frame {number} has to be') from error
+        raise VideoInputError(f'{path}: no readable picture for frame {number}') from error
 
 
 def all_frames(filename: str, scale: tuple[int, int] | None = None) -> Iterator[np.ndarray]:

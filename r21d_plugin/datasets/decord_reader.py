@@ -1,4 +1,4 @@
-"""Read videos by decord, for results that have to equal those computed with it."""
+"""Read videos with decord, to reproduce results that were computed with it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .picture_run import DamageError
 
 
 class DecordReader:
-    """The frames of a video as decord 0.6 numbers them, with the interface of VideoReader.
+    """Reader with decord 0.6's frame numbers and the interface of VideoReader.
 
-    Frames that decord repeats in place of those that do not decode are errors.
+    Raises an error where decord silently repeats a frame because one does not decode.
 
     Args:
-        path: A file. decord crashes on damaged videos in memory.
+        path: A file; decord crashes on damaged videos in memory.
         threads: Threads that decode. Defaults to 1.
 
     Raises:
@@ -27,7 +27,7 @@ class DecordReader:
         VideoInputError: If its name is not UTF-8.
     """
 
-    timestamps = None  # decord has those of packets, not of frames
+    timestamps = None  # decord provides timestamps of packets, not of frames
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         try:
@@ -38,7 +38,7 @@ class DecordReader:
         self._errors = decord.DECORDError, decord.DECORDLimitReachedError, StopIteration
         os.stat(path)  # decord does not say that a file is missing
         if NOT_UTF8.search(str(path)):
-            problem = "decord opens no name that is not UTF-8: rename it or drop backend='decord'"
+            problem = "decord needs names in UTF-8: rename the file or drop backend='decord'"
             raise VideoInputError(f'{path}: {problem}')
         try:
             self._reader = decord.VideoReader(str(path), num_threads=threads, fault_tol=1e-6)
@@ -50,17 +50,17 @@ class DecordReader:
 
     @property
     def fps(self) -> float:
-        """Average number of frames a second."""
+        """Average frames per second."""
         return float(self._reader.get_avg_fps())
 
     def frames(self, indices: Sequence[int]) -> Iterator[np.ndarray]:
-        """Decode frames by number: H x W x 3, uint8, RGB; a DamageError if one does not decode."""
+        """Decode frames by number: H x W x 3, uint8, RGB; raise a DamageError on failure."""
         for number in indices:
             try:
                 frame = self._reader[number].asnumpy()
             except self._errors as error:
                 raise DamageError from error
-            # decord pads rows. Where their length is a multiple of the width, as for 48 pixels and
-            # for 1, it takes the padding for more channels.
+            # decord pads rows. If the padded length is a multiple of the width, as for widths of 48
+            # and 1 pixels, decord treats the padding as more channels.
             height, width, _ = frame.shape
             yield frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)

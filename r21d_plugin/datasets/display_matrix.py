@@ -1,4 +1,4 @@
-"""Turn and mirror pictures as a video's display matrix says."""
+"""Rotate and mirror pictures by a video's display matrix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 
 def display_matrix(picture: VideoFrame) -> tuple[int, ...] | None:
-    """The 3 x 3 display matrix of a picture, row by row, in 16.16 and 2.30 fixed point."""
+    """Return the 3 x 3 display matrix of a picture, row by row, in 16.16 and 2.30 fixed point."""
     data = picture.side_data
     if 'DISPLAYMATRIX' not in data:
         return None
@@ -18,13 +18,13 @@ def display_matrix(picture: VideoFrame) -> tuple[int, ...] | None:
 
 
 def turn(image: np.ndarray, matrix: tuple[int, ...] | None) -> np.ndarray:
-    """Turn and mirror an H x W x C image as the ``ffmpeg`` program does.
+    """Rotate and mirror an H x W x C image as the ``ffmpeg`` program does.
 
-    By other angles than multiples of 90 degrees, an image is turned within its size, on black.
+    For angles that are not multiples of 90 degrees, the image keeps its size, with black corners.
     """
     if matrix is None:
         return image
-    a, b, _, c, d = matrix[:5]  # x, y goes to a x + c y, b x + d y
+    a, b, _, c, d = matrix[:5]  # maps (x, y) to (a x + c y, b x + d y)
     angle = round(degrees(atan2(b / (hypot(b, d) or 1), a / (hypot(a, c) or 1)))) % 360
     if angle % 90:
         height, width = image.shape[:2]

@@ -1,8 +1,8 @@
-"""Optical flow of clips, as the authors compute it.
+"""Optical flow of clips, computed as in the authors' release.
 
-Section 4.2 uses Farneback's method "because of its efficiency"; its parameters are those of the
+Section 4.2 uses Farneback's method "because of its efficiency". Its parameters are from the
 authors' release, https://github.com/facebookresearch/VMZ. Flow is measured in pixels: channel 0 is
-the displacement to the right, channel 1 downwards.
+the displacement to the right, and channel 1 the displacement downwards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .._errors import InputError, VideoInputError
 from .._registries import TRANSFORMS
 from .flow_store import find_flow
 
-FlowOfFrames = Callable[[int, int], np.ndarray]  # H x W x 2 float32 by the numbers of two frames
+FlowOfFrames = Callable[[int, int], np.ndarray]  # numbers of two frames -> H x W x 2 float32
 
 farneback = partial(
     cv2.calcOpticalFlowFarneback,
@@ -36,28 +36,29 @@ farneback = partial(
     poly_sigma=1.5,
     flags=cv2.OPTFLOW_FARNEBACK_GAUSSIAN,
 )
-"""``cv2.calcOpticalFlowFarneback`` from one grayscale frame to the next, as the authors call it."""
+"""``cv2.calcOpticalFlowFarneback`` with the authors' parameters, for two grayscale frames."""
 
 
 @TRANSFORMS.register_module()
 class FarnebackFlow(BaseTransform):
     """Optical flow of clips, by Farneback's method or from stored fields.
 
-    It stands after crop and flip, behind a ``SampleFramesOfClips`` with ``flow_gap=1``: L + 1
-    frames of a clip have L fields. A field that several clips contain is computed once. Where a
-    short video starts over (loops), or a slow one repeats a frame (``target_fps``), the field is
-    zero.
+    In a pipeline, this transform follows crop and flip, and ``SampleFramesOfClips`` has
+    ``flow_gap=1``: a clip of L + 1 frames gives L fields. A field that several clips share is
+    computed once. The field is zero where a short video is looped, or where a frame is repeated
+    (``target_fps``).
 
     Required keys: ``imgs`` (a list of H x W x 3 uint8 arrays, RGB, one for each of ``frame_inds``
     and each crop; not with ``root``), ``clip_len`` (L + 1) and ``frame_inds``. Modified keys:
-    ``imgs``, ``clip_len`` (L) and, where flow replaces the frames, ``modality``.
+    ``imgs``, ``clip_len`` (L) and, if flow replaces the frames, ``modality``.
 
     Args:
-        key (str): Where to put the fields, M x H x W x 2 float32: in place of the frames
-            (``'imgs'``), or beside the L frames of each clip's RGB. Defaults to ``'imgs'``.
-        root (str, optional): Folder that ``tools/data/extract_flow.py`` wrote, to read the fields
-            from, after at most one crop and then one flip. They are of whole frames, so they differ
-            near the edges of a crop (some 16 pixels). Defaults to None: they are computed.
+        key (str): Key for the fields, M x H x W x 2 float32. With ``'imgs'`` they replace the
+            frames; otherwise the L RGB frames of each clip are kept. Defaults to ``'imgs'``.
+        root (str, optional): Folder of flow written by ``tools/data/extract_flow.py``, to read
+            fields instead of computing them; allows at most one crop, followed by one flip. Stored
+            fields are computed from whole frames, so they differ near the edges of a crop (about
+            16 pixels). Defaults to None.
     """
 
     def __init__(self, key: str = 'imgs', root: str | None = None) -> None:
@@ -66,7 +67,7 @@ class FarnebackFlow(BaseTransform):
         self.key, self.root = key, root
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Replace frames by flow, or add it; an InputError if there is none for this video."""
+        """Replace frames by flow, or add flow; raise an InputError if there is none."""
         if 'decoded_shape' in results and 'rgb_offsets' not in results:
             sampler = 'r21d_plugin.SampleFramesOfClips with flow_gap=1'
             raise InputError(
@@ -80,7 +81,7 @@ class FarnebackFlow(BaseTransform):
             raise VideoInputError(f'{results.get("filename", "clip")}: {reason}')
         if self.root is None:
             if get_worker_info() is not None and cv2.getNumThreads() > 1:
-                cv2.setNumThreads(0)  # the workers fill the cores already
+                cv2.setNumThreads(0)  # the workers already use all cores
             firsts = range(0, len(imgs), count)
             crops = [farneback_flow(imgs[i : i + count], results) for i in firsts]
         else:
@@ -89,7 +90,7 @@ class FarnebackFlow(BaseTransform):
         fields = [flow(*pair) for flow in crops for clip in clips for pair in pairwise(clip)]
         if self.key == 'imgs':
             results['modality'] = 'Flow'
-        else:  # of each clip's frames, those that a test of the RGB stream alone would take
+        else:  # keep the frames that a test of the RGB stream alone would use
             length, offsets = results['clip_len'], results['rgb_offsets']
             starts = [i + offsets[i // length % len(offsets)] for i in range(0, len(imgs), length)]
             results['imgs'] = [imgs[start + t] for start in starts for t in range(length - 1)]
@@ -99,8 +100,8 @@ class FarnebackFlow(BaseTransform):
 
 
 def farneback_flow(imgs: Sequence[np.ndarray], results: dict[str, Any]) -> FlowOfFrames:
-    """Flow of the frames of one crop by Farneback's method, each pair of frames once."""
-    # Frames that clips share were decoded, cropped and flipped alike.
+    """Compute flow for the frames of one crop by Farneback's method, once for each pair."""
+    # Frames that clips share were decoded, cropped and flipped in the same way.
     frames = dict(zip(np.ravel(results['frame_inds']).tolist(), imgs))
 
     @lru_cache(maxsize=None)
@@ -124,16 +125,16 @@ def farneback_flow(imgs: Sequence[np.ndarray], results: dict[str, Any]) -> FlowO
 
 
 def stored_flow(results: dict[str, Any], root: str) -> FlowOfFrames:
-    """Stored fields of a video, cut out and mirrored as its frames were, each read once."""
+    """Read stored fields of a video once each, cropped and mirrored like its frames."""
     if 'filename' not in results:
-        raise InputError(f'root={root!r}: stored flow is of videos, and these frames are of none')
+        raise InputError(f'root={root!r}: stored flow is for videos, not for single frames')
     stored = find_flow(Path(root), Path(results['filename']))
     if results['total_frames'] != stored.frames:
         counts = f'{stored.frames} frames, not {results["total_frames"]}'
         raise InputError(f'{stored.path}: flow of {counts}: extract it again')
     width, height = stored.size
     if results.get('decoded_shape') != (height, width):
-        size = f'flow of {width}x{height} pixels, which has to be the scale of ReadFrames'
+        size = f'flow of {width}x{height} pixels, which differs from the scale of ReadFrames'
         raise InputError(f'{stored.path}: {size}: extract it again with that --scale')
     left, top, right, bottom = crop_box(results, stored.size)
     direction = results.get('flip') and results['flip_direction']
@@ -153,9 +154,9 @@ def stored_flow(results: dict[str, Any], root: str) -> FlowOfFrames:
 
 
 def crop_box(results: dict[str, Any], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the one crop; an InputError if frames had other steps."""
+    """Return left, top, right and bottom of the crop; an InputError after other transforms."""
     box = results.get('crop_bbox', (0, 0, *size))
-    keys = list(results)  # in the order in which transforms have added them
+    keys = list(results)  # in the order in which transforms added them
     flipped_first = 'crop_bbox' in keys and 'flip' in keys[: keys.index('crop_bbox')]
     if np.ndim(box) == 1 and not flipped_first and 'img_shift' not in results:
         left, top, right, bottom = map(int, box)
@@ -167,8 +168,8 @@ def crop_box(results: dict[str, Any], size: tuple[int, int]) -> tuple[int, int, 
 
 
 def mirror(flow: np.ndarray, direction: str = 'horizontal') -> np.ndarray:
-    """Flow (... x H x W x 2) of the mirrored frames, ``'horizontal'`` or ``'vertical'``."""
+    """Mirror flow (... x H x W x 2) to match frames that were mirrored in a direction."""
     axis, across = (-2, 0) if direction == 'horizontal' else (-3, 1)
     mirrored = np.flip(flow, axis).copy()
-    mirrored[..., across] *= -1  # displacements across the mirror change their sign
+    mirrored[..., across] *= -1  # displacements perpendicular to the mirror change sign
     return mirrored

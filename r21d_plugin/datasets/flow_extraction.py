@@ -1,4 +1,4 @@
-"""Compute the flow of a folder of videos once, to train from it often."""
+"""Compute and store the flow of a folder of videos, for repeated training."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from .workers import parallel_map
 def extract_all(
     folder: Path, videos: list[Path], out: Path, scale: tuple[int, int], workers: int
 ) -> Iterator[Extraction]:
-    """Store the flow of videos in files with their paths below the folder; yield the outcomes.
+    """Store the flow of videos in files at the same paths below ``out``; yield the outcomes.
 
-    Frames are resized to ``scale`` (W, H) first. What an earlier run has finished is kept; an
-    InputError if it was of another scale.
+    Frames are resized to ``scale`` (W, H) first. Finished files of earlier runs are kept. Raises an
+    InputError if they have another scale.
     """
     if min(scale) < 1:
         raise InputError(f'scale={scale}: must be at least 1')
     if not folder.is_dir():
-        raise InputError(f'{folder}: not a folder: name the one that the video is in')
+        raise InputError(f'{folder}: not a folder: name the folder of the video')
     task = partial(extract, folder, out, scale)
     yield from parallel_map(task, videos, workers)
 
 
 def extract(folder: Path, out: Path, scale: tuple[int, int], video: Path) -> Extraction:
-    """Store the flow of one video, unless it is stored already."""
+    """Store the flow of one video, unless it is already stored."""
     path = out / f'{video.relative_to(folder)}{SUFFIX}'
     try:
         video_bytes = bytes_of(video)

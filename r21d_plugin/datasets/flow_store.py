@@ -1,4 +1,4 @@
-"""Flow on disk: one file for each video."""
+"""Flow storage on disk, one file for each video."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import numpy as np
 from .._atomic import atomic_write
 from .._errors import InputError
 
-SUFFIX = '.flow.zip'  # after the name of a video, the name of the file of its flow
-STEP = 1 / 16  # pixels that stored flow is rounded to: it is off by at most half of it
-ZERO = 2**15  # what no motion is stored as
+SUFFIX = '.flow.zip'  # suffix of flow files, appended to the name of a video
+STEP = 1 / 16  # quantisation step of stored flow in pixels; the error is at most half of it
+ZERO = 2**15  # stored value of zero flow
 
 
 class StoredFlow:
-    """The flow of a video from each frame to the next, as :func:`write_flow` writes it.
+    """The stored flow of a video from each frame to the next, written by :func:`write_flow`.
 
-    A zip archive of a 16-bit grayscale TIFF (LZW) for each field, the horizontal displacement above
-    the vertical one, in steps of :data:`STEP`, and of ``flow.json``: frames of the video, one more
-    than fields; width and height of a field; the step; bytes of the video's file.
+    The file is a zip archive. It has a 16-bit grayscale TIFF (LZW) for each field, with the
+    horizontal displacement above the vertical one, in steps of :data:`STEP`. Its ``flow.json`` has
+    the number of frames of the video (one more than fields), width and height of a field, the step,
+    and the size of the video file in bytes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,7 +36,7 @@ class StoredFlow:
             self.video_bytes = header['video_bytes']
             self.size = (header['width'], header['height'])
         except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-            message = f'{path}: not a file of flow: delete it and extract it again'
+            message = f'{path}: not a flow file: delete it and extract it again'
             raise InputError(message) from error
 
     def read(self, index: int) -> np.ndarray:
@@ -50,10 +51,10 @@ class StoredFlow:
 
 
 def find_flow(root: Path, video: Path) -> StoredFlow:
-    """Open the stored flow of a video; an InputError if there is none, or it is another video's.
+    """Open the stored flow of a video; raise an InputError if it is missing or does not match.
 
-    It has the video's path below the folder that was extracted, so for ``data/val/a.mp4`` this
-    tries ``data/val/a.mp4.flow.zip``, ``val/a.mp4.flow.zip`` and ``a.mp4.flow.zip``.
+    Flow files have the video's path relative to the extracted folder, so for ``data/val/a.mp4``
+    this function tries ``data/val/a.mp4.flow.zip``, ``val/a.mp4.flow.zip`` and ``a.mp4.flow.zip``.
     """
     file = video.with_name(video.name + SUFFIX)
     parts = file.parts[1:] if file.is_absolute() else file.parts
@@ -61,7 +62,7 @@ def find_flow(root: Path, video: Path) -> StoredFlow:
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         tool = 'tools/data/extract_flow.py'
-        raise InputError(f'{video}: no flow of it in {root}: extract it with {tool}')
+        raise InputError(f'{video}: no flow in {root}: extract it with {tool}')
     flow = StoredFlow(path)
     if video.exists() and video.stat().st_size != flow.video_bytes:
         raise InputError(f'{path}: flow of another video than {video}: extract it again')
@@ -69,7 +70,7 @@ def find_flow(root: Path, video: Path) -> StoredFlow:
 
 
 def write_flow(path: Path, fields: Iterable[np.ndarray], video_bytes: int) -> None:
-    """Store the fields of a video, H x W x 2 each, and the size of its file, atomically."""
+    """Store the flow fields of a video, H x W x 2 each, and the size of its file, atomically."""
     compression = [
         *(cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_LZW),
         *(cv2.IMWRITE_TIFF_PREDICTOR, cv2.IMWRITE_TIFF_PREDICTOR_HORIZONTAL),

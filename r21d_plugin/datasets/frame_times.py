@@ -1,4 +1,4 @@
-"""When the frames of a video are shown."""
+"""Display times of the frames of a video."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import numpy as np
 from .._errors import InputError, VideoInputError
 
 ROUNDING = 0.001  # seconds to which Matroska and FLV round timestamps
-EPSILON = 1e-6  # seconds that times computed from a frame rate may be off
+EPSILON = 1e-6  # largest error in seconds of times computed from a frame rate
 
 
 class FrameTimes:
-    """The times at which the frames of a video are shown, in seconds from the first.
+    """The times at which the frames of a video are shown, in seconds from the first frame.
 
-    Where timestamps are those of a constant frame rate but for rounding, or there are none, frame i
-    is shown at ``i / fps``; the last frame is shown for as long as the one before it.
+    If timestamps are unknown, or equal those of a constant frame rate up to rounding, frame i is
+    shown at ``i / fps``. The last frame is shown for as long as the frame before it.
 
     Args:
         count: Number of frames.
-        fps: Average number of frames a second, 0 if unknown.
-        timestamps: Seconds from the first frame to each, rising. Defaults to None: unknown.
+        fps: Average frames per second, 0 if unknown.
+        timestamps: Seconds from the first frame to each, increasing. Defaults to None: unknown.
 
     Attributes:
-        starts: The time of each frame.
-        end: The time at which the last frame ends.
-        slack: Seconds by which a frame may be shown before its time.
+        starts: Start time of each frame.
+        end: End time of the last frame.
+        slack: Tolerance in seconds by which a frame may be shown before its time.
 
     Raises:
         VideoInputError: If neither a frame rate nor timestamps are known.
@@ -48,7 +48,7 @@ class FrameTimes:
 
     @classmethod
     def of(cls, results: dict[str, Any]) -> FrameTimes:
-        """Those of an opened video; an InputError that names it if its frame rate is unknown."""
+        """Build the times of an opened video; raise an InputError if its rate is unknown."""
         name = results.get('filename') or results.get('frame_dir') or 'frames'
         if 'avg_fps' not in results:
             reason = 'target_fps needs a frame rate, which OpenVideo finds in a video'
@@ -60,10 +60,10 @@ class FrameTimes:
             raise VideoInputError(f'{name}: {error}') from error
 
     def shown_at(self, times: np.ndarray) -> np.ndarray:
-        """Numbers of the frames shown at times; those past the end start over."""
+        """Return the numbers of the frames shown at times; times past the end wrap around."""
         times = np.mod(times + self.slack, self.end)
         return np.searchsorted(self.starts, times, 'right') - 1
 
     def are_inside(self, times: np.ndarray) -> np.ndarray:
-        """Whether a frame is shown at these times."""
+        """Whether a frame is shown at each of the times."""
         return times + self.slack < self.end

@@ -1,4 +1,4 @@
-"""The same part of Kinetics-400's validation videos for everybody who has them."""
+"""A reproducible subset of Kinetics-400's validation videos."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from .text_files import quote, read_lines
 
 
 class LabelledVideo(NamedTuple):
-    """A video of Kinetics-400, its label by the order of public weights."""
+    """A video of Kinetics-400; labels are in the order of the public weights."""
 
-    path: str  # below the folder of videos
+    path: str  # relative to the folder of videos
     label: int
 
     @property
     def youtube_id(self) -> str:
-        """Name of the file, without extension and the seconds of the clip."""
+        """Name of the file, without extension and without the seconds of the clip."""
         return re.sub(r'_\d{6}_\d{6}$', '', Path(self.path).stem)
 
 
 class FixedList(NamedTuple):
-    """Videos in a fixed order, and how many more are annotated whose files are not there."""
+    """Videos in a fixed order, and the number of annotated videos whose files are missing."""
 
     videos: list[LabelledVideo]
     missing: int
 
     @property
     def sha256(self) -> str:
-        """Hash of its YouTube ids and labels, wherever the files are."""
+        """Hash of the YouTube ids and labels; it does not depend on where the files are."""
         lines = ''.join(f'{video.youtube_id} {video.label}\n' for video in self.videos)
         return hashlib.sha256(lines.encode()).hexdigest()
 
@@ -46,16 +46,16 @@ class FixedList(NamedTuple):
 def fixed_list(
     folder: Path, annotations: Path | None = None, count: int | None = None
 ) -> FixedList:
-    """List validation videos of Kinetics-400, in the order of the SHA-256 of their YouTube ids.
+    """List validation videos of Kinetics-400, sorted by the SHA-256 of their YouTube ids.
 
     Args:
         folder (Path): Folder of the videos, ``ID.mp4`` or ``ID_000010_000020.mp4``.
-        annotations (Path, optional): The official ``validate.csv``, or a list of MMAction2, ``path
-            label`` a line. Defaults to None: the folder of each video is named after its class.
-        count (int, optional): How many to take, the first ones that are there. Defaults to all.
+        annotations (Path, optional): The official ``validate.csv``, or a list for MMAction2 with
+            lines ``path label``. Defaults to None: folders are named after classes.
+        count (int, optional): Number of videos: the first ones whose files exist. Defaults to all.
 
     Raises:
-        InputError: If there are fewer, or what is given says no class.
+        InputError: If there are fewer videos, or a class is unknown.
     """
     if annotations is None:
         found = list(in_class_folders(folder))
@@ -73,7 +73,7 @@ def fixed_list(
 
 
 def in_class_folders(folder: Path) -> Iterator[LabelledVideo]:
-    """Find videos whose folder says the class."""
+    """Find videos in folders named after classes."""
     for path in index_videos(folder).values():
         if is_listable(path):
             name = os.path.basename(os.path.dirname(path))
@@ -81,7 +81,7 @@ def in_class_folders(folder: Path) -> Iterator[LabelledVideo]:
 
 
 def annotated(folder: Path, path: Path) -> Iterator[LabelledVideo]:
-    """Read the official annotations of the validation set; what is missing has no path."""
+    """Read the official annotations of the validation set; missing files have an empty path."""
     classes, videos = read_annotations('kinetics400', [path])
     videos = (video for video in videos if video.subset == 'val')
     for match in match_videos(videos, index_videos(folder)):
@@ -91,7 +91,7 @@ def annotated(folder: Path, path: Path) -> Iterator[LabelledVideo]:
 
 
 def listed(path: Path) -> Iterator[LabelledVideo]:
-    """Read a list of MMAction2."""
+    """Read a list for MMAction2."""
     for line, where in read_lines(path):
         video, _, label = line.rpartition(' ')
         if not video or not label.isdecimal() or len(label) > 3 or int(label) >= 400:
@@ -100,20 +100,20 @@ def listed(path: Path) -> Iterator[LabelledVideo]:
 
 
 def label_of(name: str, where: str) -> int:
-    """Label of a class of Kinetics-400, whose name may have ``_`` for blanks and no punctuation."""
+    """Look up a class of Kinetics-400; spaces may be ``_``, and punctuation may be missing."""
     names = labels_by_name()
     if plain(name) not in names:
         remedy = 'give --annotations, the official validate.csv or a list of paths and labels'
-        raise InputError(f'{where}: {quote(name)} is no class of Kinetics-400: {remedy}')
+        raise InputError(f'{where}: {quote(name)} is not a class of Kinetics-400: {remedy}')
     return names[plain(name)]
 
 
 @lru_cache(maxsize=None)
 def labels_by_name() -> dict[str, int]:
-    """Labels of Kinetics-400 by the letters and digits of their names."""
+    """Return the labels of Kinetics-400 by the letters and digits of class names."""
     return {plain(known): label for label, known in enumerate(kinetics_400())}
 
 
 def plain(name: str) -> str:
-    """Letters and digits of a name."""
+    """Return the letters and digits of a name."""
     return re.sub('[^a-z0-9]', '', name.lower())

@@ -1,4 +1,4 @@
-"""Label maps, the files of the names of classes, found by what is in them."""
+"""Find and read label maps, the files of class names."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from .text_files import read_lines
 from .video_files import SUFFIXES
 
 NO_NAME = re.compile(rf'({"|".join(map(re.escape, SUFFIXES))})\b|, line \d+: ', re.IGNORECASE)
-"""A line of a list of videos, or of what ``prepare`` left out of one."""
+"""Pattern of lines that name videos, in lists or in ``prepare``'s files of excluded videos."""
 NUMBERED = re.compile(r'(\d+):?\s+(.+)')
 NAMES_FILES = {'class': 'classes.txt', 'labels': 'labels.txt', 'numbers': 'numbers.txt'}
-"""The file of names that ``prepare folder`` writes, by the ``targets`` of its lists."""
+"""File of names that ``prepare folder`` writes, by the ``targets`` of its lists."""
 
 
 def find_label_map(
     ann_file: str | Path, count: int, given: str | Sequence[str] | None = None
 ) -> tuple[str, ...]:
-    """Names of the classes of an annotation file; empty if they are not known.
+    """Return the class names for an annotation file; an empty tuple if they are unknown.
 
-    They are those given, or in the file given, else of the label map beside the annotation file,
-    whatever its name: a .txt file of ``count`` different lines that name no file of a video.
-    Without one, they are the published names for ``kinetics400_*`` of 400 classes.
+    The names are those given (directly or by a file), else those of the label map beside the
+    annotation file. A label map is a .txt file with any name and ``count`` different lines that do
+    not name videos. Without a label map, ``kinetics400_*`` with 400 classes gets the published
+    names.
 
     Raises:
-        InputError: If the number of names given is another, or label maps differ.
+        InputError: If the number of given names is wrong, or several label maps differ.
     """
     path = Path(ann_file)
     if given:
@@ -52,7 +53,7 @@ def find_label_map(
 
 
 def names_in(path: Path, count: int) -> tuple[str, ...]:
-    """Names in a file if it is a label map of a number of classes, else nothing."""
+    """Return the names in a file if it is a label map with ``count`` classes, else nothing."""
     try:
         lines = [line for line, _ in islice(read_lines(path), count + 1)]
     except InputError:
@@ -63,7 +64,7 @@ def names_in(path: Path, count: int) -> tuple[str, ...]:
 
 
 def without_numbers(lines: Sequence[str]) -> tuple[str, ...]:
-    """Names without the numbers before them, ``1 ApplyEyeMakeup``, where these count the lines."""
+    """Remove the line numbers before names, as in ``1 ApplyEyeMakeup``, if all lines have them."""
     found = [NUMBERED.fullmatch(line) for line in lines]
     numbers = [int(match[1]) for match in found if match]
     counted = numbers in ([*range(len(lines))], [*range(1, len(lines) + 1)])
@@ -71,11 +72,11 @@ def without_numbers(lines: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_label_map(path: str | Path) -> tuple[str, ...]:
-    """Read the names of classes, one a line; an InputError if there is no such file."""
+    """Read class names, one per line; raise an InputError if the file is missing."""
     try:
         return without_numbers([name for name, _ in read_lines(Path(path))])
     except InputError as error:
         reason = str(error).replace(f'{path}: ', '', 1)
         raise InputError(
-            f'{path}: no readable label map, a name a line in UTF-8: {reason}'
+            f'{path}: no readable label map (one name per line, in UTF-8): {reason}'
         ) from error

@@ -1,4 +1,4 @@
-"""Find the videos that come from one source, and split sources into sets."""
+"""Group videos that come from the same source, and split the groups into sets."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .own_sources import SPLITS, OwnVideo
 from .text_files import quote
 
 Group = List[OwnVideo]
-Key = Tuple[str, str]  # of what, and its value
+Key = Tuple[str, str]  # kind of the key, and its value
 
 PART = re.compile(
     r'(?P<source>.*?[^\W_])'
     r'(?:[ _.-]+(?:c|clip|seg|segment|part|pt|chunk|scene|shot|cut)[ _.-]?\d+'  # a_c01
-    r'|-\d{3,}'  # a-00012, as FFmpeg and scene detectors write
-    r'|_\d{6}_\d{6})',  # a_000010_000020, as of Kinetics
+    r'|-\d{3,}'  # a-00012, as written by FFmpeg and scene detectors
+    r'|_\d{6}_\d{6})',  # a_000010_000020, as in Kinetics
     re.IGNORECASE,
 )
-"""Names of the parts of a video, without extension."""
+"""Pattern of the names of parts of a video, without extension."""
 
 
 def source_name(path: str, label: str = '') -> str:
-    """Name of the video that a file is a part of, before the number of the part.
+    """Return the name of the video that a file is a part of, without the number of the part.
 
-    Empty if the name of the file tells none, or only the name of its class (``walk_c01`` of
-    ``walk``).
+    The name is empty if the file is not named like a part, or if only the class name is left
+    (``walk_c01`` of ``walk``).
     """
     source, stem = '', os.path.splitext(os.path.basename(path))[0]
     while match := PART.fullmatch(source or stem):
@@ -42,24 +42,24 @@ def source_name(path: str, label: str = '') -> str:
 
 
 def letters(name: str) -> str:
-    """Letters and digits of a name, in lower case."""
+    """Return the letters and digits of a name in lower case."""
     return ''.join(filter(str.isalnum, name.casefold()))
 
 
 def find_groups(
     videos: Sequence[OwnVideo], contents: Mapping[str, str], by_name: bool = True
 ) -> list[Group]:
-    """Put together what must not be in two splits.
+    """Group the videos that must be in the same split.
 
-    That are videos of one ``group``, or without one, of one source (:func:`source_name`); and those
-    of one content.
+    A group has the videos with the same ``group`` or, without it, the same source
+    (:func:`source_name`), and videos with the same content.
 
     Args:
         videos: The videos.
-        contents: Hashes of their contents, by paths, as far as known (:func:`hash_contents`).
-        by_name: Whether names tell sources. Defaults to True.
+        contents: Hashes of contents by path, where known (:func:`hash_contents`).
+        by_name: Whether to derive sources from file names. Defaults to True.
     """
-    parents: dict[Key, Key] = {}  # of each key, another one that it is joined with
+    parents: dict[Key, Key] = {}  # union-find forest: for each key, another key of its group
 
     def root(key: Key) -> Key:
         while (parent := parents.setdefault(key, key)) != key:
@@ -79,7 +79,7 @@ def find_groups(
 
 
 def hash_contents(videos: Iterable[OwnVideo], folder: Path) -> dict[str, str]:
-    """Hash the files of equal size, by paths; the check of videos names what cannot be read."""
+    """Hash files of equal size, by path; skip unreadable files, which the check reports."""
     by_size: dict[int, list[str]] = defaultdict(list)
     for path in dict.fromkeys(video.path for video in videos):
         with suppress(OSError):
@@ -92,7 +92,7 @@ def hash_contents(videos: Iterable[OwnVideo], folder: Path) -> dict[str, str]:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open('rb') as file:
         while block := file.read(1 << 20):
@@ -101,17 +101,17 @@ def hash_file(path: Path) -> str:
 
 
 def mark_duplicates(videos: Iterable[OwnVideo], contents: Mapping[str, str], name: str) -> None:
-    """Leave out all but one of the videos that are the same, and the same part of it.
+    """Mark all but one of the videos with the same content and annotated part as duplicates.
 
-    One of a test or validation set stays, else one of a training set, before a new one.
+    A video of a test or validation set is preferred, then one of a training set, then a new one.
 
     Args:
-        videos: The videos; ``split`` is as the source or earlier lists say.
-        contents: As :func:`find_groups` takes them.
-        name: The source, for messages.
+        videos: The videos; ``split`` comes from the source or from earlier lists.
+        contents: Hashes of contents, as for :func:`find_groups`.
+        name: Name of the source, for messages.
 
     Raises:
-        InputError: If a video has two classes, or other labels or numbers.
+        InputError: If copies of a video differ in their class, labels or numbers.
     """
     same: dict[tuple[Any, ...], Group] = defaultdict(list)
     for video in videos:
@@ -128,7 +128,7 @@ def mark_duplicates(videos: Iterable[OwnVideo], contents: Mapping[str, str], nam
 
 
 def labelled_twice(one: OwnVideo, other: OwnVideo) -> str:
-    """Say that a video is labelled in two ways."""
+    """Describe a video with two different labels."""
     labels = ' and '.join(quote(';'.join(video.labels)) for video in (one, other))
     if one.path == other.path:
         places = f' ({one.where}; {other.where})' if one.where else ''
@@ -137,24 +137,24 @@ def labelled_twice(one: OwnVideo, other: OwnVideo) -> str:
 
 
 def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int) -> None:
-    """Give each video that has no split one of SPLITS: its whole group the same.
+    """Assign one of SPLITS to each video without a split; a group stays in one split.
 
-    Videos that have a split keep it, and take the rest of their group along. Of each class, the
-    groups whose hashes are the smallest are held out, until the classes have their share; one at
-    least, where there are two groups of a class, and never all. The same files and seed give the
-    same split anywhere. Videos with labels or numbers count as one class.
+    Videos that have a split keep it, and the rest of their group joins them. For each class, the
+    groups with the smallest hashes are held out until the share of the class is reached: at least
+    one group if the class has two, and never all groups. The same files and seed give the same
+    split on any machine. Videos with labels or numbers count as one class.
 
     Args:
-        groups: The videos; this sets their ``split``.
-        shares: Parts of the videos of each class for ``'val'`` and ``'test'``.
-        seed: What the hashes begin with.
+        groups: The videos, whose ``split`` is set.
+        shares: Fractions of the videos of each class for ``'val'`` and ``'test'``.
+        seed: Seed that is included in the hashes.
     """
     for group in groups:
         taken = Counter(video.split for video in group if video.split)
         if taken:
             set_split(group, max(SPLITS, key=lambda split: taken[split]))
     ordered = sorted(filter(None, groups), key=lambda group: hash_of(group, seed))
-    for split in ('val', 'test'):  # of three videos, one validates before one tests
+    for split in ('val', 'test'):  # with three videos, validation gets one before the test does
         if shares[split]:
             hold_out(split, shares[split], ordered)
     for group in groups:
@@ -162,22 +162,22 @@ def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int
 
 
 def set_split(group: Group, split: str) -> None:
-    """Set the split of those that have none."""
+    """Set the split of the videos that have none."""
     for video in group:
         video.split = video.split or split
 
 
 def hash_of(group: Group, seed: int) -> str:
-    """What groups are ordered by: a hash of the first path."""
+    """Return the sort key of a group: a hash of its first path."""
     first = min(video.path for video in group)
     return hashlib.sha256(f'{seed} {first}'.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 def hold_out(split: str, share: float, groups: Sequence[Group]) -> None:
-    """Hold groups without a split out, in order, until each class has its share in a set.
+    """Hold out groups without a split, in order, until each class has its share in a set.
 
-    A group is held out if more than half of it is needed; then, for classes with nothing in the
-    set, the smallest one. The classes keep a video to train.
+    A group is held out if more than half of it is needed. Then, for each class without a video in
+    the set, its smallest group is held out. Every class keeps a training video.
     """
     videos = [video for group in groups for video in group]
     number = Counter(video.label for video in videos)

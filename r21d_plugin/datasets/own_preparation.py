@@ -1,4 +1,4 @@
-"""From one's own videos to lists, tables and names in a folder that configs read."""
+"""Prepare the user's videos: split them, and write the lists that configs read."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .video_checks import Checked, Task
 
 
 class OwnVideos:
-    """One's own videos, which are split, and listed in ``{train,val,test}.txt``.
+    """The user's videos, which are split and listed in ``{train,val,test}.txt``.
 
     Args:
-        args: ``source``, ``videos`` (the folder of a table), ``numbers`` (its columns), ``val``,
+        args: ``source``, ``videos`` (folder of a table's videos), ``numbers`` (columns), ``val``,
             ``test``, ``seed``, ``ungrouped``, ``clip_len``, ``store`` and ``cut``.
-        out: The folder to write lists to; the sets and classes of earlier lists there stay.
+        out: The folder to write lists to. Sets and class numbers of existing lists are kept.
 
     Attributes:
-        groups: The videos without a problem that must not be in two sets; after :meth:`finish`.
+        groups: Groups of videos without a problem, each in one set; after :meth:`finish`.
         classes: Names of the classes, labels or numbers; after :meth:`finish`.
 
     Raises:
-        InputError: If the source is unusable, or an argument wrong.
+        InputError: If the source is unusable, or an argument is invalid.
     """
 
     def __init__(self, args: Namespace, out: Path) -> None:
@@ -55,16 +55,16 @@ class OwnVideos:
         self.contents = hash_contents(sound, self.folder)
         mark_duplicates(sound, self.contents, self.source.name)
         self._check_classes()
-        self._split([replace(video) for video in self.videos])  # before the videos are opened
+        self._split([replace(video) for video in self.videos])  # fail before videos are opened
 
     def tasks(self) -> dict[Task, None]:
-        """What to check, in the order of the source."""
+        """Return the tasks that check the videos, in the order of the source."""
         return dict.fromkeys(video.task for video in self.videos if not video.problem)
 
     def finish(self, checks: Mapping[Task, Checked]) -> None:
-        """Split the videos by the outcome of all tasks, and fill the lists.
+        """Split the videos that passed the checks, and fill the lists.
 
-        An InputError if a class is without a video to train, or there are none to validate.
+        Raises an InputError if a class has no training video, or no video is left to validate.
         """
         for video in self.videos:
             if not video.problem:
@@ -86,11 +86,11 @@ class OwnVideos:
             self.files.add(video.split, video.task.path, targets, video.facts)
 
     def report(self) -> str:
-        """How many videos are in each class and set, and what to look at."""
+        """Return a report with the numbers of videos by class and set, and warnings."""
         return report(self)
 
     def _names(self) -> list[str]:
-        """Names of the numbers; or of the classes or labels, first those of earlier lists."""
+        """Return the names of numbers, classes or labels; names of earlier lists come first."""
         if self.source.targets == 'numbers':
             return [*self.source.numbers]
         names = {name for video in self.videos if not video.problem for name in video.labels}
@@ -99,7 +99,7 @@ class OwnVideos:
         return [*(name for name in self.old_classes if name in names), *new]
 
     def _keep_splits(self) -> None:
-        """Set the splits of the videos that lists of an earlier run have."""
+        """Set the splits of videos that are in lists of an earlier run."""
         validated = any(video.split == 'val' for video in self.videos)
         if self.args.val and not validated and any(video.given for video in self.videos):
             self.source.notes.append('no val videos are named: they are taken from train')
@@ -116,7 +116,7 @@ class OwnVideos:
             video.split = video.split or known.get(video.task.path) or known.get(video.path, '')
 
     def _split(self, videos: Sequence[OwnVideo]) -> list[Group]:
-        """Split those without a problem, and return their groups."""
+        """Split the videos without a problem, and return their groups."""
         present = [video for video in videos if video.problem != 'missing']
         groups = find_groups(present, self.contents, not self.args.ungrouped)
         groups = [[video for video in group if not video.problem] for group in groups]
@@ -130,7 +130,7 @@ class OwnVideos:
         return groups
 
     def _check_classes(self) -> None:
-        """Raise an InputError if there are not two classes with videos to train, or no labels."""
+        """Raise an InputError if fewer than two classes can be trained, or no label is set."""
         if self.source.targets != 'class':
             usable = [video for video in self.videos if not video.problem]
             if not any(video.split in ('', 'train') for video in usable):
@@ -150,10 +150,10 @@ class OwnVideos:
             where = f'{self.source.name}: class {quote(label)}'
             if not usable:
                 why = f'none of its videos can be used ({videos[0].reason})'
-                raise InputError(f'{where}: {why}: mend them, or remove the class')
+                raise InputError(f'{where}: {why}: repair them, or remove the class')
             if not {'', 'train'} & {*splits}:
                 anew = '' if all(video.given for video in usable) else f', or remove {self.out}'
-                all_is = f'all is in {" and ".join(splits)}'
+                all_is = f'all videos are in {" and ".join(splits)}'
                 raise InputError(f'{where}: {all_is}: move videos to train{anew}')
 
 
@@ -166,19 +166,19 @@ def check_arguments(args: Namespace) -> None:
 
 
 def lines_of(path: Path) -> list[str]:
-    """The lines of a file of an earlier run, if it is there."""
+    """Return the lines of a file of an earlier run, if it exists."""
     return [line for line, _ in read_lines(path)] if path.exists() else []
 
 
 def path_of(line: str, paths: Container[str]) -> str:
-    """The one of some paths that a line of a list begins with; empty if there is none."""
+    """Return the path of a set of paths that begins a line of a list; empty if there is none."""
     while line and line not in paths:
         line = line.rpartition(' ')[0]
     return line
 
 
 def check_seconds(videos: Sequence[OwnVideo], cut: bool) -> None:
-    """Raise an InputError if only parts of videos are annotated, and they are not cut out."""
+    """Raise an InputError if parts of videos are annotated but not cut out."""
     part = next((video for video in videos if video.seconds), None)
     if part is not None and not cut:
         remedy = 'cut these parts out with --store DIR --cut, or remove the columns'
@@ -186,7 +186,7 @@ def check_seconds(videos: Sequence[OwnVideo], cut: bool) -> None:
 
 
 def check_stored_names(videos: Sequence[OwnVideo]) -> None:
-    """Raise an InputError if two videos would be the same file of a store."""
+    """Raise an InputError if two videos would be stored in the same file."""
     seen: dict[str, Task] = {}
     for task in (video.task for video in videos if not video.problem):
         other = seen.setdefault(task.path, task)

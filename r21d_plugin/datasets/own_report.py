@@ -1,4 +1,4 @@
-"""What a user is told of the preparation of own videos."""
+"""Report on the preparation of the user's videos."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .own_sources import SPLITS, OwnVideo
 if TYPE_CHECKING:
     from .own_preparation import OwnVideos
 
-FEW = 5  # videos of a class: with fewer, a warning
+FEW = 5  # warn about classes with fewer videos
 NOUNS = {'class': 'classes', 'labels': 'labels', 'numbers': 'columns'}
 
 
 def report(prepared: OwnVideos) -> str:
-    """Counts of each class and set, and what to look at.
+    """Format the counts of each class and set, notes and warnings.
 
     Args:
-        prepared: After :meth:`~r21d_plugin.datasets.own_preparation.OwnVideos.finish`.
+        prepared: The videos after :meth:`~r21d_plugin.datasets.own_preparation.OwnVideos.finish`.
     """
     lines = [*prepared.source.notes, *grouped(prepared), *prepared.files.problems()]
     lines += [*short(prepared), *(f'warning: {line}' for line in warnings(prepared))]
@@ -32,7 +32,7 @@ def report(prepared: OwnVideos) -> str:
 
 
 def table(prepared: OwnVideos) -> str:
-    """Numbers of the videos of each class or label, by set and by problem; facts of numbers."""
+    """Format the numbers of videos by class or label, set and problem, or facts about numbers."""
     targets = prepared.source.targets
     total = Counter(video.problem or video.split for video in prepared.videos)
     columns = [name for name in (*SPLITS, *PROBLEMS) if total[name]]
@@ -51,7 +51,7 @@ def table(prepared: OwnVideos) -> str:
 
 
 def numbers_table(prepared: OwnVideos) -> str:
-    """Mean, deviation and range of each number, by set."""
+    """Format mean, deviation and range of each number by set."""
     rows = []
     for index, name in enumerate(prepared.classes):
         for split in SPLITS:
@@ -64,12 +64,12 @@ def numbers_table(prepared: OwnVideos) -> str:
 
 
 def sound_videos(prepared: OwnVideos) -> list[OwnVideo]:
-    """The videos that are listed."""
+    """Return the videos without a problem, which are listed."""
     return [video for video in prepared.videos if not video.problem]
 
 
 def grouped(prepared: OwnVideos) -> Iterator[str]:
-    """What is kept together, by what tells it."""
+    """Yield lines about groups of videos that are kept in one set, by reason."""
     kinds: dict[str, list[Group]] = {}
     for group in prepared.groups:
         if len(group) > 1:
@@ -80,7 +80,7 @@ def grouped(prepared: OwnVideos) -> Iterator[str]:
 
 
 def reason_of(group: Group, prepared: OwnVideos) -> str:
-    """What tells that videos belong together."""
+    """Return the reason why videos belong together."""
     if any(video.group for video in group):
         return 'the column group'
     if not prepared.args.ungrouped and any(source_name(video.path, video.label) for video in group):
@@ -89,16 +89,16 @@ def reason_of(group: Group, prepared: OwnVideos) -> str:
 
 
 def short(prepared: OwnVideos) -> Iterator[str]:
-    """The videos with fewer frames than a clip."""
+    """Yield a line about videos with fewer frames than a clip."""
     clip_len = prepared.args.clip_len
     videos = [v for v in sound_videos(prepared) if v.facts and v.facts.frames < clip_len]
     if videos:
         found = f'{len(videos)} video(s), such as {some(videos)}'
-        yield f'shorter than a clip of {clip_len} frames, which repeats some: {found}'
+        yield f'shorter than a clip of {clip_len} frames, so frames are repeated: {found}'
 
 
 def warnings(prepared: OwnVideos) -> Iterator[str]:
-    """What makes a result doubtful."""
+    """Yield warnings about data that make results unreliable."""
     noun = NOUNS[prepared.source.targets]
     if prepared.source.targets != 'numbers':
         yield from warnings_of_names(prepared, noun)
@@ -112,11 +112,11 @@ def warnings(prepared: OwnVideos) -> Iterator[str]:
         yield f'in several sets: {found}: accuracy will look too high: {remedy}'
     gone = [name for name in prepared.old_classes if name not in prepared.classes]
     if gone:
-        yield f'{noun} are gone: {some(gone)}: numbers changed, and old checkpoints do not fit'
+        yield f'{noun} are gone: {some(gone)}: class numbers changed, so old checkpoints do not fit'
 
 
 def warnings_of_names(prepared: OwnVideos, noun: str) -> Iterator[str]:
-    """Classes or labels (``noun``) with few videos, or none in a set."""
+    """Yield warnings about classes or labels (``noun``) with few videos, or none in a set."""
     sound = sound_videos(prepared)
     count = Counter(name for video in sound for name in video.labels)
     few = [f'{name} ({count[name]})' for name in prepared.classes if count[name] < FEW]
@@ -131,6 +131,6 @@ def warnings_of_names(prepared: OwnVideos, noun: str) -> Iterator[str]:
 
 
 def some(items: Sequence[object], most: int = 3) -> str:
-    """The first items."""
+    """Format the first items and the number of the others."""
     more = f' and {len(items) - most} more' if len(items) > most else ''
     return ', '.join(map(str, items[:most])) + more

@@ -1,4 +1,4 @@
-"""Find one's own videos and their labels: in a folder of classes, or in a CSV or TSV file."""
+"""Find the user's videos and labels in a folder of classes, or in a CSV or TSV file."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ NOT_LISTABLE = 'its name is not UTF-8, has a line break, or begins or ends with 
 
 @dataclass
 class OwnVideo:
-    """A video, and what becomes of it."""
+    """A video, its labels, and the result of its preparation."""
 
-    path: str  # below the folder of videos
+    path: str  # relative to the folder of videos
     label: str  # the class; empty where videos have labels or numbers
-    split: str = ''  # one of SPLITS; empty as long as it is not decided
-    group: str = ''  # name of what must not be split, if the source gives one
+    split: str = ''  # one of SPLITS; empty until it is assigned
+    group: str = ''  # videos of one group must be in one split; empty if the source names none
     seconds: tuple[float, float] | None = None  # begin and end of the annotated part; None for all
-    where: str = ''  # file and line that name the video; empty in a folder
-    given: bool = False  # whether the source, not a run of ours, says which split it is in
+    where: str = ''  # file and line that name the video; empty for a folder
+    given: bool = False  # whether the split comes from the source, not from an earlier run
     problem: str = ''  # one of PROBLEMS, or empty
-    reason: str = ''  # what is wrong with it
+    reason: str = ''  # description of the problem
     stored: str = ''  # path of its file in a store; empty if there is none
-    facts: VideoFacts | None = None  # what the check found out
-    values: tuple[str, ...] = ()  # its labels or numbers
+    facts: VideoFacts | None = None  # facts from the check
+    values: tuple[str, ...] = ()  # labels or numbers
 
     def __str__(self) -> str:
         return self.path if is_listable(self.path) else ascii(self.path)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Its class, labels or numbers."""
+        """The class, labels or numbers of the video."""
         return (self.label,) if self.label else self.values
 
     @property
     def place(self) -> str:
-        """Path, and before it the line of the table."""
+        """The path, preceded by the line of the table."""
         return f'{self.where}: {self}' if self.where else str(self)
 
     @property
     def task(self) -> Task:
-        """What to check of it, and the path to list."""
+        """The task that checks the video."""
         return Task(self.path, self.stored, self.seconds)
 
     def store(self) -> None:
-        """Put it into a store, where each annotated part is a file of its own."""
+        """Assign a file in the store; each annotated part of a video has its own file."""
         part = '_{:.3f}_{:.3f}'.format(*self.seconds) if self.seconds else ''
         self.stored = f'{os.path.splitext(self.path)[0]}{part}.mp4'
 
     def mark(self, problem: str, reason: str) -> None:
-        """Leave it out for this reason, unless there is one already."""
+        """Exclude the video with a problem and a reason, unless it already has a problem."""
         if not self.problem:
             self.problem, self.reason = problem, reason
 
@@ -76,10 +76,10 @@ class Source:
     """The videos of a folder or a table."""
 
     name: str  # the folder or table, for messages
-    folder: Path  # that the paths of the videos begin in
+    folder: Path  # paths of the videos are relative to it
     videos: list[OwnVideo]  # sorted by path
-    notes: list[str] = field(default_factory=list)  # how it was read, for the user
-    targets: str = 'class'  # or 'labels' or 'numbers': what a video has
+    notes: list[str] = field(default_factory=list)  # notes for the user about how it was read
+    targets: str = 'class'  # kind of targets: 'class', 'labels' or 'numbers'
     numbers: Sequence[str] = ()  # names of the numbers
 
 
@@ -88,12 +88,12 @@ def read_source(path: Path, videos: Path | None = None, numbers: Sequence[str] =
 
     Args:
         path: The folder or the file.
-        videos: Folder that the paths in the file begin in. Defaults to that of the file.
-        numbers: Columns of the file with the numbers of a video. Defaults to none: it has a class
-            or labels.
+        videos: Folder to which paths in the file are relative. Defaults to the file's folder.
+        numbers: Columns of the file with the numbers of a video. Defaults to none: videos have a
+            class or labels.
 
     Raises:
-        InputError: If there is no video, or what a folder or line says is not clear.
+        InputError: If there is no video, or a folder or line is ambiguous or invalid.
     """
     if path.is_dir():
         for option, value in (('--videos', videos), ('--numbers', ','.join(numbers))):
@@ -119,7 +119,7 @@ def read_source(path: Path, videos: Path | None = None, numbers: Sequence[str] =
 def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
     """Find the videos in folders named after classes, which may be in folders named after splits.
 
-    Hidden files and folders, such as macOS's ``._clip.mp4``, are left out.
+    Hidden files and folders, such as macOS's ``._clip.mp4``, are skipped.
     """
     for path in sorted([*folder.glob('*'), *folder.glob('*/*')]):
         if path.is_symlink() and path.is_dir():
@@ -136,15 +136,15 @@ def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
             raise InputError(f'{folder}/{name}: {problem}: move it into one')
         *label, _ = part[in_sets:]
         if not label:
-            raise InputError(f'{folder}/{name}: is in no folder of a class: move it into one')
+            raise InputError(f'{folder}/{name}: is in no class folder: move it into one')
         yield OwnVideo(name, label[0].strip(), split, given=in_sets)
 
 
 def videos_of_table(path: Path, folder: Path, numbers: Sequence[str]) -> Source:
-    """Read a CSV or TSV file with a line of the names of the columns.
+    """Read a CSV or TSV file whose first line names the columns.
 
-    They are among COLUMNS, ``label`` or ``labels``, and those of numbers. Only ``path`` is needed:
-    without ``label``, the class is the name of the folder that a video is in.
+    Columns are those of COLUMNS, ``label`` or ``labels``, and the columns of numbers. Only ``path``
+    is required: without ``label``, the class is the name of the folder of a video.
     """
     columns = [name.lower() for name in numbers]
     if len({*columns}) < len(columns):
@@ -168,7 +168,7 @@ def videos_of_table(path: Path, folder: Path, numbers: Sequence[str]) -> Source:
 
 
 def video_of_row(row: dict[str, str], where: str, folder: Path, numbers: Sequence[str]) -> OwnVideo:
-    """Read a row; an InputError if a value is wrong."""
+    """Read a row; raise an InputError if a value is invalid."""
     if not row['path']:
         raise InputError(f'{where}: no path')
     path = os.path.relpath(folder / row['path'], folder)
@@ -205,7 +205,7 @@ def video_of_row(row: dict[str, str], where: str, folder: Path, numbers: Sequenc
 
 
 def number_of(row: dict[str, str], name: str, where: str) -> str:
-    """Read a number, as Python writes it; an InputError if it is none."""
+    """Read a number in Python's notation; raise an InputError if it is invalid."""
     value = row[name.lower()]
     if (number := read_number(value)) is None:
         raise InputError(f'{where}: {name} is {quote(value)}, not a number: correct it')
@@ -213,7 +213,7 @@ def number_of(row: dict[str, str], name: str, where: str) -> str:
 
 
 def seconds_of(row: dict[str, str], where: str) -> tuple[float, float] | None:
-    """Read ``start`` and ``end``, one of which may be empty; None if both are."""
+    """Read ``start`` and ``end``, one of which may be empty; None if both are empty."""
     start, end = row.get('start', ''), row.get('end', '')
     if not start and not end:
         return None

@@ -1,4 +1,4 @@
-"""Find pictures by number while a video is decoded, and tell which of them may be spoiled."""
+"""Decode a video forwards, find pictures by number, and detect which may be damaged."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from av.video.frame import PictureType, VideoFrame
 from .video_index import Entry, VideoIndex
 from .video_stream import PictureStream
 
-DELAY = 16  # pictures that a decoder holds back at most to put them in order
+DELAY = 16  # largest number of pictures that a decoder delays to reorder them
 
 
 class DamageError(ValueError):
-    """A picture that was asked for is damaged or missing."""
+    """A requested picture is damaged or missing."""
 
 
 class UnexpectedPictureError(DamageError):
-    """What is decoded are not the pictures that the index lists, or not without errors."""
+    """The decoded pictures differ from the index, or decoding had errors."""
 
 
 class Run:
-    """Decode a video forwards, from an entry of its index or from the start.
+    """A forward pass of decoding, from an entry of the index or from the start of the video.
 
-    After an error, pictures count as spoiled up to a later key picture. So do the B-pictures shown
-    right before a damaged picture, which are decoded after it.
+    After an error, pictures are considered damaged up to a later key picture. So are B-pictures
+    shown directly before a damaged picture, because they are decoded after it.
 
     Args:
-        stream: The video.
-        index: Its index.
+        stream: The video stream.
+        index: Index of the video.
         entry: Where to begin; None for the start.
-        strict: Whether any error that is met ends the run.
+        strict: Whether any error ends the run.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class Run:
     ) -> None:
         self._index, self._entry, self._strict = index, entry, strict
         self._pictures = stream.pictures(stream.packets(entry))
-        self._ahead: deque[VideoFrame | None] = deque()  # decoded, but not yet passed
+        self._ahead: deque[VideoFrame | None] = deque()  # pictures decoded ahead
         self.next = entry.frame if entry else 0
-        self._found = self._anchor = -1  # the last one found, and the last one but B-pictures
-        self._damaged_to: int | None = None  # a key picture after this one ends the damage
+        self._found = self._anchor = -1  # last picture found, and the last that is no B-picture
+        self._damaged_to: int | None = None  # a key picture after this number ends the damage
 
     def find(self, number: int) -> VideoFrame:
-        """Decode up to a picture that comes after the last one that was found."""
+        """Decode up to a picture, which must come after the last picture found."""
         for picture in self._forward():
             if picture is None:
                 self._meet_damage(self.next + DELAY)
@@ -63,9 +63,9 @@ class Run:
         raise UnexpectedPictureError if self._damaged_to is None else DamageError
 
     def check(self) -> None:
-        """Check the picture that the last one that was found may depend on, if that is a later one.
+        """Check whether the last picture found may depend on a damaged later picture.
 
-        A DamageError if it does.
+        Raises a DamageError if so.
         """
         if self._found <= self._anchor:
             return
@@ -77,7 +77,7 @@ class Run:
                 return
 
     def _forward(self) -> Iterator[VideoFrame | None]:
-        """The pictures that were not yet passed."""
+        """Yield the next pictures: first those decoded ahead, then new ones."""
         while True:
             if not self._ahead:
                 self._ahead.extend(islice(self._pictures, 1))
@@ -86,18 +86,18 @@ class Run:
             yield self._ahead.popleft()
 
     def _number(self, picture: VideoFrame) -> int | None:
-        """Number of a decoded picture; None for one that is not in the index."""
+        """Return the number of a decoded picture; None if it is not in the index."""
         if not self._index.timestamps:
             return self.next
         if self._entry is not None and (picture.pts or 0) < self._entry.pts:
-            return None  # it precedes the key picture, and the ones that it needs are missing
+            return None  # it precedes the key picture, and its reference pictures are missing
         number = self._index.number(picture.pts)
         if number != self.next and self._damaged_to is None:
             raise UnexpectedPictureError
         return number
 
     def _check(self, picture: VideoFrame, number: int) -> None:
-        """Note a picture that was decoded."""
+        """Update the damage state with a decoded picture."""
         self.next = number + 1
         if picture.is_corrupt:
             if self._found > self._anchor:

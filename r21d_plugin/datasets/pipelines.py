@@ -1,7 +1,7 @@
-"""The pipelines of the paper's clips (Section 4.1), built from their numbers.
+"""Build the paper's data pipelines (Section 4.1) from clip length, crop size and so on.
 
-A config that imports this has to assign ``_base_`` first, or MMEngine takes it for one of its pure
-Python configs.
+A config that imports this module has to assign ``_base_`` first; otherwise MMEngine treats it as
+one of its pure Python configs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ['clip_pipelines', 'dataloaders']
 
 Pipeline = List[Dict[str, Any]]
 
-# MMAction2's names of steps, and ours of sampling
+# MMAction2's and this package's names of transforms that sample frames
 SAMPLERS = ('SampleFramesOfClips', 'SampleClips', 'SampleFrames')
 OPENERS = ('DecordInit', 'PyAVInit', 'OpenCVInit', 'PIMSInit')
 COLORS = ('brightness', 'contrast', 'saturation')
@@ -38,30 +38,31 @@ def clip_pipelines(
 ) -> tuple[Pipeline, Pipeline, Pipeline]:
     """Build the pipelines of training, validation and test.
 
-    Training takes a clip at a random start, cropped and mirrored at random, of damaged videos too
-    where the damage does not touch it; validation the middle clip; a test several.
+    Training takes a clip at a random start, cropped and mirrored at random; damaged videos are used
+    if the damage does not affect the clip. Validation takes the middle clip, and a test takes
+    several clips.
 
     Args:
-        clip_len (int): Frames of a clip.
+        clip_len (int): Frames per clip.
         stream (str): ``'rgb'``, ``'flow'`` or ``'twostream'``, which packs ``imgs`` and ``flow``.
             Defaults to ``'rgb'``.
-        test_clips (int): Clips of a test, spread evenly over the video. Defaults to 10.
+        test_clips (int): Test clips, spread evenly over the video. Defaults to 10.
         frame_interval (int): Step between the frames of a clip. Defaults to 1.
         scale (tuple[int, int]): Width and height of the resized frames, or -1 and their shorter
             side, which keeps the aspect ratio. Defaults to (171, 128).
         crop (int): Height and width of the crop, at most those of the frames. Defaults to 112.
-        flip (float): Probability of a mirror image in training. Defaults to 0.5.
+        flip (float): Probability of mirroring a clip in training. Defaults to 0.5.
         flow_root (str, optional): Folder of stored flow. Defaults to None: flow is computed.
-        target_fps (float, optional): Frames a second of the clips, whatever the videos have, which
-            ``frame_interval`` counts then. Defaults to None: those of each video.
-        crop_area (tuple[float, float], optional): Smallest and largest part of a frame's area that
-            training crops at random, of any shape from 3:4 to 4:3, and resizes to ``crop``.
-            Defaults to None: a square of ``crop`` pixels.
-        color (float): Largest change of brightness, contrast and saturation in training, as a part
-            of them, 0 to 1. Defaults to 0.
+        target_fps (float, optional): Frame rate of the clips, to which ``frame_interval`` then
+            refers. Defaults to None: the rate of each video.
+        crop_area (tuple[float, float], optional): Smallest and largest fraction of a frame's area
+            for random training crops with aspect ratios from 3:4 to 4:3, which are resized to
+            ``crop``. Defaults to None: a square of ``crop`` pixels.
+        color (float): Largest relative change of brightness, contrast and saturation in training,
+            0 to 1. Defaults to 0.
 
     Raises:
-        InputError: If a value is none of these.
+        InputError: If a value is invalid.
     """
     counts = dict(clip_len=clip_len, test_clips=test_clips, frame_interval=frame_interval)
     for name, value in dict(counts, crop=crop).items():
@@ -72,9 +73,9 @@ def clip_pipelines(
     if not 0 <= flip <= 1:
         raise InputError(f'flip={flip!r}: give a probability, 0 to 1')
     if crop_area is not None and not 0 < crop_area[0] <= crop_area[1] <= 1:
-        raise InputError(f'crop_area={crop_area!r}: give two parts of a frame, above 0 to 1')
+        raise InputError(f'crop_area={crop_area!r}: give two fractions of a frame, above 0 to 1')
     if not 0 <= color <= 1:
-        raise InputError(f'color={color!r}: give a part, 0 to 1')
+        raise InputError(f'color={color!r}: give a fraction, 0 to 1')
     if color and stream != 'rgb':
         raise InputError(f'color={color!r}: flow has none: use 0')
     if stream not in ('rgb', 'flow', 'twostream'):
@@ -126,14 +127,15 @@ def clip_pipelines(
 
 
 def dataloaders(*pipelines: Pipeline) -> tuple[dict[str, Any], ...]:
-    """What a config changes in its dataloaders to give each its pipeline."""
+    """Return the dataloader settings that assign a pipeline to each."""
     return tuple(dict(dataset=dict(pipeline=pipeline)) for pipeline in pipelines)
 
 
 def for_videos(pipeline: Pipeline) -> Pipeline:
-    """Copy a pipeline, with our steps in place of MMAction2's that open and decode.
+    """Copy a pipeline, and replace MMAction2's transforms that open and decode by ours.
 
-    So one that reads folders of frames reads video files too, and an error names the video.
+    The result also reads video files if the original reads folders of frames, and errors name the
+    video.
     """
     names = [name_of(step) for step in pipeline]
     if not {*names} & {*OPENERS, *DECODERS}:
@@ -148,14 +150,14 @@ def for_videos(pipeline: Pipeline) -> Pipeline:
 
 
 def update_transform(pipeline: Pipeline, *names: str, **arguments: object) -> Pipeline:
-    """Copy a pipeline, with other arguments of the first transform of one of these names."""
+    """Copy a pipeline, and update the arguments of the first transform with one of the names."""
     pipeline = deepcopy(pipeline)
     pipeline[find_transform(pipeline, *names)].update(arguments)
     return pipeline
 
 
 def find_transform(pipeline: Pipeline, *names: str) -> int:
-    """Index of the first transform of one of these names (without scope).
+    """Return the index of the first transform with one of the names (without scope).
 
     Raises an InputError if there is none.
     """
@@ -167,6 +169,6 @@ def find_transform(pipeline: Pipeline, *names: str) -> int:
 
 
 def name_of(transform: dict[str, Any]) -> str:
-    """Name of a transform's class, without scope."""
+    """Return the name of a transform's class, without scope."""
     kind = transform['type']
     return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__

@@ -1,4 +1,4 @@
-"""Check videos, and list those of a benchmark or one's own: what ``r21d prepare`` does."""
+"""Implementation of ``r21d prepare``: check videos and write annotation files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from .workers import parallel_map
 
 
 def prepare(args: Namespace, out: Path) -> None:
-    """Check the videos, write their lists, and print what became of them.
+    """Check the videos, write their lists, and print a report.
 
     Args:
-        args: The arguments of ``tools/data/prepare.py``, and ``shard``, the part to do.
+        args: The arguments of ``tools/data/prepare.py``, and ``shard``, the part to process.
         out: The folder to write lists to.
     """
     begin = time.monotonic()
@@ -57,11 +57,11 @@ def prepare(args: Namespace, out: Path) -> None:
 
 
 def store_format(args: Namespace) -> StoreFormat:
-    """What to encode to; an InputError if the arguments contradict each other."""
+    """Return the format to encode to; raise an InputError if arguments are incompatible."""
     if args.store and args.no_check:
         raise InputError('--no-check: --store reads the videos: leave one of them out')
     if not args.store and (args.short_side or args.fps or args.cut):
-        raise InputError('--short-side, --fps and --cut: they need --store')
+        raise InputError('--short-side, --fps and --cut: add --store')
     if args.short_side is not None:
         check_whole('--short-side', args.short_side, least=16)
     if args.fps is not None and not 0 < args.fps <= 1000:
@@ -70,7 +70,7 @@ def store_format(args: Namespace) -> StoreFormat:
 
 
 def check_places(args: Namespace, out: Path) -> None:
-    """Raise an InputError if a place cannot be written, or would be searched for videos."""
+    """Raise an InputError if an output is not writable, or would be searched for videos."""
     check_writable(out)
     if args.dataset == 'folder':
         check_apart(out, args.source)
@@ -86,7 +86,7 @@ def check_videos(
     journal: Journal,
     args: Namespace,
 ) -> dict[Task, Checked]:
-    """Check videos, and note in the journal what is found out."""
+    """Check videos, and record the results in the journal."""
     checks = {}
     items = ((task, known.get(task.path)) for task in tasks)
     results = parallel_map(checker.check, items, args.workers)
@@ -98,7 +98,7 @@ def check_videos(
 
 
 def store_summary(checks: Iterable[Checked], seconds: float) -> str:
-    """Size of the store, and the rate of encoding."""
+    """Describe the size of the store and the rate of encoding."""
     stored = [checked for checked in checks if checked.facts]
     encoded = [checked.facts.frames for checked in stored if checked.encoded and checked.facts]
     before = sum(checked.source_bytes for checked in stored)
@@ -109,30 +109,30 @@ def store_summary(checks: Iterable[Checked], seconds: float) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise an InputError if a folder, there or not, cannot be written to; leave nothing there."""
+    """Raise an InputError if a folder, existing or not, is not writable; create nothing."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     with name_file_on_error(folder), TemporaryFile(dir=there):
         pass
 
 
 def check_apart(place: Path, folder: Path) -> None:
-    """Raise an InputError if a place to write to is among the videos of a folder."""
+    """Raise an InputError if an output is inside the folder of the videos."""
     if folder.resolve() in (place.resolve(), *place.resolve().parents):
-        raise InputError(f'{place}: is in the folder of the videos: choose one beside it')
+        raise InputError(f'{place}: is in the folder of the videos: choose another place')
 
 
 def links_to_videos(out: Path, folder: Path, dataset: str) -> list[Path]:
-    """Where the configs look for the videos; an InputError if something else is there."""
+    """Return the paths where configs expect the videos; raise an InputError if one is taken."""
     names = ('videos_train', 'videos_val') if dataset == 'kinetics400' else ('videos',)
     links = [out / name for name in names if (out / name).resolve() != folder.resolve()]
     for link in links:
         if link.exists() and not link.is_symlink():
-            raise InputError(f'{link}: is there and is not {folder}: move it away')
+            raise InputError(f'{link}: exists and is not {folder}: move it away')
     return links
 
 
 def link_videos(out: Path, folder: Path, dataset: str) -> None:
-    """Link the folder of videos to where the configs of a dataset look for it."""
+    """Link the folder of videos to where the configs of a dataset expect it."""
     with name_file_on_error(out):
         out.mkdir(parents=True, exist_ok=True)
     for link in links_to_videos(out, folder, dataset):

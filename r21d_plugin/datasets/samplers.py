@@ -1,4 +1,4 @@
-"""Which videos an epoch takes."""
+"""Data sampler for epochs of a given size."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from .wrappers import inner_datasets
 
 @DATA_SAMPLERS.register_module()
 class EpochSizeSampler(Sampler[int]):
-    """An epoch of a given number of clips over any number of videos.
+    """Sampler of epochs with a given number of clips, for any number of videos.
 
-    Section 4.1: an epoch is 1M clips, although Kinetics has 240k videos. The clips of all epochs
-    are one endless sequence of permutations of all videos, so each video is seen before any
-    repeats. Rank r takes every world-size-th clip of an epoch, from the r-th on. The order depends
-    on seed and epoch alone, so a resumed run continues as the unbroken one.
+    In Section 4.1, an epoch is 1M clips although Kinetics has 240k videos. The clips of all epochs
+    form one endless sequence of permutations of all videos, so every video is seen before any is
+    repeated. Rank r takes every world-size-th clip of an epoch, beginning with clip r. The order
+    depends only on seed and epoch, so a resumed run continues like an uninterrupted one.
 
     Args:
         dataset (Sized): The dataset.
-        epoch_size (int, optional): Clips of an epoch over all ranks, rounded up to fill them
-            equally. Defaults to None: that of ``epoch_sizes``, else the number of videos.
-        epoch_sizes (Mapping[str, int], optional): Clips of an epoch by the name of the annotation
-            file (``'hmdb51_train_split_*_videos.txt'``), so that a config with other data that
-            derives from a benchmark's does not inherit its size.
-        seed (int, optional): Seed of the order. Defaults to None: the ranks agree on one.
+        epoch_size (int, optional): Clips per epoch over all ranks, rounded up to a multiple of the
+            world size. Defaults to None: the size in ``epoch_sizes``, else the number of videos.
+        epoch_sizes (Mapping[str, int], optional): Clips per epoch by the name of the annotation
+            file (``'hmdb51_train_split_*_videos.txt'``). A config that derives from a benchmark's
+            but uses other data thus does not inherit the benchmark's epoch size.
+        seed (int, optional): Seed of the order. Defaults to None: a random seed shared by all
+            ranks.
     """
 
     def __init__(
@@ -65,18 +66,18 @@ class EpochSizeSampler(Sampler[int]):
         return self.num_samples
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch to iterate over; MMEngine calls it before each."""
+        """Set the epoch to iterate over; MMEngine calls this method before each epoch."""
         self.epoch = epoch
 
     def _permutation(self, number: int) -> torch.Tensor:
-        # Not their sum: runs of neighbouring seeds would have the same permutations, shifted.
+        # Do not add seed and number: runs with consecutive seeds would share permutations.
         (seed,) = np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seed))
         return torch.randperm(self.num_videos, generator=generator)
 
 
 def epoch_size_of(dataset: Sized, sizes: Mapping[str, int]) -> int:
-    """The size whose pattern all annotation files of a dataset match; else the dataset's."""
+    """Return the size whose pattern matches all annotation files, else the dataset's length."""
     files = [basename(getattr(inner, 'ann_file', None) or '') for inner in inner_datasets(dataset)]
     for pattern, size in sizes.items():
         if all(fnmatchcase(file, pattern) for file in files):

@@ -1,4 +1,4 @@
-"""Which frames the clips of a video have."""
+"""Sample the frames of clips."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ BY_FRAMES_ONLY = ('temporal_jitter', 'twice_sample', 'keep_tail_frames')
 
 @TRANSFORMS.register_module()
 class SampleFramesOfClips(SampleFrames):
-    """MMAction2's SampleFrames with the authors' test clips, by frames or by time.
+    """MMAction2's SampleFrames with the authors' test clips, sampled by frame number or by time.
 
-    Training clips start at a uniformly random frame, and test clips at ``floor(i * (N - needed) /
-    (clips - 1))``, where SampleFrames rounds; a single test clip is the middle one. A video shorter
-    than a clip is looped. A clip of L flow fields needs L + 1 frames (``flow_gap=1``);
-    ``rgb_offsets`` is where its L frames of RGB begin, which are those of a test without flow.
+    Training clips start at a uniformly random frame. Test clips start at ``floor(i * (N - needed) /
+    (clips - 1))``, where SampleFrames rounds; a single test clip is in the middle. A video shorter
+    than a clip is looped. A clip of L flow fields needs L + 1 frames (``flow_gap=1``); its L RGB
+    frames begin at ``rgb_offsets`` and are those of a test without flow.
 
-    With ``target_fps``, clips are those of a video of that frame rate: frame k of a clip that
-    begins at time t is the one shown at ``t + k * frame_interval / target_fps``, and test clips are
-    spread evenly over time. A clip begins with a frame. Times are the video's timestamps where its
-    frame rate varies or is unknown, else they follow from the rate. Slower videos repeat frames.
+    With ``target_fps``, clips are sampled as from a video with that frame rate: frame k of a clip
+    that begins at time t is the frame shown at ``t + k * frame_interval / target_fps``, and test
+    clips are spread evenly over time. A clip begins with a frame. Times are the video's timestamps
+    if its frame rate varies or is unknown; otherwise they follow from the rate. Frames are repeated
+    if the video's rate is lower.
 
     Args:
         clip_len (int): Length L of a clip as the network sees it.
-        flow_gap (int): 1 where flow is computed. Defaults to 0.
+        flow_gap (int): 1 if flow is computed. Defaults to 0.
         frame_interval (int): Step between the frames of a clip. Defaults to 1.
-        num_clips (int or str): Clips of a video. ``'all'``, for a test of a video at a time, is one
-            from each frame on that leaves enough for a clip. Defaults to 1.
-        target_fps (float, optional): Frames a second that ``frame_interval`` counts. Defaults to
+        num_clips (int or str): Clips per video. ``'all'``, for tests with one video at a time,
+            takes a clip from every frame at which a whole clip can begin. Defaults to 1.
+        target_fps (float, optional): Frame rate to which ``frame_interval`` refers. Defaults to
             None: the frames of the video.
         **kwargs: Further arguments of SampleFrames: ``test_mode`` ...
 
     Raises:
-        InputError: If a value is not valid, or one of ``kwargs`` does not go with ``target_fps``.
+        InputError: If a value is invalid, or one of ``kwargs`` is incompatible with ``target_fps``.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class SampleFramesOfClips(SampleFrames):
         return results
 
     def _first_frames(self, times: FrameTimes, step: float, clip_len: int) -> np.ndarray:
-        """Numbers of the frames that clips begin with; ``step`` is in seconds."""
+        """Return the numbers of the first frames of clips; ``step`` is in seconds."""
         if not self.test_mode:
             count = len(times.starts)
             fitting = (times.starts + clip_len * step <= times.end + times.slack).sum()
@@ -134,16 +135,16 @@ class SampleFramesOfClips(SampleFrames):
 
 
 def last_first_frame(times: FrameTimes, step: float, clip_len: int) -> int:
-    """Number of the last frame with which a clip can begin that ends before the video does.
+    """Return the last frame at which a clip can begin and still end within the video.
 
-    The frames of a clip are ``step`` seconds apart. 0 if the video is shorter than a clip.
+    The frames of a clip are ``step`` seconds apart. Returns 0 if the video is shorter than a clip.
     """
     fitting = times.are_inside(times.starts + (clip_len - 1) * step)
     return max(int(fitting.sum()) - 1, 0)
 
 
 def spread(count: int) -> np.ndarray:
-    """Numbers from 0 to 1, evenly spaced; a single one is in the middle."""
+    """Return evenly spaced numbers from 0 to 1; a single number is 0.5."""
     return np.arange(count) / (count - 1) if count > 1 else np.array([0.5])
 
 

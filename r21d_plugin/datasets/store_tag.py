@@ -1,4 +1,4 @@
-"""What the files of a training store say of themselves, in their comment."""
+"""The tag in the comment of files in a training store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-KEY_INTERVAL = 16  # frames from key frame to key frame
+KEY_INTERVAL = 16  # frames from one key frame to the next
 
 PATTERN = re.compile(
     r'r21d_plugin store: (\d+) frames, (\d+)x(\d+), of a file of (\d+) bytes \((.+)\)'
@@ -16,16 +16,16 @@ PATTERN = re.compile(
 
 
 class StoreTag(NamedTuple):
-    """What the comment of a stored video says.
+    """The tag of a stored video: size and source of its frames.
 
-    H.264 pictures have even sides, so frames of odd ones are padded at the right and the bottom.
+    H.264 pictures have even sides, so frames with odd sides are padded at the right and bottom.
     """
 
     frames: int
     width: int  # of the frames, in pixels
-    height: int  # likewise
-    source_bytes: int  # size of the file that was encoded
-    settings: str  # how it was encoded, as text
+    height: int  # of the frames, in pixels
+    source_bytes: int  # size of the source file
+    settings: str  # encoding settings, as text
 
     def __str__(self) -> str:
         frames = f'{self.frames} frames, {self.width}x{self.height}'
@@ -42,14 +42,14 @@ class StoreTag(NamedTuple):
         return cls(int(match[1]), int(match[2]), int(match[3]), int(match[4]), match[5])
 
     def crop(self, image: np.ndarray) -> np.ndarray:
-        """Remove the padding of an H x W x C image; one of another size is left as it is.
+        """Remove the padding of an H x W x C image; leave images of other sizes unchanged.
 
-        Programs that scale a video copy its comment.
+        Other sizes occur because programs that scale a video copy its comment.
         """
         padded = image.shape[:2] == (even(self.height), even(self.width))
         return image[: self.height, : self.width] if padded else image
 
 
 def even(side: int) -> int:
-    """The side of a picture that a side of a frame is padded to."""
+    """Return the even length to which a side of a frame is padded."""
     return side + side % 2

@@ -11,16 +11,17 @@ from pathlib import Path
 
 from .._errors import InputError
 
-MAX_LINE = 8192  # characters: the longest path (4096), and labels
+MAX_LINE = 8192  # characters; sufficient for the longest path (4096) and labels
 
 
 def read_lines(
     path: Path, name: str | None = None, errors: str = 'strict'
 ) -> Iterator[tuple[str, str]]:
-    """Read the lines of a UTF-8 file, one at a time, with any line ends; empty ones are left out.
+    """Read the lines of a UTF-8 file, one at a time, with any line ends; skip empty lines.
 
-    Yields each without surrounding white space, and its place, such as ``'train.txt, line 3'``.
-    Messages call the file ``name``. ``errors`` is what :func:`open` does with other bytes.
+    Yields each line without surrounding white space, and its place, such as
+    ``'train.txt, line 3'``. Messages use ``name`` for the file. ``errors`` is an argument of
+    :func:`open`.
     """
     name = name or str(path)
     for number, line in enumerate(_lines(path, name, errors), start=1):
@@ -29,10 +30,10 @@ def read_lines(
 
 
 def read_table(path: Path, needed: Sequence[str]) -> Iterator[tuple[dict[str, str], str]]:
-    """Read the rows of a UTF-8 file that separates columns by commas, semicolons or tabs.
+    """Read the rows of a UTF-8 file with columns separated by commas, semicolons or tabs.
 
-    Yields each row by the names of the columns, which the first line gives (here in lower case),
-    and its place. An InputError if one of the ``needed`` columns is missing.
+    Yields each row as a dict with the column names of the first line (in lower case) as keys, and
+    its place. Raises an InputError if one of the ``needed`` columns is missing.
     """
     lines = _lines(path, str(path), 'strict')
     header = next(lines, '')
@@ -58,7 +59,7 @@ def read_table(path: Path, needed: Sequence[str]) -> Iterator[tuple[dict[str, st
 
 
 def _lines(path: Path, name: str, errors: str) -> Iterator[str]:
-    """Read the lines of a text file, of bounded length; an InputError if it is none."""
+    """Read the lines of a text file, of bounded length; raise an InputError if it is not text."""
     try:
         with path.open(encoding='utf-8-sig', errors=errors) as file:
             read = iter(partial(file.readline, MAX_LINE + 1), '')
@@ -76,12 +77,12 @@ def _lines(path: Path, name: str, errors: str) -> Iterator[str]:
 
 
 def read_label(word: str) -> int | None:
-    """Read the number of a class; None if it is none."""
+    """Parse a class number; None if it is invalid."""
     return int(word) if word.isdecimal() and len(word) <= 9 else None
 
 
 def read_number(word: str) -> float | None:
-    """Read a finite number; None if it is none."""
+    """Parse a finite number; None if it is invalid."""
     try:
         number = float(word)
     except ValueError:
@@ -90,5 +91,5 @@ def read_number(word: str) -> float | None:
 
 
 def quote(text: str) -> str:
-    """Text in quotes, cut to 200 characters."""
+    """Quote text, truncated to 200 characters."""
     return repr(text if len(text) <= 200 else f'{text[:200]}...')

@@ -1,4 +1,4 @@
-"""Transforms of frames that MMAction2 lacks: a random shift, and gray."""
+"""Frame transforms that MMAction2 lacks: random shift and conversion to gray."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .._registries import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomShift(BaseTransform):
-    """Shift the frames of a video, all alike, by at most ``padding`` pixels each way.
+    """Shift all frames of a video by the same random offset, up to ``padding`` pixels each way.
 
-    Required and changed key: ``imgs`` (list of H x W x C uint8 arrays). Added key: ``img_shift``,
-    pixels to the bottom and to the right.
+    Required and modified key: ``imgs`` (list of H x W x C uint8 arrays). Added key: ``img_shift``,
+    the offset in pixels, downwards and to the right.
 
     Args:
         padding (int): The largest shift.
-        fill (float or Sequence[float]): Value of the pixels from outside, or one for each channel,
-            0 to 255. Defaults to 0.
+        fill (float or Sequence[float]): Value of uncovered pixels, or one value for each channel, 0
+            to 255. Defaults to 0.
     """
 
     def __init__(self, padding: int, fill: float | Sequence[float] = 0) -> None:
@@ -46,10 +46,10 @@ class RandomShift(BaseTransform):
 
 @TRANSFORMS.register_module()
 class ToGray(BaseTransform):
-    """Convert frames to one channel, brightness, for a network with ``in_channels=1``.
+    """Convert frames to one channel (brightness), for a network with ``in_channels=1``.
 
-    Required and changed key: ``imgs`` (list of H x W x 3 uint8 arrays, RGB), then H x W x 1. It is
-    the last step before FormatShape.
+    Required and modified key: ``imgs`` (list of H x W x 3 uint8 arrays, RGB; then H x W x 1). Use
+    this transform directly before FormatShape.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

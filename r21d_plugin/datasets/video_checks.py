@@ -16,37 +16,37 @@ from .video_store import StoreFormat, is_stored, store_video
 class Task(NamedTuple):
     """A video to check."""
 
-    source: str  # its path below the folder of videos
-    stored: str = ''  # its path in the store; empty if there is none
+    source: str  # path relative to the folder of videos
+    stored: str = ''  # path in the store; empty if there is none
     seconds: tuple[float, float] | None = None  # begin and end of the part to store; None for all
 
     @property
     def path(self) -> str:
-        """The path that lists give."""
+        """The path for lists."""
         return self.stored or self.source
 
 
 class Checked(NamedTuple):
-    """What became of a task."""
+    """The result of a task."""
 
     task: Task
-    facts: VideoFacts | None = None  # what lists tell of the video; None if it is broken
-    reason: str = ''  # what is wrong with it; empty if nothing is
+    facts: VideoFacts | None = None  # facts about the video; None if it is broken
+    reason: str = ''  # why the video is broken; empty if it is not
     source_bytes: int = 0  # size of the file in the folder of videos
-    encoded: bool = False  # whether it was encoded now
+    encoded: bool = False  # whether the video was encoded in this run
 
 
 @dataclass(frozen=True)
 class Checker:
-    """How to check videos."""
+    """Checker of videos with certain settings."""
 
     folder: Path  # the folder of videos
-    level: str = 'quick'  # how thoroughly, one of LEVELS
-    store: Path | None = None  # the folder to encode them into; None to read them where they are
-    form: StoreFormat = field(default_factory=StoreFormat)  # what to encode them to
+    level: str = 'quick'  # thoroughness, one of LEVELS
+    store: Path | None = None  # the folder to encode videos into; None: do not encode
+    form: StoreFormat = field(default_factory=StoreFormat)  # format of the encoded videos
 
     def check(self, item: tuple[Task, VideoFacts | None]) -> Checked:
-        """Check a video, of which something may be known, and encode it if it is not yet stored."""
+        """Check a video, reuse known facts, and encode the video if it is not yet stored."""
         task, known = item
         source = self.folder / task.source
         try:
@@ -57,7 +57,7 @@ class Checker:
                 facts, encoded = self._stored_facts(self.store / task.stored, task, known)
         except Exception as error:
             if isinstance(error, InputError) and not isinstance(error, VideoInputError):
-                raise  # a full disk, or another store
+                raise  # for example a full disk, or a store with other settings
             return Checked(task, reason=short_reason(error, source))
         return Checked(task, facts, '', source_bytes, encoded)
 
@@ -69,7 +69,7 @@ class Checker:
     def _stored_facts(
         self, video: Path, task: Task, known: VideoFacts | None
     ) -> tuple[VideoFacts, bool]:
-        """Facts of a stored file, and whether it was encoded now, as a damaged one is again."""
+        """Return the facts of a stored file and whether it was encoded (again, if damaged)."""
         source = self.folder / task.source
         if is_stored(video, source, self.form):
             with suppress(VideoInputError):
@@ -79,6 +79,6 @@ class Checker:
 
 
 def short_reason(error: Exception, video: Path) -> str:
-    """What is wrong with a video, without its name and the remedy, which lists give once."""
+    """Return an error's reason without the video's name and the remedy, which lists give once."""
     what = first_line(error).replace(f'{escape_bytes(video)}: ', '', 1)
     return what.partition(': ')[0] or type(error).__name__

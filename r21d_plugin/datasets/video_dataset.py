@@ -1,4 +1,4 @@
-"""Video datasets whose annotation file is checked as it is read."""
+"""Video dataset that checks its annotation file."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from .video_index import CountedFrames
 TARGETS = ('class', 'labels', 'numbers')
 
 
-@DATASETS.register_module('VideoDataset')  # which MMAction2's check_videos.py asks for
+@DATASETS.register_module('VideoDataset')  # the name that MMAction2's check_videos.py requires
 @DATASETS.register_module()
 class LabelledVideoDataset(VideoDataset):
-    """MMAction2's VideoDataset, naming the line that is wrong.
+    """MMAction2's VideoDataset with errors that name the invalid line.
 
-    A line, whose path may have spaces in it, is one of these:
+    Paths may contain spaces. The format of lines depends on ``targets``:
 
     ====================  ==========================  =============================================
     ``targets``           line                        ``label`` of a sample
@@ -43,26 +43,27 @@ class LabelledVideoDataset(VideoDataset):
     ``'numbers'``         ``path number number ...``  ``num_classes`` numbers, float32
     ====================  ==========================  =============================================
 
-    With ``test_mode`` a list may be without labels, a path a line, for predictions: labels are -1,
-    zeros or NaN then, and there are no metrics.
+    With ``test_mode``, a list for predictions may have no labels, only a path on each line. Labels
+    are then -1, zeros or NaN, and there are no metrics.
 
-    The numbers of frames that ``prepare.py`` counted are taken from the table beside the list
-    (:mod:`~r21d_plugin.datasets.video_facts`). The names of the classes, ``metainfo['classes']``,
-    from where MMEngine puts them into checkpoints, are those of the argument ``metainfo``, else of
-    the label map beside the list (:func:`~r21d_plugin.datasets.label_maps.find_label_map`).
+    Frame numbers that ``prepare.py`` counted are read from the table beside the list
+    (:mod:`~r21d_plugin.datasets.video_facts`). The class names, ``metainfo['classes']``, which
+    MMEngine stores in checkpoints, come from the argument ``metainfo`` or else from the label map
+    beside the list (:func:`~r21d_plugin.datasets.label_maps.find_label_map`).
 
     Args:
         ann_file (str): Annotation file.
-        num_classes (int): Classes, at least 1, whose labels are 0 to num_classes - 1; or numbers.
-        targets (str, optional): What a line names, see above. Defaults to None: ``'labels'`` with
-            ``multi_class``, MMAction2's name for it, else ``'class'``.
-        on_error (str): What a video that does not decode does: ``'raise'`` ends the run; ``'skip'``
-            replaces it by a random one in training, and leaves it out of a test
+        num_classes (int): Number of classes, at least 1, with labels 0 to num_classes - 1; or the
+            number of regressed numbers.
+        targets (str, optional): Format of lines, see above. Defaults to None: ``'labels'`` with
+            MMAction2's argument ``multi_class``, else ``'class'``.
+        on_error (str): How to handle a video that does not decode. ``'raise'`` ends the run;
+            ``'skip'`` replaces the video by a random one in training, and omits it from a test
             (:class:`~r21d_plugin.engine.SkippedVideosHook`). Defaults to ``'raise'``.
-        max_bad_fraction (float): Part of the videos read that may be skipped, 0 to 1. Defaults to
-            0.05.
+        max_bad_fraction (float): Largest fraction of videos that may be skipped, 0 to 1. Defaults
+            to 0.05.
         **kwargs: Further arguments of VideoDataset. If ``data_prefix['video']`` is not empty, all
-            paths have to be below it. Blanks around a ``delimiter`` are no part of a label.
+            paths have to be below it. Spaces around a ``delimiter`` are removed from labels.
     """
 
     def __init__(
@@ -92,14 +93,14 @@ class LabelledVideoDataset(VideoDataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What is known of the dataset: ``classes``, a tuple of names, unless there are none."""
+        """Metadata of the dataset: ``classes``, a tuple of names, if they are known."""
         return dict(super().metainfo, **(dict(classes=self.classes) if self.classes else {}))
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
-        """Run the pipeline on a video; an InputError if neither it nor one in its place decodes.
+        """Run the pipeline on a video; raise an InputError if no replacement decodes either.
 
-        With ``on_error='skip'`` add ``skipped``, a line for each video that did not decode; in a
-        test it is all there is then.
+        With ``on_error='skip'``, the result has ``skipped``, a line for each video that did not
+        decode; in a test, the result of such a video has only this key.
         """
         if self.on_error == 'raise':
             return super().__getitem__(idx)
@@ -118,21 +119,21 @@ class LabelledVideoDataset(VideoDataset):
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Give ``filename`` and ``label``."""
         info = super().get_data_info(idx)
-        if self.targets == 'numbers':  # as a tensor, since MMAction2 rounds others
+        if self.targets == 'numbers':  # use a tensor, because MMAction2 rounds other types
             info['label'] = torch.tensor(info['label'], dtype=torch.float32)
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """List the labels of a video, as ClassBalancedDataset asks for them; none of numbers."""
-        label = BaseDataset.get_data_info(self, idx)['label']  # not yet a vector
+        """List the labels of a video for ClassBalancedDataset; an empty list for numbers."""
+        label = BaseDataset.get_data_info(self, idx)['label']  # not yet converted to a vector
         if self.targets == 'numbers':
             return []
         return label if self.multi_class else [label] if label >= 0 else []
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Read ``filename`` and ``label`` of every video; no label is -1, or an empty list.
+        """Read ``filename`` and ``label`` of every video; a missing label is -1 or an empty list.
 
-        Videos whose frames had to be counted have ``counted``, too.
+        Videos whose frames had to be counted also have ``counted``.
         """
         if not exists(self.ann_file):
             raise InputError(f'{self.ann_file}: no such annotation file: prepare the dataset first')
@@ -151,11 +152,11 @@ class LabelledVideoDataset(VideoDataset):
         except InputError as error:
             if given:
                 raise
-            print_log(f'classes are without names: {error}', 'current', logging.WARNING)
+            print_log(f'no class names: {error}', 'current', logging.WARNING)
             return ()
 
     def _split(self, line: str) -> tuple[str, list[Any] | None]:
-        """Split a line into its path and its labels or numbers, which are None if it has none."""
+        """Split a line into its path and its labels or numbers (None if it has none)."""
         words = line.split(self.delimiter)
         if self.targets == 'labels' and len(words) > 1 and words[-1].strip() == '-':
             return (self.delimiter or ' ').join(words[:-1]).rstrip(), []
@@ -202,10 +203,10 @@ def collate_without_skipped(
     items: Sequence[dict[str, Any]],
     collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]] = pseudo_collate,
 ) -> dict[str, Any]:
-    """Put the videos that decode into a batch of ``inputs``, ``data_samples`` and ``skipped``.
+    """Collate the videos that decode: ``inputs``, ``data_samples`` and ``skipped``.
 
-    Items are those of a dataset with ``on_error='skip'``, alone or beside others in a wrapper; each
-    list may be empty. ``collate`` makes the batch of those that decode.
+    Items come from a dataset with ``on_error='skip'``, alone or with others in a wrapper. Each
+    resulting list may be empty. ``collate`` builds the batch of videos that decode.
     """
     skipped = [line for item in items for line in item.pop('skipped', [])]
     decoded = [item for item in items if item]

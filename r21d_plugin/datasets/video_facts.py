@@ -1,7 +1,7 @@
-"""What a check of the videos of a list found out, in a table beside the list.
+"""Facts about the checked videos of a list, in a table beside the list.
 
-The table of ``LIST.txt`` is ``LIST.tsv``: a line of the names of the columns, which are those of
-:class:`VideoFacts`, and a line for each video, separated by tabs.
+The table of ``LIST.txt`` is ``LIST.tsv``. It has a header line with the field names of
+:class:`VideoFacts`, and one line for each video, separated by tabs.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ SLOW = 600.0  # seconds that decoding a whole video may take
 
 
 class VideoFacts(NamedTuple):
-    """A line of the table."""
+    """One line of the table."""
 
-    path: str  # as in the list
+    path: str  # path in the list
     frames: int
-    fps: float  # average number of frames a second, 0 if unknown
-    width: int  # of the frames as shown, in pixels
-    height: int  # likewise
+    fps: float  # average frames per second, 0 if unknown
+    width: int  # of the displayed frames, in pixels
+    height: int  # of the displayed frames, in pixels
     seconds: float  # duration, 0 if unknown
     bytes: int  # size of the file
-    mtime: int  # time of its last change, in ns
-    # 'packets' tell their number; or they were counted by decoding, and are found by their 'times',
-    # or only in their 'order' from the start
+    mtime: int  # modification time of the file, in ns
+    # How frames are numbered: by 'packets'; or they were counted by decoding, and are found by
+    # their 'times', or only by their 'order' from the start.
     frames_by: str
     verified: str  # one of LEVELS
 
@@ -55,13 +55,13 @@ class VideoFacts(NamedTuple):
 
     @property
     def counted(self) -> CountedFrames | None:
-        """What readers of the video need to be told; None where its packets tell it."""
+        """The counted frames that readers of the video need; None if packets are sufficient."""
         if self.frames_by == 'packets':
             return None
         return CountedFrames(self.frames, self.frames_by == 'times', self.bytes, self.mtime)
 
     def still_holds(self, video: Path, level: str) -> bool:
-        """Whether a file is unchanged since it was checked, and as thoroughly as by ``level``."""
+        """Whether a file is unchanged since a check that was at least as thorough as ``level``."""
         same = identify(video)[1:] == (self.bytes, self.mtime)
         return same and LEVELS.index(self.verified) >= LEVELS.index(level)
 
@@ -71,13 +71,13 @@ HEADER = '\t'.join(VideoFacts._fields)
 
 
 def inspect_video(video: Path, path: str, level: str) -> VideoFacts:
-    """Check that a video decodes; a VideoInputError if it does not.
+    """Check that a video decodes; raise a VideoInputError if it does not.
 
     Args:
-        video: The file.
-        path: Its path in the list.
+        video: The video file.
+        path: Path of the video in the list.
         level: ``'quick'`` indexes all packets and decodes the first frame and the last group of
-            pictures; ``'full'`` decodes all.
+            pictures; ``'full'`` decodes all frames.
     """
     bytes_of(video)
     with VideoReader(video, timeout=SLOW) as reader:
@@ -95,7 +95,7 @@ def inspect_video(video: Path, path: str, level: str) -> VideoFacts:
 
 
 def read_facts(table: Path) -> Iterator[VideoFacts]:
-    """Read a table, as far as it is one: what is missing in it can be found out again."""
+    """Read a table and skip malformed lines, whose facts can be collected again."""
     try:
         with table.open(encoding='utf-8', errors='replace') as file:
             for line in file:
@@ -106,7 +106,7 @@ def read_facts(table: Path) -> Iterator[VideoFacts]:
 
 
 def counted_frames(ann_file: str) -> dict[str, CountedFrames]:
-    """What there is to tell the readers of the videos of a list, by their paths in it."""
+    """Return the counted frames of the videos of a list that need them, by paths in the list."""
     table = f'{os.path.splitext(ann_file)[0]}.tsv'
     if table == ann_file or not exists(table):
         return {}

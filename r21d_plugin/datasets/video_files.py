@@ -1,4 +1,4 @@
-"""Find video files by files, folders and patterns, and report what was done with each."""
+"""Find video files by paths, folders and patterns, and report the outcome for each."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ SUFFIXES = (
     *('.m2ts', '.m2v', '.m4v', '.mkv', '.mov', '.mp4', '.mpe', '.mpeg', '.mpg', '.mts', '.mxf'),
     *('.ogm', '.ogv', '.qt', '.rm', '.rmvb', '.ts', '.vob', '.webm', '.wmv'),
 )
-"""Extensions by which the files in a folder are taken for videos."""
+"""Extensions of the files in a folder that are treated as videos."""
 
 
 class Extraction(NamedTuple):
-    """The outcome of computing and storing something of a video."""
+    """The outcome of computing and storing a result for a video."""
 
     video: Path
-    error: str = ''  # why nothing is stored; empty if something is
-    computed: bool = False  # whether it was computed now, not in an earlier run
+    error: str = ''  # why no result is stored; empty if one is
+    computed: bool = False  # whether it was computed in this run, not in an earlier one
 
 
 def find_videos(*sources: str | Path) -> list[Path]:
-    """List the videos of files, folders and patterns (``'videos/*/a*'``), sorted within each.
+    """List the videos of files, folders and patterns (``'videos/*/a*'``), each sorted.
 
-    Raises an InputError if one names no video.
+    Raises an InputError if a source matches no video.
     """
     return list(dict.fromkeys(video for source in sources for video in expand(Path(source))))
 
@@ -51,9 +51,9 @@ def expand(source: Path) -> list[Path]:
 
 
 def names_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[str]:
-    """List the files below a folder with these extensions, a million perhaps, in no order.
+    """List the files below a folder with given extensions, unsorted; fast for a million files.
 
-    Paths are relative to the folder. An InputError if there are none.
+    Paths are relative to the folder. Raises an InputError if there are none.
     """
     names = []
     for parent, _, files in os.walk(folder):
@@ -69,9 +69,9 @@ def names_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[str]
 
 
 def by_name(videos: Iterable[Path], sources: Iterable[str | Path]) -> dict[str, Path]:
-    """Name each video by its path below the folder that all sources have in common.
+    """Name each video by its path relative to the common folder of all sources.
 
-    A file's folder is the one that it is in, a pattern's the last one before its first wildcard.
+    The folder of a file is its parent; that of a pattern is the last one before a wildcard.
     """
     folders = []
     for source in sources:
@@ -84,9 +84,9 @@ def by_name(videos: Iterable[Path], sources: Iterable[str | Path]) -> dict[str, 
 
 
 def read_list(path: Path) -> list[Path]:
-    """Read a file that names a video a line; an InputError if there is no such file or video.
+    """Read a file with one video per line; raise an InputError if it or a video is missing.
 
-    Names that are not UTF-8 are read as the system gives them.
+    Names that are not UTF-8 are decoded as by the file system.
     """
     videos = [Path(line) for line, _ in read_lines(path, errors='surrogateescape')]
     if not videos:
@@ -95,14 +95,14 @@ def read_list(path: Path) -> list[Path]:
 
 
 def bytes_of(video: Path) -> int:
-    """Size of a video file; a VideoInputError if there is no such file."""
+    """Return the size of a video file; raise a VideoInputError if it is missing."""
     with name_video_on_error(str(video)):
         return video.stat().st_size
 
 
 @dataclass
 class SkippedVideos:
-    """Counts of the videos that were read and skipped, with a line that names each skipped one."""
+    """Counts of videos that were read and skipped, with a line for each skipped video."""
 
     read: int = 0
     skipped: int = 0
@@ -115,7 +115,7 @@ class SkippedVideos:
         self.reasons.update(reasons)
 
     def write(self, path: Path) -> None:
-        """Write the reasons, a line each, or remove the list of an earlier run."""
+        """Write the reasons, one per line, or remove the list of an earlier run."""
         if self.reasons:
             with atomic_write(path, parents=True) as partial:
                 partial.write_text(''.join(f'{line}\n' for line in sorted(self.reasons)), 'utf-8')
@@ -127,7 +127,7 @@ class SkippedVideos:
 
 
 def write_report(done: Sequence[Extraction], report: Path) -> str:
-    """List the videos that do not decode in a file, if there are any, and sum up what was done."""
+    """Write a file with the videos that do not decode, if any, and return a summary."""
     errors = [extraction.error for extraction in done if extraction.error]
     SkippedVideos(len(done), len(errors), set(errors)).write(report)
     if done and len(errors) == len(done):

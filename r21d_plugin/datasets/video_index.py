@@ -1,4 +1,4 @@
-"""Number the pictures of a video stream by its packets, and find where decoding may begin."""
+"""Index of a video stream: frame numbers from packets, and entry points for decoding."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ HEVC_BROKEN_LINKS = range(16, 19)
 
 
 class PacketInfo(NamedTuple):
-    """What the index needs of a packet; timestamps are in the stream's time base."""
+    """Facts about a packet for the index; timestamps are in the stream's time base."""
 
     pts: int | None
     dts: int | None
-    begins: bool  # whether decoding may begin with it
-    counted: bool  # whether its picture is shown, as far as the packet tells
-    doubtful: bool  # whether another number of pictures than one may be shown
+    begins: bool  # whether decoding may begin with this packet
+    counted: bool  # whether its picture is shown, according to the packet
+    doubtful: bool  # whether the packet may show no picture or several
 
 
 class CountedFrames(NamedTuple):
-    """The number of frames of a file, as an earlier run counted them by decoding."""
+    """The number of frames of a file, which an earlier run counted by decoding."""
 
     frames: int
-    by_times: bool  # whether timestamps of packets are those of frames, as seeking needs
+    by_times: bool  # whether packets have the timestamps of frames, which seeking requires
     bytes: int  # size of the file
-    mtime: int  # time of its last change, in ns
+    mtime: int  # modification time of the file, in ns
 
 
 class Entry(NamedTuple):
-    """A packet at which decoding may begin: all pictures from number ``frame`` on are exact."""
+    """A packet at which decoding may begin: pictures from number ``frame`` on are exact."""
 
     frame: int
     pts: int
@@ -56,22 +56,23 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """The pictures of a video, in the order in which they are shown."""
+    """The pictures of a video, in presentation order."""
 
     count: int
-    # of each picture in the stream's time base; empty if they don't rise, and so identify nothing
+    # Timestamps of the pictures in the stream's time base; empty if they do not increase, because
+    # then they do not identify pictures.
     timestamps: Sequence[int] = ()
     entries: tuple[Entry, ...] = ()  # where decoding may begin, by frame number
-    damaged: bool = False  # whether packets are missing, or did not decode when counted
+    damaged: bool = False  # whether packets are missing, or did not decode while counting
     counted: bool = False  # whether the pictures were counted by decoding them
 
     def entry_before(self, frame: int) -> Entry | None:
-        """The last entry from which a frame can be decoded; None for the start of the video."""
+        """Return the last entry from which a frame can be decoded; None: start of the video."""
         position = bisect_right([entry.frame for entry in self.entries], frame)
         return self.entries[position - 1] if position else None
 
     def number(self, timestamp: int | None) -> int | None:
-        """Number of the picture shown at a time, or None."""
+        """Return the number of the picture with a timestamp, or None."""
         if timestamp is None:
             return None
         number = bisect_left(self.timestamps, timestamp)
@@ -81,31 +82,31 @@ class VideoIndex:
 
 @dataclass(frozen=True)
 class Coding:
-    """How the pictures of a stream are coded."""
+    """The coding of a stream's pictures."""
 
     codec: str  # FFmpeg's name of the codec, such as 'h264'
-    intra: bool  # whether each picture is coded alone
-    headers: bytes  # what the container keeps of the codec's headers
+    intra: bool  # whether each picture is coded independently
+    headers: bytes  # the codec's headers in the container
     pixels: str  # FFmpeg's name of the pixel format
 
     def is_plain(self, container: str) -> bool:
-        """Whether each packet of a container of FFmpeg's name shows a picture, at its timestamp."""
+        """Whether each packet shows one picture at its timestamp, for a container by name."""
         if self.intra:
             return any(name in container for name in (*PLAIN_CONTAINERS, 'avi'))
         return self.codec in PLAIN_CODECS and any(name in container for name in PLAIN_CONTAINERS)
 
     def describe(self, packet: av.Packet[Any]) -> PacketInfo:
-        """Extract what the index needs of a packet."""
+        """Extract the facts about a packet for the index."""
         data = bytes(packet) if packet.is_keyframe and not self.intra else b''
         begins = packet.is_keyframe and self._may_begin(data)
         doubtful = packet.pts is None or packet.is_corrupt or self._is_doubtful(packet, data)
         return PacketInfo(packet.pts, packet.dts, begins, not packet.is_discard, doubtful)
 
     def _may_begin(self, data: bytes) -> bool:
-        """Whether the pictures from a key packet on need nothing of earlier packets."""
+        """Whether the pictures from a key packet on do not depend on earlier packets."""
         if self.codec == 'h264':
-            # Pictures after another key picture may refer to earlier ones. How 4:4:4 is decoded
-            # depends on the encoder's version, which only the first packet tells.
+            # Pictures after other kinds of key pictures may refer to earlier pictures. Decoding of
+            # 4:4:4 depends on the encoder's version, which only the first packet contains.
             if '444' in self.pixels or self.pixels.startswith('gbr'):
                 return False
             return H264_IDR in (first & 31 for first in self._nal_units(data))
@@ -122,11 +123,11 @@ class Coding:
         if self.codec == 'hevc':  # some pictures after a broken link are not shown
             return any(first >> 1 & 63 in HEVC_BROKEN_LINKS for first in self._nal_units(data))
         if self.codec == 'vp8' and packet.size:
-            return not memoryview(packet)[0] >> 4 & 1  # the bit that says that it is shown
+            return not memoryview(packet)[0] >> 4 & 1  # the bit show_frame
         return packet.size == 0
 
     def _nal_units(self, data: bytes) -> Iterator[int]:
-        """First byte of each NAL unit of an H.264 or HEVC packet."""
+        """Yield the first byte of each NAL unit of an H.264 or HEVC packet."""
         if self.headers[:1] != b'\1':  # start codes, not lengths, separate the units
             at = data.find(START_CODE)
             while 0 <= at < len(data) - 3:
@@ -141,12 +142,12 @@ class Coding:
 
 
 def index_by_packets(packets: Sequence[PacketInfo], damaged: bool) -> VideoIndex | None:
-    """Index a video by its packets alone; None if they leave the number of pictures in doubt."""
+    """Index a video by its packets; None if they do not determine the number of pictures."""
     if not packets or not packets[0].begins or any(packet.doubtful for packet in packets):
         return None
     shown = times_shown(packets)
     first = packets[0].pts or 0
-    if not shown or not rises(shown) or shown[0] < first:  # what leads a key picture may not decode
+    if not shown or not rises(shown) or shown[0] < first:  # leading pictures may not decode
         return None
     return VideoIndex(len(shown), shown, find_entries(packets, shown), damaged)
 
@@ -154,8 +155,8 @@ def index_by_packets(packets: Sequence[PacketInfo], damaged: bool) -> VideoIndex
 def index_of_store(stream: VideoStream, tag: StoreTag | None, length: int) -> VideoIndex | None:
     """Index a file of the training store by its container's list of packets.
 
-    None if the file has no tag, or is not as it was written: of another length, with other key
-    frames, cut.
+    Returns None if the file has no tag, or differs from how it was written: other length, other key
+    frames, or truncated.
     """
     if tag is None or stream.codec_context.has_b_frames:
         return None
@@ -176,7 +177,7 @@ def index_of_store(stream: VideoStream, tag: StoreTag | None, length: int) -> Vi
 def index_by_pictures(
     times: Sequence[int | None], packets: Sequence[PacketInfo], damaged: bool
 ) -> VideoIndex:
-    """Index a video that was decoded once; ``times`` are those of the pictures as they came."""
+    """Index a video that was decoded once; ``times`` are the pictures' in decoder output order."""
     shown = times_shown(packets)
     if not rises(shown) or list(times) != shown.tolist():
         return VideoIndex(len(times), damaged=damaged, counted=True)
@@ -184,7 +185,7 @@ def index_by_pictures(
 
 
 def times_shown(packets: Sequence[PacketInfo]) -> array[Any]:
-    """Timestamps of the packets whose pictures are shown, sorted."""
+    """Return the sorted timestamps of the packets whose pictures are shown."""
     counted = (packet.pts for packet in packets if packet.counted and packet.pts is not None)
     return array('q', sorted(counted))
 
@@ -195,13 +196,13 @@ def rises(times: Sequence[int]) -> bool:
 
 
 def find_entries(packets: Sequence[PacketInfo], shown: Sequence[int]) -> tuple[Entry, ...]:
-    """The packets at which decoding may begin."""
+    """Find the packets at which decoding may begin."""
     entries = []
     latest: float = -inf
     for packet in packets:
         if packet.pts is None:
             continue
-        if packet.begins and packet.pts > latest:  # else later pictures were decoded before it
+        if packet.begins and packet.pts > latest:  # else later pictures precede it in the stream
             entries.append(Entry(bisect_left(shown, packet.pts), packet.pts, packet.dts))
         latest = max(latest, packet.pts)
     return tuple(entries)

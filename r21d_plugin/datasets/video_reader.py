@@ -34,17 +34,17 @@ from .video_index import (
 )
 from .video_stream import NoVideoError, PictureStream
 
-TIMEOUT = 60.0  # seconds after which a video that neither opens nor decodes is given up
+TIMEOUT = 60.0  # seconds that opening a video or decoding the next frame may take
 
 KNOWN_INDEXES: OrderedDict[tuple[str, int, int], VideoIndex] = OrderedDict()
-MAX_KNOWN_INDEXES = 10_000  # some 2 kB each for ten seconds of video
+MAX_KNOWN_INDEXES = 10_000  # about 2 kB each for ten seconds of video
 
 FAILED = 'does not decode: replace the file or drop it from the annotation file'
 
 TOO_SLOW = 'did not decode in time: drop it from the annotation file, or raise the timeout'
 
 REASONS = {
-    av.ExitError: TOO_SLOW,  # PyAV's own clock
+    av.ExitError: TOO_SLOW,  # PyAV's own timeout
     av.FFmpegError: FAILED,
     FileNotFoundError: 'no such video: correct the annotation file or data_prefix',
     PermissionError: 'permission denied: make the file readable',
@@ -58,7 +58,7 @@ REASONS = {
 
 @contextmanager
 def name_video_on_error(name: str) -> Iterator[None]:
-    """Turn an error of reading a video into a VideoInputError of one line that names it."""
+    """Context manager: convert an error while reading a video to a one-line VideoInputError."""
     try:
         yield
     except (OSError, av.FFmpegError, NoVideoError, DamageError) as error:
@@ -69,33 +69,33 @@ def name_video_on_error(name: str) -> Iterator[None]:
 
 
 class VideoReader:
-    """The frames of a video as FFmpeg shows them: a context manager that gives them by number.
+    """Context manager that reads the frames of a video by number, as FFmpeg shows them.
 
-    Frame i is the i-th picture that decoding from the start shows of the first video stream that is
-    no cover picture, in the order of presentation, without those that an edit list hides, turned
-    and mirrored as the display matrix says. ``len()`` is the number of pictures that decode.
+    Frame i is the i-th picture, in presentation order, that decoding the first video stream (cover
+    pictures excluded) from the start shows. Pictures hidden by an edit list do not count. Frames
+    are rotated and mirrored by the display matrix. ``len()`` is the number of pictures that decode.
 
-    Frames are decoded in ascending order, from a key picture on where that gives the same frames as
-    decoding from the start, else from the start. Where the packets leave the number of frames in
-    doubt (in AVI, MPEG and Ogg files and in raw streams), the video is decoded once to count them,
-    unless ``counted`` tells it; the result is remembered for files that don't change. Later calls
-    go on where earlier ones ended.
+    Frames are decoded in ascending order. Decoding begins at a key picture if that gives the same
+    frames as decoding from the start. If the packets do not determine the number of frames (in AVI,
+    MPEG and Ogg files and in raw streams), the video is decoded once to count them, unless
+    ``counted`` is given; the result is cached as long as the file does not change. Later calls
+    continue where earlier calls ended.
 
     Files of the training store (:mod:`~r21d_plugin.datasets.video_store`) are padded to even sides;
     the padding is removed.
 
-    All methods raise a VideoInputError of one line that names the video if it does not decode.
+    All methods raise a one-line VideoInputError that names the video if it does not decode.
 
     Args:
         video: A path, or the content of a file as bytes or a seekable binary file object.
-        name: The name for errors. Defaults to the path.
-        strict: Whether all damage that is noticed is an error, or only damage that may have
-            spoiled a frame that was asked for. Defaults to True.
+        name: Name of the video in errors. Defaults to the path.
+        strict: Whether any detected damage is an error, or only damage that may affect a requested
+            frame. Defaults to True.
         timeout: Seconds that opening, counting, or getting to the next frame may take. Defaults
             to 60.
         threads: Threads that decode a picture. Defaults to 1.
-        counted: The number of frames, as an earlier run counted them; ignored if the file was
-            changed since. Defaults to None.
+        counted: The number of frames from an earlier count; ignored if the file has changed.
+            Defaults to None.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class VideoReader:
         self._name = name or ('video in memory' if in_memory else str(video))
         self._strict = strict
         self._size: tuple[int, int] | None = None
-        self._run: Run | None = None  # the one that the stream is in, which later frames go on with
+        self._run: Run | None = None  # the current run of decoding, which later frames continue
         self._reformatter = VideoReformatter()
         with name_video_on_error(self._name):
             self._identity = identify(video) if isinstance(video, Path) else None
@@ -131,7 +131,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Close the file; a file object that was given stays open."""
+        """Close the file; a file object passed by the caller stays open."""
         self._stream.close()
 
     def __len__(self) -> int:
@@ -140,13 +140,13 @@ class VideoReader:
 
     @property
     def fps(self) -> float:
-        """Average number of frames a second, 0 if unknown."""
+        """Average frames per second, 0 if unknown."""
         stream = self._stream.stream
         return float(stream.average_rate or stream.guessed_rate or 0)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the first frame as it is shown, in pixels."""
+        """Width and height of the first displayed frame, in pixels."""
         if self._size is None:
             height, width = next(self.frames([0])).shape[:2]
             self._size = width, height
@@ -154,7 +154,7 @@ class VideoReader:
 
     @property
     def timestamps(self) -> np.ndarray | None:
-        """Seconds from the first frame to each; None if times do not rise from frame to frame."""
+        """Seconds from the first frame to each; None if times do not increase."""
         with name_video_on_error(self._name):
             times = np.array(self._known_index().timestamps, np.float64)
         if not len(times):
@@ -164,7 +164,7 @@ class VideoReader:
 
     @property
     def counted(self) -> CountedFrames | None:
-        """What to tell later readers of the file; None where its packets tell it, or in memory."""
+        """The counted frames for later readers; None if packets are sufficient, or in memory."""
         with name_video_on_error(self._name):
             index = self._known_index()
         if not index.counted or self._identity is None:
@@ -172,7 +172,7 @@ class VideoReader:
         return CountedFrames(index.count, bool(index.entries), *self._identity[1:])
 
     def verify(self) -> None:
-        """Decode all frames and, if the packets told another number of them, count them."""
+        """Decode all frames, and count them if the packets suggest a different number."""
         with name_video_on_error(self._name):
             index = self._known_index()
             if index.counted and self._counted is None:
@@ -185,9 +185,9 @@ class VideoReader:
                 self._index = self._remember(replace(counted, entries=()))
 
     def read(self, indices: Sequence[int], size: tuple[int, int] | None = None) -> np.ndarray:
-        """Frames by number, in any order and repeated at will: N x H x W x 3, uint8, RGB.
+        """Read frames by number, in any order and with repetitions: N x H x W x 3, uint8, RGB.
 
-        Each is decoded once. The arguments are those of ``frames``.
+        Each frame is decoded once. The arguments are those of ``frames``.
         """
         wanted, positions = np.unique(np.asarray(indices, np.int64), return_inverse=True)
         return np.stack(list(self.frames(wanted.tolist(), size)))[positions.ravel()]
@@ -198,9 +198,9 @@ class VideoReader:
         """Decode frames one by one: H x W x 3, uint8, RGB.
 
         Args:
-            indices: Numbers of frames, rising. Defaults to all frames.
-            size: Width and height to resize to (bilinear). Defaults to those of the first frame
-                that is decoded.
+            indices: Frame numbers in ascending order. Defaults to all frames.
+            size: Width and height to resize to (bilinear). Defaults to the size of the first
+                decoded frame.
         """
         with name_video_on_error(self._name):
             self._stream.start_clock()
@@ -211,7 +211,7 @@ class VideoReader:
                 self._stream.start_clock()
 
     def _all(self) -> Iterator[VideoFrame]:
-        """Every picture, decoded from the start."""
+        """Yield all pictures, decoded from the start."""
         self._run = None
         for picture in self._stream.pictures(self._stream.packets()):
             if picture is None or picture.is_corrupt:
@@ -221,9 +221,9 @@ class VideoReader:
             raise DamageError
 
     def _selected(self, wanted: Sequence[int]) -> Iterator[VideoFrame]:
-        """Pictures by number, decoded from the nearest entries before them."""
+        """Yield pictures by number, decoded from the nearest entry before each."""
         if any(low >= high for low, high in pairwise(wanted)):
-            raise ValueError('the numbers of frames have to rise')
+            raise ValueError('frame numbers have to be in ascending order')
         index = self._known_index()
         if not all(0 <= number < index.count for number in wanted):
             raise IndexError(f'{self._name} has {index.count} frames: asked for {list(wanted)}')
@@ -243,7 +243,7 @@ class VideoReader:
             yield picture
 
     def _known_index(self) -> VideoIndex:
-        """The index of the video, made if need be."""
+        """Return the index of the video; build it at the first call."""
         if self._index is None:
             self._stream.start_clock()
             index = index_of_store(self._stream.stream, self._stream.tag, self._stream.length)
@@ -256,7 +256,7 @@ class VideoReader:
         return self._index
 
     def _reconsider(self, index: VideoIndex) -> VideoIndex:
-        """The index of a video that did not decode as the index says: its pictures are counted.
+        """Count the pictures of a video that did not decode as indexed; return the new index.
 
         In a damaged video, frames keep the numbers that the packets give them.
         """
@@ -277,7 +277,7 @@ class VideoReader:
         return index
 
     def _index_as_counted(self) -> VideoIndex | None:
-        """Index the video as it was counted before; None if it was not, or has changed."""
+        """Index the video from an earlier count; None if there is none or the file has changed."""
         if self._counted is None:
             return None
         if not self._counted.by_times:
@@ -287,13 +287,13 @@ class VideoReader:
         return index if index.timestamps and index.count == self._counted.frames else None
 
     def _index_by_packets(self) -> VideoIndex | None:
-        """Index the video by its packets; None if these leave the number of pictures in doubt."""
+        """Index the video by its packets; None if they do not determine the number of pictures."""
         if not self._stream.coding.is_plain(self._stream.container.format.name):
             return None
         return index_by_packets(*self._describe_packets())
 
     def _noted_packets(self, noted: list[PacketInfo]) -> Iterator[av.Packet[Any]]:
-        """All packets from the start; those that hold pictures are noted in a list."""
+        """Yield all packets from the start; describe packets with pictures in the list."""
         self._run = None
         for packet in self._stream.packets():
             if packet.size:
@@ -301,7 +301,7 @@ class VideoReader:
             yield packet
 
     def _describe_packets(self) -> tuple[list[PacketInfo], bool]:
-        """The packets that hold pictures, and whether there should be more."""
+        """Describe the packets that hold pictures, and tell whether some are missing."""
         packets: list[PacketInfo] = []
         damaged = False
         try:
@@ -328,15 +328,15 @@ class VideoReader:
 def to_image(
     picture: VideoFrame, reformatter: VideoReformatter, tag: StoreTag | None
 ) -> np.ndarray:
-    """Convert a picture as it is decoded to what is shown, H x W x 3, uint8, RGB."""
+    """Convert a decoded picture to a displayed image, H x W x 3, uint8, RGB."""
     rgb = reformatter.reformat(picture, format='rgb24', **ONE_THREAD)
     image = rgb.to_ndarray()
-    if rgb is picture:  # the array is the decoder's memory, which later pictures may build on
+    if rgb is picture:  # the array is the decoder's memory, which later pictures may refer to
         image = image.copy()
     return turn(tag.crop(image) if tag else image, display_matrix(picture))
 
 
 def identify(path: Path) -> tuple[str, int, int]:
-    """What tells a file from others and from what it was before: path, size and time of change."""
+    """Identify a version of a file by its path, size and modification time."""
     status = os.stat(path)
     return str(path.absolute()), status.st_size, status.st_mtime_ns

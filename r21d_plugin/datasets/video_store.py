@@ -1,6 +1,7 @@
-"""The training store: videos encoded as training reads them, so that random clips cost little.
+"""The training store: videos encoded for fast reading of random clips.
 
-Frames have the size that training resizes to, every 16th is a key frame, and there are no B-frames.
+Frames have the size that training resizes to, every 16th frame is a key frame, and there are no
+B-frames.
 """
 
 from __future__ import annotations
@@ -34,21 +35,20 @@ ENCODER = {
     'x264-params': f'keyint={KEY_INTERVAL}:min-keyint={KEY_INTERVAL}:scenecut=0:bframes=0',
 }
 
-TICKS = 90_000  # a second, where frames are not evenly spaced
+TICKS = 90_000  # ticks per second, if frames are not evenly spaced
 
 UNKNOWN_FPS = 25.0
 
-LONGEST_GAP = 3600.0  # seconds from frame to frame: more is a jump of the clock, and not for MP4
+LONGEST_GAP = 3600.0  # seconds between frames; longer gaps are clock jumps, which MP4 cannot store
 
 
 class StoreFormat(NamedTuple):
-    """What videos are encoded to.
+    """The format to which videos are encoded.
 
     Attributes:
-        short_side: Shorter side of the frames, whose aspect ratio is kept, in pixels; None for
-            frames of 171 x 128. Defaults to None.
-        fps: Constant number of frames a second; None keeps every frame and its time. Defaults to
-            None.
+        short_side: Shorter side of the frames in pixels; the aspect ratio is kept. None: frames of
+            171 x 128. Defaults to None.
+        fps: Constant frames per second. None: keep every frame and its time. Defaults to None.
     """
 
     short_side: int | None = None
@@ -59,14 +59,14 @@ class StoreFormat(NamedTuple):
         return size + (f', {self.fps:g} fps' if self.fps else '')
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Width and height of the frames of a video of this size."""
+        """Return the width and height of encoded frames, for a video of a given size."""
         return mmcv.rescale_size(size, (inf, self.short_side)) if self.short_side else SIZE
 
 
 def is_stored(target: Path, source: Path, form: StoreFormat) -> bool:
-    """Whether a video is in the store already, as it is now.
+    """Whether the current version of a video is already in the store.
 
-    An InputError if the file there is of another format, or is not one of a store.
+    Raises an InputError if the target file has another format, or does not belong to a store.
     """
     if not target.exists():
         return False
@@ -77,7 +77,7 @@ def is_stored(target: Path, source: Path, form: StoreFormat) -> bool:
         tag = None
     if tag is None:
         remedy = 'choose another folder, or remove it'
-        raise InputError(f'{target}: is there and is not of a store: {remedy}')
+        raise InputError(f'{target}: exists and does not belong to a store: {remedy}')
     if tag.settings != str(form):
         stored = f'stored as {tag.settings}, not as {form}'
         raise InputError(f'{target}: {stored}: choose another folder, or remove it')
@@ -87,16 +87,16 @@ def is_stored(target: Path, source: Path, form: StoreFormat) -> bool:
 def store_video(
     source: Path, target: Path, form: StoreFormat, seconds: tuple[float, float] | None = None
 ) -> int:
-    """Encode a video; return the number of frames.
+    """Encode the frames that VideoReader reads; return the number of frames.
 
-    They are the frames of VideoReader, in order. The file appears when it is complete. A
-    VideoInputError if the source does not decode as a whole.
+    The file is written atomically. Raises a VideoInputError if the source does not decode
+    completely.
 
     Args:
         source: The video.
-        target: The file, in MP4, to write.
+        target: The MP4 file to write.
         form: The size and rate of the frames.
-        seconds: Begin and end of the part to encode. Defaults to all.
+        seconds: Begin and end of the part to encode. Defaults to the whole video.
     """
     source_bytes = bytes_of(source)
     with VideoReader(source) as reader:
@@ -118,10 +118,10 @@ def store_video(
 def choose_frames(
     reader: VideoReader, fps: float | None, seconds: tuple[float, float] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the frames to store, and the seconds from the first to each.
+    """Return the numbers of the frames to store, and the seconds from the first to each.
 
-    With ``fps``, those shown at a constant rate: the latest whose time, rounded to that rate, has
-    come.
+    With ``fps``, frames are resampled at a constant rate: each step takes the latest frame whose
+    time, rounded to that rate, is not later.
     """
     numbers = np.arange(len(reader))
     rate = reader.fps or UNKNOWN_FPS
@@ -141,10 +141,10 @@ def choose_frames(
 
 
 def to_ticks(times: np.ndarray, fps: float) -> tuple[np.ndarray, Fraction]:
-    """Times of frames in whole ticks, and the seconds of a tick.
+    """Convert times of frames to integer ticks; return them and the length of a tick in seconds.
 
-    A tick is a frame where these are evenly spaced, up to the rounding to milliseconds of some
-    containers.
+    A tick is one frame interval if frames are evenly spaced, up to the rounding to milliseconds in
+    some containers.
     """
     rate = Fraction(fps).limit_denominator(1001)
     ticks = np.arange(len(times))

@@ -1,4 +1,4 @@
-"""The packets and the pictures of a video stream, from any place where decoding may begin."""
+"""Read packets and decode pictures of a video stream, from any possible entry point."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from .video_index import Coding, Entry
 STILL_CODECS = ('bmp', 'gif', 'mjpeg', 'png', 'tiff', 'webp')
 
 OPTIONS = dict(
-    protocol_whitelist='file',  # no video opens an address that it contains
-    fflags='-genpts',  # invented timestamps would pass for those of the file
+    protocol_whitelist='file',  # a video must not open URLs that it contains
+    fflags='-genpts',  # generated timestamps could not be told from those of the file
 )
 
 
 class NoVideoError(ValueError):
-    """A file has no video stream, or one of an unknown codec."""
+    """A file has no video stream, or only one with an unknown codec."""
 
 
 class PictureStream:
-    """The first video stream of a file that is no cover picture.
+    """The first video stream of a file that is not a cover picture.
 
-    Errors are those of PyAV, an OSError, a NoVideoError, or a TimeoutError if a step takes longer
-    than allowed.
+    Raises PyAV's errors, an OSError, a NoVideoError, or a TimeoutError if a step takes longer than
+    allowed.
 
     Args:
         video: Path of a regular file, or a seekable binary file object.
@@ -51,8 +51,8 @@ class PictureStream:
     def _open(self) -> None:
         self.start_clock()
         if isinstance(self._video, Path):
-            source: str | IO[bytes] = f'file:{self._video.absolute()}'  # no protocol but this
-            if not stat.S_ISREG(os.stat(self._video).st_mode):  # a pipe blocks when opened
+            source: str | IO[bytes] = f'file:{self._video.absolute()}'  # allow no other protocol
+            if not stat.S_ISREG(os.stat(self._video).st_mode):  # opening a pipe would block
                 raise OSError('not a file')
             with open(self._video, 'rb') as file:
                 self.length, self._shortened = measure(file)
@@ -70,7 +70,7 @@ class PictureStream:
             self.stream = choose_stream(self.container)
             self.tag = StoreTag.find(self.container.metadata)
             self._untouched = True
-            self.stream.thread_type = ThreadType.SLICE  # several pictures at once delay errors
+            self.stream.thread_type = ThreadType.SLICE  # frame threads would delay errors
             self.stream.thread_count = self._threads
             codec = self.stream.codec_context.codec
             headers = self.stream.codec_context.extradata or b''
@@ -81,15 +81,15 @@ class PictureStream:
             raise
 
     def close(self) -> None:
-        """Close the file; a file object given is left open."""
+        """Close the file; a file object passed by the caller stays open."""
         self.container.close()
 
     def start_clock(self) -> None:
-        """Allow the next step its time."""
+        """Start the timeout of the next step."""
         self._deadline = time.monotonic() + self._timeout
 
     def packets(self, entry: Entry | None = None) -> Iterator[av.Packet[Any]]:
-        """Packets from an entry on, or from the first one; the decoder is as if newly opened."""
+        """Yield packets from an entry or from the start; the decoder is reset."""
         if entry is not None:
             found = self._seek(entry)
             if found is not None:
@@ -103,7 +103,7 @@ class PictureStream:
         return dropwhile(lambda packet: packet.pts != entry.pts, packets)
 
     def _seek(self, entry: Entry) -> Iterator[av.Packet[Any]] | None:
-        """Packets from an entry on, by the container's index; None if that leads elsewhere."""
+        """Seek by the container's index and return the packets from an entry; None if it fails."""
         for timestamp in {entry.pts if entry.dts is None else entry.dts, entry.pts}:
             try:
                 self._untouched = False
@@ -117,7 +117,7 @@ class PictureStream:
         return None
 
     def _demux(self) -> Iterator[av.Packet[Any]]:
-        """Packets of the stream; the last one is empty, so that decoding it empties the decoder."""
+        """Yield the packets of the stream; the last packet is empty and flushes the decoder."""
         self.passed = 0
         self._untouched = False
         try:
@@ -126,20 +126,20 @@ class PictureStream:
                     raise TimeoutError
                 self.passed += packet.size > 0
                 yield packet
-        except av.ExitError as error:  # PyAV's own clock, which stops a read
+        except av.ExitError as error:  # PyAV's own timeout for reads
             raise TimeoutError from error
 
     def is_cut_off(self) -> bool:
-        """Whether the end of the file is missing, as far as the container tells; asked at its end.
+        """Whether the container shows that the file is truncated; call this at its end.
 
-        That is, whether the file is shorter than its header says, or fewer packets came than the
+        A file is truncated if it is shorter than its header states, or has fewer packets than the
         index of an MP4 lists.
         """
         listed = 'mov' in self.container.format.name and len(index_entries(self.stream))
         return self._shortened or listed > self.passed
 
     def pictures(self, packets: Iterator[av.Packet[Any]]) -> Iterator[VideoFrame | None]:
-        """Decode packets to pictures in the order shown, and None for what does not decode."""
+        """Decode packets to pictures in presentation order; yield None for decoding errors."""
         try:
             for packet in packets:
                 yield from decode(self.stream, packet)
@@ -151,7 +151,7 @@ class PictureStream:
 
 
 def decode(stream: VideoStream, packet: av.Packet[Any] | None) -> Iterator[VideoFrame | None]:
-    """Decode a packet, or what the decoder still holds, to pictures; None if that fails."""
+    """Decode a packet, or flush the decoder, and yield pictures; yield None on failure."""
     try:
         yield from stream.decode(packet)
     except av.EOFError:
@@ -161,7 +161,7 @@ def decode(stream: VideoStream, packet: av.Packet[Any] | None) -> Iterator[Video
 
 
 def choose_stream(container: InputContainer) -> VideoStream:
-    """The first video stream, cover and still pictures only if there is no other."""
+    """Return the first video stream; cover and still pictures only if there is no other."""
     streams = [s for s in container.streams.video if s.codec_context is not None]
     if not streams:
         raise NoVideoError
@@ -171,7 +171,7 @@ def choose_stream(container: InputContainer) -> VideoStream:
 
 
 def measure(file: IO[bytes]) -> tuple[int, bool]:
-    """Length of a file, and whether it is shorter than its headers say; rewinds it."""
+    """Return a file's length and whether it is shorter than its headers state; rewind it."""
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
     declared = declared_length(file.read(256) + bytes(256)) or end_of_boxes(file)
@@ -180,7 +180,7 @@ def measure(file: IO[bytes]) -> tuple[int, bool]:
 
 
 def declared_length(head: bytes) -> int:
-    """Length in bytes that the header of an AVI or Matroska file gives, else 0."""
+    """Return the length in bytes that an AVI or Matroska header states; 0 for other files."""
     if head[:4] == b'RIFF':
         return int.from_bytes(head[4:8], 'little') % 0xFFFFFFFF
     at = 0

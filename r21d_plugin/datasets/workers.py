@@ -1,4 +1,4 @@
-"""Process pools that work through many videos."""
+"""Process pools for many videos."""
 
 from __future__ import annotations
 
@@ -23,23 +23,26 @@ Result = TypeVar('Result')
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes that end with this one; an InputError if one of them dies."""
+    """Context manager: a pool of processes that exit with this one.
+
+    Raises an InputError if a worker dies.
+    """
     if workers < 1:
         raise InputError(f'workers={workers}: at least 1 is needed')
     pool = ProcessPoolExecutor(workers, initializer=init_worker)
     try:
         yield pool
     except BrokenExecutor as error:
-        reason = 'of a lack of memory or of a video that crashes the decoder'
-        raise InputError(f'a worker died, {reason}: run the same command again') from error
+        reason = 'too little memory, or a video that crashes the decoder'
+        raise InputError(f'a worker died: {reason}: run the same command again') from error
     finally:
         pool.shutdown()
 
 
 def init_worker() -> None:
-    """Leave interrupts to the parent process, and exit when it is gone."""
+    """Ignore interrupts, which the parent process handles, and exit when the parent exits."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)  # the workers fill the cores already
+    cv2.setNumThreads(0)  # the workers already use all cores
     if parent := multiprocessing.parent_process():
         threading.Thread(target=_exit_after, args=(parent,), daemon=True).start()
 
@@ -52,7 +55,7 @@ def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:
 def parallel_map(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
-    """Apply a function to items in parallel, a bounded number at a time; results are in order."""
+    """Apply a function to items in parallel, with a bounded queue; results are in order."""
     remaining = iter(items)
     with worker_pool(workers) as pool:
         pending = deque(pool.submit(function, item) for item in islice(remaining, 64 * workers))

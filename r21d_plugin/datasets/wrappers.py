@@ -1,4 +1,4 @@
-"""The datasets inside MMEngine's and PyTorch's wrappers of datasets."""
+"""Access to the datasets inside MMEngine's and PyTorch's dataset wrappers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 
 
 def inner_datasets(dataset: Any) -> list[Any]:
-    """List the datasets that read videos, of a dataset or of one that wraps others.
+    """List the innermost datasets of a dataset or dataset wrapper.
 
-    Wrappers hold others in an attribute ``dataset`` (RepeatDataset, ClassBalancedDataset, Subset)
-    or ``datasets`` (ConcatDataset), and may hold wrappers. A dataset that is no wrapper is itself.
-    Their configs have the same names, so this lists those of a ``ConfigDict`` too.
+    Wrappers hold other datasets in an attribute ``dataset`` (RepeatDataset, ClassBalancedDataset,
+    Subset) or ``datasets`` (ConcatDataset), and may be nested. A dataset that is not a wrapper is
+    returned as the only item. Configs use the same names, so a ``ConfigDict`` works too.
     """
     if isinstance(inner := getattr(dataset, 'datasets', None), (list, tuple)):
         return [found for part in inner for found in inner_datasets(part)]

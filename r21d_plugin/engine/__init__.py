@@ -1,4 +1,4 @@
-"""Training and testing in MMEngine's runner: hooks, schedules and the optimizer wrapper."""
+"""Hooks, schedulers and the optimizer wrapper for MMEngine's runner."""
 
 from .. import _needs_mmaction  # noqa: F401
 from .checkpoints import ResumableCheckpointHook

@@ -1,4 +1,4 @@
-"""Checkpoints that a run killed at any moment resumes from."""
+"""Checkpoint hook for runs that may be killed at any moment."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .._registries import HOOKS
 from ..weights.checkpoint_files import is_whole
 from .plain_data import pack_message_hub, to_plain_data, unpack_message_hub
 
-NOTE = 'last_checkpoint'  # where MMEngine notes the path of the last checkpoint
+NOTE = 'last_checkpoint'  # MMEngine's file with the path of the last checkpoint
 
 
 @HOOKS.register_module()
 class ResumableCheckpointHook(CheckpointHook):
-    """MMEngine's hook, for runs that may be killed at any moment.
+    """MMEngine's checkpoint hook for runs that may be killed at any moment.
 
-    A checkpoint and the note of which is the last are complete before an older one is removed. One
-    that was validated is saved again with what the validation has changed (the best accuracy,
-    schedules that follow it); if the kill came before that, the resumed run validates first. So it
-    is in the state of the unbroken one. Checkpoints are plain data, which
-    ``torch.load(weights_only=True)`` reads without MMEngine; what is none is left out, with a
-    warning. The arguments are those of MMEngine's hook.
+    A new checkpoint and the file that names it are complete before an older checkpoint is removed.
+    After a validation, the checkpoint is saved again with the state that the validation changed
+    (best accuracy, schedulers that depend on it). If the run is killed before that, the resumed run
+    validates first and thus reaches the state of an uninterrupted run. Checkpoints are plain data,
+    which ``torch.load(weights_only=True)`` reads without MMEngine; other values are left out with a
+    warning. Arguments are those of MMEngine's hook.
     """
 
     max_keep_ckpts: int
@@ -38,7 +38,7 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # MMEngine passes on what it does not know, which fails when the first checkpoint is saved.
+        # MMEngine passes unknown arguments on, so saving the first checkpoint would fail.
         for name in self.args.keys() - inspect.signature(Runner.save_checkpoint).parameters:
             raise InputError(
                 f'default_hooks.checkpoint.{name}: CheckpointHook has no such argument'
@@ -52,21 +52,21 @@ class ResumableCheckpointHook(CheckpointHook):
         checkpoint.clear()
         checkpoint.update(plain)
         if left_out != self.left_out:
-            runner.logger.warning(f'not stored in checkpoints, as it is no plain data: {left_out}')
+            runner.logger.warning(f'not stored in checkpoints (not plain data): {left_out}')
             self.left_out = left_out
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Convert the log's history back to MMEngine's objects, for resuming."""
+        """Convert the log history back to MMEngine's objects, for resuming."""
         if isinstance(message_hub := checkpoint.get('message_hub'), dict):
             checkpoint['message_hub'] = unpack_message_hub(message_hub)
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse checkpoints inside epochs; validate what was resumed if it was not validated."""
+        """Reject checkpoints within epochs; validate a resumed checkpoint if still needed."""
         loop = runner.train_loop
         in_epochs = isinstance(loop, EpochBasedTrainLoop)
         if in_epochs and not self.by_epoch:
             raise InputError(
-                'default_hooks.checkpoint.by_epoch=False: training resumes where an epoch ends: '
+                'default_hooks.checkpoint.by_epoch=False: training resumes only between epochs: '
                 'leave it out, and lower train_dataloader.sampler.epoch_size to save more often'
             )
         super().before_train(runner)
@@ -79,7 +79,7 @@ class ResumableCheckpointHook(CheckpointHook):
                 runner.val_loop.run()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        """Save the best checkpoint, and the last one again."""
+        """Save the best checkpoint, and save the last checkpoint again."""
         runner.message_hub.update_info('validated_epoch', runner.epoch)
         super().after_val_epoch(runner, metrics)
         if self.by_epoch and self.kept and self.kept[-1] == runner.epoch:
@@ -87,11 +87,11 @@ class ResumableCheckpointHook(CheckpointHook):
             self._save_checkpoint_with_step(runner, runner.epoch, meta)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
-        if step not in self.kept:  # it is saved again after its validation
+        if step not in self.kept:  # a checkpoint is saved again after its validation
             self.kept = [*self.kept, step]
-        # With the one to be removed, which a run that was killed removes when it is resumed.
+        # Includes the checkpoint to remove, so that a killed run removes it after resuming.
         runner.message_hub.update_info('keep_ckpt_ids', list(self.kept))
-        limit, self.max_keep_ckpts = self.max_keep_ckpts, 0  # MMEngine would remove before it saves
+        limit, self.max_keep_ckpts = self.max_keep_ckpts, 0  # MMEngine removes before it saves
         super()._save_checkpoint_with_step(runner, step, meta)
         self.max_keep_ckpts = limit
         while 0 < limit < len(self.kept):
@@ -102,11 +102,11 @@ class ResumableCheckpointHook(CheckpointHook):
 
 
 def latest_checkpoint(work_dir: str, logger: logging.Logger) -> str | None:
-    """Find where a run that was stopped continues; None if it saved no checkpoint.
+    """Find the checkpoint from which to resume an interrupted run; None if there is none.
 
-    That is at the checkpoint noted as the last one, which is looked for in the work dir itself
-    first (it may be a copy), or, with a warning, at the whole one of the highest number. An
-    InputError is raised if there are some and none is whole.
+    This is the checkpoint named in ``last_checkpoint``; the work dir is searched first, because it
+    may be a copy. If that checkpoint is damaged or missing, the undamaged checkpoint with the
+    highest number is used, with a warning. Raises an InputError if all checkpoints are damaged.
     """
     note = Path(work_dir, NOTE)
     noted = note.read_text(errors='replace').strip() if note.is_file() else ''
@@ -125,11 +125,11 @@ def latest_checkpoint(work_dir: str, logger: logging.Logger) -> str | None:
     names = ', '.join(path.name for path in found) or noted or NOTE
     raise InputError(
         f'{work_dir}: nothing to resume from, damaged or missing: {names}: remove that and {NOTE} '
-        'to begin anew, or name a checkpoint after --resume'
+        'to start over, or name a checkpoint after --resume'
     )
 
 
 def checkpoint_number(path: Path) -> int:
-    """Number of the epoch or iteration after which a checkpoint was saved, by its name; or 0."""
+    """Parse the number of the epoch or iteration from a checkpoint's name; 0 if there is none."""
     match = re.fullmatch(r'(?:epoch|iter)_(\d+)\.pth', path.name)
     return int(match[1]) if match else 0

@@ -1,4 +1,4 @@
-"""What the configs of finetuning derive from the videos at hand and from weights."""
+"""Settings that finetuning configs derive from the user's videos and from weights."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ MIDDLE = [
     dict(type='r21d_plugin.SampleFramesOfClips', clip_len=16, frame_interval=2, test_mode=True),
     dict(type='r21d_plugin.ReadFrames', scale=None),
 ]
-"""Frames of a video to measure."""
+"""Frames per video for measuring mean and deviation."""
 
 
 def read_folder(data_root: str) -> tuple[str, int, list[int]]:
-    """What the videos of a folder have, and how many train.
+    """Read the kind of targets and the numbers of training videos of a prepared folder.
 
     Args:
         data_root (str): Folder that ``r21d prepare folder`` wrote: ``train.txt``, and one of
             ``classes.txt``, ``labels.txt`` and ``numbers.txt``.
 
     Returns:
-        tuple: ``targets``, ``'class'``, ``'labels'`` or ``'numbers'``; the number of training
-        videos; and that of each class, label or number.
+        tuple: ``targets`` (``'class'``, ``'labels'`` or ``'numbers'``), the number of training
+        videos, and the number of videos with each class, label or number.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not such a folder.
     """
     files = {targets: Path(data_root, name) for targets, name in NAMES_FILES.items()}
     found = [targets for targets, path in files.items() if path.is_file()]
     if len(found) > 1:
-        raise InputError(f'{files[found[0]]} and {files[found[1]]}: remove the one of older lists')
+        raise InputError(f'{files[found[0]]} and {files[found[1]]}: remove the outdated one')
     targets = (found or ['class'])[0]
     for path in (files[targets], Path(data_root, 'train.txt')):
         if not path.is_file():
@@ -63,9 +63,9 @@ def read_folder(data_root: str) -> tuple[str, int, list[int]]:
 
 
 def choose_task(targets: str, ordered: bool) -> str:
-    """Name of the task of such videos: one of :data:`~r21d_plugin.models.tasks.TASKS`.
+    """Return the name of a task in :data:`~r21d_plugin.models.tasks.TASKS` for the targets.
 
-    Raises an InputError if what is ordered are no classes.
+    Raises an InputError if ``ordered`` is set and the targets are not classes.
     """
     if ordered and targets != 'class':
         raise InputError(f'ordered={ordered}: for classes, and the lists have {targets}: remove it')
@@ -76,10 +76,10 @@ def choose_task(targets: str, ordered: bool) -> str:
 def loss_of(
     task: str, videos: list[int], class_weight: Any, label_smoothing: float
 ) -> dict[str, Any]:
-    """Config of the loss of a task; the other arguments are those of the config.
+    """Return the loss config of a task; the other arguments are options of the user's config.
 
     Raises:
-        InputError: If one of them has no effect on this task.
+        InputError: If an option has no effect on this task.
     """
     useless = dict(
         label_smoothing=label_smoothing if task != CLASS.name else 0,
@@ -95,22 +95,22 @@ def loss_of(
 
 
 def metric_of(task: str) -> tuple[str, str, str]:
-    """The metric of a task, its value that tells the best checkpoint, and the rule for it."""
+    """Return the metric of a task, the value that selects the best checkpoint, and its rule."""
     found = TASKS[task]
     return f'r21d_plugin.{found.metric}', found.best, found.rule
 
 
 def weight_of_classes(videos: list[int], class_weight: Any) -> list[float] | None:
-    """Weight of each class or label in the loss, from the number of its training videos.
+    """Compute the weight of each class or label in the loss from the numbers of training videos.
 
     Args:
-        videos (list[int]): Training videos of each class.
-        class_weight (str or list[float], optional): ``'auto'`` weighs a class by one over its
-            videos, with a mean of 1 over all videos. A list is taken as it is, and None gives all
-            classes the same weight.
+        videos (list[int]): Number of training videos of each class.
+        class_weight (str or list[float], optional): ``'auto'`` weights a class by the inverse of
+            its number of videos, with a mean of 1 over all videos. A list is returned as it is.
+            None gives all classes the same weight.
 
     Raises:
-        InputError: If it is none of these.
+        InputError: If ``class_weight`` is invalid.
     """
     if class_weight == 'auto':
         return [sum(videos) / (len(videos) * max(count, 1)) for count in videos]
@@ -126,27 +126,27 @@ def weight_of_classes(videos: list[int], class_weight: Any) -> list[float] | Non
 def pretrained(
     network: str, weights: str | None
 ) -> tuple[dict[str, Any], str | None, tuple[Any, ...]]:
-    """What a config takes over from weights.
+    """Return the settings of a config that depend on pretrained weights.
 
     Args:
         network (str): One of :func:`r21d_plugin.list_models`.
         weights (str, optional): Public weights by name (:func:`r21d_plugin.list_weights`), a URL or
-            a checkpoint. None is a network without pretraining.
+            a checkpoint. None: no pretraining.
 
     Returns:
-        tuple: What ``model`` of the config changes; the file or URL to load, or None; and the
-        clips: their length, their rate (None: that of the video), width and height of frames (-1:
-        by the aspect ratio) and size of the crop. They are those of public weights. For others,
-        clips are 16 frames of 112 x 112 pixels, with the mean and deviation of Kinetics-400.
+        tuple: The changes to ``model`` of the config; the file or URL to load, or None; and the
+        clips' length, frame rate (None: that of the video), width and height of frames (-1: by the
+        aspect ratio) and crop size. Public weights define them. For other weights, clips have 16
+        frames of 112 x 112 pixels, and the mean and deviation of Kinetics-400.
 
     Raises:
-        InputError: If there are no such weights, or it is not published what input they need.
+        InputError: If the weights are unknown, or their publisher does not state their input.
     """
     public = public_names(network).get(weights or '')
     facts = public or Published(network, 'a file', str(weights), clip_len=16)
     if None in (facts.clip_len, facts.mean, facts.std):
         problem = f'{facts.source} does not state length, mean and deviation of its clips'
-        remedy = 'download it and give the file, for 16 frames and those of Kinetics-400'
+        remedy = 'download the file and name it, to use 16 frames and values of Kinetics-400'
         raise InputError(f'{weights}: {problem}: {remedy}')
     shape: dict[str, Any] = {}
     if public:
@@ -159,7 +159,7 @@ def pretrained(
     backbone = backbone_cfg(network, facts.clip_len)
     if backbone['type'] == 'R2Plus1D' and 'midplanes' in shape:
         backbone['midplanes'] = shape['midplanes']
-    rate = facts.fps if facts.fps != 30 else None  # 30: Kinetics as it is
+    rate = facts.fps if facts.fps != 30 else None  # 30: original rate of Kinetics
     width = shape.get('base_channels', 64)
     model = dict(
         backbone=dict(backbone, type=f'r21d_plugin.{backbone["type"]}', base_channels=width),
@@ -171,15 +171,15 @@ def pretrained(
 
 
 def mean_and_std(videos: dict[str, Any], samples: int = 128) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each channel of videos, RGB, 0 to 255.
+    """Measure mean and deviation of each channel of videos, RGB, 0 to 255.
 
     Args:
-        videos (dict): Arguments of the dataset of training.
-        samples (int): Videos that it takes, at random, by the same seed each time. Of each it reads
-            16 frames, every second one. Defaults to 128.
+        videos (dict): Arguments of the training dataset.
+        samples (int): Number of videos, chosen at random with a fixed seed. 16 frames of each, with
+            a step of 2, are read. Defaults to 128.
 
     Raises:
-        InputError: If there is no list of them, or one does not decode.
+        InputError: If the list of videos is missing, or one does not decode.
     """
     dataset = LabelledVideoDataset(**videos, pipeline=MIDDLE, test_mode=True)
     chosen = np.random.default_rng(0).permutation(len(dataset))[:samples]
@@ -192,7 +192,7 @@ def mean_and_std(videos: dict[str, Any], samples: int = 128) -> tuple[list[float
 
 
 def scale_of(resize_size: tuple[int, int] | int | None) -> tuple[int, int]:
-    """Width and height of frames from height and width, or from their shorter side."""
+    """Convert height and width, or the shorter side, to a scale (width, height)."""
     if resize_size is None:
         return 171, 128
     return (-1, resize_size) if isinstance(resize_size, int) else (resize_size[1], resize_size[0])

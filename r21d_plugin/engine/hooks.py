@@ -22,14 +22,14 @@ from ..weights import classes_of, find_state_dict, match_weights
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed every training epoch from the run's seed and the epoch's number.
+    """Seed every training epoch from the run's seed and the epoch number.
 
-    MMEngine seeds once: a resumed run would repeat the random crops of the first epochs, and new
-    workers those of every epoch. It needs ``persistent_workers=False``.
+    MMEngine seeds only once: a resumed run would repeat the random crops of the first epochs, and
+    new workers would repeat those of every epoch. Requires ``persistent_workers=False``.
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed this process and the workers to come."""
+        """Seed this process and the workers that it will start."""
         loader = runner.train_dataloader
         if loader.persistent_workers:
             raise InputError(
@@ -47,12 +47,12 @@ class EpochSeedHook(Hook):
 class TrainingAccuracyHook(Hook):
     """Log the training accuracy of every finished epoch, ``train/clip@1``.
 
-    It is the mean over all batches of all processes, where MMEngine's own log has ``top1_acc`` of
-    one batch in twenty. Nothing is logged for a head without ``top1_acc``.
+    The value is the mean over all batches of all processes; MMEngine logs ``top1_acc`` of only one
+    batch in twenty. Nothing is logged for a head without ``top1_acc``.
     """
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Average over the epoch."""
+        """Log the average over the epoch."""
         if (history := runner.message_hub.log_scalars.get('train/top1_acc')) is None:
             return
         accuracy = torch.tensor(history.mean(len(runner.train_dataloader)))
@@ -63,16 +63,16 @@ class TrainingAccuracyHook(Hook):
 
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
-    """Accept weights of any public format, and refuse those of another network.
+    """Accept weights of any public format, and reject weights of another network.
 
-    MMEngine only logs what does not match. Finetuning (``load_from`` in training) may change the
-    classifier. What was loaded is logged.
+    MMEngine only logs mismatches. Finetuning (``load_from`` in training) may replace the
+    classifier. The log reports which tensors were loaded.
     """
 
-    priority = 'VERY_HIGH'  # before EMAHook, which takes the names as they are
+    priority = 'VERY_HIGH'  # before EMAHook, which needs converted names
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Name the tensors as the model does; raise an InputError if they are not its own."""
+        """Convert tensor names to the model's; raise an InputError if the weights do not fit."""
         source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)
         finetuning = training and not runner.cfg.get('resume')
@@ -93,18 +93,18 @@ class AccelerateHook(Hook):
     """Accelerate the networks of this package in a run (:func:`r21d_plugin.accelerate`)."""
 
     def before_run(self, runner: Runner) -> None:
-        """Accelerate them before they train, validate or are tested."""
+        """Accelerate the networks before training, validation or test."""
         for network in [m for m in runner.model.modules() if isinstance(m, VideoResNet)]:
             accelerate(network)
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """End a training whose loss is not finite.
+    """End training if the loss is not finite.
 
     Args:
-        interval (int): Look at every n-th iteration, and at the last one of an epoch. Defaults to
-            20, as each look waits for the GPU.
+        interval (int): Check every n-th iteration and the last iteration of an epoch. Defaults to
+            20, because each check synchronises with the GPU.
     """
 
     def __init__(self, interval: int = 20) -> None:

@@ -1,4 +1,4 @@
-"""Memory of a process that computes on the CPU."""
+"""Memory allocation of processes that compute on the CPU."""
 
 import ctypes
 import sys
@@ -7,11 +7,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """Let what is freed be used again, instead of returning it to the system.
+    """Make the allocator reuse freed memory instead of returning it to the system.
 
-    Each activation of a network is otherwise mapped anew, and its pages are faulted in one by one:
-    half the time of a test of ten clips. The setting is glibc's (``mallopt``; else False) and
-    the whole process's, which keeps the most memory that it has used. Set it before using much.
+    Otherwise every activation is mapped anew, and page faults take half the time of a test of ten
+    clips. The setting (``mallopt``) requires glibc; without it the function returns False. It holds
+    for the whole process, which keeps its peak memory. Call this function before large allocations.
     """
     if sys.platform == 'win32':
         return False

@@ -20,19 +20,19 @@ RGB_TRANSFORMS = {
     *('RandomCrop', 'CenterCrop', 'ThreeCrop', 'TenCrop', 'MultiScaleCrop', 'ColorJitter'),
     *('FormatShape', 'PackActionInputs', 'TransformBroadcaster'),
 }
-"""Transforms of MMAction2 that read RGB or leave its channels as they are."""
+"""Transforms of MMAction2 that read RGB or keep the number of channels."""
 
 
 def check_model(model: nn.Module, cfg: Config) -> None:
-    """Raise an InputError that names two keys of a config that disagree about channels.
+    """Raise an InputError that names two keys of a config with different numbers of channels.
 
-    See :func:`~r21d_plugin.models.parts.check_parts`; here the pipelines of all dataloaders have to
-    give what the network takes, too. What is not around a backbone of ours, and pipelines with
-    transforms of other packages, pass.
+    In addition to :func:`~r21d_plugin.models.parts.check_parts`, this function checks that the
+    pipelines of all dataloaders provide the input of the network. Recognizers without a backbone of
+    this package, and pipelines with transforms of other packages, are not checked.
 
     Args:
-        model (nn.Module): A recognizer, ours or not, wrapped for several processes or not.
-        cfg (Config): Its config.
+        model (nn.Module): Any recognizer, possibly wrapped for distributed training.
+        cfg (Config): Config of the recognizer.
     """
     model = getattr(model, 'module', model)
     check_parts(model)
@@ -46,7 +46,7 @@ def check_model(model: nn.Module, cfg: Config) -> None:
 
 
 def check_pipeline(where: str, dataset: dict[str, Any], streams: Sequence[Stream]) -> None:
-    """Compare what the pipeline of a dataset's config gives with what networks take."""
+    """Compare the output of a dataset's pipeline with the input of the networks."""
     given = channels_of(dataset.get('pipeline') or [])
     inputs = {stream.inputs for stream in streams}
     if given and given.keys() != inputs:
@@ -63,7 +63,7 @@ def check_pipeline(where: str, dataset: dict[str, Any], streams: Sequence[Stream
 
 
 def channels_of(pipeline: Sequence[Any]) -> dict[str, int]:
-    """Channels that a pipeline's config gives, by the names of inputs; empty if not known."""
+    """Return a pipeline's output channels by input name; empty if they are unknown."""
     steps = dict(flatten(pipeline))
     known = RGB_TRANSFORMS | TRANSFORMS.module_dict.keys()
     if 'PackActionInputs' not in steps or not steps.keys() <= known:
@@ -78,7 +78,7 @@ def channels_of(pipeline: Sequence[Any]) -> dict[str, int]:
 
 
 def flatten(pipeline: Sequence[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield name, without scope, and arguments of all steps of a pipeline's config."""
+    """Yield name (without scope) and arguments of all transforms in a pipeline's config."""
     for step in pipeline:
         kind = step['type']
         name = kind if isinstance(kind, str) else kind.__name__

@@ -24,8 +24,9 @@ from ..models.recognizer import warn_of_slow_bfloat16
 class GradualWarmupLR(LinearLR):
     """Warm-up of `Goyal et al. <https://arxiv.org/abs/1706.02677>`_ (Section 2.2).
 
-    The learning rate of n processes is n times that of one; this ramps it linearly from the latter
-    to the former (Section 4.1: for 10 epochs). The arguments are MMEngine's LinearLR's.
+    The learning rate for n processes is n times that for one process. This scheduler ramps it up
+    linearly from the latter to the former (Section 4.1: for 10 epochs). Arguments are those of
+    MMEngine's LinearLR.
     """
 
     def __init__(self, optimizer: Any, **kwargs: Any) -> None:
@@ -34,19 +35,19 @@ class GradualWarmupLR(LinearLR):
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(OptimWrapper):
-    """Training in bfloat16 on the CPU, where MMEngine's AmpOptimWrapper refuses to train.
+    """Optimizer wrapper for bfloat16 training on the CPU, which AmpOptimWrapper does not support.
 
-    The networks of this package compute in bfloat16, in anybody's recognizer or detector; weights,
-    gradients, necks, heads and losses stay float32, as MMAction2's heads need. Losses are not
-    scaled: bfloat16 has the range of float32. ``tools/train.py --amp`` chooses it on the CPU. The
-    arguments are MMEngine's OptimWrapper's.
+    The networks of this package compute in bfloat16, inside any recognizer or detector. Weights,
+    gradients, necks, heads and losses stay float32, which MMAction2's heads require. Losses are not
+    scaled, because bfloat16 has the range of float32. ``tools/train.py --amp`` uses this wrapper on
+    the CPU. Arguments are those of MMEngine's OptimWrapper.
     """
 
     forwards: dict[nn.Module, Callable[..., Any]] = {}
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Compute in bfloat16 inside the block; the first time, prepare the networks for it."""
+        """Compute in bfloat16 inside the block; the first call prepares the networks."""
         if not self.forwards:
             self.forwards = prepare_for_bfloat16(model)
         for network, forward in self.forwards.items():
@@ -60,10 +61,10 @@ class BFloat16OptimWrapper(OptimWrapper):
 
 
 def prepare_for_bfloat16(model: nn.Module) -> dict[nn.Module, Callable[..., Any]]:
-    """Give a forward pass in bfloat16 for each of our networks in a model.
+    """Return a bfloat16 forward function for each of this package's networks in a model.
 
-    They are accelerated: PyTorch's own ``conv3d`` has wrong gradients in bfloat16 on the CPU.
-    Raises InputError if there is none.
+    The networks are accelerated, because PyTorch's ``conv3d`` computes wrong bfloat16 gradients on
+    the CPU. Raises an InputError if the model has no such network.
     """
     networks = [module for module in model.modules() if isinstance(module, VideoResNet)]
     if not networks:
@@ -73,12 +74,12 @@ def prepare_for_bfloat16(model: nn.Module) -> dict[nn.Module, Callable[..., Any]
         )
     warn_of_slow_bfloat16()
     if any(type(m) is nn.Conv3d for network in networks for m in network.modules()):
-        print_log('accelerated the network, which training in bfloat16 on the CPU needs', 'current')
+        print_log('accelerated the network, as bfloat16 training on the CPU requires', 'current')
     return {network: in_bfloat16(accelerate(network).forward) for network in networks}
 
 
 def in_bfloat16(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a forward pass: computed in bfloat16, with feature maps in float32."""
+    """Wrap a forward function: compute in bfloat16, and return float32 feature maps."""
 
     @wraps(forward)
     def wrapped(x: Tensor) -> Tensor | tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Checkpoints that ``torch.load(weights_only=True)`` reads without this package or MMEngine.
+"""Convert checkpoints to plain data, which ``torch.load(weights_only=True)`` reads.
 
 MMEngine's checkpoints contain its ``HistoryBuffer`` objects and NumPy scalars, which torch refuses.
 """
@@ -26,17 +26,17 @@ SCALARS: dict[Any, type] = {
     bytes: bytes,
     PurePath: str,
 }
-"""Python's type for each kind of scalar; NumPy's numbers belong to the abstract classes."""
+"""Python type for each kind of scalar; NumPy's numbers are instances of the abstract classes."""
 
 DICTS = (dict, OrderedDict, Counter)
-"""The mappings that torch reads."""
+"""Mapping types that torch reads."""
 
 
 def to_plain_data(content: dict[str, Any], left_out: list[str], prefix: str = '') -> dict[str, Any]:
     """Convert a checkpoint, or a part of it, to tensors, numbers, strings and containers.
 
-    NumPy's numbers become Python's and arrays become tensors. Entries of mappings that hold
-    anything else are left out, and their dotted names appended to ``left_out``.
+    NumPy scalars become Python numbers, and arrays become tensors. Entries of mappings with any
+    other type are left out, and their dotted names are appended to ``left_out``.
     """
     plain = copy.copy(content) if type(content) in DICTS else dict(content)
     for key, value in content.items():
@@ -44,13 +44,13 @@ def to_plain_data(content: dict[str, Any], left_out: list[str], prefix: str = ''
         name = f'{prefix}{key}'
         try:
             plain[convert(key, left_out, name)] = convert(value, left_out, name)
-        except (TypeError, ValueError):  # arrays of objects, or of another byte order
+        except (TypeError, ValueError):  # arrays of objects, or with another byte order
             left_out.append(name)
     return plain
 
 
 def convert(value: Any, left_out: list[str], name: str) -> Any:
-    """Convert a value; a TypeError or ValueError if it is no plain data."""
+    """Convert a value; raise a TypeError or ValueError if it is not plain data."""
     if value is None or isinstance(value, (Tensor, torch.dtype, torch.device, torch.Size)):
         return value
     for kind, plain_type in SCALARS.items():
@@ -66,11 +66,11 @@ def convert(value: Any, left_out: list[str], name: str) -> Any:
 
 
 def pack_message_hub(message_hub: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
-    """Convert a message hub's state dict, with the scalars in ``log_history``, as tensors.
+    """Convert a message hub's state dict, including the scalars in ``log_history``, to tensors.
 
-    What is no plain data is left out (see :func:`to_plain_data`). A runner without
-    :class:`~r21d_plugin.engine.ResumableCheckpointHook` resumes from the result too; its averages
-    in the log begin anew.
+    Values that are not plain data are left out (see :func:`to_plain_data`). A runner without
+    :class:`~r21d_plugin.engine.ResumableCheckpointHook` can also resume from the result; its
+    running averages in the log then restart.
     """
     history = {}
     for name, buffer in message_hub['log_scalars'].items():
@@ -78,13 +78,13 @@ def pack_message_hub(message_hub: dict[str, Any], left_out: list[str]) -> dict[s
         history[name] = dict(values=values, counts=counts, max_length=buffer.max_length)
     prefix = 'message_hub.runtime_info.'
     info = to_plain_data(message_hub['runtime_info'], left_out, prefix)
-    # MMEngine warns of keys without a value.
+    # MMEngine warns about keys without a value.
     keys = {name: value for name, value in message_hub['resumed_keys'].items() if name in info}
     return dict(log_scalars={}, runtime_info=info, resumed_keys=keys, log_history=history)
 
 
 def unpack_message_hub(message_hub: dict[str, Any]) -> dict[str, Any]:
-    """Undo :func:`pack_message_hub`; the state dict of an older checkpoint is returned as it is."""
+    """Undo :func:`pack_message_hub`; return the state dict of an older checkpoint unchanged."""
     if 'log_history' not in message_hub:
         return message_hub
     history = message_hub['log_history']

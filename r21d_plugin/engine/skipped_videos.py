@@ -1,4 +1,4 @@
-"""The hook that counts and lists the videos that datasets skip."""
+"""Hook that counts and lists skipped videos."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from ..datasets.wrappers import inner_datasets
 class SkippedVideosHook(Hook):
     """Count and list the videos that datasets with ``on_error='skip'`` skip.
 
-    The list, if any, is ``skipped_train_videos.txt`` in the work dir (or of ``val`` or ``test``),
-    of the whole training, resumed or not, or of the last validation or test. A run ends when more
-    than the dataset's ``max_bad_fraction`` of the videos read do not decode: once 1000 or as many
-    as the dataset has were read, and after an epoch of all processes.
+    The list, if any, is ``skipped_train_videos.txt`` (or ``val``, ``test``) in the work dir. It
+    covers the whole training, including resumed parts, or the last validation or test. The run ends
+    with an error if more than the dataset's ``max_bad_fraction`` of the videos read do not decode.
+    This is checked once 1000 videos (or as many as the dataset has) were read, and after each
+    epoch, over all processes.
     """
 
     def __init__(self) -> None:
@@ -72,20 +73,20 @@ class SkippedVideosHook(Hook):
 
 
 def skipping_datasets(dataset: Any) -> list[Any]:
-    """List the datasets with ``on_error='skip'``, of one or of a wrapper of several."""
+    """List the datasets with ``on_error='skip'`` in a dataset or dataset wrapper."""
     inner = inner_datasets(dataset)
     return [found for found in inner if getattr(found, 'on_error', 'raise') == 'skip']
 
 
 def list_path(runner: Runner, mode: str) -> Path:
-    """Path of the list of skipped videos."""
+    """Return the path of the list of skipped videos."""
     return Path(runner.work_dir) / f'skipped_{mode}_videos.txt'
 
 
 def check_fraction(runner: Runner, mode: str, videos: SkippedVideos) -> None:
-    """Write the list and raise an InputError if too many videos were skipped.
+    """Write the list, and raise an InputError if too many videos were skipped.
 
-    Of several datasets the smallest ``max_bad_fraction`` counts, for all their videos.
+    If there are several datasets, the smallest ``max_bad_fraction`` applies to all videos.
     """
     datasets = skipping_datasets(getattr(runner, f'{mode}_dataloader').dataset)
     limit = min(dataset.max_bad_fraction for dataset in datasets)
@@ -95,5 +96,5 @@ def check_fraction(runner: Runner, mode: str, videos: SkippedVideos) -> None:
             videos.write(path)
         raise InputError(
             f'{path}: {videos} do not decode, more than max_bad_fraction={limit} allows: '
-            'repair these, or raise it'
+            'repair them, or raise it'
         )

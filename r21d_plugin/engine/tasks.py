@@ -1,4 +1,4 @@
-"""The hook that holds a dataset, a head and a metric together."""
+"""Hook that checks that dataset, head and metrics fit together."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..models.tasks import NUMBERS, check_head, head_and_loss, targets_of, task_
 
 @HOOKS.register_module()
 class TaskHook(Hook):
-    """Refuse a dataset, a head and a metric of different tasks, and name the classes in a test.
+    """Check that dataset, head and metrics have the same task; provide class names in a test.
 
-    The head's loss says what the task is (:mod:`~r21d_plugin.models.tasks`). A head of numbers gets
-    the mean and the deviation of the training list, unless its config or checkpoint has them.
-    Metrics and the visualizer get the names of the classes that the checkpoint has, as
-    ``dataset_meta``. The log warns if the dataset has others.
+    The head's loss determines the task (:mod:`~r21d_plugin.models.tasks`). A regression head gets
+    the mean and deviation of the training list, unless its config or checkpoint has them. Metrics
+    and the visualizer get the checkpoint's class names as ``dataset_meta``. The log warns if the
+    dataset's class names differ.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Check the training and the validation; scale the loss of numbers."""
+        """Check the training and the validation; set the target scale for regression."""
         check_task(runner, 'train')
         if runner.val_loop is not None:
             check_task(runner, 'val')
@@ -37,11 +37,11 @@ class TaskHook(Hook):
             head.measure_targets(torch.stack(numbers))
 
     def before_val(self, runner: Runner) -> None:
-        """Check a validation by itself."""
+        """Check the validation."""
         check_task(runner, 'val')
 
     def before_test(self, runner: Runner) -> None:
-        """Check the test, and name the classes as the checkpoint does."""
+        """Check the test, and set the class names of the checkpoint."""
         check_task(runner, 'test')
         model = getattr(runner.model, 'module', runner.model)
         names = getattr(model, 'dataset_meta', {}).get('classes', ())
@@ -52,7 +52,7 @@ class TaskHook(Hook):
         for number, (name, other) in [found for found in pairs if len(set(found[1])) > 1][:1]:
             runner.logger.warning(
                 f'class {number} is {name!r} in the checkpoint and {other!r} in the dataset: if '
-                'these are two classes, the accuracy means nothing'
+                'these are two classes, the accuracy is meaningless'
             )
         runner.visualizer.dataset_meta = meta = dict(meta, classes=names)
         if evaluator := getattr(runner.test_loop, 'evaluator', None):
@@ -60,12 +60,12 @@ class TaskHook(Hook):
 
 
 def head_of(runner: Runner) -> Any:
-    """The head of a run's model; None if it has none."""
+    """Return the head of a run's model; None if there is none."""
     return getattr(getattr(runner.model, 'module', runner.model), 'cls_head', None)
 
 
 def check_task(runner: Runner, mode: str) -> None:
-    """Raise an InputError that names what does not fit: a dataset, the head or a metric."""
+    """Raise an InputError if the dataset, the head or a metric does not fit the others."""
     if (head := head_of(runner)) is None:
         return
     datasets = inner_datasets(getattr(runner, f'{mode}_dataloader').dataset)
@@ -84,7 +84,7 @@ def check_task(runner: Runner, mode: str) -> None:
 
 
 def check_targets(mode: str, dataset: Any, head: Any) -> None:
-    """Raise an InputError if a dataset gives what a head's loss is not for."""
+    """Raise an InputError if a head's loss does not support the targets of a dataset."""
     task, given = task_of(head), targets_of(dataset)
     if given not in task.targets:
         wanted = ' or '.join(f"targets='{name}'" for name in task.targets)
@@ -95,7 +95,7 @@ def check_targets(mode: str, dataset: Any, head: Any) -> None:
 
 
 def check_metric(mode: str, metric: Any, head: Any) -> None:
-    """Raise an InputError if a metric of ours is for other tasks than a head's."""
+    """Raise an InputError if a metric of this package does not support a head's task."""
     task, tasks = task_of(head), getattr(metric, 'tasks', None)
     if tasks and task.name not in tasks:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Say how long training will take on a CPU."""
+"""Hook that estimates the training time on a CPU."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .._registries import HOOKS
 class TrainingTimeHook(Hook):
     """Log how long training will take on a CPU, before it starts.
 
-    It measures how long the first batch takes to load, as in each epoch, and two training steps of
-    a copy of the model, of which the second counts. A validation counts as a third of the steps of
-    its videos, as it has no backward pass.
+    The hook measures the loading time of the first batch, which occurs in each epoch, and the
+    second of two training steps of a copy of the model. A validation is estimated as a third of the
+    training time for its videos, because it has no backward pass.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -44,7 +44,7 @@ class TrainingTimeHook(Hook):
 
 
 def step_seconds(model: BaseModel, batch: dict[str, Any]) -> float:
-    """Seconds of a forward and backward pass."""
+    """Measure the seconds of a forward and backward pass."""
     begin = time.perf_counter()
     data = model.data_preprocessor(deepcopy(batch), training=True)
     loss, _ = model.parse_losses(model(**data, mode='loss'))

@@ -1,4 +1,4 @@
-"""Metrics and reports."""
+"""Metrics, result files, curves and reports."""
 
 from .. import _needs_mmaction  # noqa: F401
 from .clip_video_accuracy import ClipVideoAccuracy

@@ -12,24 +12,25 @@ from .._registries import METRICS
 from .metric import Found, VideoMetric, check_finite
 
 Hits = Tuple[int, int, bool, bool]
-"""Clips of a video, how many of them are right, and whether it is right at 1 and at 5."""
+"""Number of clips of a video, number of correct clips, and whether it is correct at 1 and 5."""
 
 
 @METRICS.register_module()
 class ClipVideoAccuracy(VideoMetric):
     """clip@1, video@1 and video@5.
 
-    clip@1 is the fraction of all clips whose top class is right; video@k the fraction of videos
-    whose label is among the k best classes of the mean of the clips' softmax scores. Of several
-    labels any one is right, as `Karpathy et al. <https://doi.org/10.1109/CVPR.2014.223>`_ count on
-    Sports-1M. Where a video is tested with a single clip, clip@1 equals video@1.
+    clip@1 is the fraction of clips whose top class is correct. video@k is the fraction of videos
+    whose label is among the k best classes of the mean softmax score of the clips. For videos with
+    several labels, a prediction of any of them is correct, as in `Karpathy et al.
+    <https://doi.org/10.1109/CVPR.2014.223>`_ on Sports-1M. If videos are tested with a single clip,
+    clip@1 equals video@1.
 
-    Reads ``clip_scores`` (clips x classes), as :class:`~r21d_plugin.models.heads.ClipHead`
-    writes them. From another head with ``average_clips=None`` it takes ``pred_score`` as clips x
-    classes of logits, and otherwise as the score of a single clip. Where samples have
-    ``stream_scores``, as those of :class:`~r21d_plugin.models.TwoStreamHead`, the same is reported
-    for each stream, as ``rgb/clip@1`` and so on. Videos without a label count nowhere; scores that
-    are not finite raise an InputError.
+    The metric reads ``clip_scores`` (clips x classes) from
+    :class:`~r21d_plugin.models.heads.ClipHead`. For other heads it reads ``pred_score``: logits,
+    clips x classes, with ``average_clips=None``, and otherwise the score of a single clip. If
+    samples have ``stream_scores``, as from :class:`~r21d_plugin.models.TwoStreamHead`, the same
+    accuracies are reported for each stream, as ``rgb/clip@1`` and so on. Videos without a label are
+    ignored. Scores that are not finite raise an InputError.
 
     Arguments are those of MMEngine's BaseMetric.
     """
@@ -55,7 +56,7 @@ class ClipVideoAccuracy(VideoMetric):
 
 
 def clip_probabilities(sample: dict[str, Any]) -> Tensor:
-    """Softmax scores of a video's clips, clips x classes."""
+    """Return the softmax scores of a video's clips, clips x classes."""
     if 'clip_scores' in sample:
         scores: Tensor = sample['clip_scores'].float()
         return scores
@@ -66,7 +67,7 @@ def clip_probabilities(sample: dict[str, Any]) -> Tensor:
 def labels_of(sample: dict[str, Any]) -> frozenset[int]:
     """Labels of a video, from one label or a vector that is not 0 at each of several.
 
-    A label of -1, or a vector of zeros, means that there is none.
+    A label of -1, or a vector of zeros, means no label.
     """
     label = torch.as_tensor(sample['gt_label'])
     if label.numel() == 1:
@@ -82,7 +83,7 @@ def hits(clips: Tensor, labels: frozenset[int]) -> Hits:
 
 
 def accuracies(videos: Sequence[Hits]) -> dict[str, float]:
-    """clip@1, video@1 and video@5 of a set of videos, 0 to 1."""
+    """Compute clip@1, video@1 and video@5 of videos, 0 to 1."""
     clips, clip_hits, top1, top5 = map(sum, zip(*videos))
     count = len(videos)
     return {'clip@1': clip_hits / clips, 'video@1': top1 / count, 'video@5': top5 / count}

@@ -1,4 +1,4 @@
-"""Training and validation error by epoch, read from the logs of runs."""
+"""Read training and validation errors by epoch from the logs of runs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .._errors import InputError
 
 
 class Curves(NamedTuple):
-    """Errors of a run, 1 - clip@1, by epoch in ascending order.
+    """Errors of a run (1 - clip@1) by epoch in ascending order.
 
     Attributes:
-        training (dict[int, float]): Mean over all batches of the epoch, 0 to 1.
-        validation (dict[int, float]): Of the validation after it, 0 to 1.
+        training (dict[int, float]): Mean training error over the batches of an epoch, 0 to 1.
+        validation (dict[int, float]): Error of the validation after an epoch, 0 to 1.
     """
 
     training: dict[int, float]
@@ -24,17 +24,17 @@ class Curves(NamedTuple):
 
 
 def read_curves(work_dir: Path) -> Curves:
-    """Read the errors of a run that may have been stopped and resumed.
+    """Read the errors of a run that may have been interrupted and resumed.
 
-    The epochs of a later start take the place of those of an earlier one from its first finished
-    epoch on. A curve is empty where the log has none: validation with ``--no-validate``, training
-    without :class:`~r21d_plugin.engine.TrainingAccuracyHook`.
+    From the first finished epoch of a later start on, its epochs replace those of earlier starts. A
+    curve is empty if the log has no values: validation with ``--no-validate``, and training without
+    :class:`~r21d_plugin.engine.TrainingAccuracyHook`.
 
     Args:
         work_dir (Path): Work dir of the run.
 
     Raises:
-        InputError: If it has no log of a finished epoch, or one is damaged.
+        InputError: If there is no log of a finished epoch, or a log is damaged.
     """
     curves = Curves({}, {})
     for path in find_logs(work_dir):
@@ -55,15 +55,15 @@ def read_curves(work_dir: Path) -> Curves:
 
 
 def find_logs(work_dir: Path) -> list[Path]:
-    """Logs of the starts of a run, in their order."""
+    """Find the logs of the starts of a run, in chronological order."""
     return sorted(work_dir.glob('*/vis_data/scalars.json'))
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Read a log of MMEngine's, an object a line; a kill may have cut off the last.
+    """Read an MMEngine log with one JSON object per line; the last line may be truncated.
 
     Raises:
-        InputError: If another line is broken.
+        InputError: If another line is damaged.
     """
     lines = path.read_text('utf-8', 'replace').splitlines()
     records = []
@@ -79,7 +79,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def extract_curves(records: Iterable[Mapping[str, Any]]) -> Curves:
-    """Errors in the log of one start; the step is the epoch, 0 for a validation by itself."""
+    """Extract errors from the log of one start; steps are epochs, 0 for a separate validation."""
     curves = Curves({}, {})
     for record in records:
         for curve, metric in zip(curves, ('train/clip@1', 'clip@1')):

@@ -14,7 +14,7 @@ from .._errors import InputError
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, in the format of its extension; an InputError if that fails."""
+    """Write a figure atomically, in the format of its extension; raise an InputError on failure."""
     with atomic_write(path) as partial:
         try:
             figure.savefig(partial, dpi=150, format=path.suffix[1:])
@@ -23,14 +23,14 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def plot_curve(curve: Mapping[Any, Mapping[str, float]], path: Path, varied: str) -> None:
-    """Plot accuracies, 0 to 1, by what was ``varied``, and mark the best of each metric."""
+    """Plot accuracies, 0 to 1, against the ``varied`` quantity, and mark the best per metric."""
     figure = Figure(figsize=(6, 4), layout='constrained')
     draw_curve(figure.subplots(), curve, varied)
     save_figure(figure, path)
 
 
 def draw_curve(axes: Axes, curve: Mapping[Any, Mapping[str, float]], varied: str) -> None:
-    """Draw what :func:`plot_curve` plots."""
+    """Draw the curves of :func:`plot_curve` into axes."""
     places = list(curve)
     for metric in curve[places[0]]:
         values = [100 * row[metric] for row in curve.values()]

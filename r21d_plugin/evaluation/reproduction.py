@@ -1,4 +1,4 @@
-"""Our accuracy of public weights beside the published one."""
+"""Compare the measured accuracy of public weights with the published one."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Measured(NamedTuple):
 
 
 def find_published(text: str) -> tuple[str, Published]:
-    """Find public weights with a published accuracy by their name, or some words of it.
+    """Find public weights with a published accuracy by their name or by words of it.
 
-    ``r2plus1d_18_torchvision_kinetics_16f`` is also ``torchvision_r2plus1d_18``. Raises InputError
-    unless there is one.
+    For example, ``torchvision_r2plus1d_18`` finds ``r2plus1d_18_torchvision_kinetics_16f``. Raises
+    an InputError unless exactly one entry matches.
     """
     names = {weights.name.lower(): weights.value for weights in PublicWeights}
     tested = {
@@ -55,10 +55,10 @@ def find_published(text: str) -> tuple[str, Published]:
 
 
 def measure(test: Mapping[str, Scores]) -> dict[str, Measured]:
-    """Accuracies of a test with 95% intervals, as of videos drawn at random.
+    """Compute accuracies of a test with 95% intervals, for randomly drawn videos.
 
-    Those of videos are Wilson's. Clips of a video are alike, so that of clips is of a bootstrap
-    over videos.
+    Video accuracies have Wilson intervals. Clips of a video are correlated, so clip accuracy has a
+    bootstrap interval over videos.
     """
     values = accuracy(test)
     count, clip_hits, top1, top5 = np.transpose([hits(*scores) for scores in test.values()])
@@ -70,7 +70,7 @@ def measure(test: Mapping[str, Scores]) -> dict[str, Measured]:
 
 
 def bootstrap(values: np.ndarray) -> Any:
-    """Interval of a mean."""
+    """Compute the bootstrap interval of a mean."""
     result = stats.bootstrap(
         (values,),
         np.mean,
@@ -83,7 +83,7 @@ def bootstrap(values: np.ndarray) -> Any:
 
 
 def compare(measured: Mapping[str, Measured], published: Mapping[str, float]) -> str:
-    """Lay out accuracies beside the published ones (per cent), and say which are inside."""
+    """Format measured and published accuracies (per cent), and say which are in the interval."""
     rows, outside = [], []
     for name, found in measured.items():
         theirs = published.get(name)

@@ -1,4 +1,4 @@
-"""Accuracies of finished tests, read from work dirs and laid out as tables."""
+"""Read accuracies of finished tests from work dirs and format them as tables."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ACCURACIES = ('clip@1', 'video@1', 'video@5')
 
 
 def last_test(work_dir: Path) -> dict[str, float]:
-    """Read the accuracies, 0 to 1, of the last test in a work dir; an InputError if there is none.
+    """Read the accuracies of the last test in a work dir, 0 to 1; raise an InputError if none.
 
-    Those of two streams are named ``rgb/clip@1`` and so on.
+    Accuracies of two streams are named ``rgb/clip@1`` and so on.
     """
-    # MMEngine writes <time>/<time>.json, so that names sort by time.
+    # MMEngine writes <time>/<time>.json, so names sort by time.
     for path in sorted(work_dir.glob('*/*.json'), reverse=True):
-        # Every rank writes this file: after the object may stand the end of a longer one.
+        # Every rank writes this file, so the end of a longer object may follow the first one.
         content, _ = json.JSONDecoder().raw_decode(path.read_text())
         if set(ACCURACIES) <= set(content):
             return {k: v for k, v in content.items() if k.rpartition('/')[2] in ACCURACIES}
@@ -27,7 +27,7 @@ def last_test(work_dir: Path) -> dict[str, float]:
 
 
 def group_by_stream(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Accuracies of a test by stream; ``''`` is the fused or only one."""
+    """Group the accuracies of a test by stream; ``''`` is the fused or only stream."""
     streams: dict[str, dict[str, float]] = {'': {}}
     for key, value in metrics.items():
         stream, _, metric = key.rpartition('/')
@@ -36,7 +36,7 @@ def group_by_stream(metrics: dict[str, float]) -> dict[str, dict[str, float]]:
 
 
 def accuracy_table(rows: dict[str, dict[str, float]], name: str) -> str:
-    """Lay out accuracies, 0 to 1, as percentages; ``name`` is the header of the rows' names."""
+    """Format accuracies, 0 to 1, as a table of percentages; ``name`` heads the first column."""
     cells = [
         [row, *(f'{values[metric]:.1%}' for metric in ACCURACIES)] for row, values in rows.items()
     ]

@@ -1,4 +1,4 @@
-"""Scores of finished tests, stored and read back."""
+"""Write and read the scores of tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .clip_video_accuracy import accuracies, clip_probabilities, hits, labels_of
 from .metric import check_finite
 
 COUNTS = (1, 2, 5, 10, 20, 50, 100)
-"""Numbers of clips that accuracy is shown for."""
+"""Numbers of clips for which accuracy is shown."""
 
 
 class Scores(NamedTuple):
@@ -34,19 +34,19 @@ class Scores(NamedTuple):
 
 @METRICS.register_module()
 class DumpScores(BaseMetric):
-    """Write the scores of a test into an ``.npz`` file.
+    """Write the scores of a test to an ``.npz`` file.
 
-    It holds ``filenames`` (V), ``scores`` (V x clips x classes float32) and ``labels`` (V x the
-    most labels of a video, filled up with -1); and ``classes``, their names, if known. For numbers
-    it has ``targets`` (V x numbers) in place of ``labels``.
+    The file has ``filenames`` (V), ``scores`` (V x clips x classes float32), ``labels`` (V x most
+    labels per video, padded with -1) and, if known, the class names ``classes``. For numbers, it
+    has ``targets`` (V x numbers) instead of ``labels``.
 
     Args:
-        out_file_path (str): The file, whose name ends in ``.npz``.
+        out_file_path (str): Path of the file, ending in ``.npz``.
         **kwargs (Any): Arguments of MMEngine's BaseMetric.
 
     Raises:
-        InputError: If the file cannot be written, before the test begins; if a video has no
-            filename or scores that are not finite.
+        InputError: Before the test, if the file cannot be written; later, if a video has no
+            filename, or scores that are not finite.
     """
 
     default_prefix = ''
@@ -78,7 +78,7 @@ class DumpScores(BaseMetric):
         """Write the file; there are no metrics."""
         filenames, scores, given = zip(*results)
         if len({clips.shape for clips in scores}) > 1:
-            raise InputError(f'{self.path}: videos differ in their clips: name a .pkl file')
+            raise InputError(f'{self.path}: numbers of clips differ: name a .pkl file')
         of_numbers = any(isinstance(value, float) for row in given for value in row)
         padded = np.full((len(given), max(map(len, given))), -1, float if of_numbers else int)
         for row, of_video in zip(padded, given):
@@ -93,10 +93,10 @@ class DumpScores(BaseMetric):
 
 
 class KeptScores(DumpScores):
-    """Write the scores of a test for its report, where they allow one.
+    """Write the scores of a test for its report, if a report is possible.
 
-    Samples without a filename, a label or scores are left out. Where none remains, or videos differ
-    in their number of clips, no file is written. Arguments are those of :class:`DumpScores`.
+    Samples without a filename, a label or scores are left out. If none remains, or videos have
+    different numbers of clips, no file is written. Arguments are those of :class:`DumpScores`.
     """
 
     def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
@@ -112,7 +112,7 @@ class KeptScores(DumpScores):
 
 
 def is_of_numbers(sample: dict[str, Any]) -> bool:
-    """Whether the scores of a sample are numbers (:mod:`~r21d_plugin.models.tasks`)."""
+    """Whether the scores of a sample are regressed numbers (:mod:`~r21d_plugin.models.tasks`)."""
     return sample.get('task') == 'numbers'
 
 
@@ -121,14 +121,14 @@ def read_scores(path: Path) -> dict[str, Scores]:
 
     Args:
         path (Path): An ``.npz`` file of :class:`DumpScores`, or a pickle of MMEngine's DumpResults,
-            which is read as data that cannot run code.
+            which is read without running code.
 
     Returns:
-        dict[str, Scores]: By the path of the video below the folder that all have in common: two
-        tests may have had their videos in different places.
+        dict[str, Scores]: Scores by the path of the video relative to the common folder of all
+        videos, because two tests may use different folders.
 
     Raises:
-        InputError: If it is no such file, or its scores are not finite.
+        InputError: If the file is invalid, or its scores are not finite.
     """
     if not path.is_file():
         raise InputError(f'{path}: no such file: write it with mim test --dump')
@@ -137,7 +137,7 @@ def read_scores(path: Path) -> dict[str, Scores]:
         names, scores = zip(*read(path))
         folder = os.path.commonpath([os.path.dirname(name) for name in names])
         videos = [os.path.relpath(name, folder or '.') for name in names]
-    except Exception as error:  # what a wrong file raises is up to its bytes
+    except Exception as error:  # an invalid file can raise any exception
         raise InputError(
             f'{path}: not a dump of scores with the filename of each video ({error!r:.200}): write '
             "it with mim test --dump, and 'filename' in the meta_keys of PackActionInputs"
@@ -153,7 +153,7 @@ def read_scores(path: Path) -> dict[str, Scores]:
 
 
 def read_npz(path: Path) -> Iterator[tuple[str, Scores]]:
-    """Read a file of :class:`DumpScores`; a ValueError if compressed, so of any size unpacked."""
+    """Read a file of :class:`DumpScores`; refuse compressed ones, which could expand a lot."""
     with zipfile.ZipFile(path) as archive:
         if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
             raise ValueError('compressed data')
@@ -171,7 +171,7 @@ def read_pickle(path: Path) -> Iterator[tuple[str, Scores]]:
 
 
 def accuracy(test: Mapping[str, Scores]) -> dict[str, float]:
-    """clip@1, video@1 and video@5 of a test, 0 to 1; an InputError if a video has no label."""
+    """Compute clip@1, video@1 and video@5, 0 to 1; raise an InputError if a label is missing."""
     for video, (_, labels) in test.items():
         if not labels:
             raise InputError(f'{video}: no label: an accuracy needs a test of a list with labels')
@@ -181,12 +181,12 @@ def accuracy(test: Mapping[str, Scores]) -> dict[str, float]:
 def accuracy_by_clips(
     test: Mapping[str, Scores], counts: Sequence[int] | None = None
 ) -> dict[int, dict[str, float]]:
-    """Accuracy with fewer clips of each video, spread evenly over those tested.
+    """Compute the accuracy with fewer clips per video, spread evenly over the tested clips.
 
     Args:
         test (Mapping[str, Scores]): Scores by video.
-        counts (Sequence[int] | None): Numbers of clips. Defaults to those of ``COUNTS`` that the
-            test has.
+        counts (Sequence[int] | None): Numbers of clips. Defaults to those of ``COUNTS`` up to the
+            number of tested clips.
 
     Raises:
         InputError: If a count is less than 1 or more than the clips of a video.
@@ -195,7 +195,7 @@ def accuracy_by_clips(
     counts = counts or [count for count in COUNTS if count <= available]
     wrong = [count for count in counts if not 1 <= count <= available]
     if wrong:
-        raise InputError(f'{wrong[0]} clips asked for: the test has 1 to {available} of each video')
+        raise InputError(f'{wrong[0]} clips: the test has 1 to {available} clips per video')
     return {
         count: accuracy({video: select_clips(scores, count) for video, scores in test.items()})
         for count in counts
@@ -203,7 +203,7 @@ def accuracy_by_clips(
 
 
 def select_clips(scores: Scores, count: int) -> Scores:
-    """Scores of evenly spread clips of a video; a single one is the middle one."""
+    """Select the scores of evenly spread clips of a video; a single clip is the middle one."""
     last = len(scores.clips) - 1
     chosen = [i * last // (count - 1) for i in range(count)] if count > 1 else [last // 2]
     return scores._replace(clips=scores.clips[chosen])

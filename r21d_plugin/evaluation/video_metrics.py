@@ -1,6 +1,6 @@
-"""Metrics of several labels, ordered classes and numbers, by scikit-learn and SciPy.
+"""Metrics for several labels, ordered classes and numbers, using scikit-learn and SciPy.
 
-Each takes the mean score of a video's clips, ``pred_score``, and its ``gt_label``.
+Each metric compares ``pred_score``, the mean score of a video's clips, with ``gt_label``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .metric import Found, VideoMetric, check_finite
 
 @lru_cache(maxsize=None)
 def scikit_learn() -> Any:
-    """The metrics of scikit-learn; a MissingPackageError says how to install it."""
+    """Import scikit-learn's metrics; a MissingPackageError says how to install it."""
     with missing_packages_named():
         from sklearn import metrics
     return metrics
@@ -33,7 +33,7 @@ class ScoreMetric(VideoMetric):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        scikit_learn()  # fails now rather than after an epoch
+        scikit_learn()  # fail now, not after an epoch
 
     def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
         """The score and the target of a video; None if it has no label."""
@@ -54,21 +54,21 @@ class ScoreMetric(VideoMetric):
         raise NotImplementedError
 
     def names(self, count: int) -> list[str]:
-        """Names of classes or numbers, which count up where there are none."""
+        """Return the names of classes or numbers, by default their indices."""
         given = (self.dataset_meta or {}).get('classes', ())
         return list(given) if len(given) == count else [str(i) for i in range(count)]
 
 
 @METRICS.register_module()
 class MultiLabelMetric(ScoreMetric):
-    """``mAP``, ``AUROC`` and ``F1@0.5`` of several labels, and ``AP/NAME`` of each.
+    """``mAP``, ``AUROC`` and ``F1@0.5`` of several labels, and ``AP/NAME`` of each label.
 
-    mAP, AUROC and F1 (macro) are means over the labels. A label that no video has, or all have, is
-    left out of AUROC, and one that no video has out of mAP and F1.
+    mAP, AUROC and F1 (macro) are means over labels. Labels without videos are excluded from all
+    three; labels that all videos have are excluded from AUROC.
 
     Args:
-        thresholds (Sequence[float]): Scores above which a label counts as found, for F1. Defaults
-            to 0.5 alone.
+        thresholds (Sequence[float]): Score thresholds above which a label is predicted, for F1.
+            Defaults to 0.5 only.
         **kwargs: Arguments of MMEngine's BaseMetric.
     """
 
@@ -85,7 +85,7 @@ class MultiLabelMetric(ScoreMetric):
             return {}
         if not present.all():
             absent = [name for name, has in zip(self.names(len(present)), present) if not has]
-            print_log(f'no video has these labels, which count nowhere: {absent}', 'current')
+            print_log(f'no video has these labels, which are ignored: {absent}', 'current')
         ap = {
             f'AP/{name}': float(scikit_learn().average_precision_score(targets[:, i], scores[:, i]))
             for i, name in enumerate(self.names(len(present)))
@@ -105,15 +105,15 @@ class MultiLabelMetric(ScoreMetric):
 
 @METRICS.register_module()
 class OrdinalMetric(ScoreMetric):
-    """``video@1``, ``MAE`` in classes and ``kappa``, quadratically weighted, of ordered classes.
+    """``video@1``, ``MAE`` in classes and quadratically weighted ``kappa`` of ordered classes.
 
-    The class is the median of the scores for MAE and kappa, and the best one for video@1.
+    MAE and kappa use the median class of the scores; video@1 uses the class with the best score.
     """
 
     tasks = ('ordered classes',)
 
     def measure_all(self, scores: np.ndarray, targets: np.ndarray) -> Found:
-        """Measure probabilities, V x classes, and labels, V x 1."""
+        """Compare probabilities, V x classes, with labels, V x 1."""
         labels = targets[:, 0].astype(int)
         median = (scores.cumsum(1) < 0.5).sum(1)
         kappa = scikit_learn().cohen_kappa_score(
@@ -130,11 +130,11 @@ class OrdinalMetric(ScoreMetric):
 class RegressionMetric(ScoreMetric):
     """``MAE``, ``RMSE`` and ``R2`` of numbers, in their unit, with 95% intervals.
 
-    Of several numbers they are named ``MAE/NAME`` and so on, and ``MAE`` is the mean. Intervals,
-    ``MAE_95`` of a lower and an upper bound, are percentiles of resampled videos.
+    For several numbers, the metrics are named ``MAE/NAME`` and so on, and ``MAE`` is the mean.
+    Intervals such as ``MAE_95`` (lower and upper bound) are bootstrap percentiles over videos.
 
     Args:
-        resamples (int): How often videos are drawn again. Defaults to 1000; 0: no intervals.
+        resamples (int): Number of bootstrap resamples. Defaults to 1000; 0: no intervals.
         **kwargs: Arguments of MMEngine's BaseMetric.
     """
 
@@ -149,7 +149,7 @@ class RegressionMetric(ScoreMetric):
         return bool(np.isfinite(target).all())
 
     def measure_all(self, scores: np.ndarray, targets: np.ndarray) -> Found:
-        """Measure numbers and their targets, both V x numbers."""
+        """Compare numbers with their targets, both V x numbers."""
         count = scores.shape[1]
         suffixes = [f'/{name}' for name in self.names(count)] if count > 1 else ['']
         found: Found = {}
@@ -172,12 +172,12 @@ class RegressionMetric(ScoreMetric):
 
 
 def rmse(targets: np.ndarray, values: np.ndarray) -> float:
-    """Root of the mean squared error."""
+    """Compute the root mean squared error."""
     return float(np.sqrt(scikit_learn().mean_squared_error(targets, values)))
 
 
 def r2(targets: np.ndarray, values: np.ndarray) -> float:
-    """Coefficient of determination; NaN if all targets are one number."""
+    """Compute the coefficient of determination; NaN if all targets are equal."""
     return float(scikit_learn().r2_score(targets, values)) if np.ptp(targets) else float('nan')
 
 

@@ -1,3 +1,3 @@
-"""Predictions, features and exported files from a config and a checkpoint."""
+"""Prediction, feature extraction and export with trained networks."""
 
 from .. import _needs_mmaction  # noqa: F401

@@ -1,4 +1,4 @@
-"""Names of the classes of a config and a checkpoint."""
+"""Find the class names of a config and a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ..datasets.wrappers import inner_datasets
 
 
 def class_names(cfg: Config, *given: Any) -> list[str]:
-    """Names of the classes (:func:`known_names`), or their numbers where nothing names them."""
+    """Return the class names (:func:`known_names`), or class numbers if there are no names."""
     return known_names(cfg, *given) or [str(i) for i in range(cfg.model.cls_head.num_classes)]
 
 
 def known_names(
     cfg: Config, checkpoint: str = '', stored: Sequence[str] = (), path: Path | None = None
 ) -> list[str]:
-    """Names of the classes, empty if there are none.
+    """Return the class names; an empty list if they are unknown.
 
-    The first of these that there is: the label map ``path``; the names ``stored`` in a checkpoint
-    (:func:`~r21d_plugin.weights.classes_of`); ``metainfo.classes``, names or their file, of the
-    test's dataset; the label map beside its annotation file.
+    Uses the first of these sources that exists: the label map ``path``; the names ``stored`` in a
+    checkpoint (:func:`~r21d_plugin.weights.classes_of`); ``metainfo.classes`` of the test dataset
+    (names, or a file of names); the label map beside the dataset's annotation file.
 
     Raises:
-        InputError: If a label map is missing or unreadable, the number of names is not that of the
-            classes, or there are several label maps.
+        InputError: If a label map is missing or unreadable, the numbers of names and classes
+            differ, or there are several label maps.
     """
     count = cfg.model.cls_head.num_classes
     dataset = inner_datasets(cfg.test_dataloader.dataset)[0]

@@ -1,4 +1,4 @@
-"""Draw predictions below the pictures of videos."""
+"""Draw predictions below the frames of videos."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from .._errors import NOT_UTF8, InputError
 from ..datasets.video_reader import VideoReader
 from .sliding_window import WindowScores
 
-COLOURS = 255 * matplotlib.colormaps['tab10'](range(10))[:, :3]  # of the best classes, RGB
+COLOURS = 255 * matplotlib.colormaps['tab10'](range(10))[:, :3]  # RGB, for the best classes
 OTHER = np.full(3, 150)  # colour of all other classes
-FONT = Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf')  # OpenCV's have ASCII only
-SHORTER = 360  # pixels that the shorter side of a drawn picture has at least
-LONGER = 1920  # pixels that its longer side does not exceed by being enlarged
-BACKGROUND = 25  # grey of what is not picture
+FONT = Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf')  # OpenCV's fonts are ASCII
+SHORTER = 360  # least length of the shorter side of a drawn picture, in pixels
+LONGER = 1920  # enlarging does not make the longer side exceed this, in pixels
+BACKGROUND = 25  # grey level outside the picture
 
 
 class Panel:
-    """Draw bars of the ``top`` classes of a moment in a strip below a picture.
+    """Draw bars for the scores of the ``top`` classes in a strip below a picture.
 
-    Pictures are enlarged by a whole number, so that their shorter side has ``SHORTER`` pixels
-    unless the longer one would exceed ``LONGER``; narrower ones get margins. The size of text is
-    1/26 of the shorter side. The strip is at most half as high as the picture.
+    Pictures are enlarged by an integer factor, so that their shorter side has at least ``SHORTER``
+    pixels unless the longer side would exceed ``LONGER``. Narrower pictures get margins. The text
+    size is 1/26 of the shorter side. The strip is at most half as high as the picture.
 
     Args:
         size: Width and height of the pictures.
         labels: Names of the classes.
-        top: Classes to draw.
-        colours: RGB of classes by number; that of others is ``OTHER``.
+        top: Number of classes to draw.
+        colours: RGB of classes by number; other classes are drawn in ``OTHER``.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Panel:
         self.percent_width = int(self.font.getlength('100% ')) + self.text_size // 3
         self.labels, self.colours = labels, colours
         self.picture_height = even(height)
-        self.drawn: tuple[np.ndarray | None, np.ndarray] = None, np.empty(0)  # scores and bars
+        self.drawn: tuple[np.ndarray | None, np.ndarray] = None, np.empty(0)  # last scores, bars
 
     def draw(self, frame: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
-        """Draw the scores of all classes below a frame, H x W x 3 uint8, RGB; None: no bars."""
+        """Draw scores of all classes below a frame, H x W x 3 uint8, RGB; no bars for None."""
         width, height = self.picture_size
         shape = (self.picture_height + self.rows * self.row_height, self.width, 3)
         drawn = np.full(shape, BACKGROUND, np.uint8)
@@ -89,10 +89,10 @@ class Panel:
 
 
 class Overlay:
-    """Draw bars of the ``top`` classes of a moment, and a timeline of the best class.
+    """Draw bars for the ``top`` classes at a frame, and a timeline of the best class.
 
-    ``size`` is the width and height of frames; see :class:`Panel`. The ten classes that are best on
-    average have colours.
+    ``size`` is the width and height of frames; see :class:`Panel`. The ten classes with the highest
+    mean scores have colours.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Overlay:
         best = scores.values.mean(0).argsort()[::-1]
         self.panel = Panel(size, labels, top, dict(zip(best.tolist(), COLOURS)))
         self.scores = scores
-        # A column for each moment: in the colour of the best class, as high as its score.
+        # One column for each moment; its colour shows the best class, its height the score.
         height, width = even(self.panel.text_size), self.panel.width
         self.timeline = np.full((height, width, 3), BACKGROUND, np.uint8)
         for x in range(width):
@@ -110,7 +110,7 @@ class Overlay:
             self.timeline[top:, x] = self.panel.colours.get(int(moment.argmax()), OTHER)
 
     def draw(self, number: int, frame: np.ndarray) -> np.ndarray:
-        """Draw below a frame, H x W x 3 uint8, RGB, by its number in the video."""
+        """Draw below frame ``number`` of the video, H x W x 3 uint8, RGB."""
         timeline = self.timeline.copy()
         now = number * self.panel.width // self.scores.frames
         timeline[:, now : now + self.panel.text_size // 3] = 255
@@ -123,7 +123,7 @@ def draw_live(
     labels: Sequence[str],
     top: int,
 ) -> Iterator[np.ndarray]:
-    """Draw the ``top`` classes of now below each frame; ``scores()`` are those of all classes."""
+    """Draw the current ``top`` classes below each frame; ``scores()`` returns all scores."""
     colours = {number: COLOURS[number % 10] for number in range(len(labels))}
     panel: Panel | None = None
     for frame in frames:
@@ -132,7 +132,7 @@ def draw_live(
 
 
 def show(frames: Iterable[np.ndarray], title: str) -> Iterator[np.ndarray]:
-    """Show frames in a window as they pass, until Q or Escape is pressed in it."""
+    """Show frames in a window and pass them on, until Q or Escape is pressed in the window."""
     for frame in frames:
         cv2.imshow(title, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         yield frame
@@ -149,14 +149,14 @@ def check_display() -> None:
 
 
 def even(pixels: int) -> int:
-    """Round up to an even number, as encoders want it."""
+    """Round up to an even number, which encoders require."""
     return pixels + pixels % 2
 
 
 def draw_video(
     video: Path, out: Path, scores: WindowScores, labels: Sequence[str], top: int
 ) -> None:
-    """Write a copy of a video, .mp4, with the ``top`` classes of each moment below, atomically.
+    """Write a copy of a video, .mp4, with the ``top`` classes drawn below, atomically.
 
     Raises an InputError if the video does not decode or its copy cannot be written.
     """
@@ -169,7 +169,7 @@ def draw_video(
 
 
 def check_name(path: Path) -> None:
-    """Raise an InputError if a path is not UTF-8, on which OpenCV crashes."""
+    """Raise an InputError if a path is not UTF-8: OpenCV would crash."""
     if NOT_UTF8.search(str(path)):
         raise InputError(f'{path}: cannot write a video there: its name is not UTF-8')
 

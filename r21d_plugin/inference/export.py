@@ -1,7 +1,7 @@
 """Export a recognizer to one ONNX or torch.export file that runs without this package.
 
-Normalisation, scores and the mean over clips are inside the file: it takes clips as they are cut
-from a video and gives scores. A file is kept only if its scores are the recognizer's.
+The file includes normalisation, softmax (or the task's other scores) and the mean over clips: it
+maps clips of pixels to scores. A file is kept only if its scores match the recognizer's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .recognizer import load_recognizer
 from .scores import check_finite
 from .video_inputs import build_pipeline, named_inputs, one_crop_pipeline, pipeline_of
 
-TOLERANCE = 1e-4  # difference of scores, relative to the largest one; rounding makes up to 4e-6
+TOLERANCE = 1e-4  # of score differences, relative to the largest score; rounding causes up to 4e-6
 TRACED_BATCH, CHECKED_BATCHES = 2, (1, 3)  # videos
 
 
@@ -51,22 +51,23 @@ def export_recognizer(
 ) -> tuple[dict[str, Any], float]:
     """Export a recognizer to one file, ``.onnx`` (ONNX) or ``.pt2`` (torch.export).
 
-    The file takes clips in float32, not normalised, N x C x T x H x W for any N: RGB in 0..255
-    (``imgs``), flow in pixels (``flow``), or both in this order. T, H and W are those of the test
-    pipeline. With ``clips`` it takes so many of each video, N x clips x C x T x H x W, and averages
-    their scores. It gives the head's scores, N x classes, whose names are ``classes`` in the
-    metadata.
+    The file's inputs are float32 clips that are not normalised, N x C x T x H x W for any N: RGB
+    from 0 to 255 (``imgs``), flow in pixels (``flow``), or both in this order. T, H and W are those
+    of the test pipeline. With ``clips``, the file takes that many clips of each video,
+    N x clips x C x T x H x W, and averages their scores. Its output is the head's scores,
+    N x classes; the metadata name the ``classes``.
 
-    With ``conv2d`` the convolutions of one frame or one pixel are 2D ones over folded axes, and
-    batch norms are folded into them: the same scores by kernels that runtimes have tuned more.
+    With ``conv2d``, batch norms are folded, and convolutions that span one frame or one pixel
+    become 2D convolutions over folded axes. The scores are the same, and runtimes have faster
+    kernels for 2D.
 
-    With ``int8``, a list of videos to calibrate with, an ONNX file is quantised after that check
-    (see :mod:`~r21d_plugin.inference.export_int8`); ``accuracy`` of the metadata that are returned
-    is then top-1 in per cent, of ``float32`` and ``int8``, on videos of the test.
+    With ``int8``, a list of calibration videos, an ONNX file is quantised after the scores are
+    checked (see :mod:`~r21d_plugin.inference.export_int8`). The returned metadata then have
+    ``accuracy``: top-1 of ``float32`` and ``int8`` on videos of the test, in per cent.
 
     Returns:
-        tuple[dict, float]: The metadata in the file, and the largest difference of its scores from
-        the recognizer's on videos of noise, relative to the largest score.
+        tuple[dict, float]: The metadata in the file, and the largest difference between its scores
+        and the recognizer's on videos of noise, relative to the largest score.
 
     Raises:
         InputError: If an argument is wrong, the file cannot be written, or its scores differ.
@@ -81,7 +82,7 @@ def export_recognizer(
     if clips is not None and clips < 1:
         raise InputError(f'{clips} clips of a video: there has to be at least 1')
     cfg = deepcopy(cfg)
-    cfg.model.test_cfg = None  # the file computes in float32, whatever a test does
+    cfg.model.test_cfg = None  # the file always computes in float32
     recognizer = load_recognizer(cfg, checkpoint, torch.device('cpu')).requires_grad_(False)
     if int8 is not None:
         check_classes(recognizer.cls_head)
@@ -96,12 +97,12 @@ def export_recognizer(
     if names := known_names(cfg, checkpoint, recognizer.dataset_meta.get('classes', ())):
         metadata['classes'] = names
     with atomic_write(path, parents=True) as partial:
-        partial.touch()  # fails now rather than after the work
+        partial.touch()  # fail before the work if the file cannot be written
         partial.write_bytes(FORMATS[path.suffix](trace(scorer, inputs.values()), metadata))
         batches = [{key: x[:size] for key, x in inputs.items()} for size in CHECKED_BATCHES]
         errors = [(x - expected[: len(x)]).abs().max() for x in run_file(partial, batches)]
         difference = float(torch.stack(errors).max() / expected.abs().max())
-        if not difference <= TOLERANCE:  # NaN too is refused
+        if not difference <= TOLERANCE:  # also true for NaN
             raise InputError(
                 f"{path}: not written: its scores differ from the recognizer's by up to "
                 f'{difference:.1e} of the largest, more than the {TOLERANCE} that rounding may make'
@@ -126,7 +127,7 @@ class ClipScores(nn.Module):
         self.preprocessors = {name: by_stream.get(name, whole) for name in streams}
 
     def forward(self, *streams: Tensor) -> Tensor:
-        """Score (N x classes) the clips of each stream, N (x clips) x C x T x H x W."""
+        """Map the clips of each stream, N (x clips) x C x T x H x W, to scores, N x classes."""
         normalised = {
             name: ((x if self.clips else x.unsqueeze(1)) - processor.mean) / processor.std
             for (name, processor), x in zip(self.preprocessors.items(), streams)
@@ -139,7 +140,7 @@ class ClipScores(nn.Module):
 
 
 class Conv2d(AcceleratedConv3d):
-    """Convolution of one frame or one pixel, as a 2D one over folded axes of any batch size."""
+    """2D convolution over folded axes that replaces a 3D one spanning one frame or one pixel."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve N x C x T x H x W."""
@@ -158,7 +159,7 @@ class Conv2d(AcceleratedConv3d):
 
 @torch.no_grad()
 def use_conv2d(model: nn.Module) -> None:
-    """Fold batch norms and replace convolutions by 2D ones where that is exact, in place."""
+    """Fold batch norms, and use 2D convolutions where the result is the same, in place."""
     for conv in [m for m in accelerate(model).modules() if isinstance(m, AcceleratedConv3d)]:
         if conv.pair is not None and (norm := conv.pair.norm_to_fold()) is not None:
             weight, bias = conv.fold(norm)
@@ -171,11 +172,11 @@ def use_conv2d(model: nn.Module) -> None:
 
 
 def noise_videos(cfg: Config, clips: int | None) -> dict[str, Any]:
-    """Videos of noise, as a test packs them."""
+    """Make videos of noise, packed as for a test."""
     pack = build_pipeline(one_crop_pipeline(cfg, clips))
     rng, count = np.random.default_rng(0), max(TRACED_BATCH, *CHECKED_BATCHES)
     noise = rng.integers(0, 256, (count, 64, 128, 171, 3), np.uint8)
-    brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # or clips look much the same
+    brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # makes the clips differ
     info = dict(filename='noise', total_frames=64, start_index=0, modality='RGB', label=0)
     arrays = (brightness * noise).astype(np.uint8)
     videos: dict[str, Any] = pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
@@ -183,7 +184,7 @@ def noise_videos(cfg: Config, clips: int | None) -> dict[str, Any]:
 
 
 def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> dict[str, Any]:
-    """Metadata of a file, in types that JSON has."""
+    """Build the metadata of a file, from types that JSON supports."""
     classes = scorer.recognizer.cls_head.num_classes
     content = task_of(scorer.recognizer.cls_head).content
     content += f', mean over {scorer.clips} clips' if scorer.clips else ''
@@ -198,7 +199,7 @@ def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> d
             name: dict(
                 shape=['batch', *inputs[name].shape[1:]],
                 content='RGB, 0 to 255' if name == 'imgs' else 'optical flow in pixels',
-                # By way of text, which has no more digits than the config.
+                # Via text, which gives the decimal digits of the config, not those of float64.
                 mean=[float(str(value)) for value in processor.mean.flatten().numpy()],
                 std=[float(str(value)) for value in processor.std.flatten().numpy()],
             )
@@ -209,10 +210,10 @@ def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> d
 
 
 def preprocessing_of(pipeline: Pipeline) -> dict[str, Any]:
-    """How a test samples, resizes and crops frames, as far as its pipeline says.
+    """Describe how a test pipeline samples, resizes and crops frames.
 
-    ``resize`` is width and height, or -1 and the shorter side; ``frame_interval`` counts frames of
-    the video, or those of ``target_fps`` frames a second.
+    ``resize`` is width and height, or -1 and the shorter side. ``frame_interval`` counts frames of
+    the video or, with ``target_fps``, frames at that rate.
     """
     steps = {name_of(step): step for step in pipeline}
     sampling = next(steps[name] for name in SAMPLERS if name in steps)
@@ -229,14 +230,14 @@ def preprocessing_of(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def trace(scorer: ClipScores, inputs: Iterable[Tensor]) -> ExportedProgram:
-    """Trace the network on some of the inputs, for any batch size."""
+    """Trace the network on a few of the inputs, with a dynamic batch size."""
     few = tuple(clips[:TRACED_BATCH] for clips in inputs)
     shapes = dict(streams=({0: torch.export.Dim('batch')},) * len(few))
     with torch.no_grad():
         program = torch.export.export(scorer.eval(), few, dynamic_shapes=shapes)
-    program.example_inputs = None  # or the file holds them too
+    program.example_inputs = None  # otherwise the file would store them
     for node in program.graph.nodes:
-        node.meta.pop('stack_trace', None)  # paths of this machine
+        node.meta.pop('stack_trace', None)  # contains local paths
     return program
 
 
@@ -244,7 +245,7 @@ def to_onnx(program: ExportedProgram, metadata: dict[str, Any]) -> bytes:
     """Convert a traced network to an ONNX file."""
     onnx: Any = torch.onnx.export(
         program,
-        dynamic_shapes=(({0: 'batch'},) * len(metadata['inputs']),),  # only names the axis
+        dynamic_shapes=(({0: 'batch'},) * len(metadata['inputs']),),  # names the dynamic axis
         input_names=list(metadata['inputs']),
         output_names=list(metadata['outputs']),
         verbose=False,
@@ -268,7 +269,7 @@ FORMATS = {'.onnx': to_onnx, '.pt2': to_pt2}
 
 
 def run_file(path: Path, batches: list[dict[str, Tensor]]) -> list[Tensor]:
-    """Load a file, in ONNX Runtime or torch, and score batches of clips, by stream."""
+    """Load a file with ONNX Runtime or torch, and score batches of clips by stream."""
     if path.suffix == '.pt2':
         network = torch.export.load(path).module()
         return [network(*clips.values()) for clips in batches]

@@ -1,4 +1,4 @@
-"""Quantise an exported ONNX file to int8, and see what accuracy that costs."""
+"""Quantise an exported ONNX file to int8, and measure the loss of accuracy."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from .._errors import InputError
 from ..datasets.wrappers import inner_datasets
 from .video_inputs import named_inputs, one_crop_pipeline
 
-CALIBRATION, HELD_OUT = 100, 500  # videos at most
-MAX_DROP = 0.5  # points of accuracy
+CALIBRATION, HELD_OUT = 100, 500  # largest numbers of videos
+MAX_DROP = 0.5  # largest drop of accuracy, in percentage points
 
 Feed = Dict[str, np.ndarray]
 
 
 def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[float, float]:
-    """Quantise the convolutions of an ONNX file, in place, to int8 by channel (QDQ).
+    """Quantise the convolutions of an ONNX file to int8 per channel (QDQ format), in place.
 
     Args:
         path (Path): The file.
         cfg (Config): The network's config.
-        clips (int, optional): Clips of a video that the file takes. None: single clips, one each.
-        videos (str): List of videos, in the folder of the config's training, to calibrate with.
+        clips (int, optional): Clips per video that the file takes. None: the file takes single
+            clips, and one clip per video is used.
+        videos (str): List of videos to calibrate with, with paths below the config's training
+            folder.
 
     Returns:
-        tuple[float, float]: Top-1 accuracy in per cent on videos of the config's test, spread
-        evenly over its list, before and after.
+        tuple[float, float]: Top-1 accuracy before and after, in per cent, on videos spread evenly
+        over the list of the config's test.
 
     Raises:
-        InputError: If the accuracy drops by more than ``MAX_DROP``, or the lists are one.
+        InputError: If the accuracy drops by more than ``MAX_DROP``, or both lists are the same.
     """
     held_out = inner_datasets(cfg.test_dataloader.dataset)[0]
     calibrating = dict(inner_datasets(cfg.train_dataloader.dataset)[0], ann_file=videos)
@@ -67,25 +69,25 @@ def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[f
         if not before - after <= MAX_DROP:
             raise InputError(
                 f'{path}: not written: int8 has {after:.1f}% of the test right and float32 '
-                f'{before:.1f}%: more than {MAX_DROP} points less'
+                f'{before:.1f}%: a drop of more than {MAX_DROP} points'
             )
         quantised.replace(path)
     return before, after
 
 
 class Clips:
-    """The reader of clips that ONNX Runtime calibrates with."""
+    """Calibration data reader for ONNX Runtime."""
 
     def __init__(self, found: Iterator[tuple[Feed, int]]) -> None:
         self.found = found
 
     def get_next(self) -> Feed | None:
-        """Inputs of the next video; None after the last."""
+        """Return the inputs of the next video; None after the last."""
         return next(self.found, (None, 0))[0]
 
 
 def feeds(dataset: Any, cfg: Config, clips: int | None, limit: int) -> Iterator[tuple[Feed, int]]:
-    """Inputs of a file from videos spread evenly over a dataset, and their labels."""
+    """Yield model inputs and labels of videos spread evenly over a dataset."""
     built = DATASETS.build(dict(dataset, pipeline=one_crop_pipeline(cfg, clips), test_mode=True))
     for index in np.linspace(0, len(built) - 1, min(limit, len(built))).round().astype(int):
         video = pseudo_collate([built[int(index)]])

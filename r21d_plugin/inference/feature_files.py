@@ -1,4 +1,4 @@
-"""Files of features: a folder of .npy files, or one HDF5 file."""
+"""Feature storage: a folder of .npy files, or one HDF5 file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ HDF5 = ('.h5', '.hdf5')
 
 
 class FeatureFolder:
-    """A folder with ``NAME.npy``, the features of a video, and then ``NAME.json``, about it.
+    """A folder with the features of each video, ``NAME.npy``, and its metadata, ``NAME.json``.
 
-    Settings are ``config`` and ``checkpoint`` as they were named, ``stride``, and ``fingerprint``,
-    of all else that features depend on. They are kept in ``settings.json``. Several processes may
-    write at once, each the features of other videos. Raises an InputError if the folder has
-    features of other settings, or cannot be written to.
+    ``NAME.json`` is written last. Settings are ``config`` and ``checkpoint`` as given by the user,
+    ``stride``, and ``fingerprint``, a hash of everything else that features depend on. They are
+    stored in ``settings.json``. Several processes may write features of different videos at the
+    same time. Raises an InputError if the folder has features with other settings, or is not
+    writable.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str | int]) -> None:
@@ -33,7 +34,7 @@ class FeatureFolder:
         self.report = folder / 'broken_videos.txt'
         path = folder / 'settings.json'
         if not path.exists():
-            own = path.with_name(f'.settings-{os.getpid()}.json')  # others may write theirs now
+            own = path.with_name(f'.settings-{os.getpid()}.json')  # other processes may write too
             with name_file_on_error(path):
                 folder.mkdir(parents=True, exist_ok=True)
                 own.write_text(json.dumps(settings, indent=2) + '\n', 'utf-8')
@@ -41,42 +42,42 @@ class FeatureFolder:
         self.check(read_json(path), folder)
 
     def check(self, stored: Mapping[str, Any], where: Path) -> None:
-        """Raise an InputError if stored features are of other settings."""
+        """Raise an InputError if stored features have other settings."""
         if any(stored.get(key) != self.settings[key] for key in ('stride', 'fingerprint')):
             raise InputError(
                 f'{where}: holds features of {stored.get("config")} and '
-                f'{stored.get("checkpoint")} with stride {stored.get("stride")}; now network, '
-                'weights, pipeline or stride differ: write these elsewhere'
+                f'{stored.get("checkpoint")} with stride {stored.get("stride")}; the network, '
+                'weights, pipeline or stride differ now: choose another output'
             )
 
     def has(self, name: str, video_bytes: int) -> bool:
-        """Whether the features of a video, whose file has this size, are complete."""
+        """Whether the features of a video are complete and its file has the same size."""
         path = self.folder / f'{name}.json'
         return path.exists() and read_json(path).get('video_bytes') == video_bytes
 
     def write(self, name: str, features: np.ndarray, facts: dict[str, Any]) -> None:
-        """Write the features of a video, clips x ..., and facts that JSON can hold."""
-        npy = BytesIO()  # np.save into a file loses its end on a full disk without an error
+        """Write the features of a video, clips x ..., and metadata that JSON can hold."""
+        npy = BytesIO()  # np.save to a file truncates it silently on a full disk
         np.save(npy, features)
         with atomic_write(self.folder / f'{name}.npy', parents=True) as partial:
             partial.write_bytes(npy.getbuffer())
         write_json(self.folder / f'{name}.json', facts, indent=None)
 
     def finish(self, all_done: bool) -> None:
-        """Note that this process is done, or all videos are."""
+        """Finish writing; ``all_done`` says whether all videos are done, not only a shard."""
 
 
 class FeatureFile(FeatureFolder):
-    """An HDF5 file with a dataset for each video, whose attributes are the facts about it.
+    """An HDF5 file with one dataset for each video, whose attributes are the video's metadata.
 
     Attributes of the file are the settings. Features are collected in the folder ``FILE.parts``;
-    :meth:`finish` puts them into the file, which is whole at any time, and removes the folder.
+    :meth:`finish` writes them to the file atomically and removes the folder.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, str | int]) -> None:
         self.path, self.settings = path, settings
         self.stored: dict[str, int] = {}
-        import_h5py()  # it is needed at the end
+        import_h5py()  # fail now if it is missing: finish() needs it
         if path.exists():
             with open_hdf5(path) as file:
                 self.check(file.attrs, path)
@@ -86,11 +87,11 @@ class FeatureFile(FeatureFolder):
         self.report = path.with_name(f'{path.stem}.broken_videos.txt')
 
     def has(self, name: str, video_bytes: int) -> bool:
-        """Whether the features of a video, whose file has this size, are complete."""
+        """Whether the features of a video are complete and its file has the same size."""
         return self.stored.get(name) == video_bytes or super().has(name, video_bytes)
 
     def finish(self, all_done: bool) -> None:
-        """Put the collected features into the file, if all videos are done."""
+        """Write the collected features to the file, if all videos are done."""
         if not all_done:
             print(f'when all parts are done, run without --shard to write {self.path}')
             return
@@ -110,26 +111,26 @@ class FeatureFile(FeatureFolder):
 
 
 def add_dataset(file: Any, name: str, path: Path) -> None:
-    """Put a .npy file and the facts beside it into an HDF5 file."""
+    """Add a .npy file and the metadata beside it to an HDF5 file."""
     dataset = file.create_dataset(os.fsencode(name), data=np.load(path))
     facts = read_json(path.with_suffix('.json'))
     dataset.attrs.update({key: value for key, value in facts.items() if value is not None})
 
 
 def plain(value: str | int) -> str | int:
-    """A value that an attribute can hold."""
+    """Convert a setting to a value that an HDF5 attribute can hold."""
     return escape_bytes(value) if isinstance(value, str) else value
 
 
 def open_features(out: Path, settings: Mapping[str, str | int]) -> FeatureFolder:
-    """Open what ``out`` names: an HDF5 file by its extension, else a folder."""
+    """Open an output for features: an HDF5 file if the extension says so, else a folder."""
     return (FeatureFile if out.suffix in HDF5 else FeatureFolder)(out, settings)
 
 
 def read_features(source: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the names of videos and their features, clips x ..., of a folder or an HDF5 file.
+    """Yield names of videos and their features, clips x ..., from a folder or an HDF5 file.
 
-    Raises an InputError if there are none.
+    Raises an InputError if there are no features.
     """
     if source.suffix in HDF5:
         with open_hdf5(source) as file:
@@ -144,16 +145,16 @@ def read_features(source: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def npy_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Names of videos whose features are complete in a folder, and the .npy files."""
+    """Yield names and .npy files of the videos whose features in a folder are complete."""
     for path in sorted(folder.rglob('*.npy')):
         if path.with_suffix('.json').exists():
             yield str(path.relative_to(folder))[: -len('.npy')], path
 
 
 def open_hdf5(path: Path, mode: str = 'r') -> Any:
-    """Open an HDF5 file; an InputError if it is none, or h5py is missing."""
+    """Open an HDF5 file; raise an InputError if it is invalid or h5py is missing."""
     try:
-        return import_h5py().File(path, mode, libver='latest')  # which has attributes of any size
+        return import_h5py().File(path, mode, libver='latest')  # allows attributes of any size
     except OSError as error:
         raise InputError(f'{path}: cannot be opened as HDF5: {error}') from error
 
@@ -166,14 +167,14 @@ def import_h5py() -> Any:
 
 
 def datasets_in(file: Any) -> Iterator[tuple[str, Any]]:
-    """Names and datasets of a file, in groups too."""
+    """Yield names and datasets of a file, including those in groups."""
     found: list[tuple[str, Any]] = []
     file.visititems(lambda name, item: found.append((os.fsdecode(name), item)))
     yield from ((name, item) for name, item in found if hasattr(item, 'dtype'))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file; an InputError if it is none."""
+    """Read a JSON file; raise an InputError if it is invalid."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
         return content

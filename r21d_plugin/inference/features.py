@@ -1,4 +1,4 @@
-"""Extract the features of the sliding clips of videos."""
+"""Extract features of clips that slide along videos."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .sliding_window import SlidingWindow, WindowScores, apply_to_clips
 from .video_inputs import load_videos
 
 LAYERS = ('conv2_x', 'conv3_x', 'conv4_x', 'conv5_x')
-"""Groups of convolutions whose feature maps a network can return, by ``out_indices``."""
+"""Groups of convolutions whose feature maps a network can return (``out_indices``)."""
 
 
 def use_layer(model: BaseRecognizer, layer: str) -> None:
-    """Have the networks of a recognizer return the feature map of one of :data:`LAYERS`.
+    """Make the networks of a recognizer return the feature map of one of :data:`LAYERS`.
 
-    Raises an InputError if they are another package's, or int8, which have conv5_x's alone.
+    Raises an InputError for other packages' networks and for int8, which have one output.
     """
     streams = [stream.network for stream in streams_of(model)]
     if not streams or runtime_and_dtype(model.test_cfg)[1] == 'int8':
@@ -40,9 +40,9 @@ def use_layer(model: BaseRecognizer, layer: str) -> None:
 
 
 def clip_features(model: BaseRecognizer, packed: dict[str, Any], keep_time: bool = False) -> Tensor:
-    """Average feature maps of packed views over (T, H, W): views x C, of RGB and then of flow.
+    """Average feature maps of packed views over (T, H, W): views x C, RGB before flow.
 
-    With ``keep_time`` they are averaged over (H, W) alone: views x T x C.
+    With ``keep_time``, average over (H, W) only: views x T x C.
     """
     inputs = pseudo_collate([packed])['inputs']
     batch = model.data_preprocessor(dict(inputs=inputs, data_samples=None), False)
@@ -55,9 +55,10 @@ def clip_features(model: BaseRecognizer, packed: dict[str, Any], keep_time: bool
 
 
 def mean_of_segments(found: WindowScores, count: int) -> WindowScores:
-    """Average the clips of ``count`` equal segments of a video: count x ...; 0 leaves the clips.
+    """Average the clips in each of ``count`` equal segments of a video: count x ...
 
-    A segment begins with clip ``int(i * clips / count)``, and has a clip at least: so does RTFM.
+    Segment i begins with clip ``int(i * clips / count)`` and has at least one clip, as in RTFM.
+    With ``count=0`` the clips are returned as they are.
     """
     if not count:
         return found
@@ -84,12 +85,12 @@ def extract_features(
     keep: tuple[str, ...] = (),
     segments: int = 0,
 ) -> Iterator[Extraction]:
-    """Extract the features of videos, by name, except those that the store has already.
+    """Extract the features of videos, given by name, except those that are stored already.
 
-    Features are clips x [crops x] [time x] channels, the axes in brackets where ``keep`` names
-    them, or with ``segments`` these x .... ``workers`` processes decode, or this one; ``progress``
-    is that of :func:`apply_to_clips`. Yields what became of each video, in any order; an InputError
-    if features cannot be written.
+    Features are clips x [crops x] [time x] channels; the axes in brackets exist if ``keep`` names
+    them. With ``segments``, the first axis is segments instead of clips. ``workers`` processes
+    decode (0: this process does); ``progress`` is described at :func:`apply_to_clips`. Yields the
+    outcome of each video, in any order. Raises an InputError if features cannot be written.
     """
     missing: dict[Path, tuple[str, int]] = {}
     for name, video in videos.items():

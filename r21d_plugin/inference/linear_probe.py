@@ -1,4 +1,4 @@
-"""Train the classifier alone, on features of clips that are computed once."""
+"""Linear probe: train only the classifier, on features that are computed once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .._errors import InputError
 from .features import clip_features
 
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Weight decays to choose from by the accuracy of validation."""
+"""Candidate weight decays; validation accuracy selects one."""
 
 
 class ClipFeatures(NamedTuple):
@@ -25,7 +25,7 @@ class ClipFeatures(NamedTuple):
 
     @classmethod
     def of(cls, model: BaseRecognizer, videos: Iterable[dict[str, Any]]) -> ClipFeatures:
-        """Compute them of packed videos with labels; those that do not decode are left out."""
+        """Compute the features of packed videos with labels; skip those that do not decode."""
         values, labels = [], []
         for packed in videos:
             if 'inputs' in packed:
@@ -37,7 +37,7 @@ class ClipFeatures(NamedTuple):
         return cls(torch.stack(values), torch.tensor(labels))
 
     def accuracy(self, classifier: nn.Linear) -> float:
-        """Part of the videos, 0 to 1, whose mean score is highest for their class."""
+        """Compute the accuracy of a classifier, 0 to 1, by scores averaged over clips."""
         with torch.no_grad():
             scores = classifier(self.values).softmax(-1).mean(1)
         share: float = (scores.argmax(-1) == self.labels).double().mean().item()
@@ -50,16 +50,16 @@ def fit_classifier(
     decay: float,
     class_weight: list[float] | None = None,
 ) -> nn.Linear:
-    """Fit a logistic regression to the features of clips.
+    """Fit a logistic regression to clip features.
 
     Args:
         features (ClipFeatures): Features to fit.
-        num_classes (int): Classes.
-        decay (float): Weight decay, of features with a standard deviation of 1.
-        class_weight (list[float], optional): Weight of each class. Defaults to None: 1 for all.
+        num_classes (int): Number of classes.
+        decay (float): Weight decay, for features scaled to a standard deviation of 1.
+        class_weight (list[float], optional): Weight of each class. Defaults to None: all 1.
 
     Returns:
-        nn.Linear: From features as they are to logits.
+        nn.Linear: Classifier that maps unscaled features to logits.
     """
     values = features.values.flatten(0, 1).double()
     labels = features.labels.repeat_interleave(features.values.shape[1])
@@ -94,10 +94,10 @@ def best_classifier(
     num_classes: int,
     class_weight: list[float] | None = None,
 ) -> tuple[nn.Linear, float, float]:
-    """Fit with each of :data:`DECAYS`; of equal accuracy in validation the largest is taken.
+    """Fit with each of :data:`DECAYS` and return the best; on a tie, the largest decay wins.
 
     Returns:
-        tuple: The classifier, its weight decay and its accuracy in validation, 0 to 1.
+        tuple: The classifier, its weight decay and its validation accuracy, 0 to 1.
     """
     found = []
     for decay in DECAYS:

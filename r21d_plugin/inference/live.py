@@ -1,4 +1,4 @@
-"""Score a stream as it comes: a camera, an address, standard input, or a file that is played."""
+"""Score live streams: a camera, a URL, standard input, or a file."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from .sliding_window import SlidingWindow
 from .sources import STDIN, TIMEOUT, is_address, is_camera, is_endless, shown_name
 
 LONGEST_WAIT = 30  # seconds before a stream is opened again
-UNKNOWN_RATE = 25.0  # frames a second of a stream that states neither a rate nor times
-NETWORK = dict(  # an address may lead to other addresses, but not to files
+UNKNOWN_RATE = 25.0  # frames per second assumed if a stream states neither a rate nor times
+NETWORK = dict(  # a URL may lead to other URLs, but not to local files
     protocol_whitelist='http,https,tcp,tls,crypto,rtsp,rtp,srtp,udp',
     rtsp_flags='prefer_tcp',
 )
@@ -49,29 +49,29 @@ class Frame(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """A clip of a stream whose frames have all come."""
+    """A complete clip of a stream."""
 
     frames: tuple[Frame, ...]
-    fps: float  # 0 where the times of frames count, not their rate
-    arrived: float  # time.monotonic() when the last one came
+    fps: float  # 0 where sampling uses the times of frames, not their rate
+    arrived: float  # time.monotonic() when the last frame arrived
 
     @property
     def end(self) -> float:
-        """Seconds from the first frame of the stream to the last one of the clip."""
+        """Seconds from the first frame of the stream to the last frame of the clip."""
         return self.frames[-1].time
 
 
 class ClipBuffer:
-    """Keep the last frames of a stream, as many as a clip needs, and cut clips out of them.
+    """Buffer of the latest frames of a stream, from which clips are cut.
 
     Clips are those of :class:`~r21d_plugin.inference.sliding_window.SlidingClips`: they begin at
-    frames 0, ``stride``, 2 * ``stride`` and so on. With ``target_fps``, frames count as evenly
-    spaced until a timestamp says otherwise.
+    frames 0, ``stride``, 2 * ``stride`` and so on. With ``target_fps``, frames are assumed to be
+    evenly spaced until a timestamp disagrees.
 
     Args:
         window: The pipeline of the clips (:func:`live_window`).
-        stride: Frames from the start of a clip to that of the next.
-        fps: Frames a second as the stream states them, 0 if it does not.
+        stride: Frames from the start of one clip to the start of the next.
+        fps: The frame rate that the stream states, or 0.
     """
 
     def __init__(self, window: SlidingWindow, stride: int, fps: float) -> None:
@@ -81,11 +81,11 @@ class ClipBuffer:
         self.span = steps / sample.target_fps if sample.target_fps else None  # seconds
         self.stride, self.fps, self.regular = stride, fps, fps > 0
         self.frames: deque[Frame] = deque()
-        self.count = self.next = 0  # frames that came, and the first one of the next clip
+        self.count = self.next = 0  # frames received, and number of the next clip's first frame
         self.start = self.last = self.gap = self.arrived = 0.0
 
     def add(self, frame: Frame) -> Iterator[Clip]:
-        """Take the next frame; yield the clips that it completes."""
+        """Add the next frame; yield the clips that it completes."""
         self.arrived = time.monotonic()
         if not self.count:
             self.start = self.last = frame.time
@@ -99,7 +99,7 @@ class ClipBuffer:
             yield self._cut()
 
     def finish(self) -> Iterator[Clip]:
-        """Yield the clips that the end of the stream completes, a looped one if it has no other."""
+        """Yield the clips that the end of the stream completes; a looped clip if it had none."""
         while self.span is not None and self.frames and not self.regular:
             if self.last + self.gap - self.frames[0].time <= self.span + ROUNDING:
                 break
@@ -123,28 +123,28 @@ class ClipBuffer:
 
 
 class LiveClips:
-    """Read a stream in a thread of its own, and iterate over its clips as they are complete.
+    """Iterator over the clips of a stream, which a separate thread reads.
 
-    One clip waits to be taken. A source that cannot wait (a camera, RTSP, an address without a
-    known duration) replaces that clip by the next one; others wait. A stream that breaks is opened
-    again after 1, 2, 4 ... 30 seconds, and no clip spans the break. A context manager, which ends
-    the thread.
+    At most one complete clip is queued. If the source cannot be paused (a camera, RTSP, a URL
+    without a known duration), the next clip replaces the queued one; other sources are paused. A
+    stream that breaks is reopened after 1, 2, 4 ... 30 seconds, and no clip spans the break. Used
+    as a context manager, which ends the thread.
 
     Args:
-        source: A camera's number, an address, ``-`` for standard input, or a file.
+        source: A camera's number, a URL, ``-`` for standard input, or a file.
         window: The pipeline of the clips (:func:`live_window`).
-        stride: Frames from the start of a clip to that of the next.
-        retries: How often in a row to open a broken stream again. Defaults to None: without end if
-            the source cannot wait, else 0.
-        notify: Called with a line when the stream has broken.
-        draw: Takes an iterator of the frames at full size, H x W x 3 uint8 RGB, and their rate, in
-            the thread; the stream ends when it returns. Defaults to None.
+        stride: Frames from the start of one clip to the start of the next.
+        retries: How often in a row to reopen a broken stream. Defaults to None: unlimited if the
+            source cannot be paused, else 0.
+        notify: Called with a one-line message when the stream breaks.
+        draw: Called in the thread with an iterator of the frames at full size, H x W x 3 uint8 RGB,
+            and their rate; the stream ends when it returns. Defaults to None.
 
     Attributes:
         dropped: Number of clips that were replaced.
 
     Raises:
-        InputError: If the source does not open; while iterating, if it breaks for good.
+        InputError: If the source does not open; while iterating, if it breaks and is not reopened.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class LiveClips:
         self._put(None)
 
     def _put(self, clip: Clip | None) -> None:
-        """Hand a clip over, or None at the end of the stream."""
+        """Queue a clip, or None at the end of the stream."""
         waits = clip is None or not self.cannot_wait
         while not self.stopped.is_set():
             try:
@@ -212,7 +212,7 @@ class LiveClips:
                         self.dropped += 1
 
     def _frames(self) -> Iterator[np.ndarray]:
-        """Yield frames at full size, and hand over their clips."""
+        """Yield frames at full size, and queue their clips."""
         count, latest = 0, 0.0
         for container in self._connections():
             buffer = ClipBuffer(self.window, self.stride, rate_of(container))
@@ -235,7 +235,7 @@ class LiveClips:
             raise InputError(f'{self.name}: none of its frames decodes')
 
     def _connections(self) -> Iterator[InputContainer]:
-        """Yield the open stream, and again each time that it breaks."""
+        """Yield the open stream, and a reopened stream each time that it breaks."""
         yield self.container
         while self.problem or self.cannot_wait:
             if self.failures >= self.retries:
@@ -259,10 +259,10 @@ class LiveClips:
 
 
 def open_stream(source: str) -> InputContainer:
-    """Open a source to read it once, forward; an InputError if it does not open."""
+    """Open a source for a single forward pass; raise an InputError if it does not open."""
     file: Any
     form, options, file = None, OPTIONS, f'file:{source}'
-    if source == STDIN:  # without a buffer, which would wait until it is full
+    if source == STDIN:  # unbuffered: a buffer would delay frames until it is full
         file = open(sys.stdin.fileno(), 'rb', buffering=0, closefd=False)  # noqa: SIM115
     elif is_camera(source):
         form, options, file = 'v4l2', {}, f'/dev/video{source}'
@@ -278,26 +278,26 @@ def open_stream(source: str) -> InputContainer:
 
 
 def reason_of(error: BaseException | None) -> str:
-    """What went wrong, without the address, which may have a password in it."""
+    """Describe an error without the URL, which may contain a password."""
     if isinstance(error, av.ExitError):
-        return f'nothing came for {TIMEOUT:g} seconds'
+        return f'no data for {TIMEOUT:g} seconds'
     if isinstance(error, NoVideoError):
         return 'it has no video'
     return getattr(error, 'strerror', None) or type(error).__name__
 
 
 def rate_of(container: InputContainer) -> float:
-    """Frames a second that a stream states, 0 if it does not."""
+    """Return the frame rate that a stream states, or 0."""
     stream = choose_stream(container)
     return float(stream.average_rate or stream.guessed_rate or 0)
 
 
 def read_frames(container: InputContainer) -> Iterator[tuple[np.ndarray, float]]:
-    """Decode the frames of a stream, with the seconds from the first to each, which rise.
+    """Yield the frames of a stream, each with its increasing time in seconds since the first frame.
 
-    Frames are H x W x 3, uint8, RGB. Damaged ones are left out. One whose time is not later than
-    that of the frame before it follows that at the stream's rate, and so do all from the first one
-    without a time on (AVI has a few times).
+    Frames are H x W x 3, uint8, RGB. Damaged frames are skipped. A frame whose timestamp is not
+    later than that of the previous frame is placed one frame interval after it. After the first
+    frame without a timestamp, all frames are (AVI has few timestamps).
     """
     stream, tag = choose_stream(container), StoreTag.find(container.metadata)
     step = 1 / (rate_of(container) or UNKNOWN_RATE)
@@ -316,12 +316,12 @@ def read_frames(container: InputContainer) -> Iterator[tuple[np.ndarray, float]]
 
 
 def live_window(pipeline: Pipeline) -> SlidingWindow:
-    """The pipeline of clips that are cut already: none of them gives a second one."""
+    """Build the pipeline for clips that are already cut: each gives exactly one clip."""
     return SlidingWindow(pipeline, stride=sys.maxsize // 2)
 
 
 def load_clip(window: SlidingWindow, clip: Clip) -> dict[str, Any]:
-    """Run the pipeline on a clip, as on one of a video."""
+    """Run the pipeline on a clip of a stream."""
     times = np.array([frame.time for frame in clip.frames]) - clip.frames[0].time
     video = dict(
         array=[frame.image for frame in clip.frames],
@@ -336,7 +336,7 @@ def load_clip(window: SlidingWindow, clip: Clip) -> dict[str, Any]:
 
 
 def score_clip(model: BaseRecognizer, window: SlidingWindow, clip: Clip) -> np.ndarray:
-    """Score the classes of a clip, as those of a clip of a video."""
+    """Return the class scores of a clip of a stream."""
     with torch.no_grad():
         views = view_scores(model, load_clip(window, clip)).float()
     check_finite(views, 'clip')
@@ -344,7 +344,7 @@ def score_clip(model: BaseRecognizer, window: SlidingWindow, clip: Clip) -> np.n
 
 
 class Smoothing:
-    """Exponential mean of scores over time, with a time constant of so many seconds; 0: none."""
+    """Exponential moving average of scores, with a time constant in seconds (0: no smoothing)."""
 
     def __init__(self, seconds: float) -> None:
         if not 0 <= seconds < math.inf:
@@ -353,7 +353,7 @@ class Smoothing:
         self.scores: np.ndarray | None = None
 
     def add(self, scores: np.ndarray, time: float) -> np.ndarray:
-        """Mean with the scores of a time in seconds, later than those before it."""
+        """Update the mean with the scores at a time in seconds, and return it; times increase."""
         weight = -math.expm1((self.time - time) / self.seconds) if self.seconds else 1.0
         before = scores if self.scores is None else self.scores
         self.scores, self.time = before + weight * (scores - before), time
@@ -361,9 +361,9 @@ class Smoothing:
 
 
 class Latencies:
-    """Rate of the scores, and how long after the last frame of their clips they came.
+    """Rate of scores, and latencies from the last frame of a clip to its scores.
 
-    Percentiles are of the last 1,000.
+    Percentiles are over the last 1,000 clips.
     """
 
     def __init__(self) -> None:
@@ -371,7 +371,7 @@ class Latencies:
         self.seconds: deque[float] = deque(maxlen=1000)
 
     def add(self, arrived: float) -> None:
-        """Note that the scores of a clip are there, by when its last frame came."""
+        """Record that a clip was scored; ``arrived`` is when its last frame arrived."""
         self.count += 1
         self.seconds.append(time.monotonic() - arrived)
 

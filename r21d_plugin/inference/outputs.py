@@ -1,4 +1,4 @@
-"""Write what predictions over time are asked for: JSON, drawn copies, segments."""
+"""Write predictions over time: JSON, annotated copies of videos, and segments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sliding_window import SlidingWindow
 
 
 def best_classes(scores: np.ndarray, labels: Sequence[str], top: int) -> list[dict[str, Any]]:
-    """Number, label and score of at most ``top`` classes, best first, as JSON has them."""
+    """Return number, label and score of the ``top`` best classes, best first, for JSON."""
     best = np.argsort(-scores, kind='stable')[:top].tolist()
     return [dict(number=n, label=labels[n], score=float(scores[n])) for n in best]
 
@@ -27,7 +27,7 @@ def best_classes(scores: np.ndarray, labels: Sequence[str], top: int) -> list[di
 def to_dict(
     video: str, prediction: ActionDataSample | InputError, labels: Sequence[str], top: int
 ) -> dict[str, Any]:
-    """Convert a prediction to types that JSON has.
+    """Convert a prediction to types that JSON supports.
 
     Returns:
         dict: ``video`` and ``error``, or ``video``, ``frames``, ``fps`` and ``classes``
@@ -44,14 +44,15 @@ def to_dict(
 
 
 class OverTime:
-    """Score videos over time, and write a drawn copy and the segments of each.
+    """Score videos over time, and write an annotated copy and the segments of each.
 
     Args:
         videos: All videos by name.
-        draw: Folder of drawn copies, or FILE.mp4 for a single video. None: no copies.
-        segments: FILE.csv, FILE.srt for a single video, or a folder of .srt files. None: nothing.
-        threshold: Score that a segment exceeds.
-        top: Classes to write or draw.
+        draw: Folder of annotated copies, or FILE.mp4 for a single video. None: no copies.
+        segments: FILE.csv, FILE.srt for a single video, or a folder of .srt files. None: no
+            segments.
+        threshold: Score above which a clip belongs to a segment.
+        top: Number of classes to write or draw.
 
     Raises:
         InputError: If an output cannot be written.
@@ -85,7 +86,7 @@ class OverTime:
         video: Path,
         name: str,
     ) -> list[dict[str, Any]]:
-        """Score a video and write what was asked for; ``name`` stands for it in a table.
+        """Score a video and write its outputs; ``name`` identifies it in the table of segments.
 
         Returns:
             list[dict[str, Any]]: ``start`` and ``end`` of each clip in seconds, and its ``classes``
@@ -106,18 +107,18 @@ class OverTime:
         ]
 
     def finish(self, labels: Sequence[str]) -> None:
-        """Write the table of the segments of all videos, if one was asked for."""
+        """Write the table of the segments of all videos, if requested."""
         if self.table:
             write_csv(self.table, self.found, labels)
 
 
 def output_paths(target: Path, suffix: str, videos: Mapping[str, Path]) -> dict[Path, Path]:
-    """Where to write something of each of the videos, which are given by name.
+    """Return the output path of each video; ``videos`` are given by name.
 
-    That is a file with the suffix for a single video, or a folder.
+    ``target`` is a folder or, for a single video, a file with the suffix.
 
     Raises:
-        InputError: If it is neither, cannot be written, or is a video itself.
+        InputError: If ``target`` is neither, is not writable, or is an input video.
     """
     if target.is_dir() or not target.suffix:
         names = {

@@ -25,11 +25,11 @@ from .video_inputs import build_pipeline, load_videos, run_pipeline
 def predict(
     model: BaseRecognizer, pipeline: Pipeline, videos: Sequence[Path], workers: int = 0
 ) -> Iterator[tuple[Path, ActionDataSample | InputError]]:
-    """Test videos, each by itself, as the test pipeline of a network in evaluation mode says.
+    """Run the test pipeline and a network in evaluation mode on videos, one at a time.
 
-    Yields each video, in order, with its prediction (``pred_score``, by :func:`video_scores`,
-    ``total_frames`` and, where the pipeline opens the video, ``avg_fps``) or the reason why it does
-    not decode. Raises an InputError if scores are not finite.
+    Yields each video, in order, with its prediction (``pred_score`` by :func:`video_scores`,
+    ``total_frames`` and, if the pipeline opens the video, ``avg_fps``), or the error if it does not
+    decode. Raises an InputError if scores are not finite.
     """
     meta_keys = ('total_frames', 'avg_fps')
     load = build_pipeline(update_transform(pipeline, 'PackActionInputs', meta_keys=meta_keys))
@@ -47,7 +47,7 @@ def load_whole(pipeline: CheckedPipeline, video: Path) -> Iterator[dict[str, Any
 
 
 def predict_over_time(model: BaseRecognizer, window: SlidingWindow, video: Path) -> WindowScores:
-    """Score the sliding clips of a video; an InputError if it does not decode."""
+    """Score the sliding clips of a video; raise an InputError if it does not decode."""
     batches = ((video, batch) for batch in window.batches(video))
     ((_, scores),) = apply_to_clips(partial(view_scores, model), batches)
     assert isinstance(scores, WindowScores)
@@ -55,7 +55,7 @@ def predict_over_time(model: BaseRecognizer, window: SlidingWindow, video: Path)
 
 
 def view_scores(model: BaseRecognizer, packed: dict[str, Any]) -> Tensor:
-    """Test each of the packed views as a video of its own; scores are views x classes."""
+    """Test each packed view as a separate video; return scores, views x classes."""
     inputs = packed['inputs']
     views: Inputs
     if isinstance(inputs, dict):

@@ -1,7 +1,7 @@
-"""Features with the arithmetic of the tools that read them.
+"""Presets that compute features exactly as other tools expect them.
 
-All of them resize frames to 171 x 128 in floating point, crop 112 x 112 where torchvision does,
-normalise by torchvision's numbers for Kinetics, and leave out a clip that the video ends within.
+All presets resize frames to 171 x 128 in floating point, crop 112 x 112 at torchvision's position,
+normalise by torchvision's constants for Kinetics, and drop an incomplete clip at the end.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ STD = [255 * value for value in (0.22803, 0.22145, 0.216989)]
 
 
 class Preset(NamedTuple):
-    """What the features of a tool are; by default those of a config's test.
+    """Settings of a tool's features; the defaults are those of a config's test.
 
     Attributes:
         exact: Whether the tool's resize, crop and normalisation replace those of the config.
-        clip_len: Frames of a clip, and from the start of a clip to that of the next. None is what
-            the config's test has.
-        target_fps: Frames a second. None is the rate of the video.
-        crops: 1 (the centre) or 10 of a frame.
-        keep: What is not averaged, as ``r21d features --keep`` takes it.
-        segments: Segments of a video, whose clips are averaged. 0 keeps the clips.
-        suffix: What names of features have in place of the extension of the video. None keeps it.
+        clip_len: Frames per clip, and the stride between clips. None: as in the config's test.
+        target_fps: Frames per second. None: the rate of the video.
+        crops: Crops per frame: 1 (the centre) or 10.
+        keep: Axes that are not averaged, as in ``r21d features --keep``.
+        segments: Number of segments of a video whose clips are averaged. 0: keep the clips.
+        suffix: Suffix of feature names that replaces the video's extension. None: keep it.
     """
 
     exact: bool = False
@@ -43,15 +42,15 @@ class Preset(NamedTuple):
     suffix: str | None = None
 
     def pipeline(self, cfg: Config) -> Pipeline:
-        """Test pipeline for the videos; where ``exact``, the config's normalisation is replaced.
+        """Return the test pipeline; with ``exact``, replace the config's normalisation.
 
-        Raises an InputError if the config's network is not one of RGB, which ``exact`` needs.
+        Raises an InputError if ``exact`` is set and the config's network does not take RGB.
         """
         if not self.exact:
             return pipeline_of(cfg)
         preprocessor = cfg.model.get('data_preprocessor') or {}
         if len(preprocessor.get('mean') or ()) != 3:
-            raise InputError(f'{cfg.filename}: --preset is for a network of RGB, not of flow')
+            raise InputError(f'{cfg.filename}: --preset is for networks of RGB, not of flow')
         preprocessor.update(mean=MEAN, std=STD)
         clip_len = self.clip_len
         if clip_len is None:
@@ -64,7 +63,7 @@ class Preset(NamedTuple):
         return clips
 
     def name(self, videos: Mapping[str, Path]) -> dict[str, Path]:
-        """Name the features of videos; an InputError if two get one name."""
+        """Name the features of videos; raise an InputError if two get the same name."""
         if self.suffix is None:
             return dict(videos)
         named: dict[str, Path] = {}
@@ -81,5 +80,5 @@ PRESETS = {
     'ucf-crime-32x10': Preset(True, 16, crops=10, keep=('crops',), segments=32, suffix=''),
     'video_features': Preset(True, suffix='_r21d'),
 }
-"""Presets by name: TSP's features for ActionFormer, those of weakly supervised anomaly detection
-(Sultani et al. and RTFM), and those of the tool video_features."""
+"""Presets by name: TSP's features for ActionFormer, features for weakly supervised anomaly
+detection (Sultani et al. and RTFM), and features of the tool video_features."""

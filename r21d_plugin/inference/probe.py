@@ -17,19 +17,19 @@ from .linear_probe import ClipFeatures, best_classifier, fit_classifier
 from .presets import PRESETS
 
 RECALL_AT = (1, 5, 10, 20, 50)
-HELD_OUT = 5  # every fifth video of training chooses the weight decay
+HELD_OUT = 5  # every fifth training video is used to choose the weight decay
 
 
 def mean_features(sources: Iterable[Path]) -> dict[str, np.ndarray]:
-    """Average the stored features of each video over clips, crops and time; channels, by name.
+    """Average stored features over clips, crops and time; return channels by name of the video.
 
-    Raises an InputError if two sources have a video of one name, or another number of channels.
+    Raises an InputError if sources share a name or differ in their number of channels.
     """
     means: dict[str, np.ndarray] = {}
     for source in sources:
         for name, values in read_features(source):
             if name in means:
-                raise InputError(f'{source}: has {name}, as features before it do: name one')
+                raise InputError(f'{source}: has {name}, which another source has too: name one')
             means[name] = values.reshape(-1, values.shape[-1]).mean(0, dtype=np.float32)
     if len({len(values) for values in means.values()}) > 1:
         raise InputError('the features differ in their channels: name those of one network')
@@ -37,10 +37,10 @@ def mean_features(sources: Iterable[Path]) -> dict[str, np.ndarray]:
 
 
 def labelled_features(path: Path, means: Mapping[str, np.ndarray]) -> ClipFeatures:
-    """Features of the videos of a list, ``path label`` a line; those without any are left out.
+    """Return the features of listed videos (``path label`` lines); skip videos without features.
 
     Videos are found by their paths, with or without extension and the suffix of a preset. Raises an
-    InputError if a line is none such, or no video has features.
+    InputError if a line is malformed, or no video has features.
     """
     values, labels = [], []
     for line, where in read_lines(path):
@@ -62,9 +62,9 @@ def labelled_features(path: Path, means: Mapping[str, np.ndarray]) -> ClipFeatur
 def recalls(
     training: ClipFeatures, test: ClipFeatures, counts: Sequence[int] = RECALL_AT
 ) -> dict[int, float]:
-    """Recall@k of retrieval: part of the test videos with their class among the k nearest.
+    """Compute recall@k: the fraction of test videos whose class is among the k nearest.
 
-    Neighbours are videos of training, by cosine similarity. A count of more than all is left out.
+    Neighbours are training videos, by cosine similarity. Counts above their number are skipped.
     """
     keys = F.normalize(training.values.mean(1))
     counts = [count for count in counts if count <= len(keys)]
@@ -78,10 +78,10 @@ def recalls(
 
 
 def probe(training: ClipFeatures, test: ClipFeatures) -> dict[str, Any]:
-    """Fit a classifier to the training videos, and find the nearest ones of each test video.
+    """Evaluate features by a linear classifier and by nearest-neighbour retrieval.
 
-    The weight decay is the best of five on every fifth training video, which the others predict;
-    then all are fitted.
+    Every fifth training video is held out to choose the best of five weight decays; then the
+    classifier is fitted to all training videos.
 
     Returns:
         dict: ``videos`` (their numbers), ``top1`` and ``weight_decay`` of the classifier, and
@@ -89,7 +89,7 @@ def probe(training: ClipFeatures, test: ClipFeatures) -> dict[str, Any]:
     """
     count = len(training.labels)
     if count < HELD_OUT:
-        raise InputError(f'{count} videos to train: a probe needs {HELD_OUT}')
+        raise InputError(f'{count} videos to train: a probe needs at least {HELD_OUT}')
     classes = int(torch.cat([training.labels, test.labels]).max()) + 1
     held_out = torch.arange(count) % HELD_OUT == HELD_OUT - 1
     rest, chosen = (ClipFeatures(*(x[part] for x in training)) for part in (~held_out, held_out))

@@ -1,4 +1,4 @@
-"""Quantise the backbone of a recognizer to int8, by NNCF for OpenVINO."""
+"""Quantise the backbone of a recognizer to int8 for OpenVINO, with NNCF."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ def quantize(
     held_out: Sequence[dict[str, Any]],
     max_drop: float,
 ) -> dict[str, dict[str, float]]:
-    """Quantise the backbone of a recognizer after its training, into its ``int8``.
+    """Quantise the backbone of a trained recognizer and store it in ``model.int8``.
 
-    Where video@1 falls by more than ``max_drop``, NNCF gives layers back to float, those that cost
-    most first, until it does not.
+    If video@1 drops by more than ``max_drop``, NNCF reverts layers to float, beginning with the
+    layer that costs most accuracy, until the drop is small enough.
 
     Args:
-        model (BaseRecognizer): In evaluation mode, on the CPU.
-        calibration (Sequence[dict]): Packed clips, of which NNCF takes the ranges of activations.
+        model (BaseRecognizer): Recognizer in evaluation mode, on the CPU.
+        calibration (Sequence[dict]): Packed clips, on which NNCF measures activation ranges.
         held_out (Sequence[dict]): Packed videos with labels, to measure the accuracy.
-        max_drop (float): Part of the videos, 0 to 1.
+        max_drop (float): Largest drop of video@1, 0 to 1.
 
     Returns:
         dict: Accuracies of ``'float32'`` and ``'int8'``, as
         :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` names them.
 
     Raises:
-        InputError: If NNCF or OpenVINO is missing, the videos have no labels, or video@1 falls by
-            more.
+        InputError: If NNCF or OpenVINO is missing, the videos have no labels, or video@1 drops by
+            more than ``max_drop``.
     """
     check_classes(model.cls_head)
     with missing_packages_named():
         import nncf
     nncf.set_log_level(logging.ERROR)
-    core()  # before NNCF's
+    core()  # has to be created before NNCF's core
     found = {'float32': accuracy(model, held_out, 'float32')}
     float_model = convert(model.backbone)
     clips = nncf.Dataset(calibration, partial(clips_of, model))
@@ -58,12 +58,12 @@ def quantize(
     set_int8(model, nncf.quantize(float_model, clips, **options))
     found['int8'] = accuracy(model, held_out, 'int8')
     if drop(found) > max_drop:
-        tqdm.write(f'int8 loses {drop(found):.2%} of video@1: NNCF gives layers back', sys.stderr)
+        tqdm.write(f'int8 loses {drop(found):.2%} of video@1: reverting layers', sys.stderr)
 
         def validate(compiled: Any, videos: Iterable[dict[str, Any]]) -> tuple[float, list[float]]:
             with computed_by_twin(model.backbone, CompiledTwin(compiled), 'int8'):
                 metric = tested(model, videos, runtime='torch', dtype='float32')
-            hits = [float(result[''][2]) for result in metric.results]  # at 1, by all streams
+            hits = [float(result[''][2]) for result in metric.results]  # fused scores, top 1
             return float(np.mean(hits)), hits
 
         quantized = nncf.quantize_with_accuracy_control(
@@ -86,23 +86,23 @@ def set_int8(model: Any, quantized: Any) -> None:
 
 
 class CompiledTwin(OpenVinoTwin):
-    """A twin that is compiled already."""
+    """A twin of a compiled model."""
 
     def __init__(self, compiled: Any) -> None:
         self.given = [compiled.create_infer_request()]
 
     def requests(self, dtype: str, clips: int) -> list[Any]:
-        """The one request."""
+        """Return the only request."""
         return self.given
 
 
 def drop(found: dict[str, dict[str, float]]) -> float:
-    """How much of video@1 int8 loses, 0 to 1."""
+    """Return the drop of video@1 caused by int8, 0 to 1."""
     return found['float32']['video@1'] - found['int8']['video@1']
 
 
 def clips_of(model: BaseRecognizer, packed: dict[str, Any]) -> list[np.ndarray]:
-    """Normalised views of packed clips, of each stream views x C x T x H x W."""
+    """Return the normalised views of packed clips: views x C x T x H x W for each stream."""
     batch = dict(inputs=pseudo_collate([packed])['inputs'], data_samples=None)
     inputs = model.data_preprocessor(batch, False)['inputs']
     streams = inputs.values() if isinstance(inputs, dict) else [inputs]
@@ -112,7 +112,7 @@ def clips_of(model: BaseRecognizer, packed: dict[str, Any]) -> list[np.ndarray]:
 def tested(
     model: BaseRecognizer, videos: Iterable[dict[str, Any]], **test_cfg: str
 ) -> ClipVideoAccuracy:
-    """Test a recognizer, by other values of its ``test_cfg``, on packed videos that decode."""
+    """Test a recognizer with changes to its ``test_cfg``, on the packed videos that decode."""
     given, metric = model.test_cfg, ClipVideoAccuracy()
     model.test_cfg = dict(given or {}, **test_cfg)
     try:
@@ -129,10 +129,10 @@ def tested(
 def accuracy(
     model: BaseRecognizer, videos: Sequence[dict[str, Any]], dtype: str
 ) -> dict[str, float]:
-    """Accuracy of a recognizer in OpenVINO; an InputError if the videos have no labels."""
+    """Measure accuracy with OpenVINO; raise an InputError if the videos have no labels."""
     shown = tqdm(videos, desc=dtype, unit='video')
     metric = tested(model, shown, runtime='openvino', dtype=dtype)
     found = cast(Dict[str, float], metric.compute_metrics(metric.results))
     if not found:
-        raise InputError('the held-out videos have no labels, which measure the accuracy')
+        raise InputError('the held-out videos have no labels: accuracy cannot be measured')
     return found

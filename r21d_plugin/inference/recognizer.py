@@ -21,12 +21,15 @@ from ..weights.loading import Head
 
 
 def use_device(device: str | None) -> torch.device:
-    """Set this process up for a device, by default a GPU if there is one; or an InputError."""
+    """Prepare this process for a device, by default a GPU if there is one.
+
+    Raises an InputError if the device does not exist.
+    """
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f'device {device!r}: there is none such here: use cpu') from error
+        raise InputError(f'device {device!r}: not available here: use cpu') from error
     if device == 'cpu':
         keep_freed_memory()
     return torch.device(device)
@@ -37,13 +40,13 @@ def load_recognizer(
 ) -> BaseRecognizer:
     """Build the recognizer of a config, in evaluation mode, with the weights of a checkpoint.
 
-    Its ``dataset_meta`` has the names of the ``classes`` that the checkpoint has, and ``int8`` is
-    the quantised backbone in it, if there is one.
+    ``dataset_meta`` of the recognizer gets the names of the ``classes`` in the checkpoint, and
+    ``int8`` the quantised backbone, if the checkpoint has one.
 
-    The checkpoint is a file or URL, or ``'none'`` for a two-stream network whose config names those
-    of its streams; ``head`` is that of :func:`~r21d_plugin.load_weights`. Raises an InputError if
-    the config names an unknown type or argument, or the weights are missing, unreadable or another
-    network's.
+    ``checkpoint`` is a file or URL, or ``'none'`` for a two-stream network whose config names the
+    checkpoints of its streams. ``head`` is described at :func:`~r21d_plugin.load_weights`. Raises
+    an InputError if the config names an unknown type or argument, or the weights are missing,
+    unreadable or of another network.
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     try:
@@ -58,7 +61,7 @@ def load_recognizer(
         model.dataset_meta = dict(classes=classes_of(found, checkpoint))
         model.int8 = found.get('int8')
         if runtime_and_dtype(model.test_cfg)[1] == 'int8':
-            from_plain_data(model.int8)  # fails now if it is not one
+            from_plain_data(model.int8)  # fail now if it is invalid
     elif not cfg.model.get('checkpoints'):
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:

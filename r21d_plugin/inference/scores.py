@@ -1,4 +1,4 @@
-"""What a network's outputs have to be: finite, and scores of classes."""
+"""Check the outputs of networks: values are finite, and scores are probabilities."""
 
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.structures import ActionDataSample
@@ -8,18 +8,18 @@ from .._errors import InputError
 
 
 def check_finite(values: Tensor, source: object) -> None:
-    """Raise an InputError if an output is infinite or NaN; ``source`` is what to name."""
+    """Raise an InputError that names ``source`` if an output is infinite or NaN."""
     if not values.isfinite().all():
-        reason = 'the network gives values that are not finite, as one does whose training diverged'
+        reason = 'the network outputs NaN or infinity; its training may have diverged'
         raise InputError(f'{source}: {reason}: use an earlier checkpoint')
 
 
 def video_scores(model: BaseRecognizer, sample: ActionDataSample, source: object) -> Tensor:
-    """Scores of the classes (or numbers) of a tested video, the mean over its clips.
+    """Return the class scores (or numbers) of a tested video, averaged over its clips.
 
-    :class:`~r21d_plugin.models.heads.ClipHead` gives them of each clip. Those of others are
-    probabilities: as they are, or by a softmax where ``average_clips`` says that they are logits.
-    Raises an InputError if they are not finite or no probabilities.
+    :class:`~r21d_plugin.models.heads.ClipHead` provides the scores of each clip. Other heads must
+    output probabilities, or logits if ``average_clips`` is not ``'prob'``; logits are converted by
+    a softmax. Raises an InputError if the values are not finite or not probabilities.
     """
     check_finite(sample.pred_score, source)
     if 'clip_scores' in sample:
@@ -33,5 +33,5 @@ def video_scores(model: BaseRecognizer, sample: ActionDataSample, source: object
         scores = scores.mean(0)
     if scores.ndim != 1 or scores.min() < 0 or abs(scores.sum() - 1) > 0.01:
         head = type(model.cls_head).__name__
-        raise InputError(f'{source}: the scores of {head} are no probabilities of classes')
+        raise InputError(f'{source}: the scores of {head} are not class probabilities')
     return scores

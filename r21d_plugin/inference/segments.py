@@ -1,4 +1,4 @@
-"""Find the segments of videos in which a class is above a threshold, and write them."""
+"""Find and write the segments of videos in which a class score exceeds a threshold."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from .._errors import escape_bytes
 
 
 class Segment(NamedTuple):
-    """A part of a video in which a class is above a threshold."""
+    """A part of a video in which a class score exceeds a threshold."""
 
     start: float  # seconds from the video's first frame
     end: float
     number: int  # of the class
-    score: float  # mean of the clips
+    score: float  # mean over the clips
 
 
 def find_segments(values: np.ndarray, times: np.ndarray, threshold: float) -> list[Segment]:
-    """Merge the consecutive clips in which a class is above a threshold.
+    """Merge consecutive clips in which a class score exceeds a threshold.
 
     Args:
         values (np.ndarray): Scores, clips x classes.
-        times (np.ndarray): Start and end of each clip in seconds, clips x 2, rising.
-        threshold (float): What the score of a clip has to exceed.
+        times (np.ndarray): Start and end of each clip in seconds, clips x 2, in ascending order.
+        threshold (float): Score that a clip has to exceed.
 
     Returns:
-        list[Segment]: In the order of their starts. Clips that overlap or touch are one segment.
+        list[Segment]: Segments sorted by start. Clips that overlap or touch form one segment.
     """
     segments = []
     for number in np.flatnonzero((values > threshold).any(0)).tolist():
@@ -46,7 +46,7 @@ def find_segments(values: np.ndarray, times: np.ndarray, threshold: float) -> li
 
 
 def segment_of(clips: Sequence[int], number: int, values: np.ndarray, times: np.ndarray) -> Segment:
-    """The segment that consecutive clips make."""
+    """Build the segment of consecutive clips."""
     start, end = times[clips[0], 0], times[clips[-1], 1]
     return Segment(float(start), float(end), number, float(values[clips, number].mean()))
 
@@ -62,7 +62,7 @@ def write_srt(path: Path, segments: Iterable[Segment], labels: Sequence[str]) ->
 
 
 def srt_time(seconds: float) -> str:
-    """A time as subtitles have it, ``hours:minutes:seconds,milliseconds``."""
+    """Format a time for subtitles, ``hours:minutes:seconds,milliseconds``."""
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
     hours, minutes = divmod(minutes, 60)
     return f'{hours:02}:{minutes:02}:{milliseconds // 1000:02},{milliseconds % 1000:03}'
@@ -71,7 +71,7 @@ def srt_time(seconds: float) -> str:
 def write_csv(
     path: Path, segments: Iterable[tuple[str, Sequence[Segment]]], labels: Sequence[str]
 ) -> None:
-    """Write the segments of videos as a table, a line each, atomically."""
+    """Write the segments of videos as a CSV table with one line each, atomically."""
     with atomic_write(path, parents=True) as partial, open(
         partial, 'w', encoding='utf-8', newline=''
     ) as file:

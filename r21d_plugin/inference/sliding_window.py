@@ -21,17 +21,17 @@ from .video_inputs import build_pipeline, run_pipeline
 
 
 class WindowScores(NamedTuple):
-    """Scores, or features, of the sliding clips of a video."""
+    """Scores or features of the sliding clips of a video."""
 
-    values: np.ndarray  # clips x channels, or clips x ... of features, float32
-    starts: np.ndarray  # number of the first frame of each clip, rising
-    ends: np.ndarray  # number of the frame after the last one of each clip
-    frames: int  # of the video
+    values: np.ndarray  # clips x channels, or clips x ... for features, float32
+    starts: np.ndarray  # number of the first frame of each clip, ascending
+    ends: np.ndarray  # number of the frame after the last frame of each clip
+    frames: int  # number of frames of the video
     fps: float  # of the video, 0 where the pipeline does not open it
     seconds: np.ndarray | None = None  # clips x (start, end); None without a frame rate
 
     def at(self, frame: int) -> np.ndarray:
-        """Mean values of the clips that cover a frame, else those of the last clip before it."""
+        """Average the clips that cover a frame; if there are none, use the last clip before it."""
         first = int(np.searchsorted(self.ends, frame, 'right'))
         last = int(np.searchsorted(self.starts, frame, 'right'))
         covering: np.ndarray = self.values[first:last]
@@ -42,26 +42,25 @@ class WindowScores(NamedTuple):
 class ClipBatch(NamedTuple):
     """Consecutive clips of a video."""
 
-    packed: dict[
-        str, Any
-    ]  # as the pipeline packs them: inputs, views x C x T x H x W (or a dict of such)
-    done: float  # share of the video's clips that are done with these, 1 at the end
-    clips: WindowScores  # these clips, still without values
+    packed: dict[str, Any]  # of the pipeline: inputs, views x C x T x H x W (or a dict of such)
+    done: float  # share of the video's clips that are done after this batch, 1 at the end
+    clips: WindowScores  # the clips, without values
 
 
 class SlidingClips(SampleFramesOfClips):
-    """Sample the clips that begin every ``stride`` frames or seconds, as many as fit into a video.
+    """Sample clips that begin every ``stride`` frames or seconds, as many as fit into a video.
 
-    A video shorter than a clip gives one, looped. Clips of two streams begin at the same frames.
+    A video shorter than a clip is looped and gives one clip. Clips of two streams begin at the same
+    frames.
 
     Args:
-        clip_len (int): Frames of a clip.
-        stride (int or str, optional): Frames, or seconds as ``'0.5s'``, from the start of a clip
-            to that of the next. Defaults to None: a clip begins where the one before ends, which
-            with ``target_fps`` is a moment of the video.
-        whole (bool): Whether a clip that would need frames beyond the end is left out, as the tools
-            of :mod:`~r21d_plugin.inference.presets` do; a shorter video is a VideoInputError then.
-            Defaults to False.
+        clip_len (int): Frames per clip.
+        stride (int or str, optional): Frames, or seconds as in ``'0.5s'``, between the starts of
+            consecutive clips. Defaults to None: a clip begins where the previous one ends (with
+            ``target_fps``, at that point in time).
+        whole (bool): Drop clips that would need frames beyond the end, as the tools of
+            :mod:`~r21d_plugin.inference.presets` do, and raise a VideoInputError for a video
+            shorter than a clip. Defaults to False.
         **kwargs: Further arguments of :class:`~r21d_plugin.datasets.SampleFramesOfClips`.
     """
 
@@ -80,7 +79,7 @@ class SlidingClips(SampleFramesOfClips):
         self.times: FrameTimes | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add what SampleFrames adds; a VideoInputError if the video has no whole clip."""
+        """Add the keys of SampleFrames; raise a VideoInputError if no whole clip fits."""
         self.video = results.get('filename', '')
         self.times = FrameTimes.of(results) if isinstance(self.stride, str) else None
         return super().transform(results)
@@ -102,7 +101,7 @@ class SlidingClips(SampleFramesOfClips):
         return np.unique(times.shown_at(np.arange(count) * length))
 
     def _starts(self, last: int, times: FrameTimes | None) -> np.ndarray:
-        """Frames that clips begin with; a clip can begin up to frame ``last``, -1 if none can."""
+        """Return first frames of clips; ``last`` is the last possible one, negative if none is."""
         if self.whole and last < 0:
             raise VideoInputError(f'{self.video}: shorter than a clip of {self.clip_len} frames')
         last = max(last, 0)
@@ -120,7 +119,7 @@ class SlidingClips(SampleFramesOfClips):
 
 
 def parse_stride(stride: int | str | None) -> int | str | None:
-    """A stride as frames, or as seconds (``'0.5s'``); an InputError if it is neither."""
+    """Parse a stride in frames or seconds (``'0.5s'``); raise an InputError if it is invalid."""
     seconds = isinstance(stride, str) and stride.endswith('s')
     try:
         if stride is None or (seconds and 0 < float(str(stride)[:-1]) < float('inf')):
@@ -129,15 +128,15 @@ def parse_stride(stride: int | str | None) -> int | str | None:
             return int(stride)
     except ValueError:
         pass
-    rule = 'a clip begins at least 1 frame, or some seconds (0.5s), after another'
+    rule = 'use at least 1 frame, or seconds such as 0.5s, from clip to clip'
     raise InputError(f'stride={stride}: {rule}')
 
 
 def frames_at_rate(times: FrameTimes, step: float) -> int:
-    """Frames that a video has with one every ``step`` seconds, as TSP counts them.
+    """Count the frames of a video that is resampled to one every ``step`` seconds, as TSP does.
 
-    Where the frame rate is a multiple of the new one, every n-th frame is taken, that at the end
-    too; elsewhere it is the duration over the step.
+    If the frame rate is a multiple of the new rate, every n-th frame is counted, including the last
+    partial step. Otherwise, the count is the duration divided by ``step``.
     """
     ratio = step * len(times.starts) / times.end
     whole = abs(ratio - round(ratio)) < 1e-6
@@ -147,9 +146,9 @@ def frames_at_rate(times: FrameTimes, step: float) -> int:
 class SlidingWindow:
     """A test pipeline whose clips slide along a video.
 
-    A video is decoded forward, each frame once, ``batch_size`` clips at a time: memory use is
-    independent of its length. :class:`SlidingClips` says what ``stride`` and ``whole`` are. Raises
-    an InputError if the pipeline has no ``SampleFrames``, or a number is less than 1.
+    A video is decoded forward, each frame once, ``batch_size`` clips at a time, so memory use is
+    independent of its length. ``stride`` and ``whole`` are arguments of :class:`SlidingClips`.
+    Raises an InputError if the pipeline has no ``SampleFrames``, or a number is less than 1.
     """
 
     def __init__(
@@ -170,7 +169,7 @@ class SlidingWindow:
         self.batch_size = batch_size
 
     def batches(self, path: Path) -> Iterator[ClipBatch]:
-        """Load the clips of a video; an InputError if it does not decode."""
+        """Load the clips of a video; raise an InputError if it does not decode."""
         video = run_pipeline(self.open, path)
         video['decoded'] = {}  # frames that clips share
         clips = video['frame_inds'].reshape(-1, video['clip_len'])
@@ -194,7 +193,7 @@ class SlidingWindow:
 
 
 def seconds_of(video: dict[str, Any], starts: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
-    """Seconds at which clips of an opened video begin and end; None without a frame rate."""
+    """Return start and end of the clips of an opened video, in seconds; None without a rate."""
     try:
         times = FrameTimes.of(video)
     except InputError:
@@ -208,11 +207,11 @@ def apply_to_clips(
     progress: Callable[[float], object] = lambda share: None,
     keep_crops: bool = False,
 ) -> Iterator[tuple[Path, WindowScores | InputError]]:
-    """Apply a network, from packed clips to views x ..., to the clips of videos.
+    """Apply a network, which maps packed clips to views x ..., to the clips of videos.
 
-    Several crops of a clip are averaged, or with ``keep_crops`` kept: clips x crops x .... The
-    clips of each video come in order, or the error that ended it. It is yielded once, when it is
-    done. ``progress`` is called with the share of a video, 0 to 1, that is newly done. Raises an
+    Several crops of a clip are averaged or, with ``keep_crops``, kept: clips x crops x ... Each
+    video is yielded once when it is done, with its clips in order or with the error that ended it.
+    ``progress`` is called with the additional share of a video, 0 to 1, that is done. Raises an
     InputError if a value is not finite.
     """
     parts: dict[Path, list[WindowScores]] = defaultdict(list)
@@ -228,7 +227,7 @@ def apply_to_clips(
         with torch.no_grad():
             views = network(batch.packed).float()
         check_finite(views, video)
-        # A clip of several crops has a view for each.
+        # A clip has one view for each crop.
         crops = views.unflatten(0, (-1, len(batch.clips.starts)))
         values = crops.transpose(0, 1) if keep_crops else crops.mean(0)
         parts[video].append(batch.clips._replace(values=values.cpu().numpy()))
@@ -237,7 +236,7 @@ def apply_to_clips(
 
 
 def join(parts: Sequence[WindowScores]) -> WindowScores:
-    """Put the scores of consecutive clips of a video together."""
+    """Concatenate the scores of consecutive batches of a video's clips."""
     values, starts, ends = map(np.concatenate, list(zip(*parts))[:3])
     seconds = [part.seconds for part in parts if part.seconds is not None]
     together = np.concatenate(seconds) if seconds else None

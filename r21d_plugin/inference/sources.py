@@ -1,4 +1,4 @@
-"""What predictions can be made of beside local files: addresses, cameras and standard input."""
+"""Video sources other than local files: URLs, cameras and standard input."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from urllib.request import urlopen
 from .._errors import InputError, first_line
 
 STDIN = '-'
-TIMEOUT = 10.0  # seconds that an address may take to answer, or to send more
-PLAYLISTS = ('mpegurl', 'x-mixed-replace')  # content types of streams without an end
+TIMEOUT = 10.0  # seconds that a server may take to answer, or to send more data
+PLAYLISTS = ('mpegurl', 'x-mixed-replace')  # content types of endless streams
 
 
 def is_address(source: str) -> bool:
-    """Whether a source is an address, ``http(s)://`` or ``rtsp(s)://``."""
+    """Whether a source is a URL, ``http(s)://`` or ``rtsp(s)://``."""
     return re.match('(http|rtsp)s?://', source) is not None
 
 
 def is_camera(source: str) -> bool:
-    """Whether a source is the number of a camera; a file of that name comes first."""
+    """Whether a source is the number of a camera; an existing file takes precedence."""
     return source.isdigit() and not os.path.lexists(source)
 
 
 def is_remote(source: str) -> bool:
-    """Whether a source is no file, folder or pattern."""
+    """Whether a source is standard input, a URL or a camera."""
     return source == STDIN or is_address(source) or is_camera(source)
 
 
 def is_endless(source: str) -> bool:
-    """Whether a source is a stream by its kind, which can only be followed live."""
+    """Whether a source is a camera or RTSP stream, which can only be followed live."""
     return is_camera(source) or source.startswith('rtsp')
 
 
 def shown_name(source: str) -> str:
-    """Name of a source in messages: an address without user name and password."""
+    """Return the name of a source for messages: a URL without user name and password."""
     if is_camera(source):
         return f'camera {source}'
     return 'standard input' if source == STDIN else re.sub('(?<=://)[^/]*@', '', source)
 
 
 def fetch_videos(sources: Iterable[str], folder: Path) -> dict[Path, str]:
-    """Copy the videos of addresses and of standard input into a folder.
+    """Copy the videos of URLs and of standard input into a folder.
 
-    So they are read, and tested, like any file, whether or not a server can seek in them.
+    The copies can be read like any file, even if the server does not support seeking.
 
     Returns:
-        dict[Path, str]: The name to show of each copy. Copies are named like the videos.
+        dict[Path, str]: The display name of each copy. Copies are named like the videos.
 
     Raises:
         InputError: If a source cannot be read, ends early or has no end.
@@ -75,7 +75,7 @@ def fetch_videos(sources: Iterable[str], folder: Path) -> dict[Path, str]:
 
 
 def download(address: str, copy: Path) -> None:
-    """Write what an address gives into a file; an InputError if it cannot be fetched whole."""
+    """Download a URL to a file; raise an InputError if it cannot be fetched completely."""
     name = shown_name(address)
     try:
         with urlopen(address, timeout=TIMEOUT) as response, open(copy, 'wb') as file:

@@ -20,9 +20,9 @@ from ..datasets.wrappers import inner_datasets
 
 
 def pipeline_of(cfg: Config) -> Pipeline:
-    """Test pipeline for video files of a config, of several datasets the first's.
+    """Return a config's test pipeline for video files (of its first dataset, if several).
 
-    Raises an InputError if it has none.
+    Raises an InputError if the config has none.
     """
     datasets = inner_datasets((cfg.get('test_dataloader') or {}).get('dataset') or {})
     if not datasets or not datasets[0].get('pipeline'):
@@ -32,7 +32,10 @@ def pipeline_of(cfg: Config) -> Pipeline:
 
 
 def one_crop_pipeline(cfg: Config, clips: int | None) -> Pipeline:
-    """Test pipeline with so many clips of a video (None: 1); an InputError if it crops several."""
+    """Return the test pipeline with ``clips`` clips per video (None: 1).
+
+    Raises an InputError if the pipeline takes several crops.
+    """
     pipeline = update_transform(pipeline_of(cfg), *SAMPLERS, num_clips=clips or 1)
     if crops := [name for name in map(name_of, pipeline) if name in ('ThreeCrop', 'TenCrop')]:
         raise InputError(f'{cfg.filename}: a file takes one crop: use CenterCrop, not {crops[0]}')
@@ -40,7 +43,7 @@ def one_crop_pipeline(cfg: Config, clips: int | None) -> Pipeline:
 
 
 def named_inputs(videos: dict[str, Any], clips: int | None) -> dict[str, Tensor]:
-    """Clips of collated videos, in float32, by stream: N (x clips) x C x T x H x W."""
+    """Return the clips of collated videos by stream, float32, N (x clips) x C x T x H x W."""
     streams = videos['inputs']
     if not isinstance(streams, dict):
         streams = {'imgs' if streams[0].dtype == torch.uint8 else 'flow': streams}
@@ -49,7 +52,7 @@ def named_inputs(videos: dict[str, Any], clips: int | None) -> dict[str, Tensor]
 
 
 def build_pipeline(transforms: Sequence[Any]) -> CheckedPipeline:
-    """Build a pipeline; an InputError if it has an unknown type or argument."""
+    """Build a pipeline; raise an InputError if it has an unknown type or argument."""
     try:
         return CheckedPipeline(transforms)
     except (KeyError, TypeError) as error:
@@ -57,9 +60,9 @@ def build_pipeline(transforms: Sequence[Any]) -> CheckedPipeline:
 
 
 def run_pipeline(pipeline: CheckedPipeline, video: Path) -> dict[str, Any]:
-    """Run a pipeline on a video as MMAction2's datasets do.
+    """Run a pipeline on a video, as MMAction2's datasets do.
 
-    Raises an InputError if the video does not decode, or the pipeline is not one for videos.
+    Raises an InputError if the video does not decode, or the pipeline is not for videos.
     """
     try:
         found = pipeline(dict(filename=str(video), start_index=0, modality='RGB'))
@@ -73,11 +76,11 @@ def run_pipeline(pipeline: CheckedPipeline, video: Path) -> dict[str, Any]:
 def load_videos(
     load: Callable[[Path], Iterable[Any]], videos: Sequence[Path], workers: int = 0
 ) -> Iterator[tuple[Path, Any]]:
-    """Load videos in worker processes (0: in this one), each video in one of them.
+    """Load videos in worker processes (0: in this process); one worker loads a whole video.
 
-    Yields videos with the items that ``load`` gives of them, or the InputError that ended it. Items
-    of a video keep their order; videos do if each has a single item. Raises an InputError if
-    ``workers`` is negative or a worker dies.
+    Yields each video with the items that ``load`` yields, or with the InputError that it raised.
+    Items of a video keep their order; videos keep theirs if each has a single item. Raises an
+    InputError if ``workers`` is negative or a worker dies.
     """
     if workers < 0:
         raise InputError(f'workers={workers}: 0 or more')
@@ -92,10 +95,10 @@ def load_videos(
         yield from loader
     except (RuntimeError, ConnectionResetError) as error:
         if isinstance(error, RuntimeError) and 'DataLoader worker (pid' not in str(error):
-            raise  # a living worker raised it
+            raise  # raised by a worker that is still alive
         raise InputError(
-            'a worker died, of a lack of memory or of a video that crashes the decoder: run the '
-            'same command again, with fewer --workers perhaps'
+            'a worker died: too little memory, or a video that crashes the decoder: run the '
+            'same command again, perhaps with fewer --workers'
         ) from error
 
 
@@ -117,6 +120,6 @@ class VideoItems(IterableDataset[Tuple[Path, Any]]):
 
 
 def init_loader_worker(worker: int) -> None:
-    """Make a worker end with the parent process, and print nothing when that is stopped."""
+    """Make a worker exit with its parent process, and silently when the parent is stopped."""
     init_worker()
-    sys.excepthook = lambda *_: None  # errors reach the parent by the loader's queue
+    sys.excepthook = lambda *_: None  # errors reach the parent through the loader's queue

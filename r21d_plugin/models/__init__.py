@@ -1,4 +1,4 @@
-"""The networks, which need PyTorch alone; heads and recognizers are MMAction2's."""
+"""The networks (PyTorch only), and the heads and recognizers for MMAction2."""
 
 from .accelerate import accelerate
 from .layers import factorized_channels

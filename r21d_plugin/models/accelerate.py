@@ -1,8 +1,8 @@
-"""Faster networks by one call: :func:`accelerate`.
+"""Faster convolutions and batch norms for existing networks: :func:`accelerate`.
 
-Convolutions and their batch norms become subclasses of PyTorch's own that compute the same by
-faster kernels. Modules keep their names, parameters and hooks. A compiler or an exporter sees the
-plain 3D convolutions.
+Convolutions and the batch norms after them become subclasses of PyTorch's classes that compute the
+same result with faster kernels. Modules keep their names, parameters and hooks. Compilers and
+exporters see plain 3D convolutions.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ Ints = Tuple[int, ...]
 def accelerate(model: Network) -> Network:
     """Make a network compute faster, in place.
 
-    In evaluation without gradients each batch norm is folded into the convolution before it, once,
-    and again when its numbers have changed (if through ``.data``, after the next ``train()`` or
-    ``eval()``). A convolution or norm that has a forward hook of its own is not folded; hooks of
-    groups and blocks see what they did before.
+    In evaluation mode without gradients, each batch norm is folded into the convolution before it.
+    The folded weights are cached and recomputed when a weight or statistic changes. Changes made
+    through ``.data`` take effect at the next ``train()`` or ``eval()``. A convolution or norm with
+    its own forward hook is not folded; hooks of groups and blocks see the same values as before.
 
-    On a CPU convolutions of one frame or one pixel are computed as 2D ones; there and on a GPU
-    activations are in channels-last memory, which ``reshape`` takes and ``view`` may refuse.
+    On a CPU, convolutions that span one frame or one pixel are computed as 2D convolutions. On CPUs
+    and GPUs, activations use channels-last memory: ``reshape`` accepts such tensors, ``view`` may
+    refuse them.
 
-    Training in bfloat16 on a CPU needs this call: PyTorch's own ``conv3d`` has wrong weight
-    gradients where a clip is down to two time steps.
+    Training in bfloat16 on a CPU requires this call: PyTorch's ``conv3d`` computes wrong weight
+    gradients where feature maps have two time steps.
 
     Args:
         model (nn.Module): A network of this package, or any module that holds one, such as a
@@ -56,7 +57,7 @@ def accelerate(model: Network) -> Network:
 
 
 def layers_of(sequence: nn.Sequential, prefix: str = '') -> Iterator[tuple[str, nn.Module]]:
-    """Paths and layers in the order of computation, those of nested sequences too."""
+    """Yield paths and layers in order of computation, including those of nested sequences."""
     for name, module in sequence.named_children():
         if isinstance(module, nn.Sequential):
             yield from layers_of(module, f'{prefix}{name}.')
@@ -87,7 +88,7 @@ class ConvNormPair:
         return None if sequence is None else ConvNormPair(sequence, self.conv, self.norm)
 
     def norm_to_fold(self) -> AcceleratedBatchNorm3d | None:
-        """The batch norm, if it is to be folded now and both are still in their places."""
+        """Return the batch norm if it can be folded now and neither module was replaced."""
         if torch.is_grad_enabled():
             return None
         conv: Any = self.sequence.get_submodule(self.conv)
@@ -102,7 +103,7 @@ class ConvNormPair:
 
 
 class AcceleratedBatchNorm3d(nn.BatchNorm3d):
-    """Batch norm that does nothing while it is folded into the convolution before it."""
+    """Batch norm that returns its input while it is folded into the convolution before it."""
 
     pair: ConvNormPair | None = None
 
@@ -114,14 +115,14 @@ class AcceleratedBatchNorm3d(nn.BatchNorm3d):
 
 
 class AcceleratedConv3d(nn.Conv3d):
-    """3D convolution by the fastest kernel for its size, its input and its device."""
+    """3D convolution that uses the fastest kernel for its size, input and device."""
 
     pair: ConvNormPair | None = None
     folded: tuple[Any, ...] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve N x C x T x H x W."""
-        if not is_eager(x):  # convolve in 3D, unless its gradient is wrong
+        if not is_eager(x):  # use conv3d, unless its gradient is wrong
             if bf16_weight_gradient_is_wrong(x, self):
                 return sum_of_conv2d(x, self.weight, self.bias, self.stride, self.padding)
             return super().forward(x)
@@ -132,12 +133,12 @@ class AcceleratedConv3d(nn.Conv3d):
         return self.convolve(x, weight, bias)
 
     def train(self, mode: bool = True) -> AcceleratedConv3d:
-        """Set the mode; the next evaluation folds anew."""
+        """Set the mode; the next evaluation folds the batch norm again."""
         self.folded = None
         return super().train(mode)
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Bias) -> Tensor:
-        """Convolve with weights that may contain a norm, by the fastest kernel."""
+        """Convolve with the fastest kernel; ``weight`` may have a batch norm folded in."""
         t, *d = self.kernel_size
         stride, padding = self.stride, self.padding
         if x.is_cuda:
@@ -149,17 +150,17 @@ class AcceleratedConv3d(nn.Conv3d):
                 return framewise_conv2d(x, weight, bias, stride, padding)
             if t == x.shape[2] and padding[0] == 0:
                 return conv2d_over_clip(x, weight, bias, stride, padding)
-        # PyTorch's own kernel is slow for a single clip.
+        # PyTorch's kernel is slow for a single clip.
         slow = t == 3 and padding[0] == 1 and len(x) == 1 and prefers_channels_last()
         if slow or bf16_weight_gradient_is_wrong(x, self):
             return sum_of_conv2d(x, weight, bias, stride, padding)
         return F.conv3d(x, weight, bias, stride, padding)
 
     def fold(self, norm: Any) -> tuple[Tensor, Tensor]:
-        """Channels-last weights and bias with a norm folded in, kept until one of these changes."""
+        """Fold a norm into channels-last weights and a bias; cached until an input changes."""
         parts = (self.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
         dtype = compute_dtype(self.weight)
-        key: Any = None  # PyTorch does not count changes of inference tensors
+        key: Any = None  # inference tensors have no version counter
         if not any(part.is_inference() for part in parts):
             key = dtype, norm.eps, *((p.data_ptr(), p._version, p.device) for p in parts)
         if key is None or self.folded is None or self.folded[0] != key:
@@ -171,40 +172,41 @@ class AcceleratedConv3d(nn.Conv3d):
         return self.folded[1], self.folded[2]
 
     def __getstate__(self) -> dict[str, Any]:
-        """State to copy or pickle, without folded weights."""
+        """Return the state to copy or pickle, without the folded weights."""
         return dict(self.__dict__, folded=None)
 
 
 def compute_dtype(weight: Tensor) -> torch.dtype:
-    """Type in which a convolution with these weights computes."""
+    """Return the dtype in which a convolution with these weights computes."""
     return autocast_dtype(weight.device.type) or weight.dtype
 
 
 def is_eager(x: Tensor) -> bool:
-    """Whether a tensor is computed with now, not traced or compiled, on a CPU or a CUDA device."""
+    """Whether a tensor is on a CPU or CUDA device and is not being traced or compiled."""
     if torch.jit.is_tracing() or is_compiling():
         return False
     return type(x) is Tensor and x.device.type in ('cpu', 'cuda')
 
 
 def has_fast_bfloat16() -> bool:
-    """Whether bfloat16 is faster than float32 on this CPU: on x86, whether it has AVX-512."""
+    """Whether bfloat16 is faster than float32 on this CPU (x86: whether it has AVX-512)."""
     return cpu_capability() not in ('DEFAULT', 'NO AVX', 'AVX2')
 
 
 def prefers_channels_last() -> bool:
     """Whether 2D convolutions in channels-last memory are faster on this CPU.
 
-    PyTorch's 3D ones are slower, but the 2D weight gradients are slow without AVX-512.
+    PyTorch's 3D convolutions are slower, but 2D weight gradients are slow without AVX-512.
     """
     return not torch.is_grad_enabled() or 'AVX512' in cpu_capability()
 
 
 def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:
-    """Whether PyTorch's bfloat16 weight gradient of a convolution is wrong, on the CPU.
+    """Whether PyTorch computes a wrong bfloat16 weight gradient for a convolution, on the CPU.
 
-    With 3 taps over time, padded by 1, stride 1 and two time steps it is garbage, another at each
-    call (torch 2.1 to 2.15): in conv4_x of R3D and R(2+1)D at 8 frames, conv5_x at 16.
+    With a temporal kernel size of 3, padding 1, stride 1 and two time steps, the gradient is
+    garbage that differs between calls (torch 2.1 to 2.15). This affects conv4_x of R3D and R(2+1)D
+    at 8 frames and conv5_x at 16 frames.
     """
     return (
         torch.is_grad_enabled()
@@ -218,8 +220,8 @@ def bf16_weight_gradient_is_wrong(x: Tensor, conv: nn.Conv3d) -> bool:
 def conv2d(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, padding: Any) -> Tensor:
     """Convolve in 2D, in the memory format of the input.
 
-    PyTorch copies weights to channels-last memory at each call; where they are larger than the
-    activations, those are copied to contiguous memory and back instead.
+    PyTorch copies the weights to channels-last memory at each call. Where the weights are larger
+    than the activations, we copy the activations to contiguous memory and back instead.
     """
     if weight.numel() > x.numel() and weight.is_contiguous() and not x.is_contiguous():
         y = F.conv2d(x.contiguous(), weight, bias, stride, padding)
@@ -228,19 +230,19 @@ def conv2d(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, padding: Any) ->
 
 
 def temporal_conv2d(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, padding: Any) -> Tensor:
-    """Convolve over time, t x 1 x 1, as in 2D over N images, T x (H W), a view in either format."""
+    """Convolve over time, t x 1 x 1, in 2D over N images of T x (H W), views of the input."""
     images = x.permute(0, 2, 3, 4, 1).flatten(2, 3).permute(0, 3, 1, 2)
     y = conv2d(images, weight.squeeze(4), bias, (stride[0], 1), (padding[0], 0))
     return with_usual_strides(y.unflatten(3, x.shape[3:]))
 
 
 def framewise_conv2d(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, padding: Any) -> Tensor:
-    """Convolve over space, 1 x d x d, as in 2D over N T frames, a view of channels-last memory."""
+    """Convolve over space, 1 x d x d, in 2D over N T frames, views of channels-last memory."""
     x = x[:, :, :: stride[0]]
     step = stride[1:]
     if weight.shape[3:] == (1, 1):
-        # Strided by hand: the weight gradient of a strided 1 x 1 convolution of fewer than 16
-        # channels in channels-last memory writes out of bounds (torch 1.13 to 2.15).
+        # Apply the stride by indexing: the weight gradient of a strided 1 x 1 convolution with
+        # fewer than 16 channels in channels-last memory writes out of bounds (torch 1.13 to 2.15).
         x, step = x[..., :: step[0], :: step[1]], (1, 1)
     pixels = x.permute(0, 2, 3, 4, 1)
     frames = pixels.flatten(0, 1).permute(0, 3, 1, 2)
@@ -249,7 +251,7 @@ def framewise_conv2d(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, paddin
 
 
 def conv2d_over_clip(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, padding: Any) -> Tensor:
-    """Convolve over a whole clip, L x d x d, as in 2D over an image of L C channels."""
+    """Convolve over a whole clip, L x d x d, in 2D over an image of L C channels."""
     channels = x.flatten(1, 2).contiguous(memory_format=torch.channels_last)
     y = F.conv2d(channels, weight.flatten(1, 2), bias, stride[1:], padding[1:])
     return with_usual_strides(y.unsqueeze(2))
@@ -269,9 +271,9 @@ def sum_of_conv2d(x: Tensor, weight: Tensor, bias: Bias, stride: Ints, padding: 
 
 
 def with_usual_strides(x: Tensor) -> Tensor:
-    """View of a channels-last tensor whose axes of size 1 have the strides of a new tensor.
+    """View a channels-last tensor with the strides that a new tensor has for axes of size 1.
 
-    With others the backward pass of PyTorch's batch norm is wrong on the CPU.
+    With other strides the backward pass of PyTorch's batch norm is wrong on the CPU.
     """
     if 1 not in x.shape[2:] or not x.is_contiguous(memory_format=torch.channels_last_3d):
         return x

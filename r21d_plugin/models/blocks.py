@@ -93,13 +93,13 @@ class BasicBlock(ResidualBlock):
 
 
 class Bottleneck(ResidualBlock):
-    """Residual block of a 3x3x3 convolution between two 1x1x1 ones.
+    """Residual block of a 3x3x3 convolution between two 1x1x1 convolutions.
 
     ``x -> 1x1x1 -> norm -> ReLU -> conv -> norm -> ReLU -> 1x1x1 -> norm -> (+ shortcut) -> ReLU``
 
-    ``form`` is that of the middle convolution, which has the stride. ``first`` gives the channels
-    of the input, those of the middle convolution and the stride; the block's output has
-    ``widening`` times the channels of its middle.
+    ``form`` is the form of the middle convolution, which has the stride. ``first`` gives the input
+    channels, the channels of the middle convolution, and the stride. The block's output has
+    ``widening`` times the channels of its middle convolution.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Bottleneck(ResidualBlock):
 
 
 def inner_conv(first: ConvSpec, midplanes: Midplanes) -> ConvSpec:
-    """The 3x3x3 convolution of stride 1 between feature maps of a block's own channels."""
+    """Return the 3x3x3 convolution with stride 1 that keeps a block's number of channels."""
     channels = first.out_channels
     own_mid = factorized_channels(channels, channels)
     mid_channels = own_mid if midplanes == 'layer' else first.mid_channels
@@ -136,7 +136,7 @@ def inner_conv(first: ConvSpec, midplanes: Midplanes) -> ConvSpec:
 
 
 def make_shortcut(block: ConvSpec) -> nn.Module:
-    """Shortcut of a block with the channels and the stride of a convolution."""
+    """Build the shortcut of a block from the spec of its first convolution."""
     if block.in_channels == block.out_channels and block.stride == (1, 1, 1):
         return nn.Identity()
     shortcut = FORMS['3D'](block._replace(kernel_size=(1, 1, 1)))
@@ -145,7 +145,7 @@ def make_shortcut(block: ConvSpec) -> nn.Module:
 
 @contextmanager
 def running_stats_kept(module: nn.Module) -> Iterator[None]:
-    """Keep batch norm's running statistics: recomputed activations must not be counted twice."""
+    """Context manager: keep batch norm's running statistics while activations are recomputed."""
     norms = [m for m in module.modules() if isinstance(m, BATCH_NORMS) and m.training]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

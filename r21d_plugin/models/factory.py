@@ -1,4 +1,4 @@
-"""The networks by name, for people without configs."""
+"""Build networks by name, without configs: :func:`create_model`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from . import video_resnet
 from .video_resnet import VideoResNet, check_choice
 
 CLIP_LEN = {18: 8, 26: 8, 34: 32, 50: 32, 101: 32, 152: 32}
-"""Frames of a clip by depth: in the paper's tables (18 and 34), and in the authors' release."""
+"""Frames per clip by depth, from the paper's tables (18 and 34) and the authors' release."""
 
 
 def family(depth: int) -> dict[str, dict[str, Any]]:
-    """Backbone configs of one depth by name, in the order of Table 2."""
+    """Return the backbone configs of one depth by name, in the order of Table 2."""
     return {
         f'r2d_{depth}': dict(type='R2D', depth=depth, clip_len=CLIP_LEN[depth]),
         f'fr2d_{depth}': dict(type='FR2D', depth=depth),
@@ -35,11 +35,11 @@ def family(depth: int) -> dict[str, dict[str, Any]]:
 NETWORKS: Mapping[str, dict[str, Any]] = {
     name: cfg for depth in video_resnet.DEPTHS for name, cfg in family(depth).items()
 }
-"""Backbone config of every network of the paper, and of the same with the release's depths."""
+"""Backbone configs of the paper's networks, at the paper's and the release's depths, by name."""
 
 
 def list_models(depth: int | None = None) -> list[str]:
-    """Names that :func:`create_model` takes: the twelve networks of one depth, or of all."""
+    """List the names that :func:`create_model` takes: twelve networks for one depth or each."""
     if depth is None:
         return list(NETWORKS)
     check_choice('depth', depth, video_resnet.DEPTHS)
@@ -47,7 +47,7 @@ def list_models(depth: int | None = None) -> list[str]:
 
 
 def backbone_cfg(name: str, clip_len: int | None = None) -> dict[str, Any]:
-    """Config of a backbone by name; R2D's has the clip length, by default that of the paper."""
+    """Return a backbone config by name; ``clip_len`` (R2D only) defaults to the paper's."""
     if name not in NETWORKS:
         *deeper, deepest = list(video_resnet.DEPTHS)[1:]
         names = f'{", ".join(family(18))}, or the same with {", ".join(map(str, deeper))}'
@@ -63,8 +63,8 @@ def backbone_cfg(name: str, clip_len: int | None = None) -> dict[str, Any]:
 class Classifier(VideoResNet):
     """A backbone with a head: ``conv5_x -> average over (T, H, W) -> fully connected``.
 
-    It takes over the backbone's modules and attributes, so that all have torchvision's names.
-    ``categories`` are the names of the classes, which the weights have; empty if they have none.
+    The classifier takes over the backbone's modules and attributes, so all modules have
+    torchvision's names. ``categories`` are the class names stored with the weights, or empty.
     """
 
     def __init__(self, backbone: VideoResNet, num_classes: int, drop_rate: float = 0.0) -> None:
@@ -75,7 +75,7 @@ class Classifier(VideoResNet):
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier; of 0 classes there is none, and the output is pooled features."""
+        """Replace the classifier; with 0 classes the network returns pooled features."""
         check_whole('num_classes', num_classes, least=0)
         self.num_classes = num_classes
         self.categories: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Classifier(VideoResNet):
             self.fc = classifier
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Classify the output of :meth:`forward_features`; with ``pre_logits`` only pool it."""
+        """Classify the output of :meth:`forward_features`; with ``pre_logits``, only pool it."""
         pooled = F.dropout(features.mean(dim=(2, 3, 4)), self.drop_rate, self.training)
         return pooled if pre_logits else self.fc(pooled)
 
@@ -109,24 +109,26 @@ def create_model(
 ) -> Any:
     """Build a network that maps normalised clips, N x C x T x H x W, to logits, N x num_classes.
 
-    Where ``num_classes`` or ``in_channels`` differ from those of the weights, the classifier is
-    new, or conv1 adapted (channels summed, or repeated with the scale kept), and the log says so.
+    If ``num_classes`` differs from that of the weights, the classifier is initialised anew. If
+    ``in_channels`` differs, conv1 is adapted (its channels are summed, or repeated and rescaled).
+    The log reports both.
 
     Args:
         name (str): One of :func:`list_models`, such as ``'r2plus1d_34'``.
-        num_classes (int, optional): Classes; 0: no classifier, the output is N x num_features.
-            Defaults to those of the weights, else 400.
-        in_channels (int, optional): Channels of the input: 3 for RGB, 2 for optical flow. Defaults
-            to those of the weights, else 3.
-        clip_len (int, optional): Frames of a clip. Only R2D depends on it. Defaults to those of the
-            weights, else 8 at 18 and 26 layers and 32 at more.
-        weights (str, Path or PublicWeights, optional): A checkpoint, file or URL, as training
-            writes it or as torchvision, ig65m-pytorch or VMZ publish theirs, or the name of public
-            ones, such as ``'ig65m_kinetics_32f'``, which are downloaded once. Batch norm gets their
-            epsilon, unless ``norm_cfg`` names one. Defaults to None: initialised as in the paper.
+        num_classes (int, optional): Number of classes. With 0 there is no classifier, and the
+            output is N x num_features. Defaults to the number in the weights, else 400.
+        in_channels (int, optional): Input channels: 3 for RGB, 2 for optical flow. Defaults to the
+            number in the weights, else 3.
+        clip_len (int, optional): Frames per clip. Only R2D depends on it. Defaults to the length in
+            the weights, else 8 for 18 and 26 layers and 32 for deeper networks.
+        weights (str, Path or PublicWeights, optional): A checkpoint (file or URL) written by
+            training or published by torchvision, ig65m-pytorch or VMZ, or the name of public
+            weights, such as ``'ig65m_kinetics_32f'``, which are downloaded once. Batch norm gets
+            the epsilon of the weights, unless ``norm_cfg`` names one. Defaults to None:
+            initialised as in the paper.
         drop_rate (float): Probability of dropout before the classifier. Defaults to 0.
-        features_only (bool): Whether to build the backbone alone, which gives the feature maps of
-            the groups in ``out_indices``. Defaults to False.
+        features_only (bool): Build the backbone only, which returns the feature maps of the groups
+            in ``out_indices``. Defaults to False.
         **kwargs: Further arguments of the backbone, such as ``out_indices``, or
             ``midplanes='block'`` for torchvision's R(2+1)D.
 
@@ -134,8 +136,8 @@ def create_model(
         VideoResNet: The network, an ordinary module.
 
     Raises:
-        InputError: If there is no such network or no such weights, an argument makes no sense, or
-            the weights are another network's.
+        InputError: If the network or the weights are unknown, an argument is invalid, or the
+            weights belong to another network.
     """
     if features_only and num_classes:
         raise InputError(f'num_classes={num_classes}: features_only=True has no classifier')
@@ -161,14 +163,14 @@ def create_model(
 
 
 def network_of(tensors: StateDict) -> str:
-    """Name of the network that tensors with torchvision's names are of; empty if none of ours."""
+    """Infer a network's name from tensors with torchvision's names; empty if it is not ours."""
     title = infer_network(tensors).get('network', '')
     name = title.lower().replace('(2+1)', '2plus1').replace('f-r', 'fr').replace('-', '_')
     return name if name in NETWORKS else ''
 
 
 def find_source(network: str, weights: str | Path | PublicWeights) -> str:
-    """Find the file or address of weights: a file, URL, or public weights of a network."""
+    """Return the file or URL of weights, given a file, a URL or public weights of a network."""
     if isinstance(weights, PublicWeights):
         if weights.value.network != network:
             raise InputError(f'{weights}: weights of {weights.value.network}, not {network}')

@@ -1,4 +1,4 @@
-"""The classifier on top of a network, which is a regression of numbers too."""
+"""The classification and regression head of a network."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from .tasks import CLASS, LABELS, NUMBERS, ORDERED, Task, task_of
 
 @MODELS.register_module()
 class ClipHead(I3DHead):
-    """MMAction2's I3DHead, keeping the scores of each clip too.
+    """MMAction2's I3DHead that also keeps the scores of each clip.
 
-    ``average over (T, H, W) -> dropout -> fully connected``. The loss says what the numbers are
-    (:mod:`~r21d_plugin.models.tasks`):
+    ``average over (T, H, W) -> dropout -> fully connected``. The loss determines the meaning of the
+    output (:mod:`~r21d_plugin.models.tasks`):
 
     =========================================  ==========================================
     ``loss_cls``                               scores of a clip
     =========================================  ==========================================
-    ``CrossEntropyLoss`` and others            softmax; several labels of a video are equal
-                                               parts of its target, as for Sports-1M
+    ``CrossEntropyLoss`` and others            softmax; several labels of a video share its
+                                               target equally, as for Sports-1M
     ``BCELossWithLogits``                      sigmoid of each label
     ``OrdinalLoss``                            probabilities of ordered classes
     ``RegressionLoss``                         ``num_classes`` numbers
     =========================================  ==========================================
 
-    A tested video gets ``pred_score``, the mean of its clips' scores (Section 4.1); ``clip_scores``
-    (clips x classes), which metrics read; and ``pred_label``, the best class, or the labels whose
-    score is above 0.5. Of numbers it means nothing, and ``task`` is ``'numbers'``.
+    A tested video gets ``pred_score``, the mean of its clips' scores (Section 4.1), ``clip_scores``
+    (clips x classes), which metrics read, and ``pred_label``, the best class or the labels with a
+    score above 0.5. For regression, ``pred_label`` has no meaning and ``task`` is ``'numbers'``.
 
     Args:
-        num_classes (int): Classes, or numbers.
+        num_classes (int): Number of classes, or of regressed numbers.
         in_channels (int): Channels of the feature map. Defaults to 512.
         dropout_ratio (float): Probability of dropout. Defaults to 0, as in the paper.
-        target_mean, target_std (float or Sequence[float], optional): For numbers, the mean and the
-            deviation of the targets, by which the loss is scaled. They are in the checkpoint.
-            Defaults to None: training takes them from its list
+        target_mean, target_std (float or Sequence[float], optional): For regression, the mean and
+            standard deviation of the targets, which scale the loss. Checkpoints store them.
+            Defaults to None: training computes them from its annotation file
             (:class:`~r21d_plugin.engine.TaskHook`).
         **kwargs: Further arguments of I3DHead.
 
     Raises:
-        InputError: If a number is wrong, or an argument has no effect with this loss.
+        InputError: If a number is invalid, or an argument has no effect with this loss.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ClipHead(I3DHead):
 
     @property
     def task(self) -> Task:
-        """What the numbers mean. It is no attribute, as copies of a head have the same tasks."""
+        """The head's task; a property, because a copied head must refer to the same object."""
         return task_of(self)
 
     def _refuse(self, argument: str) -> None:
@@ -91,14 +91,17 @@ class ClipHead(I3DHead):
         raise InputError(f'model.cls_head.{argument}: not with {loss}: remove it')
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
-        """Classify feature maps, N x C x T x H x W, in float32 whatever they are."""
+        """Classify feature maps of any dtype, N x C x T x H x W, in float32."""
         if autocast_dtype(x.device.type) is None:
             return super().forward(x, **kwargs)
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x.float(), **kwargs)
 
     def measure_targets(self, targets: Tensor) -> None:
-        """Set the mean and deviation of numbers that no config or checkpoint gave (N x numbers)."""
+        """Compute the mean and deviation, if neither config nor checkpoint gave them.
+
+        ``targets`` are N x numbers.
+        """
         found = dict(target_mean=targets.mean(0), target_std=targets.std(0, unbiased=False))
         for name in self.to_measure:
             if name == 'target_std' and not found[name].all():
@@ -107,13 +110,13 @@ class ClipHead(I3DHead):
         self.to_measure = []
 
     def scores(self, logits: Tensor) -> Tensor:
-        """Scores of classes, or numbers, N x classes, from the output for N clips."""
+        """Convert the output for N clips to scores of classes, or to numbers, N x classes."""
         if self.task is NUMBERS:
             return self.target_mean + self.target_std * logits
         return self.task.scores(logits)
 
     def loss_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
-        """Loss of the output for a batch of videos, and its accuracy if each has one class."""
+        """Return the loss of a batch of videos, and the accuracy if each has one class."""
         if self.task is CLASS:
             return super().loss_by_feat(cls_scores, with_equal_parts(data_samples))
         targets = torch.stack([sample.gt_label for sample in data_samples]).to(cls_scores.device)
@@ -124,14 +127,14 @@ class ClipHead(I3DHead):
         return dict(loss_cls=self.loss_cls(cls_scores, targets))
 
     def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
-        """Average the scores of each video's clips, videos x classes, as ``average_clips`` says."""
+        """Average the scores of each video's clips by ``average_clips``: videos x classes."""
         if self.average_clips == 'prob':
             scores: Tensor = self.scores(cls_scores).unflatten(0, (-1, num_segs))
             return scores.mean(1)
         return super().average_clip(cls_scores, num_segs)
 
     def predict_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> SampleList:
-        """Write scores into a sample per video, from the output for videos * clips."""
+        """Convert the output for (videos * clips) to scores in one data sample per video."""
         data_samples = super().predict_by_feat(cls_scores, data_samples)
         scores = self.scores(cls_scores).unflatten(0, (len(data_samples), -1))
         for data_sample, clip_scores in zip(data_samples, scores):
@@ -144,7 +147,7 @@ class ClipHead(I3DHead):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if self.task is NUMBERS and f'{prefix}fc_cls.weight' in state_dict:
-            # Other networks of numbers give them as they are.
+            # Networks trained without scaled targets output the numbers directly.
             state_dict.setdefault(f'{prefix}target_mean', torch.zeros(self.num_classes))
             state_dict.setdefault(f'{prefix}target_std', torch.ones(self.num_classes))
             self.to_measure = []
@@ -152,7 +155,7 @@ class ClipHead(I3DHead):
 
 
 def given_numbers(name: str, given: Any, default: float, count: int) -> Tensor:
-    """Numbers of a config as a tensor, one for each target."""
+    """Convert numbers of a config to a tensor with one value for each target."""
     numbers = torch.as_tensor(default if given is None else given, dtype=torch.float32)
     if numbers.numel() not in (1, count) or (name == 'target_std' and (numbers <= 0).any()):
         wanted = f'one number, or {count}' + (', above 0' if name == 'target_std' else '')
@@ -161,7 +164,7 @@ def given_numbers(name: str, given: Any, default: float, count: int) -> Tensor:
 
 
 def with_equal_parts(data_samples: SampleList) -> SampleList:
-    """Make several labels of a video equal parts of its target, whose sum is 1."""
+    """Scale the targets of videos with several labels so that they sum to 1."""
     for sample in data_samples:
         if sample.gt_label.numel() > 1:
             sample.set_gt_label(sample.gt_label / sample.gt_label.sum().clamp(min=1e-6))

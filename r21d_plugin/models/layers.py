@@ -1,9 +1,9 @@
-"""The three forms of a convolution (Section 3 and Figure 2 of the paper).
+"""The three forms of a convolution: 2D, 3D and (2+1)D (Section 3 and Figure 2 of the paper).
 
-Each function builds plain modules of PyTorch from a :class:`ConvSpec`. A 2D convolution has no
-temporal extent and ignores a temporal stride; a (2+1)D one splits the stride between its halves.
-Module names follow torchvision's video ResNets (``0`` spatial, ``1`` norm, ``3`` temporal inside a
-(2+1)D convolution).
+Each function builds plain PyTorch modules from a :class:`ConvSpec`. A 2D convolution has no
+temporal extent and ignores the temporal stride. A (2+1)D convolution applies the spatial stride in
+its first half and the temporal stride in its second. Module names follow torchvision's video
+ResNets (``0`` spatial, ``1`` norm, ``3`` temporal inside a (2+1)D convolution).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ Size = Tuple[int, int, int]  # temporal extent, height and width
 NormLayer = Callable[[int], nn.Module]  # builds a norm for a number of channels
 
 STEM_MIDPLANES = 45
-"""Mid channels of R(2+1)D's conv1 of 64 filters, in the authors' code and released weights.
+"""Mid channels of R(2+1)D's conv1 with 64 filters, as in the authors' code and released weights.
 
-The formula of Section 3.5 gives 83, which is not what the paper's 33.3M parameters contain.
+The formula of Section 3.5 gives 83, which contradicts the paper's 33.3M parameters.
 """
 
 
 class ConvSpec(NamedTuple):
-    """The 3D convolution whose place a form takes; padding keeps the input's size."""
+    """Parameters of the 3D convolution that a form replaces; padding keeps the input's size."""
 
     in_channels: int
     out_channels: int
     mid_channels: int  # between the halves of a (2+1)D convolution
-    norm: NormLayer  # between the same
+    norm: NormLayer  # between the halves of a (2+1)D convolution
     kernel_size: Size = (3, 3, 3)  # odd
     stride: Size = (1, 1, 1)
 
@@ -61,11 +61,11 @@ FORMS: dict[str, Callable[[ConvSpec], nn.Module]] = {
     '3D': conv3d,
     '(2+1)D': conv2plus1d,
 }
-"""The forms by the paper's names."""
+"""The forms of a convolution by the paper's names."""
 
 
 def factorized_channels(in_channels: int, out_channels: int, t: int = 3, d: int = 3) -> int:
-    """Compute M_i of Section 3.5, which gives a (2+1)D convolution the parameters of a 3D one.
+    """Compute M_i of Section 3.5, which matches the parameter count of a 3D convolution.
 
     ``floor(t d^2 N_{i-1} N_i / (d^2 N_{i-1} + t N_i))``
     """

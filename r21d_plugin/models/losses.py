@@ -1,4 +1,4 @@
-"""Losses of ordered classes and of numbers; MMAction2 has those of classes and of labels."""
+"""Losses for ordered classes and for regression, which MMAction2 lacks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ DISTANCES: Any = dict(mse=F.mse_loss, l1=F.l1_loss, huber=F.huber_loss)
 
 @MODELS.register_module()
 class RegressionLoss(BaseWeightedLoss):
-    """Mean distance of numbers from their targets, both in standard deviations of the targets.
+    """Mean distance between numbers and targets, both scaled by the targets' deviation.
 
     Args:
-        distance (str): ``'mse'``, ``'l1'`` or ``'huber'``, which is quadratic up to 1. Defaults to
+        distance (str): ``'mse'``, ``'l1'`` or ``'huber'`` (quadratic up to 1). Defaults to
             ``'mse'``.
         loss_weight (float): Factor of the loss. Defaults to 1.
 
     Raises:
-        InputError: If there is no such distance.
+        InputError: If the distance is unknown.
     """
 
     def __init__(self, distance: str = 'mse', loss_weight: float = 1.0) -> None:
@@ -46,7 +46,7 @@ class OrdinalLoss(BaseWeightedLoss):
 
     Args:
         loss_weight (float): Factor of the loss. Defaults to 1.
-        class_weight (Sequence[float], optional): Weight of each class. Defaults to None: 1 for all.
+        class_weight (Sequence[float], optional): Weight of each class. Defaults to None: all 1.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class OrdinalLoss(BaseWeightedLoss):
 
 
 def ordinal_log_scores(logits: Tensor) -> Tensor:
-    """Log-probabilities (N x classes) of ordered classes from N x (classes - 1) logits.
+    """Convert N x (classes - 1) logits to log-probabilities of ordered classes, N x classes.
 
-    Logit k is that of being above class k for what is not below it, as in CORN
-    (https://arxiv.org/abs/2111.08851).
+    As in CORN (https://arxiv.org/abs/2111.08851), logit k gives the probability that the class is
+    above k, given that it is not below k.
     """
     above, not_above = F.logsigmoid(logits), F.logsigmoid(-logits)
     none = logits.new_zeros(len(logits), 1)

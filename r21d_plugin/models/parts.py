@@ -1,4 +1,4 @@
-"""Check that the parts of a recognizer fit together, before a tensor tells in its own words."""
+"""Check that the parts of a recognizer fit together, before PyTorch reports a shape mismatch."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .video_resnet import VideoResNet
 
 
 class Stream(NamedTuple):
-    """A network of a recognizer, and what its input is normalised by."""
+    """A network of a recognizer, and the preprocessor that normalises its input."""
 
-    inputs: str  # name of its clips, 'imgs' or 'flow'
-    key: str  # of the network in a config
+    inputs: str  # name of its input clips, 'imgs' or 'flow'
+    key: str  # config key of the network
     network: VideoResNet
     preprocessor_key: str
     preprocessor: Any
 
 
 def streams_of(model: nn.Module) -> Iterator[Stream]:
-    """Yield our networks in a recognizer, whosever the recognizer is: two of two streams."""
+    """Yield this package's networks in any recognizer: one, or two for two streams."""
     backbone = getattr(model, 'backbone', None)
     preprocessor = getattr(model, 'data_preprocessor', None)
     key = 'model.data_preprocessor'
@@ -37,10 +37,10 @@ def streams_of(model: nn.Module) -> Iterator[Stream]:
 
 
 def check_parts(model: nn.Module) -> None:
-    """Raise an InputError that names two keys of a recognizer's config that disagree.
+    """Raise an InputError that names two conflicting keys of a recognizer's config.
 
-    It compares channels: of the backbone's output and the head, and of its input and the
-    normalisation. What is not around a backbone of ours passes.
+    The channels of the backbone's output must match the head, and those of its input must match the
+    normalisation. Recognizers without a backbone of this package are not checked.
     """
     for stream in streams_of(model):
         check_normalization(stream)
@@ -50,7 +50,7 @@ def check_parts(model: nn.Module) -> None:
 
 
 def check_normalization(stream: Stream) -> None:
-    """Compare the numbers of mean and std, 1 or one for each channel, with in_channels."""
+    """Check that mean and std have one number, or as many as in_channels."""
     channels = stream.network.in_channels
     for name in ('mean', 'std'):
         numbers = getattr(stream.preprocessor, name, None)
@@ -62,18 +62,18 @@ def check_normalization(stream: Stream) -> None:
 
 
 def check_format(stream: Stream) -> None:
-    """Refuse the preprocessor's format of single frames."""
+    """Raise an InputError if the preprocessor's format is for single frames."""
     if getattr(stream.preprocessor, 'format_shape', None) == 'NCHW':
         raise InputError(
-            f"{stream.preprocessor_key}.format_shape='NCHW' is that of single frames and "
+            f"{stream.preprocessor_key}.format_shape='NCHW' is for single frames and "
             f"{stream.key} takes clips: use 'NCTHW'"
         )
 
 
 def check_head(stream: Stream, head: Any) -> None:
-    """Compare in_channels of a head with the channels of the feature map; check its classes."""
+    """Check a head's num_classes, and its in_channels against the feature map's channels."""
     if (classes := getattr(head, 'num_classes', None)) is not None:
-        check_whole('model.cls_head.num_classes', classes)  # of a head that does not check it
+        check_whole('model.cls_head.num_classes', classes)  # other packages' heads do not check it
     network, wanted = stream.network, getattr(head, 'in_channels', None)
     if len(network.out_indices) > 1 or not isinstance(wanted, int):
         return

@@ -1,4 +1,4 @@
-"""Testing with many clips of a video."""
+"""Recognizers that test videos with many clips."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ Inputs = Union[List[Tensor], Dict[str, List[Tensor]]]
 
 
 class MultiClipTesting(BaseRecognizer):
-    """Testing a few views at a time, for recognizers of any input.
+    """Base class of recognizers that test a few views at a time, for any kind of input.
 
-    ``test_cfg=dict(max_testing_views=n)`` bounds how many views (clips times crops) are on the
-    device at once, at any batch size; their uint8 pixels stay in host memory. Unset, all views of a
-    batch go at once. ``test_cfg=dict(dtype='bfloat16')`` (or ``'float16'`` on a GPU) has the
-    backbone compute in that type; classifier and scores stay float32. ``runtime='openvino'`` in it
-    has OpenVINO compute the backbone, on the CPU, in float32, bfloat16 or int8.
+    ``test_cfg=dict(max_testing_views=n)`` limits the number of views (clips times crops) on the
+    device at once, at any batch size; the uint8 pixels of other views stay in host memory. By
+    default, all views of a batch are computed at once. With ``test_cfg=dict(dtype='bfloat16')`` (or
+    ``'float16'`` on a GPU) the backbone computes in that dtype; classifier and scores stay float32.
+    With ``test_cfg=dict(runtime='openvino')`` OpenVINO computes the backbone on the CPU, in
+    float32, bfloat16 or int8.
 
-    Arguments are those of MMAction2's recognizer. Raises an InputError if its parts do not fit
-    together (:func:`~r21d_plugin.models.parts.check_parts`) or ``test_cfg`` names another runtime
-    or type.
+    Arguments are those of MMAction2's recognizer. Raises an InputError if the parts do not fit
+    together (:func:`~r21d_plugin.models.parts.check_parts`) or ``test_cfg`` names an unknown
+    runtime or dtype.
     """
 
-    int8: Mapping[str, Any] | None = None  # the quantised backbone of the loaded checkpoint
+    int8: Mapping[str, Any] | None = None  # quantised backbone of the loaded checkpoint
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,17 +47,17 @@ class MultiClipTesting(BaseRecognizer):
         check_runtime(self)
 
     def train(self, mode: bool = True) -> MultiClipTesting:
-        """Set the mode; OpenVINO compiles the backbone anew."""
+        """Set the mode; OpenVINO will compile the backbone again."""
         forget(self.backbone)
         return super().train(mode)
 
     def test_step(self, data: dict[str, Any]) -> list[BaseDataElement]:
         """Predict a batch of videos.
 
-        ``data['inputs']`` has a tensor per video of views x C x T x H x W, or is a dict of such
-        lists by stream. Returns ``data['data_samples']`` with predictions.
+        ``data['inputs']`` is a list with one tensor per video, views x C x T x H x W, or a dict of
+        such lists by stream. Returns ``data['data_samples']`` with predictions.
         """
-        if not data['data_samples']:  # all videos were skipped; MMEngine's loops drop losses
+        if not data['data_samples']:  # all videos were skipped; MMEngine's loops remove losses
             return [BaseDataElement(loss={})]
         check_views(data['inputs'])
         test_cfg = self.test_cfg or {}
@@ -75,11 +76,11 @@ class MultiClipTesting(BaseRecognizer):
 
 @MODELS.register_module()
 class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
-    """MMAction2's Recognizer3D, testing as :class:`MultiClipTesting` does."""
+    """MMAction2's Recognizer3D that tests as :class:`MultiClipTesting` does."""
 
 
 def check_runtime(model: nn.Module) -> None:
-    """Raise an InputError if a recognizer has no such runtime or type, or cannot choose any."""
+    """Raise an InputError if a recognizer does not support the runtime or dtype of test_cfg."""
     test_cfg = getattr(model, 'test_cfg', None) or {}
     if isinstance(model, MultiClipTesting):
         runtime_and_dtype(test_cfg)
@@ -90,7 +91,7 @@ def check_runtime(model: nn.Module) -> None:
 
 @contextmanager
 def computed_as_configured(recognizer: BaseRecognizer) -> Iterator[None]:
-    """Have a recognizer compute by the runtime and in the type that its ``test_cfg`` names."""
+    """Context manager: compute with the runtime and dtype of a recognizer's ``test_cfg``."""
     runtime, dtype = runtime_and_dtype(recognizer.test_cfg)
     device = torch.device(recognizer.data_preprocessor.device)
     if runtime == 'openvino':
@@ -110,14 +111,14 @@ def computed_as_configured(recognizer: BaseRecognizer) -> Iterator[None]:
 
 @lru_cache(maxsize=None)
 def warn_of_slow_bfloat16() -> None:
-    """Warn, once, if bfloat16 is slow on this CPU."""
+    """Log one warning if bfloat16 is slow on this CPU."""
     if not has_fast_bfloat16():
-        message = 'without instructions for bfloat16 this CPU is several times slower in it'
+        message = 'this CPU lacks bfloat16 instructions: bfloat16 is several times slower'
         print_log(message, 'current', logging.WARNING)
 
 
 def check_views(inputs: Inputs) -> None:
-    """Raise an InputError if the videos of a batch differ in their number of views."""
+    """Raise an InputError if the videos of a batch have different numbers of views."""
     videos = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
     views = {len(video) for video in videos}
     if len(views) > 1:
@@ -126,7 +127,7 @@ def check_views(inputs: Inputs) -> None:
 
 
 def chunks(inputs: Inputs, limit: int | None) -> Iterator[Inputs]:
-    """Cut the views of a batch of videos (views x ... each) into chunks of at most ``limit``."""
+    """Split the views of a batch of videos (views x ... each) into chunks of ``limit`` views."""
     if isinstance(inputs, dict):
         for parts in zip(*(chunks(videos, limit) for videos in inputs.values())):
             yield dict(zip(inputs, parts))

@@ -1,4 +1,4 @@
-"""Networks computed by OpenVINO, on the CPU, in place of PyTorch."""
+"""Compute networks with OpenVINO instead of PyTorch, on the CPU."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .._packages import missing_packages_named
 from .video_resnet import VideoResNet
 
 RUNTIMES = dict(torch=('float32', 'bfloat16', 'float16'), openvino=('float32', 'bfloat16', 'int8'))
-"""Runtimes of a test (``test_cfg.runtime``), and the types in which each computes (``dtype``)."""
+"""Runtimes of a test (``test_cfg.runtime``), and the dtypes that each supports (``dtype``)."""
 
 HINTS = dict(float32='f32', bfloat16='bf16', int8='f32')
-"""OpenVINO's name of the type of all that is not quantised."""
+"""OpenVINO's name of the dtype of all layers that are not quantised."""
 
 
 def runtime_and_dtype(test_cfg: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Runtime and type that ``test_cfg`` names, by default ``'torch'`` and ``'float32'``.
+    """Return the runtime and dtype of ``test_cfg``, by default ``'torch'`` and ``'float32'``.
 
-    Raises an InputError if there is no such, or OpenVINO is missing.
+    Raises an InputError if either is unknown, or OpenVINO is not installed.
     """
     test_cfg = test_cfg or {}
     runtime, dtype = test_cfg.get('runtime', 'torch'), test_cfg.get('dtype', 'float32')
@@ -53,10 +53,10 @@ def import_openvino() -> Any:
 
 @lru_cache(maxsize=None)
 def core() -> Any:
-    """OpenVINO's core, one for this process.
+    """Return the process's only OpenVINO core.
 
-    Each sets a stack for signals, and when it goes puts that of the one before back, though that
-    may be freed: then the next signal ends the process (OpenVINO 2026.4).
+    Each core installs a signal stack and restores the previous one when it is destroyed, even if
+    the previous one was freed; the next signal then crashes the process (OpenVINO 2026.4).
     """
     return import_openvino().Core()
 
@@ -65,21 +65,21 @@ def core() -> Any:
 def computed_by_openvino(
     network: nn.Module, dtype: str, int8: Mapping[str, Any] | None = None
 ) -> Iterator[None]:
-    """Have OpenVINO compute a network in the block; hooks of the network itself are called.
+    """Context manager: compute a network with OpenVINO; the network's own hooks are called.
 
-    It is compiled in the first block, and again once its weights have changed (if through
-    ``.data``, after :func:`forget`).
+    The network is compiled at its first use and again when its weights change. After changes
+    through ``.data``, call :func:`forget`.
 
     Args:
-        network (nn.Module): A network of this package, or a module that has one for each of its
-            inputs, in evaluation mode on the CPU.
+        network (nn.Module): A network of this package, or a module with one such network for each
+            input, in evaluation mode on the CPU.
         dtype (str): One of ``RUNTIMES['openvino']``.
-        int8 (Mapping, optional): The quantised network, by :func:`to_plain_data`, which
-            ``'int8'`` needs. Defaults to None.
+        int8 (Mapping, optional): The quantised network from :func:`to_plain_data`, which
+            ``'int8'`` requires. Defaults to None.
 
     Raises:
-        InputError: If OpenVINO is missing, the network is another package's, or the CPU or the
-            checkpoint lacks the type.
+        InputError: If OpenVINO is not installed, the network belongs to another package, or the CPU
+            or the checkpoint does not support the dtype.
     """
     source = int8 or {} if dtype == 'int8' else None
     twin, state = TWINS.get(network), state_of(network)
@@ -92,9 +92,9 @@ def computed_by_openvino(
 
 @contextmanager
 def computed_by_twin(network: nn.Module, twin: OpenVinoTwin, dtype: str) -> Iterator[None]:
-    """Have a network computed by its twin in the block."""
+    """Context manager: replace a network's ``forward`` by that of its twin."""
     own: Any = network
-    own.forward = partial(twin.forward, network, dtype)  # found before that of its class
+    own.forward = partial(twin.forward, network, dtype)  # takes precedence over the class's
     try:
         yield
     finally:
@@ -102,12 +102,12 @@ def computed_by_twin(network: nn.Module, twin: OpenVinoTwin, dtype: str) -> Iter
 
 
 def forget(network: nn.Module) -> None:
-    """Have a network compiled again in the next block."""
+    """Discard a compiled network; the next use compiles it again."""
     TWINS.pop(network, None)
 
 
 def state_of(network: nn.Module) -> list[Any] | None:
-    """What changes with a network's tensors; None if PyTorch does not count their changes."""
+    """Return a value that changes with a network's tensors; None for inference tensors."""
     tensors = [*chain(network.parameters(), network.buffers())]
     if any(tensor.is_inference() for tensor in tensors):
         return None
@@ -115,11 +115,11 @@ def state_of(network: nn.Module) -> list[Any] | None:
 
 
 class OpenVinoTwin:
-    """OpenVINO's model of a network in a certain state.
+    """OpenVINO's model of a network with certain weights.
 
-    Several clips are computed side by side, each in a stream of its own, as OpenVINO's hint of
-    throughput has it, and a single one by all threads, which are as many as PyTorch's. Compiled
-    models are not cached on disk: reading them back takes as long.
+    Several clips are computed in parallel streams (OpenVINO's throughput hint); a single clip uses
+    all threads. The number of threads is PyTorch's. Compiled models are not cached on disk, because
+    loading them takes as long as compiling.
     """
 
     def __init__(self, model: Any, source: Any, state: list[Any] | None) -> None:
@@ -127,7 +127,7 @@ class OpenVinoTwin:
         self.compiled: dict[tuple[Any, ...], list[Any]] = {}
 
     def forward(self, network: nn.Module, dtype: str, *args: Tensor, **kwargs: Tensor) -> Any:
-        """Compute what the network, of which this is the twin, makes of clips of each stream."""
+        """Compute the network's output for the clips of each stream."""
         bound = signature(type(network).forward).bind(network, *args, **kwargs)
         _, *clips = bound.arguments.values()
         for stream, x in zip(streams_in(network), clips):
@@ -139,7 +139,7 @@ class OpenVinoTwin:
         maps = []
         requests = self.requests(dtype, len(views))
         for first in range(0, len(views), len(requests)):
-            # Without callbacks, which would run Python in OpenVINO's threads.
+            # No callbacks: they would run Python code in OpenVINO's threads.
             running = [*zip(requests, views[first:])]
             for request, arrays in running:
                 request.start_async(arrays)
@@ -150,7 +150,7 @@ class OpenVinoTwin:
         return found if len(found) > 1 else found[0]
 
     def requests(self, dtype: str, clips: int) -> list[Any]:
-        """Inference requests for so many clips, which can run at the same time."""
+        """Return inference requests that can run at the same time, for a number of clips."""
         properties = dict(
             INFERENCE_PRECISION_HINT=HINTS[dtype],
             PERFORMANCE_HINT='THROUGHPUT' if clips > 1 else 'LATENCY',
@@ -172,11 +172,11 @@ def has_bfloat16() -> bool:
 
 
 TWINS: WeakKeyDictionary[nn.Module, OpenVinoTwin] = WeakKeyDictionary()
-"""What was compiled of networks that are still there."""
+"""Compiled models of the networks that still exist."""
 
 
 def streams_in(network: nn.Module) -> list[VideoResNet]:
-    """The networks of this package in a module, one for each of its inputs."""
+    """Return the networks of this package in a module, one for each input."""
     streams = [module for module in network.modules() if isinstance(module, VideoResNet)]
     if not streams:
         raise InputError("test_cfg.runtime='openvino' is for the networks of this package")
@@ -184,16 +184,16 @@ def streams_in(network: nn.Module) -> list[VideoResNet]:
 
 
 def convert(network: nn.Module) -> Any:
-    """Convert a network to OpenVINO's model, for clips of any number and size."""
+    """Convert a network to an OpenVINO model for clips of any number and size."""
     streams = streams_in(network)
     examples = tuple(torch.zeros(2, s.in_channels, s.clip_len or 8, 32, 32) for s in streams)
-    with torch.no_grad():  # traced here, once, as OpenVINO has it checked three times
+    with torch.no_grad():  # trace here, because OpenVINO's own tracing runs three checks
         traced = torch.jit.freeze(torch.jit.trace(network, examples, check_trace=False))
     return import_openvino().convert_model(traced, example_input=examples)
 
 
 def to_plain_data(model: Any) -> dict[str, Any]:
-    """OpenVINO's model as data that checkpoints hold: its ``graph`` and ``weights``."""
+    """Convert an OpenVINO model to plain data for checkpoints: ``graph`` and ``weights``."""
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, 'model.xml'), Path(folder, 'model.bin')
         import_openvino().serialize(model, graph, weights)
@@ -202,9 +202,9 @@ def to_plain_data(model: Any) -> dict[str, Any]:
 
 
 def from_plain_data(data: Mapping[str, Any] | None) -> Any:
-    """Read the model of :func:`to_plain_data`; an InputError if there is none."""
+    """Load a model from :func:`to_plain_data`; raise an InputError if there is none."""
     if not data:
-        remedy = 'write one that has it by r21d quantize'
+        remedy = 'write one with r21d quantize'
         raise InputError(f"test_cfg.dtype='int8': the checkpoint has no int8 network: {remedy}")
     try:
         weights = import_openvino().Tensor(data['weights'].numpy())

@@ -1,6 +1,6 @@
-"""What the numbers of a head mean: a class, several labels, ordered classes or measured numbers.
+"""Tasks of a head: one class, several labels, ordered classes, or regression of numbers.
 
-The loss of a head decides: it is what the numbers were trained for.
+The head's loss determines its task.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class Task(NamedTuple):
     """A task.
 
     Attributes:
-        name (str): Its name.
-        targets (tuple[str, ...]): What a dataset may give for it, see :func:`targets_of`.
-        scores (Callable): From logits (N x outputs) to scores (N x classes).
-        content (str): What the scores are.
-        metric (str): The metric of this package for it.
-        best (str): The value of the metric that tells which checkpoint is the best.
-        rule (str): Whether the best one is ``'greater'`` or ``'less'``.
-        loss (str): The loss that a config of finetuning takes.
+        name (str): Name of the task.
+        targets (tuple[str, ...]): Accepted kinds of targets, see :func:`targets_of`.
+        scores (Callable): Converts logits (N x outputs) to scores (N x classes).
+        content (str): Description of the scores.
+        metric (str): This package's metric for the task.
+        best (str): The metric's value that selects the best checkpoint.
+        rule (str): ``'greater'`` or ``'less'``: which value is better.
+        loss (str): The loss in a finetuning config.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Task(NamedTuple):
 
 CLASS = Task(
     'one class',
-    ('class', 'labels'),  # several labels are equal parts of the target
+    ('class', 'labels'),  # several labels share the target equally
     lambda logits: logits.softmax(-1),
     'softmax',
     'ClipVideoAccuracy',
@@ -89,13 +89,13 @@ BY_LOSS: dict[type, Task] = {
 
 
 def task_of(head: Any) -> Task:
-    """Task of a head, whosever it is, by its loss; by default one class."""
+    """Return the task of any package's head, by its loss; one class by default."""
     loss = getattr(head, 'loss_cls', None)
     return next((task for kind, task in BY_LOSS.items() if isinstance(loss, kind)), CLASS)
 
 
 def check_head(head: Any) -> None:
-    """Raise an InputError if a head was trained for a task that it does not test."""
+    """Raise an InputError if a head cannot test the task that its loss trains."""
     task = task_of(head)
     if task is not CLASS and not hasattr(head, 'task'):
         raise InputError(
@@ -105,18 +105,18 @@ def check_head(head: Any) -> None:
 
 
 def check_classes(head: Any) -> None:
-    """Raise an InputError if a head is not for one class a video, as accuracy is."""
+    """Raise an InputError if a head's task is not one class per video, as accuracy needs."""
     if task_of(head) is not CLASS:
         raise InputError(f'{head_and_loss(head)}: int8 is for one class, by its accuracy')
 
 
 def head_and_loss(head: Any) -> str:
-    """Name a head, its loss and its task."""
+    """Describe a head, its loss and its task."""
     names = f'{type(head).__name__}, loss_cls {type(head.loss_cls).__name__}'
     return f'model.cls_head ({names}) is for {task_of(head).name}'
 
 
 def targets_of(dataset: Any) -> str:
-    """What a dataset gives of a video: ``'class'``, ``'labels'`` or ``'numbers'``."""
+    """Return the kind of a dataset's targets: ``'class'``, ``'labels'`` or ``'numbers'``."""
     several = 'labels' if getattr(dataset, 'multi_class', False) else 'class'
     return getattr(dataset, 'targets', several)

@@ -1,4 +1,4 @@
-"""The two-stream network: RGB and optical flow (Section 4.2, https://arxiv.org/abs/1406.2199)."""
+"""The two-stream network of RGB and optical flow (Section 4.2, https://arxiv.org/abs/1406.2199)."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class TwoStreamBackbone(BaseModule):
 
 @MODELS.register_module()
 class TwoStreamHead(BaseHead):
-    """Classification by two streams, each by a classifier of its own, whose scores are averaged.
+    """A head with one classifier for each of two streams; their scores are averaged.
 
-    A tested video gets the fused ``pred_score`` and ``clip_scores``, as :class:`ClipHead` gives
-    them, and ``stream_scores``, the clip scores of each stream. Training minimises the sum of the
-    streams' cross-entropies.
+    A tested video gets the fused ``pred_score`` and ``clip_scores``, in the format of
+    :class:`ClipHead`, and ``stream_scores``, the clip scores of each stream. Training minimises the
+    sum of the streams' cross-entropies.
 
     Args:
-        num_classes, in_channels, dropout_ratio: Of each stream, as :class:`ClipHead` takes them.
-        weights (Sequence[float], optional): Weights of the softmax scores of RGB and flow, not
-            negative, of which only the ratio matters; the authors' script has 0.6 and 0.4. Defaults
-            to None: equal, as in the paper.
+        num_classes, in_channels, dropout_ratio: Arguments of each stream's :class:`ClipHead`.
+        weights (Sequence[float], optional): Non-negative weights of the softmax scores of RGB and
+            flow, of which only the ratio matters; the authors' script uses 0.6 and 0.4. Defaults to
+            None: equal weights, as in the paper.
         **kwargs: Further arguments of MMAction2's BaseHead.
     """
 
@@ -83,11 +83,11 @@ class TwoStreamHead(BaseHead):
         return torch.stack([head(x) for head, x in zip(heads, feats)], dim=1)
 
     def fuse(self, cls_scores: Tensor) -> Tensor:
-        """Fuse logits, N x 2 x classes, into those whose softmax is the streams' mean score."""
+        """Fuse logits, N x 2 x classes; the softmax of the result is the streams' mean score."""
         return torch.logsumexp(cls_scores.log_softmax(-1) + self.log_weights[:, None], dim=1)
 
     def loss_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses and accuracies of logits, N x 2 x classes, as ``rgb_loss_cls`` and so on."""
+        """Return losses and accuracies of logits, N x 2 x classes, named ``rgb_loss_cls`` etc."""
         losses = {}
         with_equal_parts(data_samples)
         for stream, logits in zip(STREAMS, cls_scores.unbind(1)):
@@ -96,7 +96,7 @@ class TwoStreamHead(BaseHead):
         return losses
 
     def predict_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> SampleList:
-        """Write scores into a sample per video, from logits (videos * clips) x 2 x classes."""
+        """Convert logits, (videos * clips) x 2 x classes, to scores in one sample per video."""
         fused = self.fuse(cls_scores)
         data_samples = super().predict_by_feat(fused, data_samples)
         scores = torch.stack([fused, *cls_scores.unbind(1)]).softmax(-1)
@@ -112,9 +112,9 @@ class TwoStreamRecognizer(MultiClipTesting, MMRecognizer3D):
     """Recognizer of RGB and flow, whose inputs are a dict of ``imgs`` and ``flow``.
 
     Args:
-        checkpoints (dict[str, str], optional): Checkpoints of the streams, ``rgb`` and ``flow``,
-            each trained by itself. Defaults to None: one checkpoint of both, written by training
-            this recognizer or by ``tools/fuse_checkpoints.py``, is loaded in the usual way.
+        checkpoints (dict[str, str], optional): Checkpoints of the separately trained streams,
+            ``rgb`` and ``flow``. Defaults to None: a single checkpoint of both streams, written by
+            training this recognizer or by ``tools/fuse_checkpoints.py``, is loaded as usual.
         **kwargs: Arguments of MMAction2's recognizers.
     """
 
@@ -131,6 +131,6 @@ class TwoStreamRecognizer(MultiClipTesting, MMRecognizer3D):
         self.dataset_meta = fused['meta']['dataset_meta']
 
     def init_weights(self) -> None:
-        """Initialise, unless the streams' checkpoints are loaded."""
+        """Initialise the weights, unless they come from the streams' checkpoints."""
         if self.checkpoints is None:
             super().init_weights()

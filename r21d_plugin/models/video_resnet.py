@@ -1,6 +1,6 @@
-"""The paper's family of video ResNets, as ordinary modules of PyTorch.
+"""The paper's family of video ResNets, as ordinary PyTorch modules.
 
-A network is a depth and the form of each of its five groups of convolutions (Figure 1, Table 1)::
+A depth and the form of each of five groups of convolutions define a network (Figure 1, Table 1)::
 
     network   conv1    conv2_x  conv3_x  conv4_x  conv5_x
     f-R2D     2D       2D       2D       2D       2D
@@ -9,10 +9,10 @@ A network is a depth and the form of each of its five groups of convolutions (Fi
     R3D       3D       3D       3D       3D       3D
     R(2+1)D   (2+1)D   (2+1)D   (2+1)D   (2+1)D   (2+1)D
 
-R2D is f-R2D after a conv1 that spans all frames. What the paper leaves open (batch norm's epsilon,
-conv1's mid channels, strides of the mixed networks) follows the authors' release,
-https://github.com/facebookresearch/VMZ, and so do the depths that it adds to the paper's 18 and 34
-(``BLOCK_CONFIG`` of c2/lib/models/r3d_model.py, ``add_bottleneck`` of builder/video_model.py).
+R2D is f-R2D with a conv1 that spans all frames. Details that the paper does not specify (batch
+norm's epsilon, conv1's mid channels, strides of the mixed networks) follow the authors' release,
+https://github.com/facebookresearch/VMZ. So do the depths other than the paper's 18 and 34
+(``BLOCK_CONFIG`` in c2/lib/models/r3d_model.py, ``add_bottleneck`` in builder/video_model.py).
 """
 
 from __future__ import annotations
@@ -40,13 +40,14 @@ DEPTHS: dict[int, tuple[Blocks, Callable[..., ResidualBlock]]] = {
     101: ((3, 4, 23, 3), WideBottleneck),
     152: ((3, 8, 36, 3), WideBottleneck),
 }
-"""Residual blocks of conv2_x to conv5_x by depth, and their kind (Table 1 has 18 and 34).
+"""Number and type of the residual blocks of conv2_x to conv5_x, by depth (18 and 34: Table 1).
 
 As in the release, bottlenecks do not widen at 26 layers, and no depth has a max-pool after conv1.
-The release has one for larger frames (``use_pool1``): its table's 329.1 GFLOPs of R(2+1)D-152 are
-those of 32 x 128 x 128 without it (199.0 of R(2+1)D-34 too), and after it frames of 112 x 112 end
-smaller than the 7 x 7 that its Caffe2 network averages. Its PyTorch half adds it to R(2+1)D-152 by
-default; GluonCV's port of the weights does not, and reports 81.3% where the release has 81.6.
+The release has an optional max-pool for larger frames (``use_pool1``). Its table of GFLOPs
+(R(2+1)D-152: 329.1, R(2+1)D-34: 199.0) holds for clips of 32 x 128 x 128 without the max-pool. With
+the max-pool, the final feature map of 112 x 112 frames is smaller than the 7 x 7 that its Caffe2
+network averages. Its PyTorch code adds the max-pool to R(2+1)D-152 by default; GluonCV's port of
+the weights does not, and reports 81.3% where the release reports 81.6%.
 """
 
 NORM_CFG = dict(type='BN3d', eps=1e-3)
@@ -54,7 +55,7 @@ NORM_CFG = dict(type='BN3d', eps=1e-3)
 
 
 def norm_layer(norm_cfg: dict[str, Any]) -> NormLayer:
-    """Return what builds the layers of a config; MMCV builds all types but ``BN3d``."""
+    """Return a builder of the norm layers of a config; MMCV builds all types but ``BN3d``."""
     arguments = dict(norm_cfg)
     if arguments.pop('type') == 'BN3d' and 'requires_grad' not in arguments:
         return partial(nn.BatchNorm3d, **arguments)
@@ -71,9 +72,9 @@ def make_stem(
         mid_channels = max(1, STEM_MIDPLANES * channels // 64)
         spec = ConvSpec(in_channels, channels, mid_channels, norm, (3, 7, 7), (1, 2, 2))
         conv = FORMS[form](spec)
-    else:  # a clip as an image of 3L channels (Section 3.1)
+    else:  # R2D treats a clip as an image of 3L channels (Section 3.1)
         conv = nn.Conv3d(in_channels, channels, (clip_len, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
-    # A (2+1)D convolution spreads over the stem, as in torchvision's keys.
+    # The modules of a (2+1)D convolution become modules of the stem, as in torchvision.
     convs = conv if isinstance(conv, nn.Sequential) else [conv]
     return nn.Sequential(*convs, norm(channels), nn.ReLU(inplace=True))
 
@@ -84,20 +85,20 @@ class VideoResNet(nn.Module):
     Input: normalised clips, N x C x T x H x W. Output: a feature map, N x C' x T' x H' x W'.
 
     Args:
-        depth (int): Layers, a key of :data:`DEPTHS`.
+        depth (int): Number of layers, a key of :data:`DEPTHS`.
         forms (Sequence[str]): Forms of conv1 and conv2_x to conv5_x, keys of :data:`.layers.FORMS`.
-        in_channels (int): Channels of the input, 3 for RGB or 2 for optical flow. Defaults to 3.
-        base_channels (int): Filters of conv1 and conv2_x, doubled by later groups. Defaults to 64.
-            From 50 layers on the feature maps of groups have four times their filters.
+        in_channels (int): Input channels, 3 for RGB or 2 for optical flow. Defaults to 3.
+        base_channels (int): Filters of conv1 and conv2_x; each later group doubles them. With 50 or
+            more layers, a group's feature map has four times as many channels. Defaults to 64.
         out_indices (Sequence[int]): Groups whose feature maps are returned, 0 (conv2_x) to 3
-            (conv5_x); a tuple if there are several. Defaults to ``(3, )``.
-        frozen_stages (int): Groups to freeze, parameters and batch norm: -1 for none, 0 for conv1,
-            n for conv1 to conv{n+1}_x. Defaults to -1.
+            (conv5_x); several feature maps are returned as a tuple. Defaults to ``(3, )``.
+        frozen_stages (int): Groups whose parameters and batch norms are frozen: -1 for none, 0 for
+            conv1, n for conv1 to conv{n+1}_x. Defaults to -1.
         norm_eval (bool): Use batch norm's running statistics in training too. Defaults to False.
         norm_cfg (dict, optional): Normalisation. Defaults to ``dict(type='BN3d', eps=1e-3)``.
-        with_cp (bool): Save memory by recomputing activations. Defaults to False.
+        with_cp (bool): Save memory by recomputing activations (checkpointing). Defaults to False.
         midplanes (str): See :class:`R2Plus1D`. Defaults to ``'layer'``.
-        clip_len (int, optional): Frames of a clip, which R2D's conv1 spans. Defaults to None.
+        clip_len (int, optional): Frames per clip, all of which R2D's conv1 spans. Defaults to None.
         init_cfg (dict or list[dict], optional): Initialisation by MMEngine, such as
             ``dict(type='r21d_plugin.Pretrained', checkpoint=...)``. Defaults to None: MSRA, as in
             the paper (https://arxiv.org/abs/1502.01852).
@@ -170,7 +171,7 @@ class VideoResNet(nn.Module):
         return features
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the feature maps of ``out_indices``; a scripted network has conv5_x's alone."""
+        """Compute the feature maps of ``out_indices``; scripted networks support conv5_x only."""
         if not torch.jit.is_scripting():
             self.check_clips(x)
             features: Any = ()
@@ -186,7 +187,7 @@ class VideoResNet(nn.Module):
         return self.forward_features(x)
 
     def check_clips(self, x: Tensor) -> None:
-        """Raise InputError for clips of other channels or, where conv1 spans a clip, length."""
+        """Raise an InputError if clips have a wrong number of channels or, for R2D, of frames."""
         if isinstance(x, fx.Proxy) or torch.jit.is_tracing():
             return
         if x.ndim != 5 or x.shape[1] != self.in_channels:
@@ -199,10 +200,10 @@ class VideoResNet(nn.Module):
             raise InputError(f'{problem}: make its clip_len equal to that of the pipeline')
 
     def init_weights(self) -> None:
-        """Initialise by ``init_cfg``, or as in the paper: MMEngine's runner calls this.
+        """Initialise by ``init_cfg``, or else as in the paper; MMEngine's runner calls this method.
 
-        MMEngine's ``Pretrained`` would leave out in silence what it knows by another name, so ours
-        stands in for it.
+        MMEngine's ``Pretrained`` silently skips tensors with unknown names, so it is replaced by
+        ours.
         """
         if self.init_cfg is None:
             self.reset_parameters()
@@ -213,7 +214,7 @@ class VideoResNet(nn.Module):
         initialize(self, [pretrained_by_us(cfg) for cfg in given])
 
     def reset_parameters(self) -> None:
-        """MSRA initialisation of convolutions; norms start as the identity."""
+        """Initialise convolutions by the MSRA method, and norms as the identity."""
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
@@ -272,9 +273,9 @@ class RMCx(VideoResNet):
 class R2Plus1D(VideoResNet):
     """R(2+1)D: (2+1)D convolutions (Section 3.5).
 
-    ``midplanes`` says what the mid channels M_i are computed from: with ``'layer'`` each
-    convolution's own channels, as in the paper; with ``'block'`` those of its residual block, as in
-    torchvision and its public weights.
+    ``midplanes`` selects the channels from which the mid channels M_i are computed: ``'layer'``
+    uses the channels of each convolution, as in the paper; ``'block'`` uses the channels of the
+    residual block, as in torchvision and its public weights.
     """
 
     def __init__(self, depth: int, midplanes: Midplanes = 'layer', **kwargs: Any) -> None:
@@ -282,19 +283,19 @@ class R2Plus1D(VideoResNet):
 
 
 def pretrained_by_us(init_cfg: dict[str, Any]) -> dict[str, Any]:
-    """Replace MMEngine's ``Pretrained``; ours needs no prefix to find a backbone."""
+    """Replace MMEngine's ``Pretrained`` by ours, which finds a backbone without a prefix."""
     if init_cfg.get('type') != 'Pretrained':
         return init_cfg
     return dict(type='r21d_plugin.Pretrained', checkpoint=init_cfg['checkpoint'])
 
 
 def mixed(below: str, from_x: str, x: int) -> list[str]:
-    """Forms of five groups that change at group x."""
+    """Return the forms of the five groups, which change at group x."""
     check_choice('x', x, range(2, 6))
     return [below] * (x - 1) + [from_x] * (6 - x)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    """Raise InputError if an argument is not one of its choices."""
+    """Raise an InputError if an argument is not one of its choices."""
     if value not in (known := list(choices)):
         raise InputError(f'{name}={value!r}: use one of {known}')

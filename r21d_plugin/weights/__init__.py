@@ -1,4 +1,4 @@
-"""Weights in and out: public ones by name, and files of any public format."""
+"""Load and publish weights: public weights by name, and files of any public format."""
 
 from .checkpoint_files import (
     download,

@@ -1,4 +1,4 @@
-"""Checkpoint files: download, read, write. Files are untrusted input."""
+"""Download, read and write checkpoint files, which are treated as untrusted input."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ ARGUMENTS = (
     'pytorch_lightning.utilities.parsing AttributeDict',
     'easydict EasyDict',
 )
-"""Types of a run's arguments in others' checkpoints, of which nothing is made."""
+"""Types of run arguments in foreign checkpoints, which are not instantiated."""
 
 NO_WEIGHTS = '{}: holds no weights by name: save model.state_dict()'
 
 
 def download(url: str) -> Path:
-    """Download a file to ``checkpoints/<name>`` in :func:`torch.hub.get_dir`, unless it is there.
+    """Download a file to ``checkpoints/<name>`` in :func:`torch.hub.get_dir`, unless it exists.
 
-    Raises InputError if that fails, or if the file has another hash than was published.
+    Raises an InputError if the download fails, or the file's hash is not the published one.
     """
     path = Path(torch.hub.get_dir(), 'checkpoints', file_name(url))
     if url.startswith('https://drive.google.com/'):
@@ -55,7 +55,7 @@ def download(url: str) -> Path:
     several = distributed.is_available() and distributed.is_initialized()
     if several and distributed.get_rank() > 0:
         distributed.barrier()
-    if not path.exists():  # rank 0 first; the other machines of a cluster after it
+    if not path.exists():  # rank 0 downloads first, then the other machines of a cluster
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path), progress=sys.stderr.isatty())
@@ -77,12 +77,13 @@ def download(url: str) -> Path:
 
 
 def load_checkpoint(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a checkpoint, file or URL: of torch, of safetensors, or a Caffe2 pickle of VMZ.
+    """Load a checkpoint (file or URL) of torch or safetensors, or a Caffe2 pickle of VMZ.
 
-    Its weights are ``state_dict``, wherever they were (:func:`find_state_dict`).
+    The result has the weights in ``state_dict``, wherever the file has them
+    (:func:`find_state_dict`).
 
-    Raises InputError if the file is missing or damaged, or holds anything but tensors by name and
-    plain data.
+    Raises an InputError if the file is missing or damaged, or contains anything other than named
+    tensors and plain data.
     """
     web = filename.startswith(('http://', 'https://'))
     path = download(filename) if web else Path(filename).expanduser()
@@ -90,7 +91,7 @@ def load_checkpoint(filename: str, map_location: Any = None) -> dict[str, Any]:
         raise InputError(f'{filename}: no such checkpoint file')
     try:
         checkpoint = read(path, map_location)
-    except Exception as error:  # what a damaged file raises is up to its bytes
+    except Exception as error:  # a damaged file can raise any exception
         reason = 'not a readable checkpoint, truncated perhaps: copy it again or use an earlier one'
         named = re.search(r'(?:GLOBAL|Unsupported class) (\S+)', str(error))
         if refused := str(error) if isinstance(error, pickles.RefusalError) else named and named[1]:
@@ -104,10 +105,10 @@ def load_checkpoint(filename: str, map_location: Any = None) -> dict[str, Any]:
 
 
 def find_state_dict(checkpoint: Any, filename: str) -> StateDict:
-    """Find the one state dict in a checkpoint, however nested; arrays in it become tensors.
+    """Find the only state dict in a checkpoint, at any depth; convert its arrays to tensors.
 
-    Raises InputError if there is none, or networks of this family in several. In a checkpoint of
-    MMEngine the one beside it is for resuming an average of weights.
+    Raises an InputError if there is none, or several contain networks of this family. A second
+    state dict in MMEngine's checkpoints is ignored: it serves to resume an average of weights.
     """
     found = dict(state_dicts(checkpoint))
     networks = [p for p, each in found.items() if find_networks(each) or find_other(each)]
@@ -130,7 +131,7 @@ def find_state_dict(checkpoint: Any, filename: str) -> StateDict:
 
 
 def state_dicts(content: Any, path: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what a checkpoint holds of dicts of nothing but tensors and arrays by name."""
+    """Yield the dicts in a checkpoint that contain only named tensors and arrays."""
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         return
     if content and all(isinstance(value, (Tensor, np.ndarray)) for value in content.values()):
@@ -141,16 +142,16 @@ def state_dicts(content: Any, path: str = '') -> Iterator[tuple[str, dict[str, A
 
 
 def load_state_dict_of(filename: str) -> StateDict:
-    """Load the weights of a checkpoint onto the CPU, under the names that they have in the file.
+    """Load the weights of a checkpoint to the CPU, with the names in the file.
 
-    Raises InputError as :func:`load_checkpoint` does, and for anything but plain tensors, such as
-    the extra state or quantised tensors of other networks.
+    Raises an InputError like :func:`load_checkpoint`, and for values other than plain tensors, such
+    as the extra state or quantised tensors of other networks.
     """
     return tensors_alone(load_checkpoint(filename, 'cpu')['state_dict'], filename)
 
 
 def tensors_alone(state_dict: StateDict, filename: str) -> StateDict:
-    """Return a file's state dict; an InputError if it has anything but plain tensors."""
+    """Return a file's state dict; raise an InputError if it has other values than plain tensors."""
     for value in state_dict.values():
         plain = isinstance(value, Tensor) and value.layout == torch.strided
         if not plain or value.is_nested or value.is_quantized or value.is_meta:
@@ -159,19 +160,20 @@ def tensors_alone(state_dict: StateDict, filename: str) -> StateDict:
 
 
 def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint atomically, or raise InputError."""
+    """Write a checkpoint atomically, or raise an InputError."""
     try:
         with atomic_write(path, parents=True) as partial:
             torch.save(checkpoint, partial)
-    except RuntimeError as error:  # torch's own, of a full disk
+    except RuntimeError as error:  # torch raises it for a full disk
         raise InputError(f'{path}: cannot write there: {error}'.splitlines()[0]) from error
 
 
 def read(path: Path, map_location: Any) -> Any:
-    """Read a file of torch, safetensors or Caffe2, told apart by its first bytes.
+    """Read a file of torch, safetensors or Caffe2, recognised by its first bytes.
 
-    torch.load(weights_only=True) runs no code, but lets a small file become gigabytes. Hence no zip
-    file is read that is compressed or overlaps itself, and pickles are run without it first.
+    torch.load(weights_only=True) runs no code, but a small file can expand to gigabytes. Therefore
+    zip files with compressed or overlapping entries are refused, and pickles are first run by our
+    own interpreter.
     """
     with path.open('rb') as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         size = len(content)
@@ -186,7 +188,7 @@ def read(path: Path, map_location: Any) -> Any:
         elif safetensors.is_one(content):
             return safetensors.read(content)
         elif MAGIC_NUMBER.to_bytes(10, 'little') in content[:32]:
-            programs = [content] * pickles.LEGACY_PICKLES  # one after the other
+            programs = [content] * pickles.LEGACY_PICKLES  # the pickles follow one another
         else:
             return arrays_of(pickles.run_pickle(content, size, pickles.DATA))
         for program in programs:
@@ -195,37 +197,37 @@ def read(path: Path, map_location: Any) -> Any:
 
 
 def open_archive(file: Any) -> zipfile.ZipFile:
-    """Open a zip file of torch, which can be told to store zeros in place of checksums."""
+    """Open a zip file of torch; torch has an option to store zeros instead of checksums."""
     archive = zipfile.ZipFile(file)
     parts: list[Any] = archive.infolist()
     if not any(part.CRC for part in parts):
         for part in parts:
-            part.CRC = None  # not compared
+            part.CRC = None  # disables the comparison
     return archive
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is there and is all that torch has written, by its checksums if it has any."""
+    """Whether a torch file exists and is complete; checksums are compared if it has any."""
     try:
         if not zipfile.is_zipfile(path):
             return path.is_file() and bool(read(path, 'cpu'))
         with open_archive(path) as archive:
             return archive.testzip() is None
-    except Exception:  # what a damaged file raises is up to its bytes
+    except Exception:  # a damaged file can raise any exception
         return False
 
 
 def arrays_of(content: Any) -> dict[str, np.ndarray]:
-    """Arrays by name, from a pickle such as Caffe2's ``{'blobs': {name: array}}``."""
+    """Return the named arrays of a pickle such as Caffe2's ``{'blobs': {name: array}}``."""
     blobs = content.get('blobs', content) if isinstance(content, dict) else {}
     if not blobs or not all(isinstance(blob, pickles.NumberArray) for blob in blobs.values()):
-        raise pickles.RefusalError('something else than arrays by name')
+        raise pickles.RefusalError('values other than named arrays')
     return blobs
 
 
 def plain_names() -> dict[str, Any]:
-    """What checkpoints hold besides tensors: NumPy's numbers, MMEngine's log, a run's arguments."""
-    # Where MMEngine is not loaded, placeholders stand for its statistics.
+    """Return the non-tensor names in checkpoints: NumPy scalars, MMEngine's log, run arguments."""
+    # If MMEngine is not loaded, placeholders replace its statistics.
     module = sys.modules.get('mmengine.logging.history_buffer')
     history_buffer = getattr(module, 'HistoryBuffer', pickles.Placeholder)
 

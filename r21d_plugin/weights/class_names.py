@@ -1,4 +1,4 @@
-"""Names of classes in checkpoints, where MMEngine has them: ``meta.dataset_meta.classes``."""
+"""Read class names from checkpoints, where MMEngine stores them: ``meta.dataset_meta.classes``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .public import PublicWeights
 
 
 def classes_of(checkpoint: Mapping[str, Any], source: str = '') -> tuple[str, ...]:
-    """Names of the classes that a checkpoint was trained on, in order; empty if it has none.
+    """Return the class names of a checkpoint, in order; empty if it has none.
 
     Args:
-        checkpoint (Mapping): What :func:`load_checkpoint` returns, or ``torch.load`` of a file of
-            MMEngine.
-        source (str): Its file or URL. If these are public weights, the names are the published
-            ones. Defaults to ``''``.
+        checkpoint (Mapping): The result of :func:`load_checkpoint`, or of ``torch.load`` for a file
+            of MMEngine.
+        source (str): File or URL of the checkpoint. Public weights get the published names.
+            Defaults to ``''``.
     """
     found: Any = checkpoint
     for key in ('meta', 'dataset_meta', 'classes'):
@@ -30,5 +30,5 @@ def classes_of(checkpoint: Mapping[str, Any], source: str = '') -> tuple[str, ..
 
 
 def file_name(source: str) -> str:
-    """Name of the file of a path, or of a URL once it is downloaded."""
+    """Return the file name of a path, or of a URL after its download."""
     return Path(unquote(urlparse(source).path)).name

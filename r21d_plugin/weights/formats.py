@@ -1,6 +1,6 @@
-"""What published weights are, told by the names and shapes of tensors: format and network.
+"""Infer the format and network of published weights from names and shapes of tensors.
 
-Every format is converted to one: torchvision's names, which are those of our backbones
+Every format is converted to torchvision's names, which are also those of our backbones
 (``stem.0.weight``, ``layer1.0.conv1.0.weight``, ...), with ``fc`` for the classifier.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from .._errors import InputError
 
 StateDict = Mapping[str, Tensor]
-T = TypeVar('T')  # tensors, or what stands for them
+T = TypeVar('T')  # tensors, or values that represent them
 
 EPS, TORCHVISION_EPS = 1e-3, 1e-5
 """Epsilon of batch norm in VMZ and ig65m-pytorch (34 layers), and in torchvision (18 layers)."""
@@ -23,17 +23,17 @@ EPS, TORCHVISION_EPS = 1e-3, 1e-5
 NET_NAMES = {f'layer{i}.': f'blocks.{i}.' for i in range(1, 5)}
 NET_NAMES.update({'stem.': 'blocks.0.', 'fc.': 'blocks.5.proj.'})
 FROM_NET = {net: torchvision for torchvision, net in NET_NAMES.items()}
-"""Prefixes of tensor names in a PyTorchVideo ``Net`` by torchvision's, and the reverse."""
+"""Map from torchvision's prefixes of names to those of a PyTorchVideo ``Net``, and its inverse."""
 
 
 class Weights(NamedTuple):
     """Weights of a network, read from any format."""
 
     format: str  # for messages
-    tensors: dict[str, Tensor]  # by torchvision's names
-    eps: float | None = None  # of batch norm in training, if known or inferred
+    tensors: dict[str, Tensor]  # tensors with torchvision's names
+    eps: float | None = None  # epsilon of batch norm in training, if known or inferred
     reason: str = ''  # why this epsilon was inferred, if it was
-    others: StateDict = MappingProxyType({})  # a neck's or another head's, by their own names
+    others: StateDict = MappingProxyType({})  # tensors of a neck or another head, original names
     classes: tuple[str, ...] = ()  # names of the classes, if the file has them
 
 
@@ -43,16 +43,16 @@ OTHERS = {
     r'\bconv1\.conv\.weight$': 'a ResNet of MMAction2, which is no network of this family',
     r'\bconv2x\.0\.spt_conv1\.': "AVID-CMA's R(2+1)D, which is not the paper's network (a 3D "
     'conv1, a max-pool after it, as many mid channels as outputs)',
-    r'\.block1\.conv1\.spatial_conv\.': "VCOP's R(2+1)D, as RSPNet has it, which is not the "
+    r'\.block1\.conv1\.spatial_conv\.': "VCOP's R(2+1)D, also in RSPNet, which is not the "
     "paper's network (83 mid channels in conv1, factorised shortcuts)",
     r'\bblocks\.1\.res_blocks\.': "a ResNet of PyTorchVideo's own, which is no network of this "
     'family',
 }
-"""Other networks with similar names or titles, by what the names of their tensors match."""
+"""Descriptions of other networks with similar names, by patterns of their tensor names."""
 
 
 def unwrapped(names: Iterable[str]) -> dict[str, str]:
-    """Names without what ``torch.compile`` and ``DataParallel`` add, and what they are with it."""
+    """Map names without the prefixes of ``torch.compile`` and ``DataParallel`` to full names."""
     plain = {name.replace('_orig_mod.', ''): name for name in names}
     if not all(name.startswith('module.') for name in plain):
         return plain
@@ -60,9 +60,9 @@ def unwrapped(names: Iterable[str]) -> dict[str, str]:
 
 
 def find_networks(names: Iterable[str]) -> dict[str, str]:
-    """Prefixes under which there are networks of this family; of each, the name that tells.
+    """Find the prefixes of networks of this family; map each to the name that identifies it.
 
-    Of a contrast of two encoders only the trained one counts, not its moving average.
+    For contrastive training with two encoders, the moving average is ignored.
     """
     found = {}
     for name in names:
@@ -74,7 +74,7 @@ def find_networks(names: Iterable[str]) -> dict[str, str]:
 
 
 def find_other(names: Iterable[str]) -> str | None:
-    """What :data:`OTHERS` says of the names of tensors, if anything."""
+    """Return the description in :data:`OTHERS` that matches names of tensors, if any."""
     names = list(names)
     return next((o for p, o in OTHERS.items() if any(re.search(p, name) for name in names)), None)
 
@@ -82,16 +82,17 @@ def find_other(names: Iterable[str]) -> str | None:
 def identify(state_dict: StateDict, source: str) -> Weights:
     """Identify the format of weights by their names, and convert them to torchvision's.
 
-    The network may be a part of a model: its names may have any prefix, such as ``module.`` or
-    ``video_network.base.``. Raises InputError if they are not those of one network of this family.
+    The network may be part of a model: its names may have any prefix, such as ``module.`` or
+    ``video_network.base.``. Raises an InputError unless there is exactly one network of this
+    family.
     """
     plain = {name: state_dict[wrapped] for name, wrapped in unwrapped(state_dict).items()}
     networks = find_networks(plain)
     if not networks:
         other = find_other(plain)
-        reason = f'{other}: use them with the code that they are from'
+        reason = f'{other}: use them with their original code'
         if other is None:
-            reason = 'another network: no tensor has a name of one of this family'
+            reason = 'another network: no tensor name belongs to this family'
         raise InputError(f'{source}: weights of {reason}')
     if len(networks) > 1:
         names = ', '.join(prefix or 'no prefix' for prefix in sorted(networks))
@@ -107,7 +108,7 @@ def identify(state_dict: StateDict, source: str) -> Weights:
     title = form.title + (f' under {prefix[:-1]!r}' if prefix else '')
     if marker == 'stem.0.weight' and (eps is not None or recognizer):
         title = f'a {"checkpoint" if prefix else "state dict"} of r21d_plugin'
-    elif eps is None and not marker.startswith('blocks.'):  # only ours have these names
+    elif eps is None and not marker.startswith('blocks.'):  # only our checkpoints have these names
         eps, reason = infer_eps(tensors)
     if rest and not others:
         parts = sorted({key.partition('.')[0] for key in rest})
@@ -116,17 +117,17 @@ def identify(state_dict: StateDict, source: str) -> Weights:
 
 
 def noted_eps(state_dict: StateDict) -> dict[str, float]:
-    """Epsilon of batch norm by prefix of a network, where our networks have noted it."""
+    """Return the epsilon of batch norm that our networks stored, by prefix of a network."""
     metadata = getattr(state_dict, '_metadata', None) or {}
     noted = {f'{k}.' if k else '': v['norm_eps'] for k, v in metadata.items() if 'norm_eps' in v}
     return {plain: noted[prefix] for plain, prefix in unwrapped(noted).items()}
 
 
 def take_network(state_dict: Mapping[str, T], prefix: str) -> tuple[dict[str, T], dict[str, T]]:
-    """Divide a state dict into a network, without its prefix, and the rest.
+    """Split a state dict into a network, without its prefix, and the rest.
 
-    A linear classifier is the network's ``fc``, wherever it stands; one that follows an encoder
-    trained by contrast is a projection, which belongs to the rest.
+    A linear classifier becomes the network's ``fc``, whatever its path. A linear layer after a
+    contrastively trained encoder is a projection, which belongs to the rest.
     """
     own = {key[len(prefix) :]: v for key, v in state_dict.items() if key.startswith(prefix)}
     rest = {key: v for key, v in state_dict.items() if not key.startswith(prefix)}
@@ -135,7 +136,7 @@ def take_network(state_dict: Mapping[str, T], prefix: str) -> tuple[dict[str, T]
             rest[f'{prefix}{key}'] = own.pop(key)
     path = prefix
     while path:
-        path = re.sub(r'[^.]*\.$', '', path)  # of what contains the network
+        path = re.sub(r'[^.]*\.$', '', path)  # path of the parent module
         for head in (f'{path}fc.', f'{path}cls_head.fc_cls.'):
             if f'{head}weight' in rest and 'fc.weight' not in own:
                 own['fc.weight'] = rest.pop(f'{head}weight')
@@ -145,7 +146,7 @@ def take_network(state_dict: Mapping[str, T], prefix: str) -> tuple[dict[str, T]
 
 
 def beside_backbone(rest: Mapping[str, T], prefix: str) -> dict[str, T]:
-    """What a recognizer has beside its backbone, by names in it; nothing of another model."""
+    """Return a recognizer's tensors outside its backbone, by name; empty for other models."""
     root = prefix[: -len('backbone.')]
     if f'{root}backbone.' != prefix:
         return {}
@@ -153,10 +154,10 @@ def beside_backbone(rest: Mapping[str, T], prefix: str) -> dict[str, T]:
 
 
 def infer_eps(tensors: StateDict) -> tuple[float, str]:
-    """Epsilon of batch norm of weights that do not note it, by torchvision's names; and why.
+    """Infer the epsilon of batch norm of weights that do not state it, and give the reason.
 
-    Networks with the mid channels of the paper are built by the authors' code and its ports, all of
-    which set 0.001. torchvision's leave PyTorch's default.
+    Networks with the paper's mid channels come from the authors' code and its ports, all of which
+    set 0.001. torchvision's networks use PyTorch's default.
     """
     if infer_network(tensors).get('midplanes') == 'layer':
         return EPS, "mid channels are the paper's, as in the authors' release and its ports"
@@ -164,7 +165,7 @@ def infer_eps(tensors: StateDict) -> tuple[float, str]:
 
 
 def replace_prefixes(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
-    """Rename tensors: the first of the prefixes that a name has is replaced."""
+    """Rename tensors: replace the first prefix that matches a name."""
     renamed = {}
     for key, value in tensors.items():
         old = next((prefix for prefix in prefixes if key.startswith(prefix)), '')
@@ -173,7 +174,7 @@ def replace_prefixes(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> d
 
 
 def rename_caffe2(blobs: Mapping[str, T]) -> dict[str, T]:
-    """Rename VMZ's blobs as torchvision names tensors; an unknown blob keeps its name.
+    """Rename VMZ's blobs to torchvision's names; an unknown blob keeps its name.
 
     VMZ numbers the blocks from conv2_x to conv5_x, and calls spatial convolutions 'middle'.
     """
@@ -182,7 +183,7 @@ def rename_caffe2(blobs: Mapping[str, T]) -> dict[str, T]:
     factorized = 'conv1_middle_w' in blobs
     parts = dict(conv='0', spatbn='1', conv_middle='0.0', spatbn_middle='0.1')
     projections = (re.fullmatch(r'shortcut_projection_(\d{1,3})_w', blob) for blob in blobs)
-    # First blocks of conv2_x to conv5_x; those of the latter three have a projection.
+    # First blocks of conv2_x to conv5_x; those of conv3_x to conv5_x have a projection.
     firsts = sorted({0, *(int(match[1]) for match in projections if match)})
 
     def block_path(block: str) -> str:
@@ -194,7 +195,7 @@ def rename_caffe2(blobs: Mapping[str, T]) -> dict[str, T]:
             return f'stem.{3 * (factorized and not match[1]) + bool(match[2])}'
         if match := re.fullmatch(r'comp_(\d{1,3})_(conv|spatbn)_(\d)(_middle|)', module):
             part = parts[match[2] + match[4]]
-            if part == '0' and f'{module}_middle_w' in blobs:  # the temporal half
+            if part == '0' and f'{module}_middle_w' in blobs:  # temporal convolution
                 part = '0.3'
             return f'{block_path(match[1])}.conv{match[3]}.{part}'
         if match := re.fullmatch(r'shortcut_projection_(\d{1,3})(_spatbn)?', module):
@@ -220,7 +221,7 @@ GLUONCV = {
     r'(conv\d)\.': r'\1.0.',
     r'bn(\d)\.': r'conv\1.1.',
 }
-"""torchvision's names of what GluonCV's R(2+1)D of any depth names otherwise."""
+"""torchvision's names for tensors that GluonCV's R(2+1)D of any depth names differently."""
 
 GLUONCV_OF_VMZ = {
     r'^conv1_middle\.': 'stem.0.',
@@ -235,11 +236,11 @@ GLUONCV_OF_VMZ = {
     r'down_sample\.': 'downsample.',
     r'^out_fc\.': 'fc.',
 }
-"""The same of its R(2+1)D-152, whose weights are VMZ's."""
+"""The same for GluonCV's R(2+1)D-152, whose weights are VMZ's."""
 
 
 def substitute(tensors: Mapping[str, T], patterns: Mapping[str, str]) -> dict[str, T]:
-    """Rename tensors: the first of the patterns that is in a name is replaced."""
+    """Rename tensors: replace the first pattern that matches a name."""
     renamed = {}
     for key, value in tensors.items():
         pattern = next((each for each in patterns if re.search(each, key)), '^')
@@ -248,11 +249,11 @@ def substitute(tensors: Mapping[str, T], patterns: Mapping[str, str]) -> dict[st
 
 
 class Form(NamedTuple):
-    """A form in which networks of this family are published."""
+    """A format in which networks of this family are published."""
 
     title: str  # for messages
-    convert: Callable[[Mapping[str, T]], dict[str, T]]  # gives tensors torchvision's names
-    eps: float | None = None  # of batch norm, if it is the same in all such weights
+    convert: Callable[[Mapping[str, T]], dict[str, T]]  # renames tensors to torchvision's names
+    eps: float | None = None  # epsilon of batch norm, if it is the same in all such weights
 
 
 SEQUENTIAL = {'base_network.0.': 'stem.'}
@@ -274,7 +275,7 @@ FORMS = {
     ),
     'conv1_w': Form("a Caffe2 pickle of VMZ, the authors' release", rename_caffe2, EPS),
 }
-"""Forms by the name of a tensor that tells them."""
+"""Formats by the name of a tensor that identifies them."""
 
 NETWORKS = {
     ('3D',) * 5: 'R3D',
@@ -283,16 +284,16 @@ NETWORKS = {
     **{('3D',) * (x - 1) + ('2D',) * (6 - x): f'MC{x}' for x in range(2, 6)},
     **{('2D',) * (x - 1) + ('3D',) * (6 - x): f'rMC{x}' for x in range(2, 6)},
 }
-"""The paper's networks by the forms of conv1 to conv5_x; R2D is any other."""
+"""The paper's networks by the forms of conv1 to conv5_x; any other combination is R2D."""
 
 
 def infer_network(tensors: StateDict) -> dict[str, Any]:
-    """Infer a network from the shapes of its weights, by torchvision's names (:func:`identify`).
+    """Infer a network from the shapes of tensors with torchvision's names (:func:`identify`).
 
     Returns:
-        dict[str, Any]: ``network`` as the paper calls it, and the arguments that shape it, where it
-        has them: ``clip_len``, ``midplanes``, ``base_channels``, ``in_channels``, ``num_classes``.
-        Empty if it is no network of this family.
+        dict[str, Any]: ``network``, its name in the paper, and the arguments that apply to it:
+        ``clip_len``, ``midplanes``, ``base_channels``, ``in_channels``, ``num_classes``. Empty if
+        it is not a network of this family.
     """
     factorized = 'stem.3.weight' in tensors
     bottlenecks = 'layer1.0.conv3.0.weight' in tensors
@@ -321,7 +322,7 @@ def infer_network(tensors: StateDict) -> dict[str, Any]:
 
 
 def conv_form(path: str, tensors: StateDict) -> str:
-    """Form of the convolution at a path: 2D, 3D or (2+1)D."""
+    """Return the form of the convolution at a path: 2D, 3D or (2+1)D."""
     if f'{path}.0.weight' in tensors:
         return '(2+1)D'
     return {1: '2D', 3: '3D'}.get(tensors[f'{path}.weight'].shape[2], 'other')

@@ -1,4 +1,4 @@
-"""Initialise backbones from weights by MMEngine's ``init_cfg``."""
+"""Initialisers of backbones for MMEngine's ``init_cfg``."""
 
 from torch import nn
 
@@ -8,10 +8,10 @@ from .loading import load_matching, load_weights, read_weights
 
 @WEIGHT_INITIALIZERS.register_module()
 class Pretrained:
-    """Initialise a network with weights of any public format, in anybody's config.
+    """Initialise a network with weights of any public format, in any config.
 
     Args:
-        checkpoint (str): File or address of the weights. A classifier in them is left out.
+        checkpoint (str): File or URL of the weights. A classifier in them is ignored.
     """
 
     def __init__(self, checkpoint: str) -> None:
@@ -27,7 +27,7 @@ class PretrainedRGB(Pretrained):
     """Initialise a flow backbone from an RGB checkpoint of the same network.
 
     Each channel of conv1 gets the mean of the RGB weights over the three colours, as in `Wang et
-    al. <https://arxiv.org/abs/1608.00859>`_ (Section 3.2); all else is copied.
+    al. <https://arxiv.org/abs/1608.00859>`_ (Section 3.2); all other weights are copied.
     """
 
     def __call__(self, module: nn.Module) -> None:

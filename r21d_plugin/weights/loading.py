@@ -1,4 +1,4 @@
-"""Load weights that fit a network, say why others do not, and join those of two streams."""
+"""Load weights into models, report mismatches, and fuse the checkpoints of two streams."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STREAMS = ('rgb', 'flow')
 """Streams of the two-stream network, in the order of its scores."""
 
 Head = Literal['required', 'optional', 'any']
-"""Whether weights need the model's head, as in a test, may have none, or may have another."""
+"""Whether weights must have the model's head (tests), may have none, or may have another one."""
 
 
 def load_weights(
@@ -45,22 +45,23 @@ def load_weights(
 ) -> None:
     """Load weights of any public format into a model with a network of this package.
 
-    The log says what was loaded. Batch norm gets the epsilon that the weights were trained with,
-    unless ``norm_cfg`` names one.
+    The log reports the loaded tensors. Batch norm gets the epsilon with which the weights were
+    trained, unless ``norm_cfg`` names one.
 
     Args:
-        model (nn.Module): Any model that holds one such network: one of
+        model (nn.Module): Any model that contains one such network: the result of
             :func:`r21d_plugin.create_model`, a backbone, a recognizer or detector, a PyTorchVideo
-            ``Net`` of :mod:`r21d_plugin.pytorchvideo`, what has one of these as an attribute, or
-            what ``torch.compile``, ``DataParallel`` or ``DistributedDataParallel`` make of these.
-        source (str, Path or PublicWeights): File or address of the weights, or public ones.
-        head (str): ``'required'``: the weights have the model's head, as a test needs.
-            ``'optional'``: those of a backbone leave it as it is. ``'any'``: so do those with
-            another head, as in finetuning, and conv1 is adapted to the model's input channels.
-            Defaults to ``'optional'``.
+            ``Net`` of :mod:`r21d_plugin.pytorchvideo`, a module with one of these as an attribute,
+            or any of these wrapped by ``torch.compile``, ``DataParallel`` or
+            ``DistributedDataParallel``.
+        source (str, Path or PublicWeights): File or URL of the weights, or public weights.
+        head (str): ``'required'``: the weights must have the model's head, as for a test.
+            ``'optional'``: the weights may lack a head, and the model's head is kept. ``'any'``:
+            the weights may also have another head, as for finetuning; the model's head is then
+            kept, and conv1 is adapted to the model's input channels. Defaults to ``'optional'``.
 
     Raises:
-        InputError: If there are none, or they are another network's.
+        InputError: If the file has no weights, or they belong to another network.
     """
     source = str(source.value.url if isinstance(source, PublicWeights) else source)
     load_matching(model, load_state_dict_of(source), source, head)
@@ -69,31 +70,31 @@ def load_weights(
 def load_matching(
     model: nn.Module, weights: StateDict | Weights, source: str, head: Head = 'optional'
 ) -> None:
-    """Load weights that :func:`match_weights` accepts; log what was loaded."""
+    """Load weights after :func:`match_weights`; log which tensors were loaded."""
     state_dict, report = match_weights(model, weights, source, head)
     model.load_state_dict(state_dict, strict=False)
-    for path, note in state_dict._metadata.items():  # a model may not take it itself
+    for path, note in state_dict._metadata.items():  # not every model applies metadata itself
         set_norm_eps(model.get_submodule(path), note['norm_eps'])
     logger.info(report)
 
 
 def read_weights(source: str) -> Weights:
-    """Read the weights of one network from a file or address; an InputError if it has none."""
+    """Read the weights of one network from a file or URL; raise an InputError if it has none."""
     checkpoint = load_checkpoint(source, 'cpu')
     weights = identify(tensors_alone(checkpoint['state_dict'], source), source)
     return weights._replace(classes=classes_of(checkpoint, source))
 
 
 class Place(NamedTuple):
-    """Where a model has networks of this family, and how it names their tensors."""
+    """The networks of this family in a model, and the model's names of their tensors."""
 
-    paths: dict[str, str]  # of the networks, by their prefixes without wrappers
-    names: dict[str, str]  # the model's names, by those of identify if it has one network
-    root: str | None = None  # path of the recognizer around it, if there is one
+    paths: dict[str, str]  # paths of the networks, by prefix without wrappers
+    names: dict[str, str]  # the model's names; keys are names of identify if it has one network
+    root: str | None = None  # path of the enclosing recognizer, if there is one
 
 
 def find_place(model: nn.Module) -> Place:
-    """Find a model's networks by the names of its tensors, whatever is around them."""
+    """Find the networks in any model, by the names of its tensors."""
     plain = unwrapped(model.state_dict())
     networks = find_networks(plain)
     paths = {}
@@ -114,13 +115,13 @@ def find_place(model: nn.Module) -> Place:
 def match_weights(
     model: nn.Module, weights: StateDict | Weights, source: str, head: Head = 'required'
 ) -> tuple[Any, str]:
-    """Convert weights of any public format to a model's names, and check that they are its own.
+    """Convert weights of any public format to a model's names, and check that they fit.
 
-    See :func:`load_weights`. A head or neck that the weights don't have is left out whole, to be
+    See :func:`load_weights`. A head or neck that the weights lack is omitted as a whole, to be
     trained anew. ``source`` is for messages.
 
-    Returns the state dict, whose metadata note the epsilon of batch norm, and a report for the log.
-    Raises InputError if a tensor is missing, left over or of another shape.
+    Returns the state dict, with the epsilon of batch norm in its metadata, and a report for the
+    log. Raises an InputError if a tensor is missing, superfluous or of another shape.
     """
     place, own = find_place(model), model.state_dict()
     found = weights if isinstance(weights, Weights) else None
@@ -148,7 +149,7 @@ def match_weights(
     report += f'{len(state_dict)} of {len(own)} tensors are loaded, '
     report += f'new: {enumerate_names(anew)}' if anew else 'all'
     state_dict._metadata = {}
-    notes: dict[str, None] = {}  # each once, in order
+    notes: dict[str, None] = {}  # an ordered set
     for prefix, path in place.paths.items():
         eps = noted.get(prefix)
         notes[explain_eps(model.get_submodule(path), eps, found)] = None
@@ -158,7 +159,7 @@ def match_weights(
 
 
 def named_as_in(place: Place, weights: StateDict | Weights) -> StateDict:
-    """Name weights by the keys of ``place.names``, without what the model has no room for."""
+    """Rename weights to the keys of ``place.names``, and omit those that the model lacks."""
     if not isinstance(weights, Weights):
         return {plain: weights[name] for plain, name in unwrapped(weights).items()}
     named = weights.tensors
@@ -168,26 +169,26 @@ def named_as_in(place: Place, weights: StateDict | Weights) -> StateDict:
 
 
 def explain_eps(network: nn.Module, eps: float | None, found: Weights | None) -> str:
-    """Say which epsilon of batch norm a network gets, and the reason if it was inferred."""
+    """Describe which epsilon of batch norm a network gets, and the reason if it was inferred."""
     if (own := norm_eps(network)) is None:
         return ''
     if eps is None:
-        return f'; epsilon of batch norm stays {own:g}, as the file notes none'
+        return f'; epsilon of batch norm stays {own:g}, as the file has none'
     if own != eps and getattr(network, 'norm_eps_is_given', False):
         return f'; epsilon of batch norm {eps:g} not used, as norm_cfg names another'
     return inferred(found) if found and found.reason else f'; epsilon of batch norm {eps:g}'
 
 
 def inferred(weights: Weights) -> str:
-    """Say which epsilon of batch norm was inferred, why, and how to set another."""
-    text = f'; epsilon of batch norm {weights.eps:g}, inferred, as the file notes none'
+    """Describe which epsilon of batch norm was inferred, why, and how to set another one."""
+    text = f'; epsilon of batch norm {weights.eps:g}, inferred, as the file has none'
     return f"{text} ({weights.reason}): norm_cfg=dict(type='BN3d', eps=...) sets another"
 
 
 def adapt_channels(weights: Weights, channels: int) -> tuple[Weights, str]:
-    """Adapt conv1 to another number of input channels, summed or repeated, as timm does.
+    """Adapt conv1 to another number of input channels by summing or repeating, as timm does.
 
-    Returns the weights, and what the log says of it.
+    Returns the weights and a note for the log.
     """
     weight = weights.tensors.get('stem.0.weight')
     if weight is None or weight.ndim != 5 or weight.shape[1] in (0, channels):
@@ -197,13 +198,13 @@ def adapt_channels(weights: Weights, channels: int) -> tuple[Weights, str]:
         weight = weight.sum(dim=1, keepdim=True)
     else:
         repeated = weight.repeat(1, -(-channels // given), 1, 1, 1)[:, :channels]
-        weight = repeated * (given / channels)  # activations keep their scale
+        weight = repeated * (given / channels)  # keeps the scale of activations
     weights = weights._replace(tensors={**weights.tensors, 'stem.0.weight': weight})
     return weights, f'; conv1: adapted from {given} to {channels} input channels'
 
 
 def find_misfits(wanted: StateDict, given: StateDict) -> list[list[str]]:
-    """Names by which weights and a model's differ: those missing, left over, of another shape."""
+    """Return the names of missing tensors, superfluous ones, and those of another shape."""
     return [
         [key for key in filter(must_match, wanted) if key not in given and not is_scale(key)],
         [key for key in filter(must_match, given) if key not in wanted],
@@ -212,17 +213,17 @@ def find_misfits(wanted: StateDict, given: StateDict) -> list[list[str]]:
 
 
 def must_match(key: str) -> bool:
-    """Whether a tensor has to match: not a counter of batches."""
+    """Whether a tensor has to match; counters of batches do not."""
     return not key.endswith('num_batches_tracked')
 
 
 def is_scale(key: str) -> bool:
-    """Whether a tensor scales the numbers of a head, which others give as they are."""
+    """Whether a tensor scales the output of a regression head; other packages' heads lack it."""
     return key.endswith(('.target_mean', '.target_std'))
 
 
 def is_built_later(model: nn.Module, key: str) -> bool:
-    """Whether a tensor is of a module that is still None, as in MMAction2's TPNHead."""
+    """Whether a tensor belongs to a module that is still None, as in MMAction2's TPNHead."""
     module: Any = model
     for name in key.split('.'):
         module = getattr(module, name, False)
@@ -232,19 +233,19 @@ def is_built_later(model: nn.Module, key: str) -> bool:
 
 
 def head_of(key: str) -> str:
-    """Name of the head or neck that a tensor is of; empty if it is the network's."""
+    """Return the name of a tensor's head or neck; empty if it belongs to the network."""
     part = key.partition('.')[0]
     return '' if re.fullmatch(r'backbone|stem|layer\d', part) else part.replace('fc', 'cls_head')
 
 
 def without_other_heads(wanted: StateDict, given: StateDict) -> StateDict:
-    """Leave out each head and neck that is not the model's in all of its tensors."""
+    """Omit heads and necks with any tensor that does not match the model."""
     others = {head_of(key) for keys in find_misfits(wanted, given) for key in keys} - {''}
     return {key: value for key, value in given.items() if head_of(key) not in others}
 
 
 def enumerate_names(names: list[str], limit: int = 6) -> str:
-    """Join names by commas, the first ones of many."""
+    """Join names with commas; only the first ones if there are many."""
     rest = f', ... ({len(names)} in all)' if len(names) > limit else ''
     return ', '.join(names[:limit]) + rest
 
@@ -252,9 +253,9 @@ def enumerate_names(names: list[str], limit: int = 6) -> str:
 def check_match(
     names: Mapping[str, str], wanted: StateDict, given: StateDict, source: str, head: Head
 ) -> None:
-    """Check that weights are those of a model, tensor by tensor; see :func:`match_weights`.
+    """Check that weights fit a model, tensor by tensor; see :func:`match_weights`.
 
-    ``names`` are the model's, for messages.
+    ``names`` are the model's names of tensors, for messages.
     """
     misfits = find_misfits(wanted, given)
     headless = not any(map(head_of, given))
@@ -270,7 +271,7 @@ def check_match(
             remedy = 'join the checkpoints of both with tools/fuse_checkpoints.py'
             raise InputError(f'{source}: no weights of the {stream} stream: {remedy}')
     if headless and not any(misfits[1:]) and all(map(head_of, missing)):
-        remedy = 'finetune from them (load_from), and test what that saves'
+        remedy = 'finetune from them (load_from), and test the resulting checkpoint'
         raise InputError(f'{source}: no weights of the head ({names[missing[0]]}, ...): {remedy}')
     what = 'network' if any(not head_of(key) for keys in misfits for key in keys) else 'head'
     if not (reason := name_difference(wanted, given)):
@@ -288,7 +289,7 @@ def check_match(
 
 
 def name_difference(wanted: StateDict, given: StateDict) -> str:
-    """Name the networks, or their arguments, in which weights and a model differ, if they do."""
+    """Describe how the networks of weights and model, or their arguments, differ, if they do."""
     theirs, ours = infer_network(given), infer_network(wanted)
     names = [name for name in theirs if name in ours and theirs[name] != ours[name]]
     if 'network' in names:
@@ -298,13 +299,13 @@ def name_difference(wanted: StateDict, given: StateDict) -> str:
 
 
 def fuse_checkpoints(rgb: str, flow: str) -> dict[str, Any]:
-    """Join checkpoints of two streams (files or URLs of any public format) to one of both.
+    """Fuse the checkpoints of two streams (files or URLs of any public format).
 
-    It is a checkpoint of :class:`~r21d_plugin.models.TwoStreamRecognizer`.
+    The result is a checkpoint of :class:`~r21d_plugin.models.TwoStreamRecognizer`.
 
     Raises:
-        InputError: If one is not the checkpoint of a network with its classifier, the first not of
-            RGB, or their numbers of classes differ.
+        InputError: If one is not a checkpoint of a network with its classifier, the first is not
+            for RGB, or the numbers of classes differ.
     """
     tensors: dict[str, Tensor] = {}
     eps, classes = {}, {}
@@ -327,13 +328,13 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict[str, Any]:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')
     if classes['rgb'] != classes['flow']:
         problem = f'{rgb} has {classes["rgb"]} classes and {flow} {classes["flow"]}'
-        raise InputError(f'{problem}: both streams need the same')
+        raise InputError(f'{problem}: both streams need the same number')
     meta = dict(rgb=rgb, flow=flow, dataset_meta=dict(classes=names))
     return dict(state_dict=with_eps(tensors, eps), meta=meta)
 
 
 def with_eps(tensors: StateDict, eps: dict[str, float | None]) -> StateDict:
-    """State dict whose metadata note the epsilon of each backbone, as VideoResNet's do."""
+    """Return a state dict with the epsilon of each backbone in its metadata, as in VideoResNet."""
     state_dict = OrderedDict(tensors)
     notes = {path: dict(norm_eps=EPS if e is None else e) for path, e in eps.items()}
     vars(state_dict)['_metadata'] = notes

@@ -1,7 +1,8 @@
-"""Read untrusted pickles: data only, no code, no more memory than the file justifies.
+"""Reader of untrusted pickles: no code is run, and memory use is bounded by the file size.
 
-A pickle is a program for a stack machine, which looks functions up by name and calls them. The
-machine here has only the operations that data needs, and a table of names. All else is refused.
+A pickle is a program for a stack machine that looks up functions by name and calls them. The
+machine in this module has only the operations needed for data, and a table of allowed names. It
+refuses everything else.
 """
 
 from __future__ import annotations
@@ -20,33 +21,33 @@ LITERALS = {
     for op in pickletools.opcodes
     if op.arg and not op.stack_before and op.stack_after not in ([], [pickletools.anyobject])
 }
-"""Operations that push a number, a string or bytes that the pickle contains."""
+"""Operations that push a number, a string or bytes from the pickle."""
 
 MARKED = {'APPENDS', 'SETITEMS', 'TUPLE', 'LIST', 'DICT'}
 POPPED = dict(SETITEM=2, TUPLE2=2, TUPLE3=3, STACK_GLOBAL=2)
 POPPED.update(dict.fromkeys(['APPEND', 'TUPLE1', 'BINPERSID', 'REDUCE', 'NEWOBJ', 'BUILD'], 1))
-"""Operations that pop all objects since the last mark, and the number that others pop."""
+"""Operations that pop all objects since the last mark, and the number of objects others pop."""
 
 LEGACY_PICKLES = 5
-"""Magic number, protocol, system, content and storage keys: torch's format before its zip files."""
+"""Pickles in torch's format before zip: magic number, protocol, system, content, storage keys."""
 
 
 class RefusalError(ValueError):
-    """A pickle names or does something that is not allowed."""
+    """A pickle uses a name or an operation that is not allowed."""
 
 
 def run_pickle(file: Any, size: int, names: dict[str, Any]) -> Any:
-    """Run a pickle of any protocol; strings of Python 2 become latin-1, with the values of bytes.
+    """Run a pickle of any protocol; strings of Python 2 are decoded as latin-1.
 
-    Each type of data may have as many bytes as the file, ``size``. ``names`` says what each
-    ``'module name'`` in the pickle stands for.
+    Each type of data may have at most ``size`` bytes, the size of the file. ``names`` maps each
+    ``'module name'`` in the pickle to its replacement.
 
     Raises:
-        RefusalError: If it does something else than make data, or more data than the limit.
-        Exception: If it is damaged or no pickle; which one is up to its bytes.
+        RefusalError: If the pickle does anything other than build data, or exceeds the limit.
+        Exception: If it is damaged or not a pickle; the type depends on its bytes.
     """
     stack: list[Any] = []
-    outer: list[list[Any]] = []  # what is below each mark
+    outer: list[list[Any]] = []  # the stacks below each mark
     memo: dict[Any, Any] = {}
     nbytes: Counter[type] = Counter()
     for opcode, value, _ in pickletools.genops(file):
@@ -78,18 +79,18 @@ def run_pickle(file: Any, size: int, names: dict[str, Any]) -> Any:
             set_items(stack[-1], items)
         elif name in ('GLOBAL', 'STACK_GLOBAL'):
             stack.append(names[value or ' '.join(items)])
-        elif name == 'BINPERSID':  # how torch refers to a storage in the same file
+        elif name == 'BINPERSID':  # torch's reference to a storage in the same file
             stack.append(names['torch UntypedStorage'])
         elif name in ('REDUCE', 'NEWOBJ', 'BUILD'):
             if name != 'BUILD':
                 stack.append(stack.pop()(*items[0]))
             elif isinstance(stack[-1], (NumberType, NumberArray, Placeholder)):
                 stack[-1].__setstate__(items[0])
-            else:  # Python's unpickler would set attributes of anything
+            else:  # Python's unpickler would set attributes of any object
                 raise RefusalError(f'attributes for a {type(stack[-1]).__name__}')
             kind, made = type(stack[-1]), stack[-1]
             nbytes[kind] += bytes_of(made)
-            if nbytes[kind] > size:  # repeated calls multiply data
+            if nbytes[kind] > size:  # repeated calls could multiply data
                 raise RefusalError('more data than the file has room for')
         elif name in ('NONE', 'NEWTRUE', 'NEWFALSE'):
             stack.append({'NEWTRUE': True, 'NEWFALSE': False}.get(name))
@@ -101,37 +102,37 @@ def run_pickle(file: Any, size: int, names: dict[str, Any]) -> Any:
 
 
 def bytes_of(made: Any) -> int:
-    """How many bytes an object has: a string of bytes, a tensor, an array or a number."""
+    """Return the size in bytes of a bytes object, a tensor, an array or a number."""
     if isinstance(made, torch.Tensor):
         return made.numel() * made.element_size()
     return len(made) if isinstance(made, bytes) else getattr(made, 'nbytes', 0)
 
 
 class Placeholder:
-    """Stands for what is not made: takes any call, item or state, and does nothing."""
+    """Placeholder for objects that are not built: accepts any call, item or state."""
 
     def __init__(self, *_: object) -> None:
         pass
 
     def __call__(self, *_: object) -> Placeholder:
-        """Take arguments, an item, items or a state."""
+        """Accept and ignore arguments, an item, items or a state."""
         return self
 
     __setitem__ = __setstate__ = extend = __call__
 
 
 def set_items(target: Any, items: list[Any]) -> None:
-    """Set items of a dict, given as keys and values in turn."""
+    """Set items of a dict, given as alternating keys and values."""
     if len(items) % 2:
         raise ValueError('a key without a value')
     for key, value in zip(items[::2], items[1::2]):
         if isinstance(key, tuple) and (len(key) > 8 or any(isinstance(k, tuple) for k in key)):
-            raise RefusalError('keys that are long or nested tuples')  # hashed for hours
+            raise RefusalError('keys that are long or nested tuples')  # hashing could take hours
         target[key] = value
 
 
 class NumberType:
-    """Replaces ``numpy.dtype``: types that both arrays and tensors can have, by code."""
+    """Replaces ``numpy.dtype``: types that both arrays and tensors support, by code."""
 
     def __init__(self, code: str, *flags: object) -> None:
         if code not in ('b1', 'f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1'):
@@ -139,22 +140,22 @@ class NumberType:
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """Take the byte order; flags such as 'contains objects' are dropped."""
+        """Set the byte order; ignore flags such as 'contains objects'."""
         if state[1] == '>':
             self.dtype = self.dtype.newbyteorder('>')
 
     def scalar(self, content: bytes) -> np.generic:
-        """Replaces ``numpy._core.multiarray.scalar``: a number from its bytes."""
+        """Replaces ``numpy._core.multiarray.scalar``: build a number from its bytes."""
         value: np.generic
         (value,) = np.frombuffer(content, self.dtype)
         return value
 
 
 class NumberArray(np.ndarray):
-    """Replaces ``numpy.ndarray``: empty until its state is set, once. Pickled as NumPy's own."""
+    """Replaces ``numpy.ndarray``: empty until its state is set once; pickles as a NumPy array."""
 
     def __new__(cls, *_: object) -> NumberArray:
-        """An empty array, whatever the arguments."""
+        """Return an empty array, whatever the arguments."""
         return super().__new__(cls, 0, 'u1')
 
     def __setstate__(self, state: Any) -> None:
@@ -170,14 +171,14 @@ class NumberArray(np.ndarray):
 
 
 def encode(text: str, encoding: str, *_: object) -> bytes:
-    """Replaces ``_codecs.encode``, with which protocol 2 writes bytes; others double the size."""
+    """Replaces ``_codecs.encode``, which protocol 2 uses for bytes; other codecs are refused."""
     if encoding not in ('latin1', 'latin-1'):
         raise RefusalError(f'text in {encoding!r}')
     return text.encode('latin-1')
 
 
 class Storage:
-    """Replaces ``torch.storage._load_from_bytes``: a storage from a file of the legacy format."""
+    """Replaces ``torch.storage._load_from_bytes``: a storage in a file of the legacy format."""
 
     def __init__(self, content: bytes) -> None:
         file = BytesIO(content)
@@ -193,7 +194,7 @@ class Storage:
 
 
 class Names(Dict[str, Any]):
-    """What the names in a pickle stand for; ``'*'`` is for those that are not listed."""
+    """Replacements of the names in a pickle; ``'*'`` applies to names that are not listed."""
 
     def __missing__(self, name: str) -> Any:
         if '*' not in self or name.endswith(' bytearray'):  # bytearray(n) allocates n bytes
@@ -202,14 +203,14 @@ class Names(Dict[str, Any]):
 
 
 STORAGES = Names({f'torch {n}': Placeholder() for n in dir(torch) if n.endswith('Storage')})
-"""Names in a storage of torch, none of which needs to be called."""
+"""Names in a torch storage, none of which is called."""
 
 TORCH = Names({'_codecs encode': encode, '*': Placeholder()})
-"""Names in a file of torch, which checks them itself, but neither bytearray nor encode."""
+"""Names in a torch file; torch checks all of them except bytearray and encode."""
 
 NUMPY = {
     'numpy dtype': NumberType,
-    'numpy ndarray': 'ndarray',  # an argument, never called
+    'numpy ndarray': 'ndarray',  # used as an argument, never called
     **{f'numpy.{core}.multiarray _reconstruct': NumberArray for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray scalar': NumberType.scalar for core in ('core', '_core')},
 }
@@ -217,8 +218,8 @@ DATA = Names(
     {
         **NUMPY,
         '_codecs encode': encode,
-        '__builtin__ bytes': lambda: b'',  # how protocol 2 writes no bytes
-        'collections OrderedDict': lambda: OrderedDict(),  # made empty: no copies of another
+        '__builtin__ bytes': lambda: b'',  # protocol 2 writes empty bytes as a call
+        'collections OrderedDict': lambda: OrderedDict(),  # no arguments: copies multiply data
         'torch.storage _load_from_bytes': Storage,
         'torch._utils _rebuild_tensor_v2': Storage.view,
     }
@@ -227,6 +228,6 @@ DATA = Names(
 
 
 def load_pickle_as_data(path: Path) -> Any:
-    """Read a pickle of data as MMEngine dumps it; raises what :func:`run_pickle` does."""
+    """Read a data pickle written by MMEngine; raises the exceptions of :func:`run_pickle`."""
     content = path.read_bytes()
     return run_pickle(BytesIO(content), len(content), DATA)

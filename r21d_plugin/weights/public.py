@@ -1,14 +1,14 @@
-"""The public weights of these networks, by name. The table itself is ``public.json``.
+"""Public weights of the networks, by name. The table is ``public.json``.
 
-It has what licenses the publishers state, and for each weights the fields of :class:`Published`,
-whose defaults are left out. All of it is what the publishers state in their repositories, text or
-code, but for what a note says; None or empty is what they do not state: the model zoo of VMZ
-(https://github.com/facebookresearch/VMZ), torchvision, ig65m-pytorch
-(https://github.com/moabitcoin/ig65m-pytorch), XDC and TSP (https://github.com/HumamAlwassel),
-EchoNet-Dynamic (https://github.com/echonet/dynamic), SeLaVi and GDT
-(https://github.com/facebookresearch), VideoMoCo (https://github.com/tinapan-pt/VideoMoCo) and
-GluonCV (https://github.com/dmlc/gluon-cv). mim names the file that it downloads by what follows the
-last slash, hence the fragments of VMZ's addresses.
+The table has the licenses that the publishers state, and the fields of :class:`Published` for each
+set of weights, except defaults. The values are stated in the text or code of the publishers'
+repositories, unless a note says otherwise; None or empty means that the publisher does not state
+the value. The publishers are VMZ (https://github.com/facebookresearch/VMZ), torchvision,
+ig65m-pytorch (https://github.com/moabitcoin/ig65m-pytorch), XDC and TSP
+(https://github.com/HumamAlwassel), EchoNet-Dynamic (https://github.com/echonet/dynamic), SeLaVi and
+GDT (https://github.com/facebookresearch), VideoMoCo (https://github.com/tinapan-pt/VideoMoCo) and
+GluonCV (https://github.com/dmlc/gluon-cv). VMZ's URLs have fragments because mim names a downloaded
+file by the text after the last slash.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ TABLE: dict[str, Any] = json.loads(Path(__file__).with_name('public.json').read_
 
 
 class Published(NamedTuple):
-    """Weights that somebody has published."""
+    """A set of published weights."""
 
     network: str  # see r21d_plugin.list_models
-    source: str  # who has published them
+    source: str  # the publisher
     url: str
-    clip_len: int | None  # frames of a clip
+    clip_len: int | None  # frames per clip
     num_classes: int | None = 400  # 0: a network without its classifier
     training: str = 'Kinetics-400'  # training data, in order
-    fps: float | None = 30  # frames a second of the videos
+    fps: float | None = 30  # frames per second of the videos
     in_channels: int = 3  # 3 for RGB in this order, 2 for flow
-    mean: tuple[float, ...] | None = (110.201, 100.64, 95.9966)  # of each channel: RGB in 0 to
-    std: tuple[float, ...] | None = (58.1489, 56.4701, 55.3324)  # 255, flow in pixels
-    resize_size: tuple[int, int] | int | None = (128, 171)  # of frames, or of their shorter side
+    mean: tuple[float, ...] | None = (110.201, 100.64, 95.9966)  # per channel; RGB from 0 to 255
+    std: tuple[float, ...] | None = (58.1489, 56.4701, 55.3324)  # per channel; flow in pixels
+    resize_size: tuple[int, int] | int | None = (128, 171)  # height and width, or shorter side
     crop_size: tuple[int, int] = (112, 112)
     midplanes: str = 'layer'  # see R2Plus1D
     eps: float = 1e-3  # of batch norm
     sha256: str | None = None  # first digits of the file's hash, if published
-    sha1: str | None = None  # the same
-    metrics: dict[str, float] = {}  # published accuracies in per cent, by clip@1 and the like, or
-    # video@1 on another dataset by its name
-    test: str = '10 clips of a video of Kinetics-400'  # how these were measured
-    note: str | None = None  # what of this is not stated by the publisher for these weights
+    sha1: str | None = None  # likewise
+    metrics: dict[str, float] = {}  # published accuracies in per cent, by metric (clip@1 etc.), or
+    # video@1 by the name of another dataset
+    test: str = '10 clips of a video of Kinetics-400'  # how the metrics were measured
+    note: str | None = None  # values that the publisher does not state for these weights
     config: str | None = None  # config that tests them, without .py; None: no public dataset
 
     @property
     def meta(self) -> dict[str, Any]:
-        """All that is known of them, by name, as torchvision's weights have it."""
+        """Return all metadata as a dict, like ``meta`` of torchvision's weights."""
         return dict(
             self._asdict(),
             categories=kinetics_400() if self.num_classes == 400 else None,
@@ -60,9 +60,9 @@ class Published(NamedTuple):
         )
 
     def transforms(self) -> VideoClassification:
-        """Preprocessing of clips; flow has to be that of frames of 128 x 171, in pixels.
+        """Return the preprocessing of clips; flow must be in pixels of frames of 128 x 171.
 
-        Raises InputError if the mean and deviation of the training data are not published.
+        Raises an InputError if the mean and deviation of the training data are not published.
         """
         if self.mean is None or self.std is None:
             raise InputError(
@@ -74,18 +74,18 @@ class Published(NamedTuple):
 
 
 def kinetics_400() -> list[str]:
-    """Names of the classes of Kinetics-400, in the order of public weights."""
+    """Return the class names of Kinetics-400, in the order of the public weights."""
     return Path(__file__).with_name('kinetics_400.txt').read_text().splitlines()
 
 
 def published(row: dict[str, Any]) -> Published:
-    """A row of the table."""
+    """Convert a row of the table."""
     fields: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
     return Published(**fields)
 
 
 class PublishedEnum(Enum):
-    """What members of :data:`PublicWeights` have."""
+    """Base class with the attributes of members of :data:`PublicWeights`."""
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -102,21 +102,21 @@ class PublishedEnum(Enum):
 PublicWeights: Any = PublishedEnum(  # type: ignore[call-arg]
     'PublicWeights', {name.upper(): published(row) for name, row in TABLE['weights'].items()}
 )
-"""Public weights, each a :class:`Published`: ``create_model(network, weights=name)`` works."""
+"""Public weights, with values of :class:`Published`; for ``create_model(weights=...)``."""
 
 
 def find_weights(network: str, name: str) -> Published:
-    """Look up public weights by name, such as ``'ig65m_kinetics_32f'``, or raise InputError."""
+    """Look up public weights by name, such as ``'ig65m_kinetics_32f'``, or raise an InputError."""
     names = public_names(network)
     if name not in names:
         problem = f'no such file, and no public weights of {network}'
-        remedy = f'choose from {", ".join(names)}' if names else 'nobody has published any'
+        remedy = f'choose from {", ".join(names)}' if names else 'none are published'
         raise InputError(f'weights {name!r}: {problem}: {remedy}')
     return names[name]
 
 
 def public_names(network: str) -> dict[str, Published]:
-    """The public weights of a network by name."""
+    """Return the public weights of a network by name."""
     return {
         weights.name.lower()[len(network) + 1 :]: weights.value
         for weights in PublicWeights
@@ -125,7 +125,7 @@ def public_names(network: str) -> dict[str, Published]:
 
 
 def list_weights(network: str | None = None) -> list[str]:
-    """List public weights of a network, as ``create_model`` takes them, or ``<network>_<name>``."""
+    """List the public weights of a network for ``create_model``, or all as ``<network>_<name>``."""
     if network is not None:
         return list(public_names(network))
     return [weights.name.lower() for weights in PublicWeights]

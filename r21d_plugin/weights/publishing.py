@@ -1,4 +1,4 @@
-"""Checkpoints for others: the weights and what they are, in a file named by its hash."""
+"""Publish checkpoints: weights and metadata in a file with its hash in the name."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from .class_names import classes_of
 from .formats import StateDict
 
 KEPT = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')
-"""What is kept of a checkpoint's ``meta``: all that does not differ from run to run."""
+"""Keys of a checkpoint's ``meta`` that are kept; their values do not vary between runs."""
 
 
 def publish(source: str, out: Path) -> Path:
-    """Write the weights of a checkpoint, without what only training needs.
+    """Write the weights of a checkpoint, without the training state.
 
     Args:
         source (str): A checkpoint of any format that :func:`load_checkpoint` reads, file or URL.
-        out (Path): Where to write it: ``NAME.pth``, a dict of ``state_dict`` and ``meta``, or
+        out (Path): The file to write: ``NAME.pth``, a dict with ``state_dict`` and ``meta``, or
             ``NAME.safetensors``. The first eight digits of the file's SHA-256 are added to the
-            name, ``NAME-1a2b3c4d.pth``, which ``check_hash=True`` of torch.hub compares.
+            name, ``NAME-1a2b3c4d.pth``, for ``check_hash=True`` of torch.hub.
 
     Returns:
-        Path: The file that was written. The same checkpoint gives the same one.
+        Path: The written file. The same checkpoint always gives the same file.
 
     Raises:
-        InputError: If the source is no checkpoint, or ``out`` has another suffix or cannot be
-            written.
+        InputError: If the source is not a checkpoint, or ``out`` has another suffix or is not
+            writable.
     """
     if out.suffix not in ('.pth', '.safetensors'):
         raise InputError(f'{out}: name a file that ends in .pth or .safetensors')
@@ -50,7 +50,7 @@ def publish(source: str, out: Path) -> Path:
     meta = {key: given[key] for key in KEPT if key in given} if isinstance(given, dict) else {}
     if names := classes_of(checkpoint, source):
         meta.setdefault('dataset_meta', dict(classes=names))
-    meta = json.loads(json.dumps(meta, default=str))  # plain data in any format
+    meta = json.loads(json.dumps(meta, default=str))  # convert to plain data
     if out.suffix == '.pth':
         buffer = BytesIO()
         torch.save(dict(meta=meta, state_dict=compact(state_dict)), buffer)
@@ -64,7 +64,7 @@ def publish(source: str, out: Path) -> Path:
 
 
 def compact(state_dict: StateDict) -> StateDict:
-    """Copy a state dict to tensors on the CPU that share no memory, and lie in it in order."""
+    """Copy a state dict to contiguous CPU tensors that share no memory."""
     copied: OrderedDict[str, Tensor] = OrderedDict()
     for name, value in state_dict.items():
         copied[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -74,10 +74,10 @@ def compact(state_dict: StateDict) -> StateDict:
 
 
 def safetensors_bytes(state_dict: StateDict, meta: Mapping[str, Any]) -> bytes:
-    """Content of a safetensors file; ``meta`` goes to its header, each value as JSON but for text.
+    """Build a safetensors file with ``meta`` in its header; values other than text become JSON.
 
-    The format keeps no metadata of state dicts. The epsilon of batch norm is ``norm_eps`` in the
-    header: JSON of a dict by the path of the backbone, ``{"backbone": 0.001}``.
+    The format has no metadata of state dicts, so the header gets the epsilon of batch norm as
+    ``norm_eps``: a JSON dict by the path of the backbone, ``{"backbone": 0.001}``.
     """
     with missing_packages_named():
         from safetensors.torch import save

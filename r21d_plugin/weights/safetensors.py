@@ -1,7 +1,7 @@
-"""Read files of safetensors, by the format that https://huggingface.co/docs/safetensors documents.
+"""Reader of safetensors files, as documented at https://huggingface.co/docs/safetensors.
 
-Eight bytes give the length of a header in JSON, which has type, shape and position of each tensor.
-Reading that takes less than depending on a package for it.
+Eight bytes give the length of a JSON header with dtype, shape and position of each tensor. The
+reader is simple enough to avoid a dependency.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ DTYPES = dict(
 
 
 def header_length(content: mmap) -> int:
-    """Length of the header in bytes."""
+    """Return the length of the header in bytes."""
     return int.from_bytes(content[:8], 'little')
 
 
 def is_one(content: mmap) -> bool:
-    """Whether a file begins as one of safetensors does."""
+    """Whether a file begins like a safetensors file."""
     return content[8:9] == b'{' and header_length(content) <= LONGEST_HEADER
 
 
 def read(content: mmap) -> dict[str, Any]:
-    """Read a checkpoint, ``state_dict`` and ``meta``; raises any exception for a damaged file.
+    """Read a checkpoint with ``state_dict`` and ``meta``; a damaged file raises any exception.
 
-    Of what ``publishing`` has noted, the epsilon of batch norm becomes the state dict's metadata,
-    and ``dataset_meta`` is in ``meta``.
+    The epsilon of batch norm that ``publishing`` wrote becomes metadata of the state dict, and
+    ``meta`` gets ``dataset_meta``.
 
-    Raises RefusalError if tensors overlap, which would multiply data.
+    Raises a RefusalError if tensors overlap, because they could expand to more data than the file.
     """
     start = 8 + header_length(content)
     header: dict[str, Any] = json.loads(content[8:start])
@@ -67,7 +67,7 @@ def read(content: mmap) -> dict[str, Any]:
 def tensor_of(
     content: mmap, start: int, dtype: str, shape: list[int], data_offsets: list[int]
 ) -> Tensor:
-    """A tensor from its entry in the header; its data begins ``start`` bytes into the file."""
+    """Build a tensor from its header entry; the data section begins at byte ``start``."""
     begin, end = data_offsets
     data = bytearray(content[start + begin : start + end])
     if len(data) != end - begin:

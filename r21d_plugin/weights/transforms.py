@@ -1,4 +1,4 @@
-"""Preprocessing of clips for the public weights, in PyTorch alone."""
+"""Preprocessing of clips for the public weights, in PyTorch only."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ['VideoClassification']
 class VideoClassification(nn.Module):
     """Resize, centre-crop and normalise clips; named after torchvision's preset.
 
-    ``mean`` and ``std``, of each channel, are in the unit of the input; sizes are height and width.
-    Frames are resized, unless ``resize_size`` is None, bilinearly without antialiasing, as OpenCV
-    does. The aspect ratio is kept where ``resize_size`` is a number, that of the shorter side.
+    ``mean`` and ``std`` have one value per channel, in the unit of the input. Sizes are height and
+    width. Frames are resized bilinearly without antialiasing, as by OpenCV, unless ``resize_size``
+    is None. If ``resize_size`` is a number, it is the shorter side, and the aspect ratio is kept.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class VideoClassification(nn.Module):
         self.resize_size, self.crop_size = resize_size, crop_size
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Preprocess clips, ``(..., T, C, H, W)``: RGB in 0 to 255, or flow in pixels.
+        """Preprocess clips, ``(..., T, C, H, W)``: RGB from 0 to 255, or flow in pixels.
 
-        Returns float32, ``(..., C, T, H', W')``, H' x W' being ``crop_size``. Raises InputError if
-        the clips have other channels, or are smaller than the crop.
+        Returns float32, ``(..., C, T, H', W')``, with H' x W' given by ``crop_size``. Raises an
+        InputError if the number of channels is wrong, or the clips are smaller than the crop.
         """
         shape, channels = tuple(clips.shape), len(self.mean)
         if len(shape) < 4 or shape[-3] != channels:

@@ -99,7 +99,7 @@ def test_frames_that_are_none(tmp_path):
     info = dict(frame_dir=str(tmp_path), filename_tmpl='{:03}.png', frame_inds=np.arange(2))
     (tmp_path / '000.png').write_text('text')
     for name in ('000.png', '001.png'):
-        with pytest.raises(VideoInputError, match=f'{name}: no picture'):
+        with pytest.raises(VideoInputError, match=f'{name}: no readable picture'):
             read(dict(info, frame_inds=[int(name[:3])]))
 
 
@@ -320,7 +320,7 @@ def test_bad_videos_by_decord(path, tmp_path):
 def test_a_name_that_decord_cannot_open(path):
     pytest.importorskip('decord')
     odd = path.rename(path.with_name(os.fsdecode(b'\xff.mp4')))
-    with pytest.raises(VideoInputError, match=r'/\\xff\.mp4: decord opens no name that is not'):
+    with pytest.raises(VideoInputError, match=r'/\\xff\.mp4: decord needs names in UTF-8'):
         pipeline(OURS, **DECORD)(video(odd))
 
 

@@ -70,7 +70,7 @@ def test_two_that_differ(beside, tmp_path):
     log = MMLogger.get_instance('names', log_file=str(tmp_path / 'log'))
     dataset = LabelledVideoDataset(str(tmp_path / 'list.txt'), 2, pipeline=[])
     log.handlers.clear()
-    assert 'classes are without names' in (tmp_path / 'log').read_text()
+    assert 'no class names' in (tmp_path / 'log').read_text()
     assert 'classes' not in dataset.metainfo
     given = dict(classes=str(tmp_path / '2.txt'))
     dataset = LabelledVideoDataset(str(tmp_path / 'list.txt'), 2, pipeline=[], metainfo=given)

@@ -88,7 +88,7 @@ def test_finds_the_longest_path(root):
     for name in ('a.mp4', 'sub/a.mp4'):
         for video in (Path('videos') / name, root / 'videos' / name):
             assert find_flow(flow, video).path == flow / f'{name}.flow.zip'
-    with pytest.raises(InputError, match=r'c\.mp4: no flow of it in '):
+    with pytest.raises(InputError, match=r'c\.mp4: no flow in '):
         find_flow(flow, Path('c.mp4'))
 
 
@@ -104,7 +104,7 @@ def test_bad_stored_flow(root, tmp_path):
     path = root / 'videos/a.mp4'
     with pytest.raises(InputError, match=r'nope.: no such folder of stored flow'):
         run(pipeline(CROP, root=tmp_path / 'nope'), path)
-    with pytest.raises(InputError, match=r'flow of 85x64 pixels, which has to be the scale'):
+    with pytest.raises(InputError, match=r'flow of 85x64 pixels, which differs from the scale'):
         run(pipeline(CROP, root=root / 'flow', scale=(171, 128)), path)
 
     file = tmp_path / 'a.mp4.flow.zip'
@@ -112,7 +112,7 @@ def test_bad_stored_flow(root, tmp_path):
     with pytest.raises(InputError, match='flow of another video than'):
         run(pipeline(CROP, root=tmp_path), path)
     file.write_bytes((root / 'flow/a.mp4.flow.zip').read_bytes()[:5000])
-    with pytest.raises(InputError, match='not a file of flow'):
+    with pytest.raises(InputError, match='not a flow file'):
         run(pipeline(CROP, root=tmp_path), path)
     content = bytearray((root / 'flow/a.mp4.flow.zip').read_bytes())
     content[200:300] = bytes(100)

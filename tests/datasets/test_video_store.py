@@ -239,7 +239,7 @@ def test_what_is_stored(source, target, tmp_path):
         is_stored(target, source, StoreFormat(64, 30))
     write_numbered(source, EVEN[:20])
     assert not is_stored(target, source, StoreFormat())
-    with pytest.raises(InputError, match=r'source\.mp4: is there and is not of a store'):
+    with pytest.raises(InputError, match=r'source\.mp4: exists and does not belong to a store'):
         is_stored(source, source, StoreFormat())
 
 

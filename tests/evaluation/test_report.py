@@ -140,5 +140,5 @@ def test_work_dirs_without_a_test(tmp_path):
     with pytest.raises(InputError, match=r'config\.py: no such file: run the test again'):
         find_test(tmp_path)
     (tmp_path / '1/vis_data/config.py').touch()
-    with pytest.raises(InputError, match=r'a\.mp4 has no label: a report needs those of all'):
+    with pytest.raises(InputError, match=r'a\.mp4 has no label: a report needs all labels'):
         find_test(tmp_path)

@@ -113,7 +113,7 @@ def test_videos_of_different_clips(tmp_path):
     for clips in (2, 3):
         scores = torch.rand(clips, 4)
         metric.process({}, [dict(filename=f'{clips}.mp4', clip_scores=scores, gt_label=[1])])
-    with pytest.raises(InputError, match=r'videos differ in their clips: name a \.pkl file'):
+    with pytest.raises(InputError, match=r'numbers of clips differ: name a \.pkl file'):
         metric.evaluate(2)
 
 
@@ -181,7 +181,7 @@ def test_dumps_of_scores_that_are_not_finite(tmp_path, scores):
     ('path', 'message'),
     [
         ('folder.npz', 'folder.npz: cannot write there: it is a folder'),
-        ('list.txt/a.npz', 'list.txt is no folder'),
+        ('list.txt/a.npz', 'list.txt is not a folder'),
         ('list.txt/deeper/a.npz', 'list.txt/deeper/a.npz: cannot write there: Not a directory'),
         (f'{"a" * 300}/a.npz', 'cannot write there: File name too long'),
         ('/proc/nowhere/a.npz', '/proc/nowhere/a.npz: cannot write there: No such file'),

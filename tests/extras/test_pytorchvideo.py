@@ -187,7 +187,7 @@ def test_wrong_state_dicts():
 
 
 def test_arguments_that_only_a_backbone_obeys():
-    with pytest.raises(InputError, match=r'^frozen_stages: a Net cannot obey it'):
+    with pytest.raises(InputError, match=r'^frozen_stages: not supported by a Net'):
         create_r2plus1d(frozen_stages=2)
 
 

@@ -197,6 +197,6 @@ def test_no_good_checkpoint(work_dir, logger, tmp_path):
 def test_checkpoints_inside_epochs_are_refused(training, tmp_path):
     assert training.start(tmp_path, 'default_hooks.checkpoint.by_epoch=False').wait() == 1
     assert training.log.read_text().splitlines()[-1] == (
-        'error: default_hooks.checkpoint.by_epoch=False: training resumes where an epoch ends: '
+        'error: default_hooks.checkpoint.by_epoch=False: training resumes only between epochs: '
         'leave it out, and lower train_dataloader.sampler.epoch_size to save more often'
     )

@@ -79,5 +79,5 @@ def test_lists_that_do_not_fit(tmp_path, lines, message):
 
 def test_too_few_videos():
     few = features(np.ones((4, 2)), [0, 1, 0, 1])
-    with pytest.raises(InputError, match='4 videos to train: a probe needs 5'):
+    with pytest.raises(InputError, match='4 videos to train: a probe needs at least 5'):
         probe(few, few)

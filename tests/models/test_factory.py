@@ -66,7 +66,7 @@ def test_weights_of_a_trained_recognizer(tmp_path):
 
 def test_weights_of_something_else(tmp_path):
     torch.save(dict(weight=torch.zeros(2)), tmp_path / 'x.pth')
-    with pytest.raises(InputError, match=r'x.pth: weights of another network: no tensor has a'):
+    with pytest.raises(InputError, match=r'x.pth: weights of another network: no tensor name'):
         create_model('r3d_18', weights=tmp_path / 'x.pth')
 
 

@@ -206,7 +206,7 @@ def test_what_it_is_not_for(openvino):
     with pytest.raises(InputError, match='R2D was built for clips of 8 frames and got 16'):
         model.test_step(data)
     model.test_cfg['dtype'] = 'int8'
-    with pytest.raises(InputError, match='has no int8 network: write one that has it by r21d quan'):
+    with pytest.raises(InputError, match='has no int8 network: write one with r21d quantize'):
         model.test_step(batch())
     model.int8 = dict(graph='<net/>', weights=torch.zeros(8, dtype=torch.uint8))
     with pytest.raises(InputError, match=r'^the checkpoint.s int8 network: '):

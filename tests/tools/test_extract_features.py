@@ -152,8 +152,8 @@ def test_other_settings_are_not_mixed_in(videos, checkpoints, network, fails, to
     message = fails(*arguments, *network, '--stride', 4)
     held = f'{tmp_path / "out"}: holds features of {CONFIGS["rgb"]} and {checkpoints["rgb"]}'
     assert message == (
-        f'error: {held} with stride 8; now network, weights, pipeline or stride differ: '
-        'write these elsewhere'
+        f'error: {held} with stride 8; the network, weights, pipeline or stride differ now: '
+        'choose another output'
     )
     others = [
         named(checkpoints, 'flow'),
@@ -237,7 +237,7 @@ def test_goes_on_after_a_kill(checkpoints, python, tool, tmp_path, capsys, kill)
         (['{folder}/*.xyz', '--out', 'out'], '.xyz: no such folder of videos'),
         (['--list', 'nope.txt', '--out', 'out'], 'nope.txt: cannot read it: No such file'),
         (['--list', 'empty.txt', '--out', 'out'], 'empty.txt: no videos in this list'),
-        (['{folder}', '--out', 'out', '--stride', 0], 'stride=0: a clip begins at least 1 frame'),
+        (['{folder}', '--out', 'out', '--stride', 0], 'stride=0: use at least 1 frame'),
         (['{folder}', '--out', 'out', '--batch-size', 0], 'batch_size=0: at least 1 clip'),
         (['{folder}', '--out', 'empty.txt'], 'empty.txt/settings.json: cannot write there'),
     ],

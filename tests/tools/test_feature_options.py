@@ -223,8 +223,8 @@ def test_hdf5(features, fails, tool, checkpoint, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--stride', '0s'], 'stride=0s: a clip begins at least 1 frame, or some seconds (0.5s)'),
-        (['--stride', '1.5'], 'stride=1.5: a clip begins at least 1 frame, or some seconds (0.5s)'),
+        (['--stride', '0s'], 'stride=0s: use at least 1 frame, or seconds such as 0.5s'),
+        (['--stride', '1.5'], 'stride=1.5: use at least 1 frame, or seconds such as 0.5s'),
         (['--segments', -1], '--segments=-1: use a whole number, at least 0'),
         (['--shard', '4/4'], '--shard 4/4: use 0/4, 1/4, 2/4 or 3/4 for a part of four'),
     ],
@@ -238,7 +238,7 @@ def test_bad_options(video, checkpoint, fails, tmp_path, arguments, message):
 def test_presets_that_do_not_fit(video, fails, tmp_path):
     arguments = ['--preset', 'video_features', '--out', tmp_path / 'out', '--device', 'cpu']
     flow = ['--config', CONFIGS['flow'], '--checkpoint', untrained(tmp_path, 'flow')]
-    assert '--preset is for a network of RGB, not of flow' in fails(TOOL, video, *arguments, *flow)
+    assert '--preset is for networks of RGB, not of flow' in fails(TOOL, video, *arguments, *flow)
     other = write_video(tmp_path / 'a.avi', 40)
     rgb = ['--config', CONFIGS['rgb'], '--checkpoint', untrained(tmp_path)]
     message = fails(TOOL, video, other, *arguments, *rgb)

@@ -207,7 +207,7 @@ def test_the_classifier_alone_of_other_tasks(prepared, fails):
     message = fails('finetune.py', 'out', '--weights', 'narrow.pth', '--frozen')
     assert '--frozen is for one class, and out is for numbers: remove it' in message
     Path('out/classes.txt').write_text('a\n')
-    assert 'remove the one of older lists' in fails('finetune.py', 'out')
+    assert 'remove the outdated one' in fails('finetune.py', 'out')
 
 
 def test_weights_of_labels(prepared):

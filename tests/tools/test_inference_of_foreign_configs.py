@@ -126,7 +126,7 @@ def test_export(tool, tmp_path, checkpoint, reader, capsys):
 
 def test_a_diverged_network(fails, tmp_path, diverged, video):
     path = config(tmp_path, average_clips='prob')
-    reason = 'the network gives values that are not finite, as one does whose training diverged'
+    reason = 'the network outputs NaN or infinity; its training may have diverged'
     line = f'error: {video}: {reason}: use an earlier checkpoint'
     assert fails('predict.py', video, *network(path, diverged)) == line
     out = tmp_path / 'features'

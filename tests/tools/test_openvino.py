@@ -68,7 +68,7 @@ def test_predict_and_features(root, stream, openvino, tool, fails, tmp_path):
     message = fails(
         'predict.py', root / 'videos', *arguments, *runtimes['openvino'], '--dtype', 'int8'
     )
-    assert 'has no int8 network: write one that has it by r21d quantize' in message
+    assert 'has no int8 network: write one with r21d quantize' in message
 
 
 def test_a_test(in_kinetics, trained_dir, openvino, tool, tmp_path):

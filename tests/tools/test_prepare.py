@@ -357,5 +357,5 @@ def test_labels_outside_the_label_map(folder, fails):
 def test_something_else_is_where_the_videos_go(kinetics, folder, fails):
     (folder / 'data/kinetics400/videos_val').mkdir(parents=True)
     message = fails(*kinetics, 'train.csv', 'validate.csv')
-    assert 'videos_val: is there and is not videos: move it away' in message
+    assert 'videos_val: exists and is not videos: move it away' in message
     assert not list((folder / 'data/kinetics400').glob('*.txt'))

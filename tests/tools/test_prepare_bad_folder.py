@@ -51,7 +51,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         ),
         (
             'path,label,split\nmy/a/0.mp4,a,train\nmy/b/0.mp4,b,val',
-            "t.csv: class 'b': all is in val: move videos to train",
+            "t.csv: class 'b': all videos are in val: move videos to train",
         ),
         (
             'path,label\nmy/a/0.mp4,a\nmy/b/0.mp4,b',
@@ -82,7 +82,7 @@ def test_bad_folders(put, fails):
     put('walk/0.mp4', 'walk/1.mp4')
     assert "my: one class, 'walk': give a folder" in fails(*PREPARE, 'my', *COMMON)
     put('loose.mp4')
-    assert 'my/loose.mp4: is in no folder of a class' in fails(*PREPARE, 'my', *COMMON)
+    assert 'my/loose.mp4: is in no class folder' in fails(*PREPARE, 'my', *COMMON)
     Path('my/loose.mp4').unlink()
     put('train/x/0.mp4')
     message = fails(*PREPARE, 'my', *COMMON)
@@ -117,7 +117,7 @@ def test_a_class_whose_videos_are_all_broken(put, fails):
     Path('my/sit').mkdir()
     Path('my/sit/0.mp4').write_text('no video')
     message = fails(*PREPARE, 'my', *COMMON)
-    why = 'none of its videos can be used (sit/0.mp4: does not decode): mend them, or remove'
+    why = 'none of its videos can be used (sit/0.mp4: does not decode): repair them, or remove'
     assert f"my: class 'sit': {why}" in message
     assert not list(Path('out').glob('*.*')) or os.listdir('out') == ['.folder_videos.partial.tsv']
 
@@ -133,7 +133,7 @@ def test_a_place_that_cannot_be_written(put, fails, out):
 def test_a_place_among_the_videos(put, fails):
     put(*many('walk'), *many('run'))
     message = fails(*PREPARE, 'my', '--out', 'my/lists')
-    assert message.startswith('error: my/lists: is in the folder of the videos: choose one beside')
+    assert message.startswith('error: my/lists: is in the folder of the videos: choose another')
 
 
 @pytest.mark.parametrize(

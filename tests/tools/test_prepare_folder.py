@@ -102,7 +102,9 @@ def test_problems_are_told(put, tool, capsys):
     printed = capsys.readouterr().out
     assert 'broken videos: see out/broken_videos.txt, such as run/last.mp4: ' in printed
     assert 'duplicate videos: see out/duplicate_videos.txt, such as walk/copy.mp4: ' in printed
-    short = 'shorter than a clip of 32 frames, which repeats some: 12 video(s), such as run/0.mp4'
+    short = (
+        'shorter than a clip of 32 frames, so frames are repeated: 12 video(s), such as run/0.mp4'
+    )
     assert short in printed
     rows = [line.split() for line in printed.splitlines()]
     assert ['class', 'train', 'val', 'broken', 'duplicate'] in rows
@@ -144,7 +146,7 @@ def test_again_with_more_videos(put, tool, capsys, monkeypatch):
     shutil.rmtree('my/run')
     capsys.readouterr()
     tool(*PREPARE, 'my', *COMMON)
-    assert 'warning: classes are gone: run: numbers changed' in capsys.readouterr().out
+    assert 'warning: classes are gone: run: class numbers changed' in capsys.readouterr().out
     assert read('out/classes.txt') == ['walk', 'climb']
 
 

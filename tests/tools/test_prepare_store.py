@@ -130,7 +130,10 @@ def test_a_damaged_file_of_a_store_is_encoded_again(folder, tool, fails, encoded
     assert stored.read_bytes() == whole
     stored.write_bytes(b'')
     message = fails(*ARGUMENTS)
-    assert 'def.mp4: is there and is not of a store: choose another folder, or remove it' in message
+    assert (
+        'def.mp4: exists and does not belong to a store: choose another folder, or remove it'
+        in message
+    )
 
 
 def test_as_the_authors_did(folder, tool):
@@ -179,12 +182,12 @@ def test_mistakes(folder, fails, options, message):
 def test_options_that_need_a_store(fails):
     arguments = ARGUMENTS[: ARGUMENTS.index('--store')]
     for options in (('--short-side', 64), ('--fps', 30), ('--cut',)):
-        assert 'they need --store' in fails(*arguments, *options)
+        assert 'add --store' in fails(*arguments, *options)
 
 
 def test_originals_are_not_overwritten(folder, fails):
     (folder / 'store').mkdir()
     original = write_numbered(folder / 'store/def.mp4', [0])
     before = original.read_bytes()
-    assert 'store/def.mp4: is there and is not of a store' in fails(*ARGUMENTS)
+    assert 'store/def.mp4: exists and does not belong to a store' in fails(*ARGUMENTS)
     assert original.read_bytes() == before

@@ -59,7 +59,7 @@ def test_probe(features, tool, fails, tmp_path, capsys):
     tool('probe.py', features, *lists[:2], *elsewhere)
     assert 'linear probe, top-1  100.0%' in capsys.readouterr().out
     message = fails('probe.py', features, tmp_path / 'others', *lists)
-    assert 'others: has 3.mp4, as features before it do: name one' in message
+    assert 'others: has 3.mp4, which another source has too: name one' in message
 
     assert f'{tmp_path}/videos: no features: name a folder' in fails(
         'probe.py', tmp_path / 'videos', *lists

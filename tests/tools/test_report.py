@@ -124,5 +124,5 @@ def test_two_streams_have_no_maps(work_dir):
 
     from r21d_plugin.evaluation.report.attention import last_group
 
-    with pytest.raises(ValueError, match='networks of one RGB stream'):
+    with pytest.raises(ValueError, match='a network of one RGB stream'):
         last_group(nn.Module())

@@ -153,7 +153,7 @@ def test_mistakes(published, videos, fails, tmp_path):
     (tmp_path / 'of/juggling_knives').mkdir(parents=True)
     (tmp_path / 'of/juggling_knives/a.mp4').touch()
     found = line(NAME, tmp_path / 'of')
-    assert "'juggling_knives' is no class of Kinetics-400: give --annotations" in found
+    assert "'juggling_knives' is not a class of Kinetics-400: give --annotations" in found
     (tmp_path / 'list.txt').write_text('a.mp4 400\n')
     found = line(NAME, videos, '--annotations', tmp_path / 'list.txt')
     assert "list.txt, line 1: 'a.mp4 400' is not a path and a label" in found

@@ -61,7 +61,7 @@ def test_a_schedule_of_iterations(resume):
 
 
 def test_another_optimizer(resume):
-    with pytest.raises(SystemExit, match='resume with the same optimizer, or begin anew'):
+    with pytest.raises(SystemExit, match='resume with the same optimizer, or start over'):
         resume("optim_wrapper.optimizer={'type': 'Adam', 'lr': 0.1, '_delete_': True}")
 
 

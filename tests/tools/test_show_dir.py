@@ -97,4 +97,4 @@ def test_files_elsewhere():
 
 
 def test_flow_is_no_picture(arguments, fails):
-    assert 'clips of 2 channels are no pictures' in fails(*arguments('flow'))
+    assert 'cannot draw clips of 2 channels' in fails(*arguments('flow'))

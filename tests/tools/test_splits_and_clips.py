@@ -98,4 +98,4 @@ def test_accuracy_by_clips(ucf101, tool, fails, monkeypatch, tmp_path, capsys):
     assert rows == ['1', '2', '5', '10', '20', str(plot)]
     assert plot.stat().st_size > 5000
     message = fails('accuracy_by_clips.py', dump, '--clips', 30)
-    assert message == 'error: 30 clips asked for: the test has 1 to 20 of each video'
+    assert message == 'error: 30 clips: the test has 1 to 20 clips per video'

@@ -150,7 +150,7 @@ def test_stored_flow(in_motion, streams, tool, fails, tmp_path):
 
     (flow / 'videos_val/00003.mp4.flow.zip').unlink()
     message = fails(*test, '--work-dir', tmp_path, *OPTIONS)
-    assert 'data/motion/videos_val/00003.mp4: no flow of it in' in message
+    assert 'data/motion/videos_val/00003.mp4: no flow in' in message
     root = 'test_dataloader.dataset.pipeline.4.root'
     message = fails(*test, '--work-dir', tmp_path, *OPTIONS, f'{root}=nowhere')
     assert "root='nowhere': no such folder of stored flow" in message

@@ -219,7 +219,9 @@ def test_something_else_than_weights(tmp_path):
     with pytest.raises(InputError, match=r'list\.pth: holds no weights by name'):
         load_checkpoint(str(tmp_path / 'list.pth'))
     (tmp_path / 'text.pkl').write_bytes(pickle.dumps({'blobs': {'conv1_w': 'text'}}, 2))
-    with pytest.raises(InputError, match=r'text\.pkl: not loaded, .*something else than arrays'):
+    with pytest.raises(
+        InputError, match=r'text\.pkl: not loaded, .*values other than named arrays'
+    ):
         load_checkpoint(str(tmp_path / 'text.pkl'))
 
 

@@ -204,7 +204,7 @@ def test_an_inferred_epsilon_is_told(name, tmp_path, caplog):
     path = save(create_model(name, 5, base_channels=4, **kwargs), tmp_path / 'net.pth')
     model = create_model(name, weights=path, base_channels=4)
     assert model.stem[1].eps == eps
-    told = f'batch norm {eps:g}, inferred, as the file notes none ({reason}'
+    told = f'batch norm {eps:g}, inferred, as the file has none ({reason}'
     assert told in caplog.text
     assert "norm_cfg=dict(type='BN3d', eps=...) sets another" in caplog.text
     other = create_model(name, weights=path, base_channels=4, norm_cfg=dict(type='BN3d', eps=0.01))
@@ -219,4 +219,4 @@ def test_an_epsilon_that_stays_is_told(tmp_path, caplog):
     caplog.set_level('INFO', 'r21d_plugin')
     torch.save(dict(Recognizer(None).state_dict()), tmp_path / 'epoch_1.pth')
     load_weights(network(), tmp_path / 'epoch_1.pth')
-    assert 'epsilon of batch norm stays 0.001, as the file notes none' in caplog.text
+    assert 'epsilon of batch norm stays 0.001, as the file has none' in caplog.text

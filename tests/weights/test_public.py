@@ -198,7 +198,7 @@ def test_unknown_names():
         InputError, match=r"weights 'nope': no such file.* of r3d_18: choose from vm"
     ):
         create_model('r3d_18', weights='nope')
-    with pytest.raises(InputError, match=r'of r3d_34: nobody has published any'):
+    with pytest.raises(InputError, match=r'of r3d_34: none are published'):
         create_model('r3d_34', weights='ig65m_32f')
     with pytest.raises(InputError, match='weights of r2plus1d_34, not r3d_18'):
         create_model('r3d_18', weights=PublicWeights.R2PLUS1D_34_IG65M_32F)

@@ -271,9 +271,12 @@ def test_several_networks(published, tmp_path):
     ('name', 'message'),
     [
         ('video_model.conv2x.0.spt_conv1.weight', r"AVID-CMA's R\(2\+1\)D"),
-        ('encoder_q.encoder.conv2.block1.conv1.spatial_conv.weight', r"VCOP's R\(2\+1\)D, as RSPN"),
+        (
+            'encoder_q.encoder.conv2.block1.conv1.spatial_conv.weight',
+            r"VCOP's R\(2\+1\)D, also in RSPN",
+        ),
         ('blocks.1.res_blocks.0.branch1_conv.weight', "a ResNet of PyTorchVideo's own"),
-        ('layer1.0.conv1.weight', 'another network: no tensor has a name of one of this family'),
+        ('layer1.0.conv1.weight', 'another network: no tensor name belongs to this family'),
     ],
 )
 def test_other_networks_are_named(name, message, tmp_path):

@@ -1,4 +1,4 @@
-"""A test as one page to read."""
+"""HTML reports of tests."""
 
 from .page import write_report
 from .work_dir import FinishedTest, find_test

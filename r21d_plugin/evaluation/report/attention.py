@@ -1,4 +1,4 @@
-"""Where in a clip a network found what speaks for a class: Grad-CAM, by Captum."""
+"""Grad-CAM heat maps of clips, computed with Captum."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Clip(NamedTuple):
     """A test clip of a video.
 
     Attributes:
-        frames (np.ndarray): As the network saw it, T x H x W x 3 uint8, RGB.
-        heat (np.ndarray): What speaks for the class, T x H x W, 0 to 1.
-        cells (tuple[int, int, int]): T x H x W of the feature map that this comes from.
+        frames (np.ndarray): Input frames of the network, T x H x W x 3 uint8, RGB.
+        heat (np.ndarray): Evidence for the class, T x H x W, 0 to 1.
+        cells (tuple[int, int, int]): T x H x W of the underlying feature map.
     """
 
     frames: np.ndarray
@@ -33,19 +33,19 @@ class Clip(NamedTuple):
 
 
 class GradCam:
-    """Grad-CAM of the last group of a network of one RGB stream, on the clips of its test.
+    """Grad-CAM of the last group of a network with one RGB stream, on the clips of its test.
 
-    Selvaraju et al., https://arxiv.org/abs/1610.02391: the feature map weighted by the mean
-    gradient of the class's logit, where that is positive.
+    Selvaraju et al., https://arxiv.org/abs/1610.02391: the positive part of the feature map
+    weighted by the mean gradient of the class's logit.
 
     Args:
         cfg (Config): Config of the test.
         checkpoint (str): Checkpoint of the test.
-        device (torch.device): Where to compute.
+        device (torch.device): Device for the computation.
 
     Raises:
-        InputError: If Captum is missing, the network has no such group or the checkpoint fails to
-            load.
+        InputError: If Captum is not installed, the network has no such group, or the checkpoint
+            does not load.
     """
 
     def __init__(self, cfg: Config, checkpoint: str, device: torch.device) -> None:
@@ -57,7 +57,7 @@ class GradCam:
         self.pipeline = build_pipeline(pipeline_of(cfg))
 
     def clip(self, video: Path, number: int, label: int) -> Clip:
-        """The map of a test clip, by number, for a class; an InputError if it does not decode."""
+        """Compute the map of a test clip for a class; raise an InputError if it does not decode."""
         from captum.attr import LayerAttribution, LayerGradCam
 
         pixels = run_pipeline(self.pipeline, video)['inputs'][number]
@@ -72,15 +72,15 @@ class GradCam:
         return Clip(frames, large[0, 0].detach().cpu().numpy(), tuple(heat.shape[2:]))
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Logits of views, 1 x views x C x T x H x W: views x classes."""
+        """Compute logits, views x classes, of views, 1 x views x C x T x H x W."""
         logits: Tensor = self.model(inputs, mode='tensor', stage='head')
         return logits
 
 
 def last_group(model: BaseRecognizer) -> nn.Module:
-    """The last group of convolutions of a network of one RGB stream; an InputError without one."""
+    """Return the last group of a network with one RGB stream; raise an InputError otherwise."""
     backbone: Any = getattr(model, 'backbone', None)
     layer = getattr(backbone, 'layer4', None)
     if not isinstance(layer, nn.Module) or getattr(backbone, 'in_channels', 3) != 3:
-        raise InputError('Grad-CAM is made for networks of one RGB stream with a backbone.layer4')
+        raise InputError('Grad-CAM needs a network of one RGB stream with a backbone.layer4')
     return layer

@@ -1,4 +1,4 @@
-"""Charts of a report as SVG in the colour of the text around them."""
+"""SVG charts of a report, drawn in the text colour of the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..curves import Curves
 from ..plots import draw_curve
 from .statistics import Calibration
 
-INK = '#010203'  # replaced by the colour of the text
+INK = '#010203'  # placeholder for the text colour
 STYLE: dict[Any, Any] = {
     'svg.fonttype': 'none',
     'text.parse_math': False,
@@ -33,11 +33,11 @@ STYLE: dict[Any, Any] = {
     'axes.prop_cycle': cycler(color=['#2f7fd0', '#e07b00', '#2e9e5b']),
 }
 NAMED_CLASSES = 30
-"""Most classes that a confusion matrix has the names of."""
+"""Largest number of classes whose names a confusion matrix shows."""
 
 
 class Chart:
-    """A chart being drawn: its axes, and the SVG once it is finished."""
+    """A chart: its axes while it is drawn, and its SVG when it is finished."""
 
     def __init__(self, axes: Axes) -> None:
         self.axes = axes
@@ -46,7 +46,7 @@ class Chart:
 
 @contextmanager
 def chart(name: str, size: tuple[float, float] = (4.4, 3)) -> Iterator[Chart]:
-    """Give the block a chart to draw, by a name of its own in the page; size is in inches."""
+    """Context manager: a chart to draw, with a unique name in the page; size in inches."""
     with matplotlib.rc_context({**STYLE, 'svg.hashsalt': name}):
         figure = Figure(figsize=size, layout='constrained', facecolor='none')
         drawn = Chart(figure.subplots())
@@ -58,7 +58,7 @@ def chart(name: str, size: tuple[float, float] = (4.4, 3)) -> Iterator[Chart]:
 
 
 def training_chart(curves: Curves) -> Markup:
-    """Error of training and validation by epoch."""
+    """Draw training and validation error by epoch."""
     with chart('training') as drawn:
         for name, curve in curves._asdict().items():
             values = [100 * error for error in curve.values()]
@@ -69,7 +69,7 @@ def training_chart(curves: Curves) -> Markup:
 
 
 def loss_chart(losses: Mapping[int, float]) -> Markup:
-    """Mean loss by epoch."""
+    """Draw mean loss by epoch."""
     with chart('loss') as drawn:
         drawn.axes.plot(list(losses), list(losses.values()), marker='.', label='training loss')
         drawn.axes.set(xlabel='epoch', ylabel='loss')
@@ -78,7 +78,7 @@ def loss_chart(losses: Mapping[int, float]) -> Markup:
 
 
 def finish(axes: Axes) -> None:
-    """Add a grid, whole numbers below and, where lines have names, a legend."""
+    """Add a grid, integer ticks on the x axis and, if lines have labels, a legend."""
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.15)
     if axes.get_legend_handles_labels()[1]:
@@ -86,7 +86,7 @@ def finish(axes: Axes) -> None:
 
 
 def clips_chart(curve: Mapping[int, Mapping[str, float]]) -> Markup:
-    """Accuracy by the number of clips of a video."""
+    """Draw accuracy by the number of clips per video."""
     with chart('clips') as drawn:
         draw_curve(drawn.axes, curve, 'clips of a video')
         finish(drawn.axes)
@@ -94,7 +94,7 @@ def clips_chart(curve: Mapping[int, Mapping[str, float]]) -> Markup:
 
 
 def calibration_chart(found: Calibration) -> Markup:
-    """Accuracy by score; the area of a dot is its share of the videos."""
+    """Draw accuracy by score; the area of a dot is its fraction of the videos."""
     with chart('calibration') as drawn:
         drawn.axes.plot([0, 100], [0, 100], color=INK, linestyle=':', label='score = accuracy')
         area = 20 + 300 * found.videos / found.videos.sum()
@@ -109,13 +109,13 @@ def calibration_chart(found: Calibration) -> Markup:
 
 
 def confusion_chart(matrix: np.ndarray, names: Sequence[str]) -> Markup:
-    """Share of a class's videos (row) that were given each class (column), as an image."""
+    """Draw the fractions of each class's videos (row) by predicted class (column)."""
     with np.errstate(invalid='ignore'):
         share = 100 * matrix / matrix.sum(1, keepdims=True)
     named = len(names) <= NAMED_CLASSES
     side = 3.2 + 0.18 * len(names) if named else 8
     with chart('confusion', (side + 0.6, side)) as drawn:
-        # Cells without videos show the page.
+        # Cells without videos are transparent.
         shown = np.ma.masked_equal(np.nan_to_num(share), 0)
         image = drawn.axes.imshow(shown, cmap='cool', vmin=0, vmax=100, interpolation='none')
         drawn.axes.figure.colorbar(image, shrink=0.7, label='% of the videos of the class')
@@ -127,7 +127,7 @@ def confusion_chart(matrix: np.ndarray, names: Sequence[str]) -> Markup:
 
 
 def scores_chart(name: str, clips: np.ndarray, classes: Sequence[int]) -> Markup:
-    """Scores of some classes in the clips of a video (clips x all classes)."""
+    """Draw scores of some classes by clip of a video (clips x all classes)."""
     with chart(name, (3, 1.4)) as drawn:
         drawn.axes.plot(range(1, len(clips) + 1), 100 * clips[:, classes], marker='.')
         drawn.axes.set(xlabel='clip', ylabel='score (%)', ylim=(-4, 104))

@@ -1,4 +1,4 @@
-"""The most confident mistakes of a test, to look at."""
+"""Gallery of the most confident mistakes of a test."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MOST = 12
 
 
 class Mistake(NamedTuple):
-    """A video that was given a wrong class.
+    """A misclassified video.
 
     Attributes:
-        video (str): Its name.
-        true (str): Its class.
-        given (str): The class that it was given.
-        score (float): That class's score, 0 to 1.
-        chart (Markup): The scores of both classes in its clips.
-        loop (str): The video, as a data URI; empty if it does not decode.
-        heat (str): Where the network looked in the clip with the highest score, or empty.
+        video (str): Name of the video.
+        true (str): True class.
+        given (str): Predicted class.
+        score (float): Score of the predicted class, 0 to 1.
+        chart (Markup): Chart of both classes' scores by clip.
+        loop (str): The video as a data URI; empty if it does not decode.
+        heat (str): Grad-CAM of the clip with the highest score as a data URI, or empty.
     """
 
     video: str
@@ -45,7 +45,7 @@ class Mistake(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Mistakes, what could not be shown of them, and the cells, T x H x W, of the maps."""
+    """Mistakes, their missing pictures, and the size of the heat maps in cells, T x H x W."""
 
     mistakes: list[Mistake]
     gaps: list[str]
@@ -53,9 +53,9 @@ class Gallery(NamedTuple):
 
 
 class Painter:
-    """Makes the pictures of videos, and notes which are missing and why.
+    """Creates the pictures of videos, and records which are missing and why.
 
-    ``network`` is None where there are no maps of where it looked.
+    ``network`` is None if there are no Grad-CAM maps.
     """
 
     def __init__(self, network: GradCam | None, gaps: list[str]) -> None:
@@ -63,7 +63,7 @@ class Painter:
         self.cells: tuple[int, ...] = ()
 
     def paint(self, video: Path, clip: int, label: int) -> tuple[str, str]:
-        """The video, and a clip of it with what speaks for a class, as data URIs or empty."""
+        """Return the video, and a clip with its Grad-CAM map, as data URIs or empty strings."""
         loop = heat = ''
         try:
             loop = video_loop(video)
@@ -78,7 +78,7 @@ class Painter:
 def show_mistakes(
     test: FinishedTest, cfg: Config, names: Sequence[str], found: Outcomes, device: torch.device
 ) -> Gallery:
-    """Show the twelve most confident mistakes of a test, with Grad-CAM where that is possible."""
+    """Show the twelve most confident mistakes of a test, with Grad-CAM if possible."""
     chosen = worst_mistakes(found, MOST)
     if not chosen:
         return Gallery([], [], ())
@@ -93,7 +93,7 @@ def show_mistakes(
 
 
 def average_crops(views: np.ndarray, cfg: Config) -> np.ndarray:
-    """Scores of clips, clips x classes, from those of views, which go through clips crop by crop.
+    """Average the scores of views over crops: clips x classes. Views are ordered crop by crop.
 
     The number of clips is that of the test pipeline.
     """

@@ -1,4 +1,4 @@
-"""The page of a report."""
+"""The HTML page of a report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import charts, statistics
 from .mistakes import show_mistakes
 from .work_dir import FinishedTest, environment_of, speed_of, training_of
 
-PAIRS = 30  # of confused classes that are listed
+PAIRS = 30  # number of confused pairs of classes that are listed
 PACKAGES = ('r21d_plugin', 'torch', 'mmengine', 'mmaction2', 'numpy', 'av')
 
 
@@ -28,17 +28,17 @@ def write_report(
     """Write the report of a test as one HTML page.
 
     Args:
-        test (FinishedTest): The test, as :func:`find_test` reads it.
-        cfg (Config): Its config.
+        test (FinishedTest): The test, from :func:`find_test`.
+        cfg (Config): Config of the test.
         names (Sequence[str]): Names of the classes.
-        device (torch.device): Where to compute Grad-CAM.
-        path (Path): The page.
+        device (torch.device): Device for Grad-CAM.
+        path (Path): Path of the page.
 
     Returns:
-        list[str]: What is missing from the page and why, a line each.
+        list[str]: Missing parts of the page and the reasons, one line each.
 
     Raises:
-        InputError: If the names are not those of the scores, or the page cannot be written.
+        InputError: If the numbers of names and scores differ, or the page cannot be written.
     """
     classes = next(iter(test.scores.values())).clips.shape[1]
     if classes != len(names):
@@ -89,7 +89,7 @@ def render(content: dict[str, Any]) -> str:
 
 
 def installed(name: str) -> str:
-    """Version of an installed distribution."""
+    """Return the version of an installed distribution."""
     try:
         return version(name)
     except PackageNotFoundError:

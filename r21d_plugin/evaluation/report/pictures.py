@@ -1,4 +1,4 @@
-"""Videos as small looping pictures."""
+"""Encode videos as small looping pictures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FRAMES = 16
 
 
 def loop(frames: np.ndarray, seconds: float) -> str:
-    """Encode frames, T x H x W x 3 uint8 RGB, as an animated WebP, 160 pixels wide: a data URI.
+    """Encode frames, T x H x W x 3 uint8 RGB, as a data URI of an animated WebP 160 pixels wide.
 
-    ``seconds`` is how long they take in the video; they are shown for 1.5 to 4 seconds.
+    ``seconds`` is their duration in the video; the loop takes 1.5 to 4 seconds.
     """
     height = max(1, WIDTH * frames.shape[1] // frames.shape[2])
     first, *others = (Image.fromarray(frame).resize((WIDTH, height)) for frame in frames)
@@ -39,7 +39,7 @@ def loop(frames: np.ndarray, seconds: float) -> str:
 
 
 def video_loop(video: Path) -> str:
-    """Frames of a whole video as a loop; a VideoInputError if it does not decode."""
+    """Encode frames of a whole video as a loop; raise a VideoInputError if it does not decode."""
     with VideoReader(video) as reader:
         count = len(reader)
         numbers = np.linspace(0, count - 1, min(count, FRAMES)).round().astype(int)
@@ -47,7 +47,7 @@ def video_loop(video: Path) -> str:
 
 
 def heat_loop(frames: np.ndarray, heat: np.ndarray) -> str:
-    """A clip, T x H x W x 3 uint8 RGB, with a map T x H x W, 0 to 1, laid over it as a loop."""
+    """Encode a clip, T x H x W x 3 uint8 RGB, with a heat map overlay, T x H x W, 0 to 1."""
     chosen = np.linspace(0, len(frames) - 1, min(len(frames), FRAMES)).round().astype(int)
     frames, heat = frames[chosen], heat[chosen, ..., None]
     colours = 255 * matplotlib.colormaps['inferno'](heat[..., 0])[..., :3]

@@ -1,4 +1,4 @@
-"""Figures of a test: intervals, classes, confusions, calibration and mistakes."""
+"""Statistics of a test: intervals, classes, confusions, calibration and mistakes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BINS = 10
 
 
 class Outcomes(NamedTuple):
-    """What was given for each video; arrays of V.
+    """Predictions for V videos; arrays of length V.
 
     Attributes:
-        true (np.ndarray): Its class: of several labels the one that was given, else the first.
-        given (np.ndarray): The class of the highest mean score of its clips.
-        score (np.ndarray): That score, 0 to 1.
+        true (np.ndarray): True class: with several labels, the predicted one, else the first.
+        given (np.ndarray): Predicted class, with the highest mean score over clips.
+        score (np.ndarray): Score of the predicted class, 0 to 1.
     """
 
     true: np.ndarray
@@ -30,13 +30,13 @@ class Outcomes(NamedTuple):
 
     @property
     def right(self) -> np.ndarray:
-        """Whether the class that was given is right."""
+        """Whether each prediction is correct."""
         right: np.ndarray = self.true == self.given
         return right
 
 
 class Interval(NamedTuple):
-    """An accuracy, 0 to 1, and its 95% interval; None where all videos are equal."""
+    """An accuracy, 0 to 1, and its 95% interval; None if all videos have the same value."""
 
     value: float
     low: float | None
@@ -44,7 +44,7 @@ class Interval(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """Scores beside accuracy; arrays over the bins of the score that have videos."""
+    """Mean scores and accuracies; arrays over the non-empty bins of the score."""
 
     score: np.ndarray
     accuracy: np.ndarray
@@ -52,12 +52,12 @@ class Calibration(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Expected calibration error, 0 to 1: the mean distance of the two over all videos."""
+        """Expected calibration error, 0 to 1: mean distance of score and accuracy."""
         return float(np.average(abs(self.score - self.accuracy), weights=self.videos))
 
 
 class ClassRow(NamedTuple):
-    """A class of the test; figures that are a division by 0 are NaN."""
+    """Statistics of a class; undefined ratios are NaN."""
 
     name: str
     videos: int
@@ -67,7 +67,7 @@ class ClassRow(NamedTuple):
 
 
 class Confusion(NamedTuple):
-    """How many videos of a class were given another one."""
+    """Number of videos of one class that were predicted as another class."""
 
     true: str
     given: str
@@ -76,7 +76,7 @@ class Confusion(NamedTuple):
 
 
 def outcomes(test: Mapping[str, Scores]) -> Outcomes:
-    """What was given for each video of a test."""
+    """Collect the predictions of a test."""
     means = np.stack([clips.mean(dim=0).numpy() for clips, _ in test.values()])
     given = means.argmax(1)
     labels = (scores.labels for scores in test.values())
@@ -85,9 +85,9 @@ def outcomes(test: Mapping[str, Scores]) -> Outcomes:
 
 
 def intervals(test: Mapping[str, Scores]) -> dict[str, Interval]:
-    """clip@1, video@1 and video@5 with bootstrap intervals (percentiles) over videos.
+    """Compute clip@1, video@1 and video@5 with bootstrap intervals (percentiles) over videos.
 
-    All videos have the same number of clips.
+    All videos must have the same number of clips.
     """
     rows = []
     for clips, labels in test.values():
@@ -99,7 +99,7 @@ def intervals(test: Mapping[str, Scores]) -> dict[str, Interval]:
 
 
 def interval(values: np.ndarray) -> Interval:
-    """Mean of the values of videos, with its interval."""
+    """Compute the mean over videos and its interval."""
     if np.ptp(values) == 0:
         return Interval(float(values[0]), None, None)
     found = stats.bootstrap(
@@ -114,14 +114,14 @@ def interval(values: np.ndarray) -> Interval:
 
 
 def confusion_matrix(found: Outcomes, classes: int) -> np.ndarray:
-    """Number of videos by true (rows) and given class, classes x classes."""
+    """Count videos by true (rows) and predicted class (columns), classes x classes."""
     matrix = np.zeros((classes, classes), int)
     np.add.at(matrix, (found.true, found.given), 1)
     return matrix
 
 
 def class_rows(matrix: np.ndarray, names: Sequence[str]) -> list[ClassRow]:
-    """Rows of the classes that have videos or were given, lowest F1 first, most videos first."""
+    """List classes with videos or predictions, sorted by F1 (lowest first), then videos."""
     right, videos, given = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
     with np.errstate(invalid='ignore'):
         columns = right / given, right / videos, 2 * right / (videos + given)
@@ -130,7 +130,7 @@ def class_rows(matrix: np.ndarray, names: Sequence[str]) -> list[ClassRow]:
 
 
 def confused_pairs(matrix: np.ndarray, names: Sequence[str], most: int) -> list[Confusion]:
-    """The pairs of classes that were confused most often."""
+    """List the pairs of classes that were confused most often."""
     wrong = matrix - np.diag(matrix.diagonal())
     order = np.argsort(-wrong, axis=None, kind='stable')[:most]
     pairs = zip(*np.unravel_index(order, wrong.shape))
@@ -147,7 +147,7 @@ def confused_pairs(matrix: np.ndarray, names: Sequence[str], most: int) -> list[
 
 
 def calibration(found: Outcomes) -> Calibration:
-    """Mean score and accuracy of videos in bins of equal width of the score."""
+    """Compute mean score and accuracy of videos in score bins of equal width."""
     means, _, _ = stats.binned_statistic(
         found.score, [found.score, found.right], bins=BINS, range=(0, 1)
     )
@@ -157,7 +157,7 @@ def calibration(found: Outcomes) -> Calibration:
 
 
 def worst_mistakes(found: Outcomes, most: int) -> list[int]:
-    """Numbers of the wrong videos with the highest scores, these first."""
+    """Return the indices of the misclassified videos with the highest scores, highest first."""
     wrong = np.flatnonzero(~found.right)
     numbers: list[int] = wrong[np.argsort(-found.score[wrong], kind='stable')][:most].tolist()
     return numbers

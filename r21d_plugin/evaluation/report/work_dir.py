@@ -1,4 +1,4 @@
-"""What a test of ours, and the training before it, left in a work dir."""
+"""Read the results of a test, and of the training before it, from a work dir."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ENVIRONMENT = re.compile(r'^    (\w[^:\n]*): (.+)$', re.MULTILINE)
 
 
 class Speed(NamedTuple):
-    """Mean speed of a process.
+    """Mean speed of a test or training process.
 
     Attributes:
         name (str): ``'test'`` or ``'training'``.
-        clips (int): Clips of a batch.
-        seconds (float): Of a batch.
-        rate (float): Clips a second.
-        waiting (float): Share of the time spent waiting for data, 0 to 1.
+        clips (int): Clips per batch.
+        seconds (float): Seconds per batch.
+        rate (float): Clips per second.
+        waiting (float): Fraction of the time spent waiting for data, 0 to 1.
     """
 
     name: str
@@ -41,10 +41,10 @@ class FinishedTest(NamedTuple):
     """A finished test.
 
     Attributes:
-        folder (Path): Where it wrote its log, ``<work dir>/<time>``.
+        folder (Path): Folder of its log, ``<work dir>/<time>``.
         config (Path): Its config as it was run.
-        scores (dict[str, Scores]): By video, below the folder that all have in common.
-        videos (list[Path]): The files of these.
+        scores (dict[str, Scores]): Scores by video path relative to the common folder.
+        videos (list[Path]): Video files, in the same order.
         classes (list[str]): Names of the classes; empty if the test had none.
     """
 
@@ -56,7 +56,7 @@ class FinishedTest(NamedTuple):
 
 
 def find_test(work_dir: Path) -> FinishedTest:
-    """Read the last test in a work dir that kept its scores.
+    """Read the last test with stored scores in a work dir.
 
     Raises:
         InputError: If there is none, one of its files is missing or damaged, or a video has no
@@ -76,7 +76,7 @@ def find_test(work_dir: Path) -> FinishedTest:
     scores = read_scores(found[-1])
     for video, (_, labels) in scores.items():
         if not labels:
-            raise InputError(f'{found[-1]}: {video} has no label: a report needs those of all')
+            raise InputError(f'{found[-1]}: {video} has no label: a report needs all labels')
     with np.load(found[-1], allow_pickle=False) as file:
         videos = [Path(name) for name in file['filenames'].tolist()]
         classes = file['classes'].tolist() if 'classes' in file else []
@@ -84,7 +84,7 @@ def find_test(work_dir: Path) -> FinishedTest:
 
 
 def training_of(work_dir: Path) -> tuple[Curves, dict[int, float]]:
-    """Errors and mean losses by epoch of the training in a work dir, empty without one."""
+    """Return errors and mean losses by epoch of the training in a work dir, possibly empty."""
     try:
         curves = read_curves(work_dir)
     except InputError:
@@ -96,17 +96,17 @@ def training_of(work_dir: Path) -> tuple[Curves, dict[int, float]]:
 
 
 def training_records(work_dir: Path) -> list[dict[str, Any]]:
-    """What the training in a work dir logged of its steps."""
+    """Return the records that the training in a work dir logged for its steps."""
     records = (record for log in find_logs(work_dir) for record in read_log(log))
     return [record for record in records if {'loss', 'epoch', 'time'} <= set(record)]
 
 
 def speed_of(test: FinishedTest, cfg: Config) -> list[Speed]:
-    """Speed of the test and of the training in its work dir, where they were logged."""
+    """Return the logged speeds of the test and of the training in its work dir."""
     rows = []
     log = test.folder / f'{test.folder.name}.json'
     if log.is_file():
-        # Every rank writes this file: after the object may stand the end of a longer one.
+        # Every rank writes this file, so the end of a longer object may follow the first one.
         content, _ = json.JSONDecoder().raw_decode(log.read_text())
         clips = len(next(iter(test.scores.values())).clips)
         rows.append(speed('test', [content], cfg['test_dataloader'].get('batch_size', 1) * clips))
@@ -117,13 +117,13 @@ def speed_of(test: FinishedTest, cfg: Config) -> list[Speed]:
 
 
 def speed(name: str, records: Sequence[Mapping[str, float]], clips: int) -> Speed:
-    """Mean speed of batches of a number of clips."""
+    """Compute the mean speed of batches with a number of clips."""
     seconds, waiting = (fmean(record[key] for record in records) for key in ('time', 'data_time'))
     return Speed(name, clips, seconds, clips / seconds, waiting / seconds)
 
 
 def environment_of(test: FinishedTest) -> dict[str, str]:
-    """What MMEngine logged of the machine and versions of the test."""
+    """Return the machine and versions that MMEngine logged for the test."""
     log = test.folder / f'{test.folder.name}.log'
     text = log.read_text('utf-8', 'replace') if log.is_file() else ''
     block = text.partition('System environment:')[2].partition('Runtime environment:')[0]
