@@ -73,15 +73,14 @@ def test_the_regression_runs(tmp_path):
 
 def test_the_probe_runs(tmp_path):
     pytest.importorskip('h5py')
-    smaller = {'videos, epochs, clips = 60, 6, 3600': 'videos, epochs, clips = 5, 1, 16'}
-    *_, extracted, stored, probed, random, _ = run_notebook('probe', smaller)
+    smaller = {'videos, epochs, clips = 60, 10, 360': 'videos, epochs, clips = 5, 1, 16'}
+    *_, extracted, stored, probed, _ = run_notebook('probe', smaller)
     assert extracted.split() == ['25', 'computed,', '0', 'there', 'already']
     assert stored.startswith('(5, 64) float32')
-    for printed, name in ((probed, 'trained'), (random, 'random')):
-        (path,) = tmp_path.rglob(f'{name}.json')
-        found = json.loads(path.read_text())
-        assert found['videos'] == dict(train=20, test=5)
-        assert re.search(rf'^linear probe, top-1 +{found["top1"]:.1%}', printed, re.MULTILINE)
+    assert probed.startswith('20 videos to train, 5 to test')
+    (path,) = tmp_path.rglob('probe.json')
+    found = json.loads(path.read_text())
+    assert f'linear probe, top-1  {found["top1"]:6.1%}' in probed
 
 
 @pytest.mark.parametrize(
