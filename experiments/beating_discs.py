@@ -108,7 +108,7 @@ def main() -> None:
         trained = np.loadtxt(data / 'echonet_train_list_videos.txt', usecols=1)
         rows = []
         for title, values in (('network', predicted), ('mean', np.full_like(true, trained.mean()))):
-            found = RegressionMetric(resamples=0).measure(values, true)
+            found = RegressionMetric(resamples=0).measure_all(values, true)
             rows.append([title, *(f'{found[name]:.2f}' for name in ('R2', 'MAE', 'RMSE'))])
         print(tabulate(rows, ['prediction', 'R2', 'MAE', 'RMSE'], tablefmt='github'))
         draw(predicted, true, out / 'predictions.svg')

@@ -66,7 +66,9 @@ def cpu_capability() -> str:
     return torch.__config__.show().partition('CPU capability usage: ')[2].split('\n')[0]
 
 
-def add_state_dict_hooks(module: nn.Module, save: Callable, load: Callable) -> None:
+def add_state_dict_hooks(
+    module: nn.Module, save: Callable[..., Any], load: Callable[..., Any]
+) -> None:
     """Call ``save`` after a module's state dict is made and ``load`` before one is loaded."""
     if hasattr(module, 'register_state_dict_post_hook'):  # torch 2.5
         module.register_state_dict_post_hook(save)

@@ -35,16 +35,16 @@ def shift_hue(img: np.ndarray, factor: float) -> np.ndarray:
     """
     hue, *others = cv2.split(cv2.cvtColor(np.uint8(img.clip(0, 255)), cv2.COLOR_RGB2HSV))
     shifted = np.uint8((np.int16(hue) + int(factor * 255)) % 180)
-    rgb = cv2.cvtColor(cv2.merge([shifted, *others]), cv2.COLOR_HSV2RGB)
+    rgb: np.ndarray = cv2.cvtColor(cv2.merge([shifted, *others]), cv2.COLOR_HSV2RGB)
     return rgb.astype(np.float32)
 
 
-def load_from_disk(filename: str, map_location: Any = None) -> dict:
+def load_from_disk(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Load a checkpoint; MMEngine tells the user the end of this name."""
     return load_checkpoint(filename, map_location)
 
 
-def load_from_web(filename: str, map_location: Any = None) -> dict:
+def load_from_web(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Load a checkpoint of an address."""
     return load_checkpoint(filename, map_location)
 

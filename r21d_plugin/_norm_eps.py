@@ -30,13 +30,15 @@ def keep_norm_eps_in_state_dicts(network: nn.Module) -> None:
     add_state_dict_hooks(network, save=note_norm_eps, load=take_norm_eps)
 
 
-def note_norm_eps(network: nn.Module, state_dict: dict, prefix: str, metadata: dict) -> None:
+def note_norm_eps(
+    network: nn.Module, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any]
+) -> None:
     """Write the epsilon of batch norm into a state dict's metadata, which saving keeps."""
     metadata['norm_eps'] = norm_eps(network)
 
 
 def take_norm_eps(
-    network: nn.Module, state_dict: dict, prefix: str, metadata: dict, *_: Any
+    network: nn.Module, state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any], *_: Any
 ) -> None:
     """Take the epsilon of batch norm from a state dict's metadata, whoever loads it."""
     if 'norm_eps' in metadata:

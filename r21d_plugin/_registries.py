@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine import registry
 
 from ._mm_import import import_models
@@ -20,7 +22,9 @@ class SharedRegistry(registry.Registry):
         locations = ['r21d_plugin.registry']
         super().__init__(parent.name, parent=parent, scope='r21d_plugin', locations=locations)
 
-    def register_module(self, name=None, force=False, module=None):
+    def register_module(
+        self, name: Any = None, force: bool = False, module: type | None = None
+    ) -> Any:
         """Register a class, as MMEngine's registries do."""
         if module is None:
             return lambda cls: self.register_module(name, force, cls)
@@ -34,7 +38,7 @@ class SharedRegistry(registry.Registry):
     def _mmaction(self) -> registry.Registry:
         return self.parent.children.get('mmaction', self.parent)
 
-    def get(self, key: str) -> type | None:
+    def get(self, key: str) -> Any:
         """Find a class by its name: here, else where MMAction2 would."""
         if '.' in key or key in self.module_dict:
             return super().get(key)

@@ -50,7 +50,7 @@ model = from_pretrained('{{ repo_id | default("REPOSITORY", true) }}')
 """
 
 
-class HubNetwork(  # type: ignore[call-arg]
+class HubNetwork(
     Classifier,
     PyTorchModelHubMixin,
     library_name='r21d_plugin',
@@ -87,7 +87,7 @@ class HubNetwork(  # type: ignore[call-arg]
         midplanes: str = 'layer',
         norm_eps: float = 1e-3,
         drop_rate: float = 0.0,
-        meta: dict | None = None,
+        meta: dict[str, Any] | None = None,
     ) -> None:
         arguments: Any = dict(base_channels=base_channels, midplanes=midplanes)
         arguments['norm_cfg'] = dict(type='BN3d', eps=float(norm_eps))
@@ -109,7 +109,9 @@ class HubNetwork(  # type: ignore[call-arg]
             partial.write_bytes(safetensors_bytes(self.state_dict(), {}))
 
 
-def save_pretrained(model: Classifier, folder: str | Path, meta: Mapping | None = None) -> None:
+def save_pretrained(
+    model: Classifier, folder: str | Path, meta: Mapping[str, Any] | None = None
+) -> None:
     """Write a network to a folder as the hub has it.
 
     Args:
@@ -128,7 +130,9 @@ def save_pretrained(model: Classifier, folder: str | Path, meta: Mapping | None 
         hub_network(model, meta).save_pretrained(folder)
 
 
-def push_to_hub(model: Classifier, repo_id: str, meta: Mapping | None = None, **kwargs: Any) -> str:
+def push_to_hub(
+    model: Classifier, repo_id: str, meta: Mapping[str, Any] | None = None, **kwargs: Any
+) -> str:
     """Upload a network to the hub, and return the address of the commit.
 
     Args:
@@ -141,7 +145,9 @@ def push_to_hub(model: Classifier, repo_id: str, meta: Mapping | None = None, **
         InputError: If the model is another, or ``meta`` does not fit it.
     """
     card = dict(repo_id=repo_id)
-    return hub_network(model, meta).push_to_hub(repo_id, model_card_kwargs=card, **kwargs)
+    network = hub_network(model, meta)
+    address: str = network.push_to_hub(repo_id, model_card_kwargs=card, **kwargs)
+    return address
 
 
 def from_pretrained(name: str | Path, **kwargs: Any) -> HubNetwork:
@@ -158,12 +164,13 @@ def from_pretrained(name: str | Path, **kwargs: Any) -> HubNetwork:
     if Path(name).is_dir() and not Path(name, 'config.json').is_file():
         raise InputError(f'{name}: no config.json in it: name a folder of save_pretrained')
     try:
-        return HubNetwork.from_pretrained(str(name), strict=True, **kwargs).eval()
+        network: HubNetwork = HubNetwork.from_pretrained(str(name), strict=True, **kwargs)
+        return network.eval()
     except Exception as error:  # what wrong files and an absent network raise is up to them
         raise InputError(f'{name}: cannot be loaded: {first_line(error)}') from error
 
 
-def hub_network(model: Classifier, meta: Mapping | None) -> Any:
+def hub_network(model: Classifier, meta: Mapping[str, Any] | None) -> Any:
     """Copy a network to one that the hub takes; an InputError if it cannot be told what it is."""
     if not isinstance(model, Classifier):
         remedy = 'save a network of create_model, without features_only=True'
@@ -190,7 +197,7 @@ def hub_network(model: Classifier, meta: Mapping | None) -> Any:
     return copied
 
 
-def check_meta(meta: dict, num_classes: int, in_channels: int) -> None:
+def check_meta(meta: dict[str, Any], num_classes: int, in_channels: int) -> None:
     """Raise an InputError if what is said of a network cannot be."""
     try:
         json.dumps(meta)

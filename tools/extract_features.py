@@ -111,7 +111,8 @@ def feature_settings(
     fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     tensors = model.backbone.state_dict()
     if dtype == 'int8':
-        tensors['int8'] = model.int8['weights']
+        int8: Any = model.int8
+        tensors['int8'] = int8['weights']
     for key, value in tensors.items():
         fingerprint.update(key.encode() + value.cpu().numpy().tobytes())
     sample = window.sample

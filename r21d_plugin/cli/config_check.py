@@ -118,7 +118,7 @@ def nearest_of(name: str, names: Collection[str]) -> str:
     return f'did you mean {nearest[0]}?' if nearest else f'there is no {name} in a config'
 
 
-def dict_at(cfg: Config, path: str) -> dict:
+def dict_at(cfg: Config, path: str) -> dict[str, Any]:
     """The dictionary at a dotted key; an empty one if there is none."""
     value: Any = cfg
     for key in path.split('.'):

@@ -30,7 +30,7 @@ def errors_of(cfg: Config, key: str = '') -> Iterator[None]:
         raise InputError(f'{where}: {explain(error)}') from error
 
 
-def build_dataset(cfg: Config, key: str, dataset: dict) -> Any:
+def build_dataset(cfg: Config, key: str, dataset: dict[str, Any]) -> Any:
     """Build a dataset of a config, that of a dataloader perhaps with other arguments.
 
     Raises an InputError that names the config and the key of the dataloader.

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import mmengine.device.utils
 import torch
@@ -31,7 +32,7 @@ PROCESS_COUNTS = {
 """Environment variables of a launcher: its number of processes in all and on this machine."""
 
 
-def load_config(path: str, options: dict | None = None) -> Config:
+def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config, override values by dotted keys, and repair this process for MMEngine.
 
     See :mod:`r21d_plugin._mm_fixes`. Raises an InputError if the config cannot be read, or nothing
@@ -79,7 +80,7 @@ def processes(
                 f'--launcher {launcher} without its processes ({count} is not set): '
                 'start the script through the launcher, or leave the option out'
             )
-        wanted = int(os.environ.get(local_count, 1))
+        wanted = int(os.environ.get(local_count, '1'))
         if launcher == 'slurm' and torch.cuda.device_count() == 1:
             wanted = 1  # --gpus-per-task=1: each process sees a GPU of its own
     elif device is None and (gpus == 0 or (gpus is None and not torch.cuda.is_available())):

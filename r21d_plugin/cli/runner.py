@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.config import Config
@@ -65,9 +66,9 @@ class CommandRunner(Runner):
         with errors_of(self.cfg, 'model'):
             return super().build_model(model)
 
-    def build_dataloader(
+    def build_dataloader(  # type: ignore[override]
         self, dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
-    ) -> DataLoader:
+    ) -> DataLoader[Any]:
         """Build a dataloader; without workers, what needs workers is left out."""
         if isinstance(dataloader, dict):
             dataloader = dict(dataloader)
@@ -98,7 +99,7 @@ class CommandRunner(Runner):
 
     def _build_loop(self, mode: str, loop: Any) -> BaseLoop:
         self.mode = mode
-        build = getattr(super(), f'build_{mode}_loop')
+        build: Callable[[Any], BaseLoop] = getattr(super(), f'build_{mode}_loop')
         with errors_of(self.cfg, f'{mode}_cfg'):
             return build(loop)
 
@@ -108,12 +109,12 @@ class CommandRunner(Runner):
             check_optimizer(optim_wrapper)
             return super().build_optim_wrapper(optim_wrapper)
 
-    def build_param_scheduler(self, scheduler: Any) -> list | dict:
+    def build_param_scheduler(self, scheduler: Any) -> list[Any] | dict[str, Any]:
         """Build the schedules."""
         with errors_of(self.cfg, 'param_scheduler'):
             return super().build_param_scheduler(scheduler)
 
-    def register_default_hooks(self, hooks: dict | None = None) -> None:
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
         """Register the config's default hooks, and ours where it does not name them."""
         hooks = {**HOOKS, **(hooks or {})}
         # MMEngine takes None for its own alone.
@@ -121,12 +122,14 @@ class CommandRunner(Runner):
         with errors_of(self.cfg, 'default_hooks'):
             super().register_default_hooks(kept)
 
-    def register_custom_hooks(self, hooks: list) -> None:
+    def register_custom_hooks(self, hooks: list[Any]) -> None:
         """Register the config's own hooks."""
         with errors_of(self.cfg, 'custom_hooks'):
             super().register_custom_hooks(hooks)
 
-    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: dict | None = None) -> None:
+    def scale_lr(
+        self, optim_wrapper: OptimWrapper, auto_scale_lr: dict[str, Any] | None = None
+    ) -> None:
         """Scale the learning rate with the clips of a step over ``base_batch_size``.
 
         These are the clips of a batch, times processes, times ``accumulative_counts``.
@@ -139,7 +142,7 @@ class CommandRunner(Runner):
                     self.logger.info(f'Gradients of {count} batches make a step.')
                 super().scale_lr(optim_wrapper, dict(enable=True, base_batch_size=base))
 
-    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Load a checkpoint; to resume, an InputError if it is of another optimizer."""
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         if self.cfg.get('resume') and isinstance(self.optim_wrapper, OptimWrapper):

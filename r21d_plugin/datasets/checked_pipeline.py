@@ -30,7 +30,7 @@ class CheckedPipeline(Compose):
                 check_crop(transform, size)
             size = size_after(transform, size)
 
-    def __call__(self, data: dict) -> dict | None:
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any] | None:
         """Run the transforms in order; None as soon as one gives None."""
         for transform in self.transforms:
             if shape := data.get('img_shape'):

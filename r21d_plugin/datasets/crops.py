@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -31,7 +33,7 @@ class FixedCrops(BaseTransform):
             raise InputError(f'count={count!r}: use 1 or 10')
         self.size, self.count = size, count
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crop; an InputError if the frames are smaller."""
         imgs, size = results['imgs'], self.size
         bottom, right = (side - size for side in imgs[0].shape[:2])

@@ -11,7 +11,7 @@ from http.client import HTTPException
 from itertools import chain
 from pathlib import Path
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import mmcv
@@ -42,7 +42,7 @@ def run_with_timeout(function: Callable[[], Result], seconds: float) -> Result:
         del future  # an exception raised here would refer to it, and it to the exception
 
 
-def _run(future: Future, function: Callable[[], object]) -> None:
+def _run(future: Future[Any], function: Callable[[], object]) -> None:
     try:
         future.set_result(function())
     except BaseException as error:
@@ -80,7 +80,7 @@ class OpenVideo(BaseTransform):
         timeout: float = TIMEOUT,
         strict: bool = True,
         backend: str = 'pyav',
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         check_whole('num_threads', num_threads)
         if backend not in ('pyav', 'decord'):
@@ -93,7 +93,7 @@ class OpenVideo(BaseTransform):
         self.backend = backend
         self.file_client: FileClient | None = None
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Open ``filename``; add ``video_reader``, ``total_frames`` and ``avg_fps``."""
         if any(key in results for key in GIVEN_FRAMES):
             if 'array' in results:
@@ -180,7 +180,7 @@ class ReadFrames(BaseTransform):
         self.interpolation, self.timeout, self.decode = interpolation, timeout, decode
         self.dtype = np.uint8 if rounded else np.float32
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Read the frames ``frame_inds`` points to; a VideoInputError if one does not decode."""
         if self.scale and not self.decode:
             width, height = self.scale
@@ -209,7 +209,9 @@ class ReadFrames(BaseTransform):
             scale_factor=np.divide(shape[::-1], original_shape[::-1]).astype(np.float32),
         )
 
-    def _read(self, results: dict, wanted: list[int]) -> tuple[np.ndarray, tuple[int, int]]:
+    def _read(
+        self, results: dict[str, Any], wanted: list[int]
+    ) -> tuple[np.ndarray, tuple[int, int]]:
         """Resized frames of these numbers, and height and width before that.
 
         The video is closed in the thread that reads it, unless more calls will follow.
@@ -253,13 +255,13 @@ TRANSFORMS.register_module('DecordClipInit', module=OpenVideo)
 TRANSFORMS.register_module('DecordClipDecode', module=ReadFrames)
 
 
-def close_video(results: dict) -> None:
+def close_video(results: dict[str, Any]) -> None:
     """Close the video that :class:`OpenVideo` opened, rather than when garbage is collected."""
     if isinstance(reader := results.get('video_reader'), VideoReader):
         reader.close()
 
 
-def frames_of(results: dict, numbers: list[int]) -> Iterator[np.ndarray]:
+def frames_of(results: dict[str, Any], numbers: list[int]) -> Iterator[np.ndarray]:
     """Yield frames by their numbers, in ascending order, H x W x 3 uint8, RGB."""
     if 'imgs' in results:
         read = results['imgs'].__getitem__

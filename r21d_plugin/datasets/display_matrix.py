@@ -29,7 +29,8 @@ def turn(image: np.ndarray, matrix: tuple[int, ...] | None) -> np.ndarray:
     if angle % 90:
         height, width = image.shape[:2]
         rotation = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -angle, 1)
-        return cv2.warpAffine(image, rotation, (width, height))
+        turned: np.ndarray = cv2.warpAffine(image, rotation, (width, height))
+        return turned
     if angle in (90, 270):
         image, a, d = cv2.transpose(image), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import cv2
 import numpy as np
@@ -65,7 +65,7 @@ class FarnebackFlow(BaseTransform):
             raise InputError(f'root={root!r}: no such folder of stored flow')
         self.key, self.root = key, root
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace frames by flow, or add it; an InputError if there is none for this video."""
         if 'decoded_shape' in results and 'rgb_offsets' not in results:
             sampler = 'r21d_plugin.SampleFramesOfClips with flow_gap=1'
@@ -98,14 +98,15 @@ class FarnebackFlow(BaseTransform):
         return results
 
 
-def farneback_flow(imgs: Sequence[np.ndarray], results: dict) -> FlowOfFrames:
+def farneback_flow(imgs: Sequence[np.ndarray], results: dict[str, Any]) -> FlowOfFrames:
     """Flow of the frames of one crop by Farneback's method, each pair of frames once."""
     # Frames that clips share were decoded, cropped and flipped alike.
     frames = dict(zip(np.ravel(results['frame_inds']).tolist(), imgs))
 
     @lru_cache(maxsize=None)
     def gray(frame: int) -> np.ndarray:
-        return cv2.cvtColor(frames[frame], cv2.COLOR_RGB2GRAY)
+        image: np.ndarray = cv2.cvtColor(frames[frame], cv2.COLOR_RGB2GRAY)
+        return image
 
     @lru_cache(maxsize=None)
     def flow(first: int, second: int) -> np.ndarray:
@@ -116,12 +117,13 @@ def farneback_flow(imgs: Sequence[np.ndarray], results: dict) -> FlowOfFrames:
             raise InputError(f'{name} are of {sizes}: resize frames before their flow is computed')
         if second <= first:
             return np.zeros((*before.shape, 2), np.float32)
-        return farneback(before, after)
+        field: np.ndarray = farneback(before, after)
+        return field
 
     return flow
 
 
-def stored_flow(results: dict, root: str) -> FlowOfFrames:
+def stored_flow(results: dict[str, Any], root: str) -> FlowOfFrames:
     """Stored fields of a video, cut out and mirrored as its frames were, each read once."""
     if 'filename' not in results:
         raise InputError(f'root={root!r}: stored flow is of videos, and these frames are of none')
@@ -150,7 +152,7 @@ def stored_flow(results: dict, root: str) -> FlowOfFrames:
     return flow
 
 
-def crop_box(results: dict, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def crop_box(results: dict[str, Any], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the one crop; an InputError if frames had other steps."""
     box = results.get('crop_bbox', (0, 0, *size))
     keys = list(results)  # in the order in which transforms have added them

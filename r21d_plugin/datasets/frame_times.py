@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .._errors import InputError, VideoInputError
@@ -45,7 +47,7 @@ class FrameTimes:
             self.end = float(timestamps[-1] + last)
 
     @classmethod
-    def of(cls, results: dict) -> FrameTimes:
+    def of(cls, results: dict[str, Any]) -> FrameTimes:
         """Those of an opened video; an InputError that names it if its frame rate is unknown."""
         name = results.get('filename') or results.get('frame_dir') or 'frames'
         if 'avg_fps' not in results:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import floor
 from pathlib import Path
-from typing import List, Tuple
+from typing import Any, List, Tuple
 
 from .._errors import InputError
 from .own_sources import SPLITS, OwnVideo
@@ -113,7 +113,7 @@ def mark_duplicates(videos: Iterable[OwnVideo], contents: Mapping[str, str], nam
     Raises:
         InputError: If a video has two classes, or other labels or numbers.
     """
-    same: dict[tuple, Group] = defaultdict(list)
+    same: dict[tuple[Any, ...], Group] = defaultdict(list)
     for video in videos:
         if not video.problem:
             same[contents.get(video.path, video.path), video.seconds].append(video)

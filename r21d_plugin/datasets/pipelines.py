@@ -7,14 +7,14 @@ Python configs.
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import List
+from typing import Any, Dict, List
 
 from .._errors import InputError, check_whole
 from .checks import check_rate, check_scale
 
 __all__ = ['clip_pipelines', 'dataloaders']
 
-Pipeline = List[dict]
+Pipeline = List[Dict[str, Any]]
 
 # MMAction2's names of steps, and ours of sampling
 SAMPLERS = ('SampleFramesOfClips', 'SampleClips', 'SampleFrames')
@@ -80,10 +80,10 @@ def clip_pipelines(
     if stream not in ('rgb', 'flow', 'twostream'):
         raise InputError(f"stream={stream!r}: use 'rgb', 'flow' or 'twostream'")
     sampling = dict(type='r21d_plugin.SampleFramesOfClips', clip_len=clip_len)
-    read: dict = dict(type='r21d_plugin.ReadFrames', scale=scale)
+    read: dict[str, Any] = dict(type='r21d_plugin.ReadFrames', scale=scale)
     flow = dict(type='r21d_plugin.FarnebackFlow')
     formatting: Pipeline = [dict(type='FormatShape', input_format='NCTHW')]
-    pack: dict = dict(type='PackActionInputs')
+    pack: dict[str, Any] = dict(type='PackActionInputs')
     if stream != 'rgb':
         sampling['flow_gap'] = 1
     if frame_interval != 1:
@@ -101,7 +101,9 @@ def clip_pipelines(
         formatting = [dict(flow, key='flow'), dict(type='TransformBroadcaster', **both)]
         pack['collect_keys'] = ('imgs', 'flow')
 
-    def pipeline(cut: Pipeline, packing: dict, strict: bool = True, **clips: object) -> Pipeline:
+    def pipeline(
+        cut: Pipeline, packing: dict[str, Any], strict: bool = True, **clips: object
+    ) -> Pipeline:
         open_video = dict(type='r21d_plugin.OpenVideo', strict=strict)
         sample = dict(sampling, **clips)
         return deepcopy([open_video, sample, read, *cut, *formatting, dict(pack, **packing)])
@@ -123,7 +125,7 @@ def clip_pipelines(
     )
 
 
-def dataloaders(*pipelines: Pipeline) -> tuple[dict, ...]:
+def dataloaders(*pipelines: Pipeline) -> tuple[dict[str, Any], ...]:
     """What a config changes in its dataloaders to give each its pipeline."""
     return tuple(dict(dataset=dict(pipeline=pipeline)) for pipeline in pipelines)
 
@@ -164,7 +166,7 @@ def find_transform(pipeline: Pipeline, *names: str) -> int:
     raise InputError(f'the pipeline has no {" or ".join(names)}: it has {", ".join(types)}')
 
 
-def name_of(transform: dict) -> str:
+def name_of(transform: dict[str, Any]) -> str:
     """Name of a transform's class, without scope."""
     kind = transform['type']
     return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__

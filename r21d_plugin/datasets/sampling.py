@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from mmaction.datasets.transforms import SampleFrames
@@ -50,7 +50,7 @@ class SampleFramesOfClips(SampleFrames):
         frame_interval: int = 1,
         num_clips: int | Literal['all'] = 1,
         target_fps: float | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         check_whole('flow_gap', flow_gap, least=0)
         check_whole('clip_len', clip_len)
@@ -68,7 +68,7 @@ class SampleFramesOfClips(SampleFrames):
         super().__init__(clip_len + flow_gap, frame_interval, count, **kwargs)
         self.flow_gap, self.target_fps = flow_gap, target_fps
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add ``frame_inds``, ``clip_len`` (of frames), ``num_clips`` and ``frame_interval``."""
         if self.target_fps is not None:
             return self._sample_by_time(results, self.target_fps)
@@ -85,7 +85,8 @@ class SampleFramesOfClips(SampleFrames):
         flow_len = self._get_ori_clip_len(1.0)
         rgb_len = flow_len - self.flow_gap * self.frame_interval
         starts = [self._get_test_clips(num_frames, length) for length in (rgb_len, flow_len)]
-        return ((starts[0] - starts[1]) // self.frame_interval).astype(int)
+        offsets: np.ndarray = (starts[0] - starts[1]) // self.frame_interval
+        return offsets.astype(int)
 
     def _get_test_clips(self, num_frames: int, ori_clip_len: float) -> np.ndarray:
         if self.takes_all:
@@ -95,7 +96,7 @@ class SampleFramesOfClips(SampleFrames):
         last_start = max(num_frames - ori_clip_len, 0)
         return np.arange(self.num_clips) * last_start // (self.num_clips - 1)
 
-    def _sample_by_time(self, results: dict, target_fps: float) -> dict:
+    def _sample_by_time(self, results: dict[str, Any], target_fps: float) -> dict[str, Any]:
         times = FrameTimes.of(results)
         step = self.frame_interval / target_fps
         firsts = self._first_frames(times, step, self.clip_len)
@@ -128,7 +129,8 @@ class SampleFramesOfClips(SampleFrames):
             return np.zeros(self.num_clips, int)
         alone = self._first_frames(times, step, self.clip_len - self.flow_gap)
         later = times.starts[alone] - times.starts[firsts] + times.slack
-        return (later // step).astype(int).clip(0, self.flow_gap)
+        offsets: np.ndarray = later // step
+        return offsets.astype(int).clip(0, self.flow_gap)
 
 
 def last_first_frame(times: FrameTimes, step: float, clip_len: int) -> int:

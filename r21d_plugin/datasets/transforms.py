@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ class RandomShift(BaseTransform):
         check_whole('padding', padding)
         self.padding, self.fill = padding, np.round(fill).astype(np.uint8)
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Shift the frames."""
         down, right = np.random.randint(-self.padding, self.padding + 1, 2)
         imgs = [self._shift(img, down, right) for img in results['imgs']]
@@ -51,7 +52,7 @@ class ToGray(BaseTransform):
     the last step before FormatShape.
     """
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Convert the frames."""
         imgs = [cv2.cvtColor(img, cv2.COLOR_RGB2GRAY)[..., None] for img in results['imgs']]
         return dict(results, imgs=imgs)

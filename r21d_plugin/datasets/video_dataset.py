@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from math import nan
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmaction.datasets import VideoDataset
@@ -72,7 +73,7 @@ class LabelledVideoDataset(VideoDataset):
         on_error: str = 'raise',
         max_bad_fraction: float = 0.05,
         multi_class: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.targets = targets or ('labels' if multi_class else 'class')
         if self.targets not in TARGETS or multi_class > (self.targets == 'labels'):
@@ -90,11 +91,11 @@ class LabelledVideoDataset(VideoDataset):
         self.classes = self._find_classes()
 
     @property
-    def metainfo(self) -> dict:
+    def metainfo(self) -> dict[str, Any]:
         """What is known of the dataset: ``classes``, a tuple of names, unless there are none."""
         return dict(super().metainfo, **(dict(classes=self.classes) if self.classes else {}))
 
-    def __getitem__(self, idx: int) -> dict:
+    def __getitem__(self, idx: int) -> dict[str, Any]:
         """Run the pipeline on a video; an InputError if neither it nor one in its place decodes.
 
         With ``on_error='skip'`` add ``skipped``, a line for each video that did not decode; in a
@@ -114,7 +115,7 @@ class LabelledVideoDataset(VideoDataset):
         count = f'{len(skipped)} videos in a row do not decode'
         raise InputError(f'{self.ann_file}: {count}: {skipped[-1]}')
 
-    def get_data_info(self, idx: int) -> dict:
+    def get_data_info(self, idx: int) -> dict[str, Any]:
         """Give ``filename`` and ``label``."""
         info = super().get_data_info(idx)
         if self.targets == 'numbers':  # as a tensor, since MMAction2 rounds others
@@ -128,7 +129,7 @@ class LabelledVideoDataset(VideoDataset):
             return []
         return label if self.multi_class else [label] if label >= 0 else []
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> list[dict[str, Any]]:
         """Read ``filename`` and ``label`` of every video; no label is -1, or an empty list.
 
         Videos whose frames had to be counted have ``counted``, too.
@@ -153,13 +154,13 @@ class LabelledVideoDataset(VideoDataset):
             print_log(f'classes are without names: {error}', 'current', logging.WARNING)
             return ()
 
-    def _split(self, line: str) -> tuple[str, list | None]:
+    def _split(self, line: str) -> tuple[str, list[Any] | None]:
         """Split a line into its path and its labels or numbers, which are None if it has none."""
         words = line.split(self.delimiter)
         if self.targets == 'labels' and len(words) > 1 and words[-1].strip() == '-':
             return (self.delimiter or ' ').join(words[:-1]).rstrip(), []
         most = {'class': 1, 'numbers': self.num_classes}.get(self.targets, len(words))
-        found: list = []
+        found: list[Any] = []
         while len(words) > 1 and len(found) < most:
             value = (read_number if self.targets == 'numbers' else read_label)(words[-1].strip())
             if value is None:
@@ -170,7 +171,7 @@ class LabelledVideoDataset(VideoDataset):
 
     def _parse(
         self, line: str, where: str, labelled: bool, counted: dict[str, CountedFrames]
-    ) -> dict:
+    ) -> dict[str, Any]:
         filename, labels = self._split(line)
         wanted = f'{self.num_classes} numbers' if self.targets == 'numbers' else 'a label'
         if labelled and labels is None:
@@ -188,7 +189,7 @@ class LabelledVideoDataset(VideoDataset):
         if folder and (outside or os.path.isabs(filename)):
             remedy = "give paths relative to it, or any and data_prefix=dict(video='')"
             raise InputError(f'{where}: {quote(filename)} is not below {folder}: {remedy}')
-        label: int | list = labels or []
+        label: int | list[Any] = labels or []
         if self.targets == 'class':
             label = labels[0] if labels else -1
         elif self.targets == 'numbers':
@@ -198,8 +199,9 @@ class LabelledVideoDataset(VideoDataset):
 
 
 def collate_without_skipped(
-    items: Sequence[dict], collate: Callable[[Sequence[dict]], dict] = pseudo_collate
-) -> dict:
+    items: Sequence[dict[str, Any]],
+    collate: Callable[[Sequence[dict[str, Any]]], dict[str, Any]] = pseudo_collate,
+) -> dict[str, Any]:
     """Put the videos that decode into a batch of ``inputs``, ``data_samples`` and ``skipped``.
 
     Items are those of a dataset with ``on_error='skip'``, alone or beside others in a wrapper; each

@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 from av.video.stream import VideoStream
@@ -94,7 +94,7 @@ class Coding:
             return any(name in container for name in (*PLAIN_CONTAINERS, 'avi'))
         return self.codec in PLAIN_CODECS and any(name in container for name in PLAIN_CONTAINERS)
 
-    def describe(self, packet: av.Packet) -> PacketInfo:
+    def describe(self, packet: av.Packet[Any]) -> PacketInfo:
         """Extract what the index needs of a packet."""
         data = bytes(packet) if packet.is_keyframe and not self.intra else b''
         begins = packet.is_keyframe and self._may_begin(data)
@@ -117,7 +117,7 @@ class Coding:
             return OBJECT_LAYER_HEADER in self.headers
         return self.intra or self.codec in ('av1', 'vp8', 'vp9')
 
-    def _is_doubtful(self, packet: av.Packet, data: bytes) -> bool:
+    def _is_doubtful(self, packet: av.Packet[Any], data: bytes) -> bool:
         """Whether a packet may show no picture, or more than one."""
         if self.codec == 'hevc':  # some pictures after a broken link are not shown
             return any(first >> 1 & 63 in HEVC_BROKEN_LINKS for first in self._nal_units(data))
@@ -183,7 +183,7 @@ def index_by_pictures(
     return VideoIndex(len(times), shown, find_entries(packets, shown), damaged, counted=True)
 
 
-def times_shown(packets: Sequence[PacketInfo]) -> array:
+def times_shown(packets: Sequence[PacketInfo]) -> array[Any]:
     """Timestamps of the packets whose pictures are shown, sorted."""
     counted = (packet.pts for packet in packets if packet.counted and packet.pts is not None)
     return array('q', sorted(counted))

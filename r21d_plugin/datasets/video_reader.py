@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import av
 import cv2
@@ -159,7 +159,8 @@ class VideoReader:
             times = np.array(self._known_index().timestamps, np.float64)
         if not len(times):
             return None
-        return (times - times[0]) * float(self._stream.stream.time_base or 1)
+        seconds: np.ndarray = (times - times[0]) * float(self._stream.stream.time_base or 1)
+        return seconds
 
     @property
     def counted(self) -> CountedFrames | None:
@@ -291,7 +292,7 @@ class VideoReader:
             return None
         return index_by_packets(*self._describe_packets())
 
-    def _noted_packets(self, noted: list[PacketInfo]) -> Iterator[av.Packet]:
+    def _noted_packets(self, noted: list[PacketInfo]) -> Iterator[av.Packet[Any]]:
         """All packets from the start; those that hold pictures are noted in a list."""
         self._run = None
         for packet in self._stream.packets():

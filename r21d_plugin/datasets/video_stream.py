@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from itertools import chain, dropwhile
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import av
 from av.codec.context import ThreadType
@@ -88,7 +88,7 @@ class PictureStream:
         """Allow the next step its time."""
         self._deadline = time.monotonic() + self._timeout
 
-    def packets(self, entry: Entry | None = None) -> Iterator[av.Packet]:
+    def packets(self, entry: Entry | None = None) -> Iterator[av.Packet[Any]]:
         """Packets from an entry on, or from the first one; the decoder is as if newly opened."""
         if entry is not None:
             found = self._seek(entry)
@@ -102,7 +102,7 @@ class PictureStream:
             return packets
         return dropwhile(lambda packet: packet.pts != entry.pts, packets)
 
-    def _seek(self, entry: Entry) -> Iterator[av.Packet] | None:
+    def _seek(self, entry: Entry) -> Iterator[av.Packet[Any]] | None:
         """Packets from an entry on, by the container's index; None if that leads elsewhere."""
         for timestamp in {entry.pts if entry.dts is None else entry.dts, entry.pts}:
             try:
@@ -116,7 +116,7 @@ class PictureStream:
                 return chain([first], packets)
         return None
 
-    def _demux(self) -> Iterator[av.Packet]:
+    def _demux(self) -> Iterator[av.Packet[Any]]:
         """Packets of the stream; the last one is empty, so that decoding it empties the decoder."""
         self.passed = 0
         self._untouched = False
@@ -138,7 +138,7 @@ class PictureStream:
         listed = 'mov' in self.container.format.name and len(index_entries(self.stream))
         return self._shortened or listed > self.passed
 
-    def pictures(self, packets: Iterator[av.Packet]) -> Iterator[VideoFrame | None]:
+    def pictures(self, packets: Iterator[av.Packet[Any]]) -> Iterator[VideoFrame | None]:
         """Decode packets to pictures in the order shown, and None for what does not decode."""
         try:
             for packet in packets:
@@ -150,7 +150,7 @@ class PictureStream:
             yield from decode(self.stream, None)
 
 
-def decode(stream: VideoStream, packet: av.Packet | None) -> Iterator[VideoFrame | None]:
+def decode(stream: VideoStream, packet: av.Packet[Any] | None) -> Iterator[VideoFrame | None]:
     """Decode a packet, or what the decoder still holds, to pictures; None if that fails."""
     try:
         yield from stream.decode(packet)

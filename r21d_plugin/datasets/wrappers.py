@@ -26,9 +26,11 @@ def labels_through_concat(self: ConcatDataset, idx: int) -> list[int]:
     """``get_cat_ids`` for MMEngine's ConcatDataset."""
     part = bisect_right(self.cumulative_sizes, idx)
     start = self.cumulative_sizes[part - 1] if part else 0
-    return self.datasets[part].get_cat_ids(idx - start)
+    labels: list[int] = self.datasets[part].get_cat_ids(idx - start)
+    return labels
 
 
 def labels_through_repeat(self: RepeatDataset, idx: int) -> list[int]:
     """``get_cat_ids`` for MMEngine's RepeatDataset."""
-    return self.dataset.get_cat_ids(idx % len(self.dataset))
+    labels: list[int] = self.dataset.get_cat_ids(idx % len(self.dataset))
+    return labels

@@ -44,7 +44,7 @@ class ResumableCheckpointHook(CheckpointHook):
                 f'default_hooks.checkpoint.{name}: CheckpointHook has no such argument'
             )
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Convert the checkpoint to plain data."""
         left_out: list[str] = []
         checkpoint['message_hub'] = pack_message_hub(checkpoint['message_hub'], left_out)
@@ -55,7 +55,7 @@ class ResumableCheckpointHook(CheckpointHook):
             runner.logger.warning(f'not stored in checkpoints, as it is no plain data: {left_out}')
             self.left_out = left_out
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Convert the log's history back to MMEngine's objects, for resuming."""
         if isinstance(message_hub := checkpoint.get('message_hub'), dict):
             checkpoint['message_hub'] = unpack_message_hub(message_hub)
@@ -78,7 +78,7 @@ class ResumableCheckpointHook(CheckpointHook):
             if loop.epoch >= loop.val_begin and (loop.epoch % loop.val_interval == 0 or is_last):
                 runner.val_loop.run()
 
-    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the best checkpoint, and the last one again."""
         runner.message_hub.update_info('validated_epoch', runner.epoch)
         super().after_val_epoch(runner, metrics)
@@ -86,7 +86,7 @@ class ResumableCheckpointHook(CheckpointHook):
             meta = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, runner.epoch, meta)
 
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         if step not in self.kept:  # it is saved again after its validation
             self.kept = [*self.kept, step]
         # With the one to be removed, which a run that was killed removes when it is resumed.

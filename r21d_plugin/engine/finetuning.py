@@ -73,7 +73,9 @@ def choose_task(targets: str, ordered: bool) -> str:
     return (ORDERED if ordered else by_targets[targets]).name
 
 
-def loss_of(task: str, videos: list[int], class_weight: Any, label_smoothing: float) -> dict:
+def loss_of(
+    task: str, videos: list[int], class_weight: Any, label_smoothing: float
+) -> dict[str, Any]:
     """Config of the loss of a task; the other arguments are those of the config.
 
     Raises:
@@ -121,7 +123,9 @@ def weight_of_classes(videos: list[int], class_weight: Any) -> list[float] | Non
     return class_weight
 
 
-def pretrained(network: str, weights: str | None) -> tuple[dict, str | None, tuple]:
+def pretrained(
+    network: str, weights: str | None
+) -> tuple[dict[str, Any], str | None, tuple[Any, ...]]:
     """What a config takes over from weights.
 
     Args:
@@ -166,7 +170,7 @@ def pretrained(network: str, weights: str | None) -> tuple[dict, str | None, tup
     return model, None if weights is None else facts.url, clip_input
 
 
-def mean_and_std(videos: dict, samples: int = 128) -> tuple[list[float], list[float]]:
+def mean_and_std(videos: dict[str, Any], samples: int = 128) -> tuple[list[float], list[float]]:
     """Mean and deviation of each channel of videos, RGB, 0 to 255.
 
     Args:

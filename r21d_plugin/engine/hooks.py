@@ -1,5 +1,7 @@
 """Hooks of the default runtime: seeds, training accuracy, acceleration, weights and losses."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Any
 
@@ -69,7 +71,7 @@ class CheckpointMatchHook(Hook):
 
     priority = 'VERY_HIGH'  # before EMAHook, which takes the names as they are
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Name the tensors as the model does; raise an InputError if they are not its own."""
         source = runner.cfg.get('load_from') or find_latest_checkpoint(runner.work_dir)
         training = isinstance(runner.optim_wrapper, BaseOptimWrapper)

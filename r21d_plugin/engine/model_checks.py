@@ -45,7 +45,7 @@ def check_model(model: nn.Module, cfg: Config) -> None:
                 check_pipeline(f'the pipeline of {name}.dataset', dataset, streams)
 
 
-def check_pipeline(where: str, dataset: dict, streams: Sequence[Stream]) -> None:
+def check_pipeline(where: str, dataset: dict[str, Any], streams: Sequence[Stream]) -> None:
     """Compare what the pipeline of a dataset's config gives with what networks take."""
     given = channels_of(dataset.get('pipeline') or [])
     inputs = {stream.inputs for stream in streams}
@@ -77,7 +77,7 @@ def channels_of(pipeline: Sequence[Any]) -> dict[str, int]:
     return {name: channels[name] for name in packed} if set(packed) <= set(channels) else {}
 
 
-def flatten(pipeline: Sequence[Any]) -> Iterator[tuple[str, dict]]:
+def flatten(pipeline: Sequence[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name, without scope, and arguments of all steps of a pipeline's config."""
     for step in pipeline:
         kind = step['type']

@@ -42,7 +42,7 @@ class BFloat16OptimWrapper(OptimWrapper):
     arguments are MMEngine's OptimWrapper's.
     """
 
-    forwards: dict[nn.Module, Callable] = {}
+    forwards: dict[nn.Module, Callable[..., Any]] = {}
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -59,7 +59,7 @@ class BFloat16OptimWrapper(OptimWrapper):
                 del network.forward
 
 
-def prepare_for_bfloat16(model: nn.Module) -> dict[nn.Module, Callable]:
+def prepare_for_bfloat16(model: nn.Module) -> dict[nn.Module, Callable[..., Any]]:
     """Give a forward pass in bfloat16 for each of our networks in a model.
 
     They are accelerated: PyTorch's own ``conv3d`` has wrong gradients in bfloat16 on the CPU.
@@ -77,7 +77,7 @@ def prepare_for_bfloat16(model: nn.Module) -> dict[nn.Module, Callable]:
     return {network: in_bfloat16(accelerate(network).forward) for network in networks}
 
 
-def in_bfloat16(forward: Callable) -> Callable:
+def in_bfloat16(forward: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a forward pass: computed in bfloat16, with feature maps in float32."""
 
     @wraps(forward)
@@ -86,6 +86,7 @@ def in_bfloat16(forward: Callable) -> Callable:
             features = forward(x)
         if isinstance(features, tuple):
             return tuple(feature.float() for feature in features)
-        return features.float()
+        whole: Tensor = features.float()
+        return whole
 
     return wrapped

@@ -32,7 +32,7 @@ DICTS = (dict, OrderedDict, Counter)
 """The mappings that torch reads."""
 
 
-def to_plain_data(content: dict, left_out: list[str], prefix: str = '') -> dict:
+def to_plain_data(content: dict[str, Any], left_out: list[str], prefix: str = '') -> dict[str, Any]:
     """Convert a checkpoint, or a part of it, to tensors, numbers, strings and containers.
 
     NumPy's numbers become Python's and arrays become tensors. Entries of mappings that hold
@@ -65,7 +65,7 @@ def convert(value: Any, left_out: list[str], name: str) -> Any:
     raise TypeError
 
 
-def pack_message_hub(message_hub: dict, left_out: list[str]) -> dict:
+def pack_message_hub(message_hub: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
     """Convert a message hub's state dict, with the scalars in ``log_history``, as tensors.
 
     What is no plain data is left out (see :func:`to_plain_data`). A runner without
@@ -83,7 +83,7 @@ def pack_message_hub(message_hub: dict, left_out: list[str]) -> dict:
     return dict(log_scalars={}, runtime_info=info, resumed_keys=keys, log_history=history)
 
 
-def unpack_message_hub(message_hub: dict) -> dict:
+def unpack_message_hub(message_hub: dict[str, Any]) -> dict[str, Any]:
     """Undo :func:`pack_message_hub`; the state dict of an older checkpoint is returned as it is."""
     if 'log_history' not in message_hub:
         return message_hub

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from copy import deepcopy
 from datetime import timedelta
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -42,7 +43,7 @@ class TrainingTimeHook(Hook):
         )
 
 
-def step_seconds(model: BaseModel, batch: dict) -> float:
+def step_seconds(model: BaseModel, batch: dict[str, Any]) -> float:
     """Seconds of a forward and backward pass."""
     begin = time.perf_counter()
     data = model.data_preprocessor(deepcopy(batch), training=True)

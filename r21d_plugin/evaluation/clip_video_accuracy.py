@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Tuple
+from collections.abc import Sequence
+from typing import Any, Tuple
 
 import torch
-from mmengine.evaluator import BaseMetric
-from mmengine.logging import print_log
 from torch import Tensor
 
-from .._errors import InputError
 from .._registries import METRICS
+from .metric import Found, VideoMetric, check_finite
 
 Hits = Tuple[int, int, bool, bool]
 """Clips of a video, how many of them are right, and whether it is right at 1 and at 5."""
 
 
 @METRICS.register_module()
-class ClipVideoAccuracy(BaseMetric):
+class ClipVideoAccuracy(VideoMetric):
     """clip@1, video@1 and video@5.
 
     clip@1 is the fraction of all clips whose top class is right; video@k the fraction of videos
@@ -36,57 +34,36 @@ class ClipVideoAccuracy(BaseMetric):
     Arguments are those of MMEngine's BaseMetric.
     """
 
-    default_prefix = ''
     tasks = ('one class', 'several labels', 'ordered classes')
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Score the predictions of one batch of videos."""
-        for sample in data_samples:
-            scores = {'': clip_probabilities(sample)}
-            for stream, clips in sample.get('stream_scores', {}).items():
-                scores[f'{stream}/'] = clips.float()
-            check_finite(sample, scores.values())
-            labels = labels_of(sample)
-            found = {name: hits(clips, labels) for name, clips in scores.items()}
-            self.results.append(found if labels else {})
+    def reduce(self, sample: dict[str, Any]) -> dict[str, Hits]:
+        """Compare the scores of a video, of each stream, with its labels."""
+        scores = {'': clip_probabilities(sample)}
+        for stream, clips in sample.get('stream_scores', {}).items():
+            scores[f'{stream}/'] = clips.float()
+        check_finite(sample, scores.values())
+        labels = labels_of(sample)
+        return {name: hits(clips, labels) for name, clips in scores.items()} if labels else {}
 
-    def compute_metrics(self, results: list[dict[str, Hits]]) -> dict[str, float]:
-        """Average, 0 to 1, over all videos of all ranks; an InputError if there are none.
-
-        Of a list without labels there is no metric.
-        """
-        if not results:
-            raise InputError('no video was tested: none decodes, or the annotation file is empty')
-        labelled = [result for result in results if result]
-        if not labelled:
-            print_log('no accuracy: the videos of the annotation file have no labels', 'current')
-            return {}
+    def measure(self, results: list[dict[str, Hits]]) -> Found:
+        """Average over all videos, 0 to 1."""
         return {
             f'{stream}{metric}': value
-            for stream in labelled[0]
-            for metric, value in accuracies([result[stream] for result in labelled]).items()
+            for stream in (results[0] if results else ())
+            for metric, value in accuracies([result[stream] for result in results]).items()
         }
 
 
-def clip_probabilities(sample: dict) -> Tensor:
+def clip_probabilities(sample: dict[str, Any]) -> Tensor:
     """Softmax scores of a video's clips, clips x classes."""
     if 'clip_scores' in sample:
-        return sample['clip_scores'].float()
-    score = sample['pred_score'].float()
+        scores: Tensor = sample['clip_scores'].float()
+        return scores
+    score: Tensor = sample['pred_score'].float()
     return torch.softmax(score, dim=1) if score.ndim == 2 else score[None]
 
 
-def check_finite(sample: dict, scores: Iterable[Tensor]) -> None:
-    """Raise an InputError that names a sample if one of its scores is not finite."""
-    if not all(values.isfinite().all() for values in scores):
-        name = sample.get('filename') or sample.get('frame_dir') or 'a video'
-        raise InputError(
-            f'{name}: its scores are not finite: training may have diverged: test an earlier '
-            'checkpoint, or train with a lower learning rate'
-        )
-
-
-def labels_of(sample: dict) -> frozenset[int]:
+def labels_of(sample: dict[str, Any]) -> frozenset[int]:
     """Labels of a video, from one label or a vector that is not 0 at each of several.
 
     A label of -1, or a vector of zeros, means that there is none.

@@ -18,7 +18,8 @@ from .._atomic import atomic_write, check_writable
 from .._errors import InputError
 from .._registries import METRICS
 from ..weights.pickles import load_pickle_as_data
-from .clip_video_accuracy import accuracies, check_finite, clip_probabilities, hits, labels_of
+from .clip_video_accuracy import accuracies, clip_probabilities, hits, labels_of
+from .metric import check_finite
 
 COUNTS = (1, 2, 5, 10, 20, 50, 100)
 """Numbers of clips that accuracy is shown for."""
@@ -58,7 +59,7 @@ class DumpScores(BaseMetric):
         if is_main_process():
             check_writable(self.path)
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the scores of one batch of videos."""
         for sample in data_samples:
             if 'filename' not in sample:
@@ -73,7 +74,7 @@ class DumpScores(BaseMetric):
                 given = sample['gt_label'].tolist()
             self.results.append((sample['filename'], clips.numpy(), given))
 
-    def compute_metrics(self, results: list) -> dict:
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Write the file; there are no metrics."""
         filenames, scores, given = zip(*results)
         if len({clips.shape for clips in scores}) > 1:
@@ -98,19 +99,19 @@ class KeptScores(DumpScores):
     in their number of clips, no file is written. Arguments are those of :class:`DumpScores`.
     """
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the scores of one batch of videos."""
         needed = {'filename', 'gt_label', 'pred_score'}
         super().process(data_batch, [each for each in data_samples if needed <= set(each)])
 
-    def compute_metrics(self, results: list) -> dict:
+    def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Write the file; there are no metrics."""
         if len({scores.shape for _, scores, _ in results}) == 1:
             super().compute_metrics(results)
         return {}
 
 
-def is_of_numbers(sample: dict) -> bool:
+def is_of_numbers(sample: dict[str, Any]) -> bool:
     """Whether the scores of a sample are numbers (:mod:`~r21d_plugin.models.tasks`)."""
     return sample.get('task') == 'numbers'
 

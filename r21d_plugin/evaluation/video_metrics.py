@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Callable, Dict, List, Union
+from typing import Any, Callable
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from .._errors import InputError
 from .._packages import missing_packages_named
 from .._registries import METRICS
-from .clip_video_accuracy import check_finite
-
-Found = Dict[str, Union[float, List[float]]]
+from .metric import Found, VideoMetric, check_finite
 
 
 @lru_cache(maxsize=None)
@@ -29,45 +25,32 @@ def scikit_learn() -> Any:
     return metrics
 
 
-class VideoMetric(BaseMetric):
-    """Metrics of the scores (V x classes) and targets (V x ...) of all tested videos.
+class ScoreMetric(VideoMetric):
+    """A metric of the mean scores (V x classes) and the targets (V x ...) of videos.
 
-    Videos without a label count nowhere. A subclass has ``tasks``, the names of those that it is
-    for (:mod:`~r21d_plugin.models.tasks`), and :meth:`measure`. Arguments are those of MMEngine's
-    BaseMetric. Raises an InputError if scores are not finite, or no video was tested.
+    Arguments are those of MMEngine's BaseMetric. Raises an InputError if scores are not finite.
     """
-
-    default_prefix = ''
-    tasks: tuple[str, ...] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         scikit_learn()  # fails now rather than after an epoch
 
-    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
-        """Keep the scores and targets of a batch of videos."""
-        for sample in data_samples:
-            check_finite(sample, [sample['pred_score']])
-            pair = (sample['pred_score'], sample['gt_label'])
-            self.results.append(tuple(np.asarray(x.cpu(), np.float64) for x in pair))
+    def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+        """The score and the target of a video; None if it has no label."""
+        check_finite(sample, [sample['pred_score']])
+        score, target = (np.asarray(sample[key].cpu(), float) for key in ('pred_score', 'gt_label'))
+        return (score, target) if self.is_labelled(target) else None
 
-    def compute_metrics(self, results: list) -> Found:
-        """Measure all videos of all ranks; there is nothing of a list without labels."""
-        if not results:
-            raise InputError('no video was tested: none decodes, or the annotation file is empty')
-        scores, targets = map(np.stack, zip(*results))
-        labelled = self.labelled(targets)
-        if not labelled.any():
-            print_log('no metrics: the videos of the annotation file have no labels', 'current')
-            return {}
-        return self.measure(scores[labelled], targets[labelled])
+    def is_labelled(self, target: np.ndarray) -> bool:
+        """Whether a video has a label."""
+        return bool(np.all(target >= 0))
 
-    def labelled(self, targets: np.ndarray) -> np.ndarray:
-        """Which of the videos have a label."""
-        return np.all(targets >= 0, 1)
+    def measure(self, results: list[tuple[np.ndarray, np.ndarray]]) -> Found:
+        """Measure all videos that have a label."""
+        return self.measure_all(*map(np.stack, zip(*results))) if results else {}
 
-    def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
-        """Measure the videos that have a label."""
+    def measure_all(self, scores: np.ndarray, targets: np.ndarray) -> Found:
+        """Measure scores and targets."""
         raise NotImplementedError
 
     def names(self, count: int) -> list[str]:
@@ -77,7 +60,7 @@ class VideoMetric(BaseMetric):
 
 
 @METRICS.register_module()
-class MultiLabelMetric(VideoMetric):
+class MultiLabelMetric(ScoreMetric):
     """``mAP``, ``AUROC`` and ``F1@0.5`` of several labels, and ``AP/NAME`` of each.
 
     mAP, AUROC and F1 (macro) are means over the labels. A label that no video has, or all have, is
@@ -95,13 +78,11 @@ class MultiLabelMetric(VideoMetric):
         super().__init__(**kwargs)
         self.thresholds = thresholds
 
-    def labelled(self, targets: np.ndarray) -> np.ndarray:
-        """All videos, as one may have none of the labels, unless none has any."""
-        return np.full(len(targets), targets.any())
-
-    def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
+    def measure_all(self, scores: np.ndarray, targets: np.ndarray) -> Found:
         """Measure scores and 0 or 1, both V x labels."""
         present: Any = np.any(targets, 0)
+        if not present.any():  # one video may have none of the labels, but not all
+            return {}
         if not present.all():
             absent = [name for name, has in zip(self.names(len(present)), present) if not has]
             print_log(f'no video has these labels, which count nowhere: {absent}', 'current')
@@ -123,7 +104,7 @@ class MultiLabelMetric(VideoMetric):
 
 
 @METRICS.register_module()
-class OrdinalMetric(VideoMetric):
+class OrdinalMetric(ScoreMetric):
     """``video@1``, ``MAE`` in classes and ``kappa``, quadratically weighted, of ordered classes.
 
     The class is the median of the scores for MAE and kappa, and the best one for video@1.
@@ -131,7 +112,7 @@ class OrdinalMetric(VideoMetric):
 
     tasks = ('ordered classes',)
 
-    def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
+    def measure_all(self, scores: np.ndarray, targets: np.ndarray) -> Found:
         """Measure probabilities, V x classes, and labels, V x 1."""
         labels = targets[:, 0].astype(int)
         median = (scores.cumsum(1) < 0.5).sum(1)
@@ -146,7 +127,7 @@ class OrdinalMetric(VideoMetric):
 
 
 @METRICS.register_module()
-class RegressionMetric(VideoMetric):
+class RegressionMetric(ScoreMetric):
     """``MAE``, ``RMSE`` and ``R2`` of numbers, in their unit, with 95% intervals.
 
     Of several numbers they are named ``MAE/NAME`` and so on, and ``MAE`` is the mean. Intervals,
@@ -163,11 +144,11 @@ class RegressionMetric(VideoMetric):
         super().__init__(**kwargs)
         self.resamples = resamples
 
-    def labelled(self, targets: np.ndarray) -> np.ndarray:
-        """Those whose numbers are there."""
-        return np.isfinite(targets).all(1)
+    def is_labelled(self, target: np.ndarray) -> bool:
+        """Whether the numbers of a video are known."""
+        return bool(np.isfinite(target).all())
 
-    def measure(self, scores: np.ndarray, targets: np.ndarray) -> Found:
+    def measure_all(self, scores: np.ndarray, targets: np.ndarray) -> Found:
         """Measure numbers and their targets, both V x numbers."""
         count = scores.shape[1]
         suffixes = [f'/{name}' for name in self.names(count)] if count > 1 else ['']
@@ -182,7 +163,7 @@ class RegressionMetric(VideoMetric):
             found[name] = float(np.mean(values))
         return found
 
-    def _interval(self, distance: Callable, *pair: np.ndarray) -> list[float]:
+    def _interval(self, distance: Callable[..., Any], *pair: np.ndarray) -> list[float]:
         rng = np.random.default_rng(0)
         samples = rng.integers(0, len(pair[0]), (self.resamples, len(pair[0])))
         values = [distance(*(x[sample] for x in pair)) for sample in samples]

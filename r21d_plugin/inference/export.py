@@ -133,7 +133,9 @@ class ClipScores(nn.Module):
         }
         inputs = normalised if len(streams) > 1 else next(iter(normalised.values()))
         logits = self.recognizer(inputs, mode='tensor', stage='head')
-        return self.recognizer.cls_head.average_clip(self.fuse(logits), self.clips or 1)
+        head = self.recognizer.cls_head
+        scores: Tensor = head.average_clip(self.fuse(logits), self.clips or 1)
+        return scores
 
 
 class Conv2d(AcceleratedConv3d):
@@ -145,11 +147,13 @@ class Conv2d(AcceleratedConv3d):
         if self.kernel_size[0] > 1:  # over time: N images, T x (H W)
             over_time: Any = (t, 1), (padding[0], 0)
             y = F.conv2d(x.flatten(3), self.weight.squeeze(4), self.bias, *over_time)
-            return y.unflatten(3, x.shape[3:])
+            out: Tensor = y.unflatten(3, x.shape[3:])
+            return out
         frames = (x[:, :, ::t] if t > 1 else x).transpose(1, 2)
         over_space: Any = step, padding[1:]
         y = F.conv2d(frames.flatten(0, 1), self.weight.squeeze(2), self.bias, *over_space)
-        return y.unflatten(0, frames.shape[:2]).transpose(1, 2)
+        out = y.unflatten(0, frames.shape[:2])
+        return out.transpose(1, 2)
 
 
 @torch.no_grad()
@@ -166,7 +170,7 @@ def use_conv2d(model: nn.Module) -> None:
             conv.__class__ = Conv2d
 
 
-def noise_videos(cfg: Config, clips: int | None) -> dict:
+def noise_videos(cfg: Config, clips: int | None) -> dict[str, Any]:
     """Videos of noise, as a test packs them."""
     pack = build_pipeline(one_crop_pipeline(cfg, clips))
     rng, count = np.random.default_rng(0), max(TRACED_BATCH, *CHECKED_BATCHES)
@@ -174,7 +178,8 @@ def noise_videos(cfg: Config, clips: int | None) -> dict:
     brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # or clips look much the same
     info = dict(filename='noise', total_frames=64, start_index=0, modality='RGB', label=0)
     arrays = (brightness * noise).astype(np.uint8)
-    return pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
+    videos: dict[str, Any] = pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
+    return videos
 
 
 def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> dict[str, Any]:
@@ -211,7 +216,7 @@ def preprocessing_of(pipeline: Pipeline) -> dict[str, Any]:
     """
     steps = {name_of(step): step for step in pipeline}
     sampling = next(steps[name] for name in SAMPLERS if name in steps)
-    read: dict = steps.get('ReadFrames', {})
+    read: dict[str, Any] = steps.get('ReadFrames', {})
     found = dict(
         colour='RGB',
         frame_interval=sampling.get('frame_interval', 1),
@@ -248,7 +253,8 @@ def to_onnx(program: ExportedProgram, metadata: dict[str, Any]) -> bytes:
         onnx.model.metadata_props[key] = value if isinstance(value, str) else json.dumps(value)
     proto = onnx.model_proto
     import_module('onnx').checker.check_model(proto, full_check=True)
-    return proto.SerializeToString()
+    content: bytes = proto.SerializeToString()
+    return content
 
 
 def to_pt2(program: ExportedProgram, metadata: dict[str, Any]) -> bytes:

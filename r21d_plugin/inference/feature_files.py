@@ -175,6 +175,7 @@ def datasets_in(file: Any) -> Iterator[tuple[str, Any]]:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file; an InputError if it is none."""
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
+        content: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+        return content
     except (OSError, ValueError) as error:
         raise InputError(f'{path}: not readable: delete it: {error}') from error

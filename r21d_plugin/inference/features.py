@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ def use_layer(model: BaseRecognizer, layer: str) -> None:
         network.out_indices = (LAYERS.index(layer),)
 
 
-def clip_features(model: BaseRecognizer, packed: dict, keep_time: bool = False) -> Tensor:
+def clip_features(model: BaseRecognizer, packed: dict[str, Any], keep_time: bool = False) -> Tensor:
     """Average feature maps of packed views over (T, H, W): views x C, of RGB and then of flow.
 
     With ``keep_time`` they are averaged over (H, W) alone: views x T x C.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ class ClipFeatures(NamedTuple):
     labels: Tensor  # videos
 
     @classmethod
-    def of(cls, model: BaseRecognizer, videos: Iterable[dict]) -> ClipFeatures:
+    def of(cls, model: BaseRecognizer, videos: Iterable[dict[str, Any]]) -> ClipFeatures:
         """Compute them of packed videos with labels; those that do not decode are left out."""
         values, labels = [], []
         for packed in videos:
@@ -40,7 +40,8 @@ class ClipFeatures(NamedTuple):
         """Part of the videos, 0 to 1, whose mean score is highest for their class."""
         with torch.no_grad():
             scores = classifier(self.values).softmax(-1).mean(1)
-        return (scores.argmax(-1) == self.labels).double().mean().item()
+        share: float = (scores.argmax(-1) == self.labels).double().mean().item()
+        return share
 
 
 def fit_classifier(

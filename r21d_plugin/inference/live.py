@@ -270,7 +270,7 @@ def open_stream(source: str) -> InputContainer:
         options, file = NETWORK, source
     known: dict[str, Any] = dict(format=form, container_options=options, **ANY_METADATA)
     try:
-        container = av.open(file, 'r', timeout=(TIMEOUT, TIMEOUT), **known)
+        container: InputContainer = av.open(file, 'r', timeout=(TIMEOUT, TIMEOUT), **known)
         choose_stream(container)
     except (OSError, av.FFmpegError, NoVideoError) as error:
         raise InputError(f'{shown_name(source)}: does not open: {reason_of(error)}') from error
@@ -320,7 +320,7 @@ def live_window(pipeline: Pipeline) -> SlidingWindow:
     return SlidingWindow(pipeline, stride=sys.maxsize // 2)
 
 
-def load_clip(window: SlidingWindow, clip: Clip) -> dict:
+def load_clip(window: SlidingWindow, clip: Clip) -> dict[str, Any]:
     """Run the pipeline on a clip, as on one of a video."""
     times = np.array([frame.time for frame in clip.frames]) - clip.frames[0].time
     video = dict(
@@ -330,7 +330,8 @@ def load_clip(window: SlidingWindow, clip: Clip) -> dict:
         start_index=0,
         modality='RGB',
     )
-    packed: Any = window.load(dict(window.open(video) or {}, num_clips=1))
+    packed = window.load(dict(window.open(video) or {}, num_clips=1))
+    assert packed is not None, 'frames that are there already decode'
     return packed
 
 

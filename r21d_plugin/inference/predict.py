@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
@@ -40,7 +41,7 @@ def predict(
         yield video, item
 
 
-def load_whole(pipeline: CheckedPipeline, video: Path) -> Iterator[dict]:
+def load_whole(pipeline: CheckedPipeline, video: Path) -> Iterator[dict[str, Any]]:
     """Load the test clips of a video as one item."""
     yield run_pipeline(pipeline, video)
 
@@ -53,7 +54,7 @@ def predict_over_time(model: BaseRecognizer, window: SlidingWindow, video: Path)
     return scores
 
 
-def view_scores(model: BaseRecognizer, packed: dict) -> Tensor:
+def view_scores(model: BaseRecognizer, packed: dict[str, Any]) -> Tensor:
     """Test each of the packed views as a video of its own; scores are views x classes."""
     inputs = packed['inputs']
     views: Inputs

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Dict, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,10 @@ from ..models.tasks import check_classes
 
 
 def quantize(
-    model: BaseRecognizer, calibration: Sequence[dict], held_out: Sequence[dict], max_drop: float
+    model: BaseRecognizer,
+    calibration: Sequence[dict[str, Any]],
+    held_out: Sequence[dict[str, Any]],
+    max_drop: float,
 ) -> dict[str, dict[str, float]]:
     """Quantise the backbone of a recognizer after its training, into its ``int8``.
 
@@ -52,12 +55,12 @@ def quantize(
     float_model = convert(model.backbone)
     clips = nncf.Dataset(calibration, partial(clips_of, model))
     options: Any = dict(target_device=nncf.TargetDevice.CPU, subset_size=len(calibration))
-    model.int8 = to_plain_data(nncf.quantize(float_model, clips, **options))
+    set_int8(model, nncf.quantize(float_model, clips, **options))
     found['int8'] = accuracy(model, held_out, 'int8')
     if drop(found) > max_drop:
         tqdm.write(f'int8 loses {drop(found):.2%} of video@1: NNCF gives layers back', sys.stderr)
 
-        def validate(compiled: Any, videos: Iterable[dict]) -> tuple[float, list[float]]:
+        def validate(compiled: Any, videos: Iterable[dict[str, Any]]) -> tuple[float, list[float]]:
             with computed_by_twin(model.backbone, CompiledTwin(compiled), 'int8'):
                 metric = tested(model, videos, runtime='torch', dtype='float32')
             hits = [float(result[''][2]) for result in metric.results]  # at 1, by all streams
@@ -66,7 +69,7 @@ def quantize(
         quantized = nncf.quantize_with_accuracy_control(
             float_model, clips, nncf.Dataset(held_out), validate, max_drop=max_drop, **options
         )
-        model.int8 = to_plain_data(quantized)
+        set_int8(model, quantized)
         found['int8'] = accuracy(model, held_out, 'int8')
     if drop(found) > max_drop:
         before, after = (found[dtype]['video@1'] for dtype in ('float32', 'int8'))
@@ -77,13 +80,18 @@ def quantize(
     return found
 
 
+def set_int8(model: Any, quantized: Any) -> None:
+    """Give a recognizer a quantised backbone, as plain data."""
+    model.int8 = to_plain_data(quantized)
+
+
 class CompiledTwin(OpenVinoTwin):
     """A twin that is compiled already."""
 
     def __init__(self, compiled: Any) -> None:
         self.given = [compiled.create_infer_request()]
 
-    def requests(self, dtype: str, clips: int) -> list:
+    def requests(self, dtype: str, clips: int) -> list[Any]:
         """The one request."""
         return self.given
 
@@ -93,7 +101,7 @@ def drop(found: dict[str, dict[str, float]]) -> float:
     return found['float32']['video@1'] - found['int8']['video@1']
 
 
-def clips_of(model: BaseRecognizer, packed: dict) -> list[np.ndarray]:
+def clips_of(model: BaseRecognizer, packed: dict[str, Any]) -> list[np.ndarray]:
     """Normalised views of packed clips, of each stream views x C x T x H x W."""
     batch = dict(inputs=pseudo_collate([packed])['inputs'], data_samples=None)
     inputs = model.data_preprocessor(batch, False)['inputs']
@@ -101,7 +109,9 @@ def clips_of(model: BaseRecognizer, packed: dict) -> list[np.ndarray]:
     return [x.flatten(0, 1).float().numpy() for x in streams]
 
 
-def tested(model: BaseRecognizer, videos: Iterable[dict], **test_cfg: str) -> ClipVideoAccuracy:
+def tested(
+    model: BaseRecognizer, videos: Iterable[dict[str, Any]], **test_cfg: str
+) -> ClipVideoAccuracy:
     """Test a recognizer, by other values of its ``test_cfg``, on packed videos that decode."""
     given, metric = model.test_cfg, ClipVideoAccuracy()
     model.test_cfg = dict(given or {}, **test_cfg)
@@ -116,11 +126,13 @@ def tested(model: BaseRecognizer, videos: Iterable[dict], **test_cfg: str) -> Cl
     return metric
 
 
-def accuracy(model: BaseRecognizer, videos: Sequence[dict], dtype: str) -> dict[str, float]:
+def accuracy(
+    model: BaseRecognizer, videos: Sequence[dict[str, Any]], dtype: str
+) -> dict[str, float]:
     """Accuracy of a recognizer in OpenVINO; an InputError if the videos have no labels."""
     shown = tqdm(videos, desc=dtype, unit='video')
     metric = tested(model, shown, runtime='openvino', dtype=dtype)
-    found = metric.compute_metrics(metric.results)
+    found = cast(Dict[str, float], metric.compute_metrics(metric.results))
     if not found:
         raise InputError('the held-out videos have no labels, which measure the accuracy')
     return found

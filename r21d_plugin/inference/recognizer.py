@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmaction.models.recognizers.base import BaseRecognizer
 from mmaction.registry import MODELS
@@ -45,7 +47,7 @@ def load_recognizer(
     """
     init_default_scope(cfg.get('default_scope', 'mmaction'))
     try:
-        model = MODELS.build(cfg.model)
+        model: Any = MODELS.build(cfg.model)
     except (KeyError, TypeError) as error:
         raise InputError(f'{cfg.filename}: {first_line(error)}') from error
     check_runtime(model)
@@ -61,4 +63,5 @@ def load_recognizer(
         raise InputError('no checkpoint: name one, or those of both streams in the config')
     if cfg.get('default_hooks', {}).get('accelerate', {}) is not None:
         accelerate(model)
-    return model.to(device).eval()
+    recognizer: BaseRecognizer = model.to(device).eval()
+    return recognizer

@@ -23,8 +23,9 @@ def video_scores(model: BaseRecognizer, sample: ActionDataSample, source: object
     """
     check_finite(sample.pred_score, source)
     if 'clip_scores' in sample:
-        return sample.clip_scores.mean(0)
-    scores = sample.pred_score
+        clips: Tensor = sample.clip_scores
+        return clips.mean(0)
+    scores: Tensor = sample.pred_score
     mode = getattr(model.cls_head, 'average_clips', 'prob')
     if mode != 'prob':
         scores = scores.softmax(-1)

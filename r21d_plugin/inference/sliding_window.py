@@ -34,14 +34,17 @@ class WindowScores(NamedTuple):
         """Mean values of the clips that cover a frame, else those of the last clip before it."""
         first = int(np.searchsorted(self.ends, frame, 'right'))
         last = int(np.searchsorted(self.starts, frame, 'right'))
-        covering = self.values[first:last]
-        return covering.mean(0) if len(covering) else self.values[last - 1]
+        covering: np.ndarray = self.values[first:last]
+        values: np.ndarray = covering.mean(0) if len(covering) else self.values[last - 1]
+        return values
 
 
 class ClipBatch(NamedTuple):
     """Consecutive clips of a video."""
 
-    packed: dict  # as the pipeline packs them: inputs, views x C x T x H x W (or a dict of such)
+    packed: dict[
+        str, Any
+    ]  # as the pipeline packs them: inputs, views x C x T x H x W (or a dict of such)
     done: float  # share of the video's clips that are done with these, 1 at the end
     clips: WindowScores  # these clips, still without values
 
@@ -76,7 +79,7 @@ class SlidingClips(SampleFramesOfClips):
         self.video = ''
         self.times: FrameTimes | None = None
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add what SampleFrames adds; a VideoInputError if the video has no whole clip."""
         self.video = results.get('filename', '')
         self.times = FrameTimes.of(results) if isinstance(self.stride, str) else None
@@ -190,7 +193,7 @@ class SlidingWindow:
         close_video(video)
 
 
-def seconds_of(video: dict, starts: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
+def seconds_of(video: dict[str, Any], starts: np.ndarray, ends: np.ndarray) -> np.ndarray | None:
     """Seconds at which clips of an opened video begin and end; None without a frame rate."""
     try:
         times = FrameTimes.of(video)
@@ -200,7 +203,7 @@ def seconds_of(video: dict, starts: np.ndarray, ends: np.ndarray) -> np.ndarray 
 
 
 def apply_to_clips(
-    network: Callable[[dict], Tensor],
+    network: Callable[[dict[str, Any]], Tensor],
     batches: Iterable[tuple[Path, ClipBatch | InputError]],
     progress: Callable[[float], object] = lambda share: None,
     keep_crops: bool = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Tuple
 
 import torch
 from mmengine.config import Config
@@ -39,7 +39,7 @@ def one_crop_pipeline(cfg: Config, clips: int | None) -> Pipeline:
     return pipeline
 
 
-def named_inputs(videos: dict, clips: int | None) -> dict[str, Tensor]:
+def named_inputs(videos: dict[str, Any], clips: int | None) -> dict[str, Tensor]:
     """Clips of collated videos, in float32, by stream: N (x clips) x C x T x H x W."""
     streams = videos['inputs']
     if not isinstance(streams, dict):
@@ -56,7 +56,7 @@ def build_pipeline(transforms: Sequence[Any]) -> CheckedPipeline:
         raise InputError(f'test pipeline: {first_line(error)}') from error
 
 
-def run_pipeline(pipeline: CheckedPipeline, video: Path) -> dict:
+def run_pipeline(pipeline: CheckedPipeline, video: Path) -> dict[str, Any]:
     """Run a pipeline on a video as MMAction2's datasets do.
 
     Raises an InputError if the video does not decode, or the pipeline is not one for videos.
@@ -81,7 +81,7 @@ def load_videos(
     """
     if workers < 0:
         raise InputError(f'workers={workers}: 0 or more')
-    loader: DataLoader = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         VideoItems(load, videos),
         batch_size=None,
         num_workers=min(workers, len(videos)),
@@ -99,7 +99,7 @@ def load_videos(
         ) from error
 
 
-class VideoItems(IterableDataset):
+class VideoItems(IterableDataset[Tuple[Path, Any]]):
     """Dataset of :func:`load_videos`: worker i of n loads the videos i, i + n, i + 2n ..."""
 
     def __init__(self, load: Callable[[Path], Iterable[Any]], videos: Sequence[Path]) -> None:

@@ -81,7 +81,7 @@ class ConvNormPair:
     def __init__(self, sequence: nn.Sequential, conv: str, norm: str) -> None:
         self.sequence, self.conv, self.norm = sequence, conv, norm
 
-    def __deepcopy__(self, memo: dict) -> ConvNormPair | None:
+    def __deepcopy__(self, memo: dict[int, Any]) -> ConvNormPair | None:
         """The pair in a copy of the sequence; None if that is not copied too."""
         sequence = memo.get(id(self.sequence))
         return None if sequence is None else ConvNormPair(sequence, self.conv, self.norm)
@@ -117,7 +117,7 @@ class AcceleratedConv3d(nn.Conv3d):
     """3D convolution by the fastest kernel for its size, its input and its device."""
 
     pair: ConvNormPair | None = None
-    folded: tuple | None = None
+    folded: tuple[Any, ...] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve N x C x T x H x W."""
@@ -170,7 +170,7 @@ class AcceleratedConv3d(nn.Conv3d):
             self.folded = key, weight, bias.to(dtype)
         return self.folded[1], self.folded[2]
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         """State to copy or pickle, without folded weights."""
         return dict(self.__dict__, folded=None)
 

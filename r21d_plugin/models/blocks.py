@@ -36,8 +36,11 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map N x C x T x H x W to N x C' x T' x H' x W'."""
         if not torch.jit.is_scripting() and self.with_cp and torch.is_grad_enabled():
-            return self.relu(self.recomputed(x))
-        return self.relu(self.residual(x))
+            y = self.recomputed(x)
+        else:
+            y = self.residual(x)
+        out: Tensor = self.relu(y)
+        return out
 
     def convolve(self, x: Tensor) -> Tensor:
         """F(z_{i-1}) of Equation 1."""
@@ -52,7 +55,8 @@ class ResidualBlock(nn.Module):
         if is_compiling():
             if not RECOMPUTES_WHEN_COMPILED:
                 return self.residual(x)
-            return checkpoint(self.residual, x, use_reentrant=False)
+            out: Tensor = checkpoint(self.residual, x, use_reentrant=False)
+            return out
         forward = True
 
         def run(x: Tensor) -> Tensor:
@@ -61,7 +65,8 @@ class ResidualBlock(nn.Module):
             with context:
                 return self.residual(x)
 
-        return checkpoint(run, x, use_reentrant=False)
+        y: Tensor = checkpoint(run, x, use_reentrant=False)
+        return y
 
 
 class BasicBlock(ResidualBlock):
@@ -83,7 +88,8 @@ class BasicBlock(ResidualBlock):
 
     def convolve(self, x: Tensor) -> Tensor:
         """F(z_{i-1}) of Equation 1."""
-        return self.conv2(self.conv1(x))
+        out: Tensor = self.conv2(self.conv1(x))
+        return out
 
 
 class Bottleneck(ResidualBlock):
@@ -117,7 +123,8 @@ class Bottleneck(ResidualBlock):
 
     def convolve(self, x: Tensor) -> Tensor:
         """F(z_{i-1}) of Equation 1."""
-        return self.conv3(self.conv2(self.conv1(x)))
+        out: Tensor = self.conv3(self.conv2(self.conv1(x)))
+        return out
 
 
 def inner_conv(first: ConvSpec, midplanes: Midplanes) -> ConvSpec:

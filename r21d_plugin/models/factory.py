@@ -20,7 +20,7 @@ CLIP_LEN = {18: 8, 26: 8, 34: 32, 50: 32, 101: 32, 152: 32}
 """Frames of a clip by depth: in the paper's tables (18 and 34), and in the authors' release."""
 
 
-def family(depth: int) -> dict[str, dict]:
+def family(depth: int) -> dict[str, dict[str, Any]]:
     """Backbone configs of one depth by name, in the order of Table 2."""
     return {
         f'r2d_{depth}': dict(type='R2D', depth=depth, clip_len=CLIP_LEN[depth]),
@@ -32,7 +32,7 @@ def family(depth: int) -> dict[str, dict]:
     }
 
 
-NETWORKS: Mapping[str, dict] = {
+NETWORKS: Mapping[str, dict[str, Any]] = {
     name: cfg for depth in video_resnet.DEPTHS for name, cfg in family(depth).items()
 }
 """Backbone config of every network of the paper, and of the same with the release's depths."""
@@ -46,7 +46,7 @@ def list_models(depth: int | None = None) -> list[str]:
     return list(family(depth))
 
 
-def backbone_cfg(name: str, clip_len: int | None = None) -> dict:
+def backbone_cfg(name: str, clip_len: int | None = None) -> dict[str, Any]:
     """Config of a backbone by name; R2D's has the clip length, by default that of the paper."""
     if name not in NETWORKS:
         *deeper, deepest = list(video_resnet.DEPTHS)[1:]
@@ -172,7 +172,8 @@ def find_source(network: str, weights: str | Path | PublicWeights) -> str:
     if isinstance(weights, PublicWeights):
         if weights.value.network != network:
             raise InputError(f'{weights}: weights of {weights.value.network}, not {network}')
-        return weights.value.url
+        url: str = weights.value.url
+        return url
     if '/' in str(weights) or Path(weights).suffix or Path(weights).exists():
         return str(weights)
     return find_weights(network, str(weights)).url

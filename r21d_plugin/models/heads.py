@@ -64,6 +64,8 @@ class ClipHead(I3DHead):
         check_whole('model.cls_head.in_channels', in_channels)
         kwargs.setdefault('average_clips', 'prob')
         super().__init__(num_classes, in_channels, dropout_ratio=dropout_ratio, **kwargs)
+        self.target_mean: Tensor
+        self.target_std: Tensor
         if self.task is ORDERED:
             check_whole('model.cls_head.num_classes', num_classes, least=2)
             self.fc_cls = nn.Linear(in_channels, num_classes - 1)
@@ -124,7 +126,8 @@ class ClipHead(I3DHead):
     def average_clip(self, cls_scores: Tensor, num_segs: int = 1) -> Tensor:
         """Average the scores of each video's clips, videos x classes, as ``average_clips`` says."""
         if self.average_clips == 'prob':
-            return self.scores(cls_scores).unflatten(0, (-1, num_segs)).mean(1)
+            scores: Tensor = self.scores(cls_scores).unflatten(0, (-1, num_segs))
+            return scores.mean(1)
         return super().average_clip(cls_scores, num_segs)
 
     def predict_by_feat(self, cls_scores: Tensor, data_samples: SampleList) -> SampleList:
@@ -139,7 +142,7 @@ class ClipHead(I3DHead):
                 data_sample.set_metainfo(dict(task=self.task.name))
         return data_samples
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if self.task is NUMBERS and f'{prefix}fc_cls.weight' in state_dict:
             # Other networks of numbers give them as they are.
             state_dict.setdefault(f'{prefix}target_mean', torch.zeros(self.num_classes))

@@ -36,7 +36,8 @@ class RegressionLoss(BaseWeightedLoss):
         self.distance = DISTANCES[distance]
 
     def _forward(self, values: Tensor, targets: Tensor) -> Tensor:
-        return self.distance(values, targets)
+        loss: Tensor = self.distance(values, targets)
+        return loss
 
 
 @MODELS.register_module()

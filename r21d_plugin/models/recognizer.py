@@ -11,7 +11,6 @@ from typing import Any, Dict, List, Union
 import torch
 from mmaction.models import Recognizer3D
 from mmaction.models.recognizers.base import BaseRecognizer
-from mmaction.utils import SampleList
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
@@ -51,7 +50,7 @@ class MultiClipTesting(BaseRecognizer):
         forget(self.backbone)
         return super().train(mode)
 
-    def test_step(self, data: dict) -> SampleList:
+    def test_step(self, data: dict[str, Any]) -> list[BaseDataElement]:
         """Predict a batch of videos.
 
         ``data['inputs']`` has a tensor per video of views x C x T x H x W, or is a dict of such
@@ -67,7 +66,9 @@ class MultiClipTesting(BaseRecognizer):
             with computed_as_configured(self):
                 logits.append(self(batch['inputs'], mode='tensor', stage='head'))
         data_samples = self.data_preprocessor.cast_data(data['data_samples'])
-        return self.cls_head.predict_by_feat(torch.cat(logits), data_samples)
+        samples: list[BaseDataElement]
+        samples = self.cls_head.predict_by_feat(torch.cat(logits), data_samples)
+        return samples
 
     val_step = test_step
 

@@ -106,7 +106,7 @@ def forget(network: nn.Module) -> None:
     TWINS.pop(network, None)
 
 
-def state_of(network: nn.Module) -> list | None:
+def state_of(network: nn.Module) -> list[Any] | None:
     """What changes with a network's tensors; None if PyTorch does not count their changes."""
     tensors = [*chain(network.parameters(), network.buffers())]
     if any(tensor.is_inference() for tensor in tensors):
@@ -122,9 +122,9 @@ class OpenVinoTwin:
     models are not cached on disk: reading them back takes as long.
     """
 
-    def __init__(self, model: Any, source: Any, state: list | None) -> None:
+    def __init__(self, model: Any, source: Any, state: list[Any] | None) -> None:
         self.model, self.source, self.state = model, source, state
-        self.compiled: dict[tuple, list] = {}
+        self.compiled: dict[tuple[Any, ...], list[Any]] = {}
 
     def forward(self, network: nn.Module, dtype: str, *args: Tensor, **kwargs: Tensor) -> Any:
         """Compute what the network, of which this is the twin, makes of clips of each stream."""
@@ -149,7 +149,7 @@ class OpenVinoTwin:
         found = tuple(map(torch.cat, zip(*maps)))
         return found if len(found) > 1 else found[0]
 
-    def requests(self, dtype: str, clips: int) -> list:
+    def requests(self, dtype: str, clips: int) -> list[Any]:
         """Inference requests for so many clips, which can run at the same time."""
         properties = dict(
             INFERENCE_PRECISION_HINT=HINTS[dtype],

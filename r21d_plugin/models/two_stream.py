@@ -24,7 +24,9 @@ from .tasks import CLASS, task_of
 class TwoStreamBackbone(BaseModule):
     """Two backbones side by side, built from the configs ``rgb`` and ``flow``."""
 
-    def __init__(self, rgb: dict, flow: dict, init_cfg: dict | None = None) -> None:
+    def __init__(
+        self, rgb: dict[str, Any], flow: dict[str, Any], init_cfg: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(init_cfg)
         self.rgb = MODELS.build(rgb)
         self.flow = MODELS.build(flow)
@@ -72,6 +74,7 @@ class TwoStreamHead(BaseHead):
             raise InputError(
                 f'weights={weights!r}: give one of RGB and one of flow, not negative, not both zero'
             )
+        self.log_weights: Tensor
         self.register_buffer('log_weights', (shares / shares.sum()).log(), persistent=False)
 
     def forward(self, feats: tuple[Tensor, Tensor], **kwargs: Any) -> Tensor:

@@ -53,7 +53,7 @@ NORM_CFG = dict(type='BN3d', eps=1e-3)
 """Batch norm as the authors trained it (momentum 0.1 in PyTorch's terms)."""
 
 
-def norm_layer(norm_cfg: dict) -> NormLayer:
+def norm_layer(norm_cfg: dict[str, Any]) -> NormLayer:
     """Return what builds the layers of a config; MMCV builds all types but ``BN3d``."""
     arguments = dict(norm_cfg)
     if arguments.pop('type') == 'BN3d' and 'requires_grad' not in arguments:
@@ -112,11 +112,11 @@ class VideoResNet(nn.Module):
         out_indices: Sequence[int] = (3,),
         frozen_stages: int = -1,
         norm_eval: bool = False,
-        norm_cfg: dict | None = None,
+        norm_cfg: dict[str, Any] | None = None,
         with_cp: bool = False,
         midplanes: Midplanes = 'layer',
         clip_len: int | None = None,
-        init_cfg: dict | list[dict] | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         check_choice('depth', depth, DEPTHS)
@@ -166,7 +166,8 @@ class VideoResNet(nn.Module):
         if not torch.jit.is_scripting():
             self.check_clips(x)
         x = self.layer2(self.layer1(self.stem(x)))
-        return self.layer4(self.layer3(x))
+        features: Tensor = self.layer4(self.layer3(x))
+        return features
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the feature maps of ``out_indices``; a scripted network has conv5_x's alone."""
@@ -178,7 +179,8 @@ class VideoResNet(nn.Module):
                 x = layer(x)
                 if index in self.out_indices:
                     features += (x,)
-            return features[0] if len(features) == 1 else features
+            maps: Tensor = features[0] if len(features) == 1 else features
+            return maps
         assert len(self.out_indices) == 1, 'a scripted network gives one feature map'
         assert self.out_indices[0] == 3, 'a scripted network gives that of conv5_x'
         return self.forward_features(x)
@@ -279,7 +281,7 @@ class R2Plus1D(VideoResNet):
         super().__init__(depth, ['(2+1)D'] * 5, midplanes=midplanes, **kwargs)
 
 
-def pretrained_by_us(init_cfg: dict) -> dict:
+def pretrained_by_us(init_cfg: dict[str, Any]) -> dict[str, Any]:
     """Replace MMEngine's ``Pretrained``; ours needs no prefix to find a backbone."""
     if init_cfg.get('type') != 'Pretrained':
         return init_cfg
@@ -292,7 +294,7 @@ def mixed(below: str, from_x: str, x: int) -> list[str]:
     return [below] * (x - 1) + [from_x] * (6 - x)
 
 
-def check_choice(name: str, value: Any, choices: Iterable) -> None:
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Raise InputError if an argument is not one of its choices."""
     if value not in (known := list(choices)):
         raise InputError(f'{name}={value!r}: use one of {known}')

@@ -76,7 +76,7 @@ def download(url: str) -> Path:
     return path
 
 
-def load_checkpoint(filename: str, map_location: Any = None) -> dict:
+def load_checkpoint(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Load a checkpoint, file or URL: of torch, of safetensors, or a Caffe2 pickle of VMZ.
 
     Its weights are ``state_dict``, wherever they were (:func:`find_state_dict`).
@@ -129,7 +129,7 @@ def find_state_dict(checkpoint: Any, filename: str) -> StateDict:
     return state_dict
 
 
-def state_dicts(content: Any, path: str = '') -> Iterator[tuple[str, dict]]:
+def state_dicts(content: Any, path: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what a checkpoint holds of dicts of nothing but tensors and arrays by name."""
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         return
@@ -158,7 +158,7 @@ def tensors_alone(state_dict: StateDict, filename: str) -> StateDict:
     return state_dict
 
 
-def save_checkpoint(checkpoint: dict, path: Path) -> None:
+def save_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     """Write a checkpoint atomically, or raise InputError."""
     try:
         with atomic_write(path, parents=True) as partial:

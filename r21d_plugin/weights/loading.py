@@ -297,7 +297,7 @@ def name_difference(wanted: StateDict, given: StateDict) -> str:
     return f'{theirs["network"]} with {", not ".join(values)}' if names else ''
 
 
-def fuse_checkpoints(rgb: str, flow: str) -> dict:
+def fuse_checkpoints(rgb: str, flow: str) -> dict[str, Any]:
     """Join checkpoints of two streams (files or URLs of any public format) to one of both.
 
     It is a checkpoint of :class:`~r21d_plugin.models.TwoStreamRecognizer`.
@@ -320,7 +320,7 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
         tensors.update(replace_prefixes(weights.tensors, prefixes))
         eps[f'backbone.{stream}'] = weights.eps
         if weights.reason:
-            logger.info(path + inferred(weights))
+            logger.info(f'{path}{inferred(weights)}')
         classes[stream] = len(weights.tensors['fc.weight'])
         names = names or weights.classes
     if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:
@@ -334,6 +334,7 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict:
 
 def with_eps(tensors: StateDict, eps: dict[str, float | None]) -> StateDict:
     """State dict whose metadata note the epsilon of each backbone, as VideoResNet's do."""
-    state_dict: Any = OrderedDict(tensors)
-    state_dict._metadata = {path: dict(norm_eps=EPS if e is None else e) for path, e in eps.items()}
+    state_dict = OrderedDict(tensors)
+    notes = {path: dict(norm_eps=EPS if e is None else e) for path, e in eps.items()}
+    vars(state_dict)['_metadata'] = notes
     return state_dict

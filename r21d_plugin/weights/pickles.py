@@ -10,7 +10,7 @@ import pickletools
 from collections import Counter, OrderedDict
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ def run_pickle(file: Any, size: int, names: dict[str, Any]) -> Any:
         Exception: If it is damaged or no pickle; which one is up to its bytes.
     """
     stack: list[Any] = []
-    outer: list[list] = []  # what is below each mark
+    outer: list[list[Any]] = []  # what is below each mark
     memo: dict[Any, Any] = {}
     nbytes: Counter[type] = Counter()
     for opcode, value, _ in pickletools.genops(file):
@@ -120,7 +120,7 @@ class Placeholder:
     __setitem__ = __setstate__ = extend = __call__
 
 
-def set_items(target: Any, items: list) -> None:
+def set_items(target: Any, items: list[Any]) -> None:
     """Set items of a dict, given as keys and values in turn."""
     if len(items) % 2:
         raise ValueError('a key without a value')
@@ -138,13 +138,14 @@ class NumberType:
             raise RefusalError('an array of something else than numbers')
         self.dtype = np.dtype(code)
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         """Take the byte order; flags such as 'contains objects' are dropped."""
         if state[1] == '>':
             self.dtype = self.dtype.newbyteorder('>')
 
     def scalar(self, content: bytes) -> np.generic:
         """Replaces ``numpy._core.multiarray.scalar``: a number from its bytes."""
+        value: np.generic
         (value,) = np.frombuffer(content, self.dtype)
         return value
 
@@ -191,7 +192,7 @@ class Storage:
         return self.flat.as_strided(size, stride, offset)
 
 
-class Names(dict):
+class Names(Dict[str, Any]):
     """What the names in a pickle stand for; ``'*'`` is for those that are not listed."""
 
     def __missing__(self, name: str) -> Any:

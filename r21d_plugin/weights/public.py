@@ -90,11 +90,13 @@ class PublishedEnum(Enum):
     @property
     def meta(self) -> dict[str, Any]:
         """See :attr:`Published.meta`."""
-        return self.value.meta
+        published: Published = self.value
+        return published.meta
 
     def transforms(self) -> VideoClassification:
         """See :meth:`Published.transforms`."""
-        return self.value.transforms()
+        published: Published = self.value
+        return published.transforms()
 
 
 PublicWeights: Any = PublishedEnum(  # type: ignore[call-arg]

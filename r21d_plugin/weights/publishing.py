@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .._atomic import atomic_write
 from .._errors import InputError
@@ -64,11 +65,11 @@ def publish(source: str, out: Path) -> Path:
 
 def compact(state_dict: StateDict) -> StateDict:
     """Copy a state dict to tensors on the CPU that share no memory, and lie in it in order."""
-    copied: Any = OrderedDict()
+    copied: OrderedDict[str, Tensor] = OrderedDict()
     for name, value in state_dict.items():
         copied[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
     if (notes := getattr(state_dict, '_metadata', None)) is not None:
-        copied._metadata = notes
+        vars(copied)['_metadata'] = notes
     return copied
 
 
@@ -84,4 +85,5 @@ def safetensors_bytes(state_dict: StateDict, meta: Mapping[str, Any]) -> bytes:
     eps = {path: note['norm_eps'] for path, note in notes.items() if 'norm_eps' in note}
     header = {**meta, 'norm_eps': eps} if eps else meta
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}
-    return save(dict(compact(state_dict)), dict(texts, format='pt'))
+    content: bytes = save(dict(compact(state_dict)), dict(texts, format='pt'))
+    return content

@@ -54,7 +54,8 @@ class VideoClassification(nn.Module):
             raise InputError(f'clips of shape {shape}: use frames of at least {height} x {width}')
         frames = frames[..., top : top + height, left : left + width]
         mean, std = torch.tensor([self.mean, self.std], device=clips.device)[..., None, None]
-        return ((frames - mean) / std).unflatten(0, shape[:-3]).transpose(-4, -3)
+        normalised: Tensor = ((frames - mean) / std).unflatten(0, shape[:-3])
+        return normalised.transpose(-4, -3)
 
     def extra_repr(self) -> str:
         """Its arguments."""

@@ -45,7 +45,7 @@ sys.addaudithook(watch)
 @contextmanager
 def watched() -> Iterator[None]:
     """Watch what the block does."""
-    global watching
+    global watching  # noqa: PLW0603
     watching = True
     try:
         yield

@@ -176,8 +176,7 @@ def test_no_timestamps_make_no_endless_buffer():
 
 @pytest.fixture
 def transport_stream(tmp_path):
-    video = write_numbered(tmp_path / 'a.ts', [i / 25 for i in range(30)], g='10')
-    return video
+    return write_numbered(tmp_path / 'a.ts', [i / 25 for i in range(30)], g='10')
 
 
 @pytest.fixture

@@ -145,4 +145,4 @@ def test_a_list_without_labels(here, tool, tmp_path, checkpoint):
     assert scores[0].keys() == scores[1].keys()
     assert all((scores[0][video] == scores[1][video]).all() for video in scores[0])
     logs = [path.read_text() for path in sorted(tmp_path.glob('*/*.log'))]
-    assert sum('no accuracy: the videos of the annotation' in log for log in logs) == 1
+    assert sum('no metrics: the videos of the annotation' in log for log in logs) == 1

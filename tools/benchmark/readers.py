@@ -77,7 +77,7 @@ def read_by_ours(seen: bool, video: Path, sample: SampleFrames) -> np.ndarray:
     """Read by our transforms, with what is remembered of the video or without."""
     if not seen:
         video_reader.KNOWN_INDEXES.clear()
-    steps = [
+    steps: list[dict] = [
         dict(type='r21d_plugin.OpenVideo', strict=sample.test_mode),
         dict(type='r21d_plugin.ReadFrames', scale=SIZE),
     ]

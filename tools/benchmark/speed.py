@@ -170,7 +170,8 @@ def main() -> None:
     """Measure and print."""
     args = parse_args()
     if args.worker:
-        return work(args.worker)
+        work(args.worker)
+        return
     measures = [m for m in MEASURES if not args.only or any(text in m.name for text in args.only)]
     if not measures or min(args.repeats, args.threads) < 1:
         sys.exit('error: nothing to measure: see --only, --repeats and --threads')

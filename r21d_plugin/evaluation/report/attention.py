@@ -73,7 +73,8 @@ class GradCam:
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Logits of views, 1 x views x C x T x H x W: views x classes."""
-        return self.model(inputs, mode='tensor', stage='head')
+        logits: Tensor = self.model(inputs, mode='tensor', stage='head')
+        return logits
 
 
 def last_group(model: BaseRecognizer) -> nn.Module:

@@ -100,7 +100,8 @@ def average_crops(views: np.ndarray, cfg: Config) -> np.ndarray:
     pipeline = inner_datasets(cfg.test_dataloader.dataset)[0].get('pipeline', [])
     counts = [transform['num_clips'] for transform in pipeline if 'num_clips' in transform]
     count = counts[-1] if counts and len(views) % counts[-1] == 0 else len(views)
-    return views.reshape(-1, count, views.shape[1]).mean(0)
+    scores: np.ndarray = views.reshape(-1, count, views.shape[1]).mean(0)
+    return scores
 
 
 def show(

@@ -31,7 +31,8 @@ class Outcomes(NamedTuple):
     @property
     def right(self) -> np.ndarray:
         """Whether the class that was given is right."""
-        return self.true == self.given
+        right: np.ndarray = self.true == self.given
+        return right
 
 
 class Interval(NamedTuple):
@@ -158,4 +159,5 @@ def calibration(found: Outcomes) -> Calibration:
 def worst_mistakes(found: Outcomes, most: int) -> list[int]:
     """Numbers of the wrong videos with the highest scores, these first."""
     wrong = np.flatnonzero(~found.right)
-    return wrong[np.argsort(-found.score[wrong], kind='stable')][:most].tolist()
+    numbers: list[int] = wrong[np.argsort(-found.score[wrong], kind='stable')][:most].tolist()
+    return numbers

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
+from mmengine.config import Config
 
 from ..._errors import InputError
 from ..curves import Curves, find_logs, read_curves, read_log
@@ -100,7 +101,7 @@ def training_records(work_dir: Path) -> list[dict[str, Any]]:
     return [record for record in records if {'loss', 'epoch', 'time'} <= set(record)]
 
 
-def speed_of(test: FinishedTest, cfg: Mapping[str, Any]) -> list[Speed]:
+def speed_of(test: FinishedTest, cfg: Config) -> list[Speed]:
     """Speed of the test and of the training in its work dir, where they were logged."""
     rows = []
     log = test.folder / f'{test.folder.name}.json'

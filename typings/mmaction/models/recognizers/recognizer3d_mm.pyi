@@ -1,0 +1,3 @@
+from mmaction.models import Recognizer3D
+
+class MMRecognizer3D(Recognizer3D): ...

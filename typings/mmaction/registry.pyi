@@ -1,0 +1,4 @@
+from mmengine.registry import Registry
+
+DATASETS: Registry
+MODELS: Registry

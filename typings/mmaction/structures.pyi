@@ -1,0 +1,9 @@
+from typing import Any
+
+from mmengine.structures import BaseDataElement
+from typing_extensions import Self
+
+class ActionDataSample(BaseDataElement):
+    def set_gt_label(self, value: Any) -> Self: ...
+    def set_pred_label(self, value: Any) -> Self: ...
+    def set_pred_score(self, value: Any) -> Self: ...

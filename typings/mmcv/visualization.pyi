@@ -1,0 +1,3 @@
+import numpy as np
+
+def flow2rgb(flow: np.ndarray, color_wheel: np.ndarray | None = None) -> np.ndarray: ...
