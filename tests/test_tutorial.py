@@ -71,9 +71,28 @@ def test_the_regression_runs(tmp_path):
     assert {video['classes'][0]['label'] for video in json.loads(predicted.read_text())} == {'EF'}
 
 
-@pytest.mark.parametrize('name', ['tutorial', 'regression'])
-def test_outputs_are_those_of_a_run(name):
+def test_the_probe_runs(tmp_path):
+    pytest.importorskip('h5py')
+    smaller = {'videos, epochs, clips = 60, 10, 360': 'videos, epochs, clips = 5, 1, 16'}
+    *_, extracted, stored, probed, _ = run_notebook('probe', smaller)
+    assert extracted.split() == ['25', 'computed,', '0', 'there', 'already']
+    assert stored.startswith('(5, 64) float32')
+    assert probed.startswith('20 videos to train, 5 to test')
+    (path,) = tmp_path.rglob('probe.json')
+    found = json.loads(path.read_text())
+    assert f'linear probe, top-1  {found["top1"]:6.1%}' in probed
+
+
+@pytest.mark.parametrize(
+    ('name', 'output'),
+    [
+        ('tutorial', 'checkpoint: work_dirs/'),
+        ('regression', 'checkpoint: work_dirs/'),
+        ('probe', '240 videos to train, 60 to test'),
+    ],
+)
+def test_outputs_are_those_of_a_run(name, output):
     notebook = nbformat.read(ROOT / f'docs/{name}.ipynb', 4)
     code = [cell for cell in notebook.cells if cell.cell_type == 'code']
     assert all(cell.execution_count for cell in code)
-    assert 'checkpoint: work_dirs/' in ''.join(map(output_of, code))
+    assert output in ''.join(map(output_of, code))

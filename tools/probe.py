@@ -1,8 +1,10 @@
-"""Measure stored features: a linear probe, and retrieval by nearest neighbours.
+"""Measure stored features by a linear probe and by nearest-neighbour retrieval.
 
-FEATURES are those of `r21d features`, of the folder that the paths in both lists begin in. Features
-of a video are averaged. The classifier is a logistic regression; a video of the test is retrieved
-right if one of the k videos of training that are most similar (by cosine) has its class.
+FEATURES is what `r21d features VIDEOS --out FEATURES` wrote. A line of a list is the path of a
+video below VIDEOS and the number of its class, as `r21d prepare folder` writes them. The features
+of a video are averaged. The linear probe is a logistic regression; its figure is the accuracy on
+the test list. R@k is the part of the test videos that have a video of their class among the k
+training videos that are most similar (by cosine). docs/features.md has an example.
 """
 
 from __future__ import annotations
@@ -21,20 +23,20 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'features', nargs='+', type=Path, metavar='FEATURES', help='folders and .h5 files'
+        'features', nargs='+', type=Path, metavar='FEATURES', help='folder or .h5 file'
     )
     parser.add_argument(
         '--test-features',
         nargs='+',
         type=Path,
         metavar='FEATURES',
-        help='those of the test, where they are elsewhere',
+        help='folder or .h5 file for the test list (FEATURES)',
     )
-    for name, use in (('train', 'fit to, and to retrieve from'), ('test', 'test')):
-        text = f'list of the videos to {use}: path label'
+    for name, use in (('train', 'fit to and to retrieve from'), ('test', 'test')):
+        text = f'file that lists the videos to {use}'
         parser.add_argument(f'--{name}', type=Path, required=True, metavar='LIST', help=text)
     parser.add_argument(
-        '--json', type=Path, metavar='FILE', help='write the figures into this file'
+        '--json', type=Path, metavar='FILE', help='write the figures, from 0 to 1, to a file'
     )
     return parser.parse_args()
 

@@ -46,7 +46,7 @@ def labelled_features(path: Path, means: Mapping[str, np.ndarray]) -> ClipFeatur
     for line, where in read_lines(path):
         video, _, label = line.rpartition(' ')
         if not video or not label.isdecimal():
-            raise InputError(f'{where}: {quote(line)} is not a path and a label')
+            raise InputError(f'{where}: {quote(line)} is not a path and the number of a class')
         stem = str(Path(video).with_suffix(''))
         names = (video, *(f'{stem}{preset.suffix}' for preset in PRESETS.values()))
         name = next((name for name in names if name in means), None)
@@ -54,8 +54,9 @@ def labelled_features(path: Path, means: Mapping[str, np.ndarray]) -> ClipFeatur
             values.append(torch.from_numpy(means[name]))
             labels.append(int(label))
     if not values:
+        stored = f'which are of videos such as {quote(next(iter(means)))}'
         remedy = 'extract those of the folder that its paths begin in'
-        raise InputError(f'{path}: none of its videos has features: {remedy}')
+        raise InputError(f'{path}: none of its videos has features, {stored}: {remedy}')
     return ClipFeatures(torch.stack(values)[:, None], torch.tensor(labels))
 
 

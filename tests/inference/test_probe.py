@@ -67,8 +67,9 @@ def test_features_of_a_video_are_averaged(tmp_path):
 @pytest.mark.parametrize(
     ('lines', 'message'),
     [
-        ('a.mp4\n', r"list.txt, line 1: 'a.mp4' is not a path and a label"),
-        ('b.mp4 1\n', r'list.txt: none of its videos has features: extract those of the folder'),
+        ('a.mp4\n', "list.txt, line 1: 'a.mp4' is not a path and the number of a class"),
+        ('a.mp4 up\n', "line 1: 'a.mp4 up' is not a path and the number of a class"),
+        ('b.mp4 1\n', "none of its videos has features, which are of videos such as 'a.mp4'"),
     ],
 )
 def test_lists_that_do_not_fit(tmp_path, lines, message):
