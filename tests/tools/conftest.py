@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from exports import checkpoint, exported  # noqa: F401, fixtures
 from mmaction.visualization import ActionVisualizer
 from mmengine.config import Config
 from mmengine.logging import MessageHub, MMLogger
