@@ -20,7 +20,7 @@ from .weights import load_checkpoint
 
 
 class AtomicBackend(LocalBackend):
-    """MMEngine's backend for local files, with atomic writes: a killed run leaves no partial file."""
+    """MMEngine's backend for local files with atomic writes; killed runs leave no partial files."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes; raise an InputError if they cannot be written."""

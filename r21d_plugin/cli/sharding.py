@@ -49,7 +49,7 @@ def add_shard_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--shard',
         metavar='I/N',
-        help='process part I of N, from 0, of the videos (default: under torchrun or srun, the part '
+        help='process part I of N, from 0, of the videos (default: under torchrun or srun the part '
         'of this process, else all)',
     )
 
