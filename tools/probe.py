@@ -1,8 +1,8 @@
-"""Measure stored features: a linear probe, and retrieval by nearest neighbours.
+"""Evaluate stored features: a linear probe, and retrieval by nearest neighbours.
 
-FEATURES are those of `r21d features`, of the folder that the paths in both lists begin in. Features
-of a video are averaged. The classifier is a logistic regression; a video of the test is retrieved
-right if one of the k videos of training that are most similar (by cosine) has its class.
+FEATURES were written by `r21d features` for the folder of the paths in both lists. The features of
+a video are averaged. The classifier is a logistic regression. Retrieval of a test video is correct
+if one of the k most similar training videos (by cosine) has its class.
 """
 
 from __future__ import annotations
@@ -28,14 +28,12 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         type=Path,
         metavar='FEATURES',
-        help='those of the test, where they are elsewhere',
+        help='features of the test, if they are stored elsewhere',
     )
     for name, use in (('train', 'fit to, and to retrieve from'), ('test', 'test')):
         text = f'list of the videos to {use}: path label'
         parser.add_argument(f'--{name}', type=Path, required=True, metavar='LIST', help=text)
-    parser.add_argument(
-        '--json', type=Path, metavar='FILE', help='write the figures into this file'
-    )
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the results to this file')
     return parser.parse_args()
 
 

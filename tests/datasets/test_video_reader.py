@@ -282,7 +282,7 @@ def test_numbers_of_frames_that_there_are_not(make):
         for wrong in ([FRAMES], [-1]):
             with pytest.raises(IndexError):
                 reader.read(wrong)
-        with pytest.raises(ValueError, match='rise'):
+        with pytest.raises(ValueError, match='ascending'):
             list(reader.frames([3, 2]))
 
 

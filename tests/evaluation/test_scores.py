@@ -149,7 +149,7 @@ def test_accuracy_with_fewer_clips(tmp_path, scores):
         part = read_scores(dump(tmp_path / 'b.pkl', scores[0][:, chosen]))
         assert curve[count] == accuracy(part)
     for count in (0, 11):
-        with pytest.raises(InputError, match='the test has 1 to 10 of each video'):
+        with pytest.raises(InputError, match='the test has 1 to 10 clips per video'):
             accuracy_by_clips(test, [count])
 
 

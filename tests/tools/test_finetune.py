@@ -242,7 +242,7 @@ def test_weights_of_labels(prepared):
         (['out', '--cfg-options', 'flip=2'], 'flip=2: give a probability'),
         (
             ['out', '--frozen', '--cfg-options', 'weights=None'],
-            'give the --weights of the rest',
+            'give --weights of the network',
         ),
     ],
 )

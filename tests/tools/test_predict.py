@@ -133,7 +133,7 @@ def test_broken_videos_are_named_and_the_others_predicted(
         (['{video}', '--segments', 'out.txt'], 'out.txt: name a folder, or for a single video a'),
         (['{folder}', '--segments', 'a.srt'], 'a.srt: name a folder, or for a single video a file'),
         (['{video}', '--segments', 'nine.txt/a.csv'], 'nine.txt/a.csv: cannot write there'),
-        (['{video}', '--over-time'], '--over-time: goes into --json FILE'),
+        (['{video}', '--over-time'], '--over-time: add --json FILE'),
         (['{video}', '--show'], '--show: only with --live'),
         (['{video}', '--retries', 0], '--retries: only with --live'),
         (['rtsp://u:p@127.0.0.1/a'], 'error: rtsp://127.0.0.1/a: is a stream: add --live'),

@@ -296,7 +296,7 @@ def test_a_stopped_run_goes_on(kinetics, folder, fails, tool, monkeypatch, inspe
     with monkeypatch.context() as patch:
         patch.setattr(annotation_files.Journal, 'add', interrupted)
         message = fails(*kinetics, 'train.csv', 'validate.csv')
-    assert message == 'error: stopped: run the same command again to go on'
+    assert message == 'error: stopped: run the same command again to resume'
     out = folder / 'data/kinetics400'
     assert [path.name for path in out.iterdir()] == ['.kinetics400_videos.partial.tsv']
     tool(*kinetics, 'train.csv', 'validate.csv')

@@ -59,7 +59,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         ),
         (
             'path,label\nmy/a/0.mp4,a\nmy/b/0.mp4,b\nmy/c.mp4,c',
-            "class 'c': none of its videos can be used (t.csv, line 4: my/c.mp4): mend them",
+            "class 'c': none of its videos can be used (t.csv, line 4: my/c.mp4): repair them",
         ),
     ],
 )
