@@ -248,7 +248,7 @@ def test_training_with_ema_and_gradient_accumulation(videos, tmp_path, accumulat
     assert 'ema_state_dict' in checkpoint
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch():
+def test_accumulated_gradients_equal_those_of_the_whole_batch():
     """With fixed batch norm, two halves accumulate to the gradient of the whole."""
     cfg = dict(config(BACKBONES[0], '.').model)
     cfg['backbone'] = dict(cfg['backbone'], norm_eval=True)

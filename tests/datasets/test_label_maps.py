@@ -58,7 +58,7 @@ def test_label_maps(beside, text, names):
         'a\0\nb\n',
     ],
 )
-def test_what_is_none(beside, text):
+def test_invalid_values(beside, text):
     assert beside(text) == ()
     assert beside(text, 'run\nwalk\n') == ('run', 'walk')
 
@@ -106,7 +106,7 @@ def test_wrappers_pass_them_on(beside, tmp_path, multi_class):
         assert wrapped.metainfo['classes'] == ('run', 'walk')
 
 
-def test_names_of_another_number(tmp_path):
+def test_wrong_number_of_names(tmp_path):
     (tmp_path / 'list.txt').write_text(LIST)
     with pytest.raises(InputError, match=r'metainfo\.classes has 3 names, and there are 2 classes'):
         LabelledVideoDataset(

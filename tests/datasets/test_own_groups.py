@@ -98,7 +98,7 @@ def test_shares_of_each_class():
     )
 
 
-def test_the_split_depends_on_nothing_but_paths_and_seed():
+def test_the_split_depends_only_on_paths_and_seed():
     def split(seed, shuffle):
         groups = alone(a=20, b=20)
         random.Random(shuffle).shuffle(groups)

@@ -178,7 +178,7 @@ def test_rates_that_are_none(value):
 
 
 @pytest.mark.parametrize('name', ['temporal_jitter', 'twice_sample', 'keep_tail_frames'])
-def test_what_does_not_go_with_a_rate(name):
+def test_options_incompatible_with_a_rate(name):
     with pytest.raises(InputError, match=f'target_fps=15 with {name}: drop one'):
         SampleFramesOfClips(8, target_fps=15, **{name: True})
 

@@ -41,7 +41,7 @@ def test_files_folders_and_patterns(folder):
 
 
 @pytest.mark.parametrize('source', ['nope', 'nope/*.mp4', 'videos/*.ogv', 'videos/z'])
-def test_nothing_found(folder, source):
+def test_no_match(folder, source):
     with pytest.raises(InputError, match=r'no such folder of videos, file|no videos in'):
         find_videos('videos/b.mp4', source)
 
@@ -79,7 +79,7 @@ def test_the_docs_list_all_extensions():
     assert f'`{" ".join(SUFFIXES)}`' in ' '.join(text.split())
 
 
-def test_a_folder_without_videos_is_told_in_a_short_line(folder):
+def test_a_folder_without_videos_gives_a_short_error(folder):
     with pytest.raises(InputError) as error:
         find_videos('videos/z')
     assert str(error.value) == (

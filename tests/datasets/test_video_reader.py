@@ -277,7 +277,7 @@ def test_videos_in_memory(name, make):
         VideoReader(content[:99], name='a/b.mp4')
 
 
-def test_numbers_of_frames_that_there_are_not(make):
+def test_invalid_frame_numbers(make):
     with VideoReader(make('b_frames.mp4')) as reader:
         for wrong in ([FRAMES], [-1]):
             with pytest.raises(IndexError):

@@ -87,7 +87,7 @@ def trained(tmp_path_factory):
     return work_dir, end
 
 
-def test_torch_alone_reads_a_checkpoint(trained):
+def test_torch_reads_a_checkpoint_without_mmengine(trained):
     code = """
 import sys, torch
 checkpoint = torch.load(sys.argv[1])
@@ -103,7 +103,7 @@ assert 'object' not in info
     subprocess.run([sys.executable, '-I', '-c', code, path], check=True, env=env)
 
 
-def test_what_is_left_out_is_logged_once(trained):
+def test_omitted_values_are_logged_once(trained):
     (log,) = trained[0].glob('*/*.log')
     assert log.read_text().count('not stored in checkpoints') == 1
     assert "['message_hub.runtime_info.object']" in log.read_text()

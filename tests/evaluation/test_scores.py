@@ -198,7 +198,7 @@ def test_a_place_that_cannot_be_written(tmp_path, path, message):
     assert '\n' not in str(error.value)
 
 
-def test_a_dump_that_exists_is_left_as_it_is(tmp_path):
+def test_an_existing_dump_is_kept(tmp_path):
     (tmp_path / 'a.npz').write_text('before')
     DumpScores(str(tmp_path / 'a.npz'))
     DumpScores(str(tmp_path / 'new/folder/a.npz'))

@@ -26,7 +26,7 @@ def videos():
     }
 
 
-def test_what_classes_require():
+def test_requirements_of_classes():
     required = [action.requires for action in ACTIONS.values()]
     assert {r: required.count(r) for r in required} == {APPEARANCE: 2, SHORT: 8, LONG: 6}
     assert Config.fromfile(ROOT / 'configs/_base_/hard_motion.py').num_classes == len(ACTIONS)

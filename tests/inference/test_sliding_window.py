@@ -67,9 +67,7 @@ def test_a_short_video_is_looped(tmp_path):
 
 
 @pytest.mark.parametrize('stream', CONFIGS)
-def test_pieces_are_those_of_the_whole_and_each_frame_is_decoded_once(
-    tmp_path, stream, decoded_packets
-):
+def test_batches_equal_the_whole_and_frames_are_decoded_once(tmp_path, stream, decoded_packets):
     video = write_video(tmp_path / 'a.mp4', 40)
     whole = pixels(window(stream, 3, 1000).batches(video))
     decoded_packets.clear()  # some to count the frames

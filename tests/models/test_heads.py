@@ -60,7 +60,7 @@ def test_several_labels_are_each_right_with_sigmoid():
 
 
 @pytest.mark.parametrize('loss', ['class_', 'labels'])
-def test_what_the_optimum_is(loss):
+def test_the_optimum(loss):
     """Of two true labels each gets half of a softmax, and all of its sigmoid."""
     head, logits = build(LOSSES[loss]), torch.zeros(1, 4, requires_grad=True)
     optimizer = torch.optim.Adam([logits], 0.5)

@@ -425,7 +425,7 @@ def test_wrong_input(refused, args, changes, message):
     assert message in refused('.pt2', *args, changes={**SHALLOW, **changes})
 
 
-def test_r2d_of_another_clip_length(fails, checkpoint, tmp_path):
+def test_r2d_with_another_clip_length(fails, checkpoint, tmp_path):
     changes = {**NARROW, 'model.backbone.clip_len': 16}
     weights = checkpoint('r2d_18_kinetics', changes, clip_len=16)
     args = (config('r2d_18_kinetics'), weights, tmp_path / 'network.pt2', *options(changes))

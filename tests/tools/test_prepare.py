@@ -238,7 +238,7 @@ def test_bad_kinetics(kinetics, folder, fails, content, message):
     assert not written.exists() or not list(written.iterdir()), 'nothing half-written'
 
 
-def test_annotations_of_another_dataset(folder, fails):
+def test_annotations_for_another_dataset(folder, fails):
     videos(folder, 'a.mp4')
     (folder / 'ucf').mkdir()
     write_ucf101(folder / 'ucf')
@@ -285,7 +285,7 @@ def inspected(monkeypatch):
     return seen
 
 
-def test_a_stopped_run_goes_on(kinetics, folder, fails, tool, monkeypatch, inspected):
+def test_an_interrupted_run_resumes(kinetics, folder, fails, tool, monkeypatch, inspected):
     add = annotation_files.Journal.add
 
     def interrupted(self, facts):
@@ -320,7 +320,7 @@ def test_videos_of_several_splits_are_checked_once(folder, tool, inspected):
     assert sorted(inspected) == sorted([*names, 'YoYo/same.avi', 'Archery/same.avi'])
 
 
-def test_bad_annotations_are_told_before_videos_are_opened(kinetics, folder, fails, inspected):
+def test_bad_annotations_are_reported_before_videos_are_opened(kinetics, folder, fails, inspected):
     (folder / 'train.csv').write_text(KINETICS.replace('7,17,train', '7,17,test'))
     assert "train.csv, line 3: split 'test'" in fails(*kinetics, 'train.csv', 'validate.csv')
     assert not inspected

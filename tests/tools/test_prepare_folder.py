@@ -80,7 +80,7 @@ def test_numbers_after_the_name_of_a_class(put, tool, capsys):
     assert 'kept together' not in capsys.readouterr().out
 
 
-def test_problems_are_told(put, tool, capsys):
+def test_problems_are_reported(put, tool, capsys):
     put(*many('walk', 6), *many('run', 6), 'run/last.mp4')
     shutil.copy('my/walk/0.mp4', 'my/walk/copy.mp4')
     whole = Path('my/run/last.mp4')

@@ -78,7 +78,7 @@ def test_safetensors(tool, trained_dir, tmp_path):
     assert 'R2Plus1D' in header['cfg']
 
 
-def test_what_is_no_checkpoint(fails, tmp_path):
+def test_invalid_checkpoints(fails, tmp_path):
     out = tmp_path / 'net.pth'
     (tmp_path / 'a.txt').write_text('none')
     torch.save(dict(a=1), tmp_path / 'number.pth')

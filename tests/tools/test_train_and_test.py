@@ -221,7 +221,7 @@ def test_a_broken_video_is_named_from_inside_a_worker(in_kinetics, fails, tmp_pa
     )
 
 
-def test_a_checkpoint_of_another_network(in_kinetics, fails, trained, tmp_path):
+def test_a_checkpoint_with_another_network(in_kinetics, fails, trained, tmp_path):
     other = ROOT / 'configs/r3d_18_kinetics.py'
     message = fails('test.py', other, trained, *CPU, '--work-dir', tmp_path, *OPTIONS)
     assert f'{trained}: weights of another network' in message

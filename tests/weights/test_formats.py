@@ -191,7 +191,7 @@ def test_init_cfg_of_a_whole_recognizer_for_a_backbone(tmp_path):
         backbone.init_weights()
 
 
-def test_log_says_what_it_was(pkl, caplog):
+def test_log_reports_the_format(pkl, caplog):
     caplog.set_level('INFO', 'r21d_plugin')
     create_model('r2plus1d_18', weights=str(pkl), **SMALL)
     assert 'r2.5d_d18.pkl: a Caffe2 pickle of VMZ' in caplog.text

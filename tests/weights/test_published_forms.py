@@ -98,7 +98,7 @@ WRAPPED = {
 
 @pytest.mark.parametrize('legacy', [False, True])
 @pytest.mark.parametrize('form', WRAPPED)
-def test_what_is_around_the_weights(form, legacy, published, tmp_path):
+def test_nested_state_dicts(form, legacy, published, tmp_path):
     if legacy and not hasattr(torch.serialization, 'safe_globals'):
         pytest.skip('torch reads no names of others from its old format')
     path = tmp_path / 'net.pth'
