@@ -27,7 +27,7 @@ def test_mmaction_models_import_and_the_stub_explains_itself():
             DRN()
 
 
-def test_the_stand_in_steps_aside_for_the_real_folder(tmp_path):
+def test_the_stub_is_not_used_if_the_folder_exists(tmp_path):
     folder = tmp_path / 'mmaction/models/localizers/drn'
     folder.mkdir(parents=True)
     for package in (folder, *folder.parents[:3]):
@@ -44,7 +44,7 @@ assert DRN == 'the real one'
     subprocess.run([sys.executable, '-c', code], check=True, env={**os.environ, 'PYTHONPATH': path})
 
 
-def test_a_transformers_that_mmaction2_cannot_use(tmp_path):
+def test_a_transformers_release_that_mmaction2_does_not_support(tmp_path):
     (tmp_path / 'transformers').mkdir()
     (tmp_path / 'transformers/__init__.py').touch()
     (tmp_path / 'transformers-5.0.dist-info').mkdir()

@@ -202,7 +202,7 @@ def test_demos_that_give_frames(how, tmp_path):
 
 
 @pytest.mark.parametrize('stream', ['flow', 'twostream'])
-def test_demos_that_give_a_frame_too_few_for_flow(stream):
+def test_demos_with_one_frame_too_few_for_flow(stream):
     pipeline, clips = without_loading(CONFIGS[stream])
     data = dict(imgs=list(np.zeros((80, 80, 100, 3), np.uint8)), modality='RGB', **clips)
     with pytest.raises(InputError, match=r'clips of L . 1 frames: sample them by r21d_plugin'):

@@ -72,7 +72,7 @@ def test_the_regression_runs(tmp_path):
 
 
 @pytest.mark.parametrize('name', ['tutorial', 'regression'])
-def test_outputs_are_those_of_a_run(name):
+def test_committed_outputs_are_of_a_complete_run(name):
     notebook = nbformat.read(ROOT / f'docs/{name}.ipynb', 4)
     code = [cell for cell in notebook.cells if cell.cell_type == 'code']
     assert all(cell.execution_count for cell in code)

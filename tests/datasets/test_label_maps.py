@@ -63,7 +63,7 @@ def test_invalid_values(beside, text):
     assert beside(text, 'run\nwalk\n') == ('run', 'walk')
 
 
-def test_two_that_differ(beside, tmp_path):
+def test_different_label_maps(beside, tmp_path):
     assert beside('run\nwalk\n', 'run\r\nwalk') == ('run', 'walk')
     with pytest.raises(InputError, match=r'/1\.txt and .*/2\.txt both have 2 lines.*--labels'):
         beside('run\nwalk\n', 'run\nwalk\n', 'walk\nrun\n')
@@ -95,7 +95,7 @@ def test_no_folder_and_no_file(tmp_path):
 
 
 @pytest.mark.parametrize('multi_class', [False, True])
-def test_wrappers_pass_them_on(beside, tmp_path, multi_class):
+def test_wrappers_keep_class_names(beside, tmp_path, multi_class):
     beside('run\nwalk\n')
     dataset = LabelledVideoDataset(
         str(tmp_path / 'list.txt'), 2, pipeline=[], multi_class=multi_class

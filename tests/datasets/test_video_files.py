@@ -46,7 +46,7 @@ def test_no_match(folder, source):
         find_videos('videos/b.mp4', source)
 
 
-def test_a_broken_link_is_a_video_that_is_gone(folder):
+def test_a_broken_link_is_a_missing_video(folder):
     (folder / 'gone.mp4').symlink_to('nowhere')
     assert found('videos/gone.mp4') == ['videos/gone.mp4']
 
@@ -61,7 +61,7 @@ def test_a_name_that_is_not_utf8(folder):
 
 
 @pytest.mark.parametrize('content', ['a.mp4\n'.encode('utf-16'), b'ab\0c\n', b'\xff' * 10_000])
-def test_a_list_that_is_none(tmp_path, content):
+def test_an_invalid_list(tmp_path, content):
     (tmp_path / 'list.txt').write_bytes(content)
     with pytest.raises(InputError, match=r'list\.txt, line 1: .*is it a list\?'):
         read_list(tmp_path / 'list.txt')

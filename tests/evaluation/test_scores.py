@@ -55,7 +55,7 @@ def test_joins_by_video_not_by_position(tmp_path, scores):
         assert fused[video].labels == {i}
 
 
-def test_only_the_ratio_of_the_weights_matters(tmp_path, scores):
+def test_only_ratios_of_weights_matter(tmp_path, scores):
     tests = [read_scores(dump(tmp_path / f'{i}.pkl', scores[i])) for i in (0, 1)]
     assert accuracy(fuse(tests, (6, 4))) == accuracy(fuse(tests, (0.6, 0.4)))
     curve = sweep_weights(*tests, steps=4)
@@ -169,7 +169,7 @@ def test_npz_dumps(tmp_path, scores):
         metric.process({}, [dict(clip_scores=scores[0][0], gt_label=torch.tensor([0]))])
 
 
-def test_dumps_of_scores_that_are_not_finite(tmp_path, scores):
+def test_dumps_with_scores_that_are_not_finite(tmp_path, scores):
     metric = DumpScores(str(tmp_path / 'a.npz'))
     sample = dict(filename='b.mp4', clip_scores=scores[0][0], gt_label=torch.tensor([0]))
     sample['clip_scores'][1, 2] = float('nan')
@@ -188,7 +188,7 @@ def test_dumps_of_scores_that_are_not_finite(tmp_path, scores):
         ('scores.csv', 'scores.csv: scores are stored in .npz files'),
     ],
 )
-def test_a_place_that_cannot_be_written(tmp_path, path, message):
+def test_an_output_that_is_not_writable(tmp_path, path, message):
     """It is refused before the test begins."""
     (tmp_path / 'folder.npz').mkdir()
     (tmp_path / 'list.txt').touch()

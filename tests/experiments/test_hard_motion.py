@@ -74,7 +74,7 @@ def test_patterns_show_in_a_frame(pattern, row):
         assert spectrum[row, 28] == around.max() > 5 * np.median(around)
 
 
-def test_patterns_move_as_other_classes_do(monkeypatch):
+def test_patterns_move_like_other_classes(monkeypatch):
     """So that their motion says nothing about them."""
     seen = []
     monkeypatch.setattr(hard_motion, 'texture', lambda rng: np.zeros((256, 256, 3)))

@@ -152,7 +152,7 @@ def test_rotated_videos_are_upright(tmp_path):
     np.testing.assert_array_equal(frames, frames_by_ffmpeg(path, (48, 64)))
 
 
-def test_a_video_that_never_opens_is_given_up(tmp_path, monkeypatch, fault):
+def test_a_video_that_never_opens_times_out(tmp_path, monkeypatch, fault):
     """A pipe that no one writes to, past the check that refuses it."""
     path = tmp_path / 'pipe.mp4'
     os.mkfifo(path)
@@ -176,7 +176,7 @@ class Stuck:
         time.sleep(1000)
 
 
-def test_a_video_that_never_decodes_is_given_up(fault):
+def test_a_video_that_never_decodes_times_out(fault):
     results = dict(video_reader=Stuck(), frame_inds=np.arange(3), filename='stuck.mp4')
     with fault('hang'), pytest.raises(InputError, match=r'stuck\.mp4: did not decode in time'):
         ReadFrames(timeout=0.2).transform(results)

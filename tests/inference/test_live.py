@@ -210,7 +210,7 @@ def test_a_stream_that_ends_is_opened_again(transport_stream, short_waits):
     assert ends == sorted(ends)
 
 
-def test_a_file_of_a_server_that_hangs_up(tmp_path, short_waits):
+def test_a_download_that_breaks_off(tmp_path, short_waits):
     content = write_video(tmp_path / 'a.avi', 60).read_bytes()
     requests = []
 

@@ -275,7 +275,7 @@ def test_amp_on_a_gpu(name):
     assert all(torch.isfinite(p.grad).all() for p in net.parameters())
 
 
-def test_mmactions_network_is_another():
+def test_mmactions_network_differs():
     """As its own config builds it: wider in the middle of conv1, a max-pool, other shortcuts."""
     theirs = Config.fromfile(get_installed_path('mmaction') + THEIR_CONFIG).model
     theirs.backbone.pretrained = None

@@ -136,7 +136,7 @@ def assert_scores(actual, expected):
     torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
 
 
-def test_the_runtime_and_type_of_a_test_do_not_matter(exported):
+def test_runtime_and_dtype_of_a_test_are_ignored(exported):
     changes = {'model.test_cfg.dtype': 'bfloat16', 'model.test_cfg.runtime': 'torch'}
     exported(RGB, '.pt2', changes={**NARROW, **SHALLOW, **changes})
 
@@ -325,7 +325,7 @@ def test_preprocessing_at_another_rate():
     )
 
 
-def test_program_runs_without_this_package(exported, tmp_path):
+def test_the_program_runs_without_this_package(exported, tmp_path):
     out, recognizer = exported(RGB, '.pt2', changes=SHALLOW)
     x = clips(3)
     torch.save(x, tmp_path / 'clips.pth')

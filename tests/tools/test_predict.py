@@ -230,7 +230,7 @@ def test_bfloat16(root, checkpoint, tool, tmp_path):
     np.testing.assert_allclose(rounded, exact, atol=0.02)
 
 
-def test_where_names_of_classes_come_from(tmp_path, monkeypatch):
+def test_sources_of_class_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cfg = load_config(str(ROOT / 'configs/r2plus1d_18_kinetics.py'))
     assert class_names(cfg) == kinetics_400()

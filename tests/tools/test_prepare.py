@@ -134,7 +134,7 @@ def test_again(kinetics, folder, tool):
 
 
 @pytest.mark.parametrize('out', ['/proc/there', 'train.csv/there', 'train.csv'])
-def test_a_place_that_cannot_be_written(kinetics, folder, fails, out):
+def test_an_output_that_is_not_writable(kinetics, folder, fails, out):
     """It is told before the videos are opened."""
     message = fails(*kinetics, 'train.csv', 'validate.csv', '--out', out)
     assert message.startswith(f'error: {out}: cannot write there: ')
@@ -354,7 +354,7 @@ def test_labels_outside_the_label_map(folder, fails):
     assert 'train_partition.txt, line 1: label 3 is outside the label map of 3 classes' in message
 
 
-def test_something_else_is_where_the_videos_go(kinetics, folder, fails):
+def test_the_folder_for_videos_is_taken(kinetics, folder, fails):
     (folder / 'data/kinetics400/videos_val').mkdir(parents=True)
     message = fails(*kinetics, 'train.csv', 'validate.csv')
     assert 'videos_val: exists and is not videos: move it away' in message

@@ -220,7 +220,7 @@ def test_a_source_in_two_given_sets(put, tool, capsys):
     assert leak in capsys.readouterr().out
 
 
-def test_folders_of_train_and_test_alone(put, tool, capsys):
+def test_folders_of_only_train_and_test(put, tool, capsys):
     put(*many('train/a'), *many('train/b'), *many('test/a', 2), *many('test/b', 2))
     tool(*PREPARE, 'my', *COMMON)
     assert Counter(lists().values()) == dict(train=8, val=2, test=4)

@@ -214,7 +214,7 @@ def test_absurd_shapes_are_never_filled(tmp_path):
         create_model('r3d_18', weights=str(tmp_path / 'a.pth'), base_channels=4)
 
 
-def test_something_else_than_weights(tmp_path):
+def test_files_that_are_not_weights(tmp_path):
     torch.save([torch.zeros(3)], tmp_path / 'list.pth')
     with pytest.raises(InputError, match=r'list\.pth: holds no weights by name'):
         load_checkpoint(str(tmp_path / 'list.pth'))

@@ -141,7 +141,7 @@ def test_distributed(published, tmp_path):
     assert torch.equal(model.module.eval()(published.clips), published.logits)
 
 
-def test_an_epsilon_that_norm_cfg_names_stays(published, caplog):
+def test_an_epsilon_in_norm_cfg_is_kept(published, caplog):
     caplog.set_level('INFO', 'r21d_plugin')
     for around in (getattr(torch, 'compile', Task), DataParallel, Task):
         model = around(network(norm_cfg=dict(type='BN3d', eps=1e-2)))

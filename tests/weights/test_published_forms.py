@@ -156,7 +156,7 @@ def test_a_network_without_its_classifier(form, published, tmp_path, caplog):
     assert 'new: fc.bias, fc.weight; epsilon of batch norm 1e-05' in caplog.text
 
 
-def test_its_classifier_beside_it(published, tmp_path):
+def test_a_classifier_beside_the_network(published, tmp_path):
     weights = {
         (key if key.startswith('fc.') else f'features.{key}'): value
         for key, value in tensors(published).items()
