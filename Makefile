@@ -34,6 +34,7 @@ lint: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 # The site, in build/site; a broken link ends it.
 docs: $(VENV)/docs.installed
