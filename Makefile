@@ -35,6 +35,7 @@ lint: $(VENV)/dev.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck .ci/run tools/*.sh tools/benchmark/*.sh
+	$(BIN)/codespell
 
 # The site, in build/site; a broken link ends it.
 docs: $(VENV)/docs.installed

@@ -1,8 +1,9 @@
-"""A network learns how far beating discs contract, by the recipe of EchoNet-Dynamic.
+"""Train a network to measure the contraction of beating discs, by EchoNet-Dynamic's recipe.
 
-Videos have its form: gray, 112 x 112 pixels, 50 frames a second. A dark ellipse beats in noise; the
-ejection fraction is the part of its largest area that is gone at the smallest. Size, shape, place,
-rate and phase are random. Prints and draws the errors.
+The videos have the format of EchoNet-Dynamic: gray, 112 x 112 pixels, 50 frames per second. A dark
+ellipse beats in noise. The ejection fraction is the relative loss of area from its largest to its
+smallest size. Size, shape, place, rate and phase are random. The script prints and draws the
+errors.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ QUICK = {
     **{f'{name}_dataloader.num_workers': 1 for name in ('train', 'val', 'test')},
     **dict(clip_len=16, frame_interval=4, padding=6),
     'read.scale': (56, 56),
-    'model.cls_head.target_std': None,  # that of the training list
+    'model.cls_head.target_std': None,  # computed from the training list
     'optim_wrapper.optimizer.lr': 0.02,
     'train_dataloader.batch_size': 8,
     'auto_scale_lr.enable': False,
     'param_scheduler.0.step_size': 40,
     'train_cfg.max_epochs': 60,
 }
-"""What differs from the config, so that it takes minutes on one core."""
+"""Changes to the config, so that training takes minutes on one core."""
 
 
 def render(fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Render a video, T x 112 x 112 uint8, of an ejection fraction, 0 to 1."""
-    half = rng.uniform(18, 26) * np.array([1, rng.uniform(1.2, 1.6)])  # of the axes, pixels
+    """Render a video, T x 112 x 112 uint8, with an ejection fraction, 0 to 1."""
+    half = rng.uniform(18, 26) * np.array([1, rng.uniform(1.2, 1.6)])  # half axes in pixels
     centre = SIDE / 2 + rng.uniform(-10, 10, 2)
     tilt, phase = np.deg2rad(rng.uniform(-25, 25)), rng.uniform(0, 2 * np.pi)
     beats = rng.uniform(50, 100) / 60 * np.arange(FRAMES) / FPS
@@ -63,7 +64,7 @@ def write_video(path: Path, frames: np.ndarray) -> None:
 
 
 def make_videos(folder: Path, seed: int) -> None:
-    """Write ``Videos`` and ``FileList.csv`` into a folder."""
+    """Write ``Videos`` and ``FileList.csv`` to a folder."""
     (folder / 'Videos').mkdir(parents=True)
     rows = ['FileName,EF,Split']
     for split in 64 * ['TRAIN'] + 16 * ['VAL'] + 20 * ['TEST']:
@@ -88,7 +89,7 @@ def main() -> None:
     """Make the videos, train, test, and print the errors."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('work_dirs/discs'), help='folder')
-    parser.add_argument('--seed', type=int, default=0, help='of videos and training (0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of videos and training (0)')
     args = parser.parse_args()
     with errors_in_one_line():
         out, data = args.out, args.out / 'data'

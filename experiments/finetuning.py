@@ -1,8 +1,8 @@
-"""What pretraining and each setting of finetuning are worth on little data.
+"""Measure the benefit of pretraining and of each finetuning setting on little data.
 
 The motion dataset is split in two. A narrow R(2+1)D-18 learns five motions, and is finetuned on the
-other five with each setting, from several seeds of data and training. Prints a table; what an
-earlier call has finished is not done again.
+other five with each setting, with several seeds of data and training. The script prints a table.
+Finished runs of earlier calls are not repeated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NEW = ('left', 'up', 'left_fast', 'counterclockwise', 'zoom_out')
 OLD = tuple(name for name in MOTIONS if name not in NEW)
 INPUT = ('clip_len=8', 'target_fps=None', 'scale=(64,64)', 'crop=48', 'flip=0', 'num_workers=1')
 SCRATCH = ('weights=None', 'model.backbone.base_channels=8', 'model.cls_head.in_channels=64')
-LONG = ('lr=0.02', 'dropout=0', 'label_smoothing=0', 'color=0')  # what learns without pretraining
+LONG = ('lr=0.02', 'dropout=0', 'label_smoothing=0', 'color=0')  # settings without pretraining
 
 RUNS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     'finetuned, 20 videos a class': (20, ()),
@@ -49,16 +49,16 @@ RUNS: Mapping[str, tuple[int, tuple[str, ...]]] = {
         ('optim_wrapper.paramwise_cfg.custom_keys.cls_head.lr_mult=1',),
     ),
 }
-"""Training videos of a class and options, by what the table calls them."""
+"""Training videos per class and options, by name in the table."""
 
 
 def make_videos(folder: Path, classes: Sequence[str], counts: Mapping[str, int], seed: int) -> None:
-    """Write videos into ``folder/SET/CLASS``, where they are not there."""
+    """Write videos to ``folder/SET/CLASS``, unless they exist."""
     for number, (name, count) in enumerate(counts.items()):
         for label in classes:
             (folder / name / label).mkdir(parents=True, exist_ok=True)
             for i in range(count):
-                # With the number at its end, a name would be that of a part of a video.
+                # A name that ends with a number would be taken for a part of a video.
                 path = folder / name / label / f'{label}-{i}x.mp4'
                 if not path.exists():
                     rng = np.random.default_rng([seed, number, list(MOTIONS).index(label), i])
@@ -66,23 +66,23 @@ def make_videos(folder: Path, classes: Sequence[str], counts: Mapping[str, int],
 
 
 def call(log: Path, script: str, *arguments: object) -> None:
-    """Run a script and keep what it prints; an InputError if it fails."""
+    """Run a script and log its output; raise an InputError if it fails."""
     words = [sys.executable, str(TOOLS / script), *map(str, arguments)]
-    env = dict(os.environ, OMP_NUM_THREADS='1')  # so that a run is repeated bit for bit
+    env = dict(os.environ, OMP_NUM_THREADS='1')  # makes runs reproducible bit for bit
     with log.open('w') as file:
         if subprocess.run(words, stdout=file, stderr=subprocess.STDOUT, env=env).returncode:
             raise InputError(f'{log}: {script} failed')
 
 
 class Study:
-    """The runs of a seed, in a folder; a run is done once."""
+    """The runs of a seed, in a folder; each run is done once."""
 
     def __init__(self, out: Path, seed: int) -> None:
         self.out, self.seed = out / f'seed_{seed}', seed
         self.out.mkdir(parents=True, exist_ok=True)
 
     def lists(self, name: str, classes: Sequence[str], **counts: int) -> Path:
-        """Make videos and the lists of them."""
+        """Make videos and their lists."""
         lists = self.out / f'{name}_lists'
         if not lists.exists():
             make_videos(self.out / name, classes, counts, self.seed)
@@ -91,7 +91,7 @@ class Study:
         return lists
 
     def train(self, name: str, data: Path, *options: str) -> Path:
-        """Train, and return the checkpoint that was best in validation."""
+        """Train, and return the checkpoint with the best validation result."""
         folder = self.out / name
         if not (folder / 'last_checkpoint').exists() or not [*folder.glob('best_*.pth')]:
             changes = ['--cfg-options', f'data_root={data}', *INPUT, *options]
@@ -101,7 +101,7 @@ class Study:
         return best
 
     def accuracy(self, name: str, videos: int, options: Sequence[str]) -> float:
-        """Train and test; return video@1, 0 to 1, of ten clips of a video."""
+        """Train and test; return video@1, 0 to 1, with ten clips per video."""
         old = self.lists('old', OLD, train=100, val=20)
         pretrained = self.train('pretrained', old, *SCRATCH, *LONG, 'clips=4000')
         data = self.lists(f'new_{videos}', NEW, train=videos, val=max(5, videos // 2), test=40)
@@ -118,10 +118,10 @@ class Study:
 
 
 def main() -> None:
-    """Run all, and print the table."""
+    """Run everything, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('work_dirs/finetuning'), help='folder')
-    parser.add_argument('--seeds', type=int, default=3, help='seeds of every run (3)')
+    parser.add_argument('--seeds', type=int, default=3, help='number of seeds for every run (3)')
     args = parser.parse_args()
     from r21d_plugin.cli.errors import errors_in_one_line
 

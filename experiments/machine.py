@@ -1,11 +1,11 @@
-"""The machine that a figure was measured on."""
+"""Describe the machine of a measurement."""
 
 import platform
 from pathlib import Path
 
 
 def processor_name() -> str:
-    """Model of the CPU, as Linux names it."""
+    """Return the CPU model as named by Linux."""
     cpuinfo = Path('/proc/cpuinfo')
     for line in cpuinfo.read_text().splitlines() if cpuinfo.exists() else ():
         if line.startswith('model name'):

@@ -1,4 +1,4 @@
-"""Generate the motion dataset: small real videos in which only motion tells the classes apart."""
+"""Generate the motion dataset: small videos whose classes differ only in motion."""
 
 import argparse
 import os

@@ -1,9 +1,9 @@
-"""The motion dataset: real video files in which only motion tells the classes apart.
+"""The motion dataset: video files whose classes differ only in motion.
 
-Each video is one random texture under one camera motion. Texture, position,
+Each video shows one random texture under one camera motion. Texture, position,
 angle and scale of every single frame have the same distribution in all
-classes, and all are rendered by the same warp, so a network that sees frames
-one by one, or as a bag, cannot do better than chance.
+classes, and all are rendered by the same warp. Therefore a network that sees
+single frames, or frames without their order, cannot exceed chance.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from r21d_plugin.datasets.workers import worker_pool
 
 
 class Motion(NamedTuple):
-    """What a camera motion does to the image, per frame.
+    """The change of the image by a camera motion, per frame.
 
     Attributes:
         shift (tuple[float, float]): Movement to the right and down, in pixels.
@@ -56,13 +56,13 @@ SCALES = (0.6, 1.8)
 
 
 class VideoSet(NamedTuple):
-    """Videos that can be made.
+    """Specification of videos to make.
 
     Attributes:
-        classes (Mapping): What each class is by its name; its label is its
+        classes (Mapping): Definition of each class by name; its label is its
             position.
-        render (Callable): Function from what a class is and a source of random
-            numbers to a video, T x H x W x 3 uint8, BGR.
+        render (Callable): Function from the definition of a class and a random
+            number generator to a video, T x H x W x 3 uint8, BGR.
     """
 
     classes: Mapping[str, Any]
@@ -83,7 +83,7 @@ def render(motion: Motion, rng: np.random.Generator) -> np.ndarray:
     speed = rng.uniform(0.8, 1.2)
     centre = rng.uniform(0, len(canvas), 2)
     angle = rng.uniform(0, 360)
-    # A zooming video passes through all scales; the others stay at one of them.
+    # A zooming video passes through all scales; other videos stay at one scale.
     place = rng.uniform()
     low, high = np.log(SCALES)
     frames = []
@@ -103,7 +103,7 @@ MOTION = VideoSet(MOTIONS, render)
 def view(
     canvas: np.ndarray, centre: np.ndarray, angle: float, scale: float, shift: np.ndarray
 ) -> np.ndarray:
-    """Look at the canvas, which repeats without end, through a square window.
+    """View the canvas, which is repeated periodically, through a square window.
 
     Args:
         canvas (ndarray): H x W x 3.
@@ -129,7 +129,7 @@ def view(
 
 
 def texture(rng: np.random.Generator, size: int = 256) -> np.ndarray:
-    """Draw smooth isotropic colour noise whose edges fit together.
+    """Draw smooth isotropic colour noise with periodic edges.
 
     Returns:
         ndarray: size x size x 3 uint8.
@@ -143,7 +143,7 @@ def texture(rng: np.random.Generator, size: int = 256) -> np.ndarray:
 
 
 def write_video(path: Path, frames: np.ndarray) -> None:
-    """Encode frames, T x H x W x 3 BGR, as MPEG-4; the file appears when it is complete."""
+    """Encode frames, T x H x W x 3 BGR, as MPEG-4; write the file atomically."""
     partial = path.with_name(f'.partial.{path.name}')
     fourcc = cv2.VideoWriter_fourcc(*'mp4v')  # type: ignore[attr-defined]
     writer = cv2.VideoWriter(str(partial), fourcc, FPS, (frames.shape[2], frames.shape[1]))
@@ -157,7 +157,7 @@ def make_video(videos: VideoSet, folder: Path, split: str, index: int, seed: int
     """Render and write one video.
 
     Returns:
-        str: Its line of the annotation file.
+        str: The video's line in the annotation file.
     """
     label = index % len(videos.classes)
     name = f'{index:05d}.mp4'
@@ -174,23 +174,23 @@ def make_dataset(
     workers: int = 1,
     videos: VideoSet = MOTION,
 ) -> Iterator[str]:
-    """Write a dataset in MMAction2's folder layout, a video at a time.
+    """Write a dataset in MMAction2's folder layout, one video at a time.
 
     ``videos_train/``, ``videos_val/`` and, after all videos,
     ``motion_train_list_videos.txt``, ``motion_val_list_videos.txt`` and
-    ``label_map_motion.txt``. A file depends on the seed, its split and its
-    number alone.
+    ``label_map_motion.txt``. The content of a file depends only on the seed,
+    its split and its number.
 
     Args:
         out (Path): Folder to write to.
-        train (int): Training videos. Defaults to 1000.
-        val (int): Validation videos. Defaults to 200.
+        train (int): Number of training videos. Defaults to 1000.
+        val (int): Number of validation videos. Defaults to 200.
         seed (int): Seed. Defaults to 0.
-        workers (int): Processes. Defaults to 1.
-        videos (VideoSet): What to make. Defaults to the motion dataset.
+        workers (int): Number of processes. Defaults to 1.
+        videos (VideoSet): Videos to make. Defaults to the motion dataset.
 
     Yields:
-        str: The annotation of each video when it has been written.
+        str: The annotation of each video after it was written.
 
     Raises:
         InputError: If a number is not positive or the folder cannot be written.

@@ -1,6 +1,6 @@
-"""Draw docs/motion.svg: one texture of the motion dataset that moves right, and left.
+"""Draw docs/motion.svg: a texture of the motion dataset that moves right and left.
 
-``python -m experiments.motion_picture`` in a checkout.
+Run ``python -m experiments.motion_picture`` in a checkout.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from experiments.motion import FRAMES, MOTIONS, render
 
 CLASSES = ('right_fast', 'left_fast')
 SHOWN = range(0, FRAMES, 5)  # frames in a row; the videos meet at number 20
-SIDE, GAP, MARGIN = 88, 6, 90  # of a frame and around it, in the units of the picture
+SIDE, GAP, MARGIN = 88, 6, 90  # sizes of and around a frame, in the units of the picture
 
 
 def frame_element(frame: np.ndarray, row: int, column: int) -> str:
@@ -27,7 +27,7 @@ def frame_element(frame: np.ndarray, row: int, column: int) -> str:
 
 
 def picture() -> str:
-    """Draw both videos from the same random numbers, a row of frames each."""
+    """Draw both videos from the same random numbers, with one row of frames each."""
     elements = []
     for row, name in enumerate(CLASSES):
         y = row * (SIDE + GAP) + SIDE // 2 + 5

@@ -6,7 +6,7 @@ import torch
 from r21d_plugin._compat_torch import untried
 
 
-def test_newer_packages_than_were_run_are_named(monkeypatch):
+def test_untested_newer_packages_are_named(monkeypatch):
     monkeypatch.setattr(np, '__version__', '1.24.4')
     monkeypatch.setattr(torch, '__version__', '2.15.0')
     assert untried() is None

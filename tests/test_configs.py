@@ -50,7 +50,7 @@ def test_basenames_are_unique():
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_builds_what_its_name_says(path):
+def test_config_builds_the_network_in_its_name(path):
     network, stream, dataset, frames, _ = parse_config_name(path.stem)
     cfg = Config.fromfile(path)
     model = MODELS.build(copy.deepcopy(cfg.model))

@@ -88,7 +88,7 @@ def test_push(tmp_path, model, monkeypatch):
     assert torch.equal(from_pretrained(tmp_path / 'uploaded')(CLIP), model(CLIP))
 
 
-def test_what_is_no_network(tmp_path, model):
+def test_unsupported_models(tmp_path, model):
     with pytest.raises(InputError, match='has no classifier: save a network of create_model'):
         save_pretrained(create_model('r3d_18', features_only=True, base_channels=4), tmp_path)
     model.fc = torch.nn.Sequential(model.fc, torch.nn.ReLU())
@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, model):
         save_pretrained(model, tmp_path / 'file')
 
 
-def test_folders_that_are_no_network(tmp_path, model):
+def test_folders_without_a_network(tmp_path, model):
     with pytest.raises(InputError, match=r'no config[.]json in it'):
         from_pretrained(tmp_path)
     save_pretrained(model, tmp_path)
@@ -130,6 +130,6 @@ def test_folders_that_are_no_network(tmp_path, model):
         from_pretrained(tmp_path)
 
 
-def test_no_such_repository(tmp_path):
+def test_unknown_repository(tmp_path):
     with pytest.raises(InputError, match='me/none: cannot be loaded: '):
         from_pretrained('me/none', local_files_only=True, cache_dir=tmp_path)

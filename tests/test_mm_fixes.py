@@ -18,7 +18,7 @@ from r21d_plugin.weights import RefusalError
 from r21d_plugin.weights.checkpoint_files import plain_names
 
 
-def test_mmaction_models_import_and_the_stand_in_says_what_it_is():
+def test_mmaction_models_import_and_the_stub_explains_itself():
     _mm_import.import_models()
     from mmaction.models.localizers import DRN
 
@@ -27,7 +27,7 @@ def test_mmaction_models_import_and_the_stand_in_says_what_it_is():
             DRN()
 
 
-def test_the_stand_in_steps_aside_for_the_real_folder(tmp_path):
+def test_the_stub_is_not_used_if_the_folder_exists(tmp_path):
     folder = tmp_path / 'mmaction/models/localizers/drn'
     folder.mkdir(parents=True)
     for package in (folder, *folder.parents[:3]):
@@ -44,7 +44,7 @@ assert DRN == 'the real one'
     subprocess.run([sys.executable, '-c', code], check=True, env={**os.environ, 'PYTHONPATH': path})
 
 
-def test_a_transformers_that_mmaction2_cannot_use(tmp_path):
+def test_a_transformers_release_that_mmaction2_does_not_support(tmp_path):
     (tmp_path / 'transformers').mkdir()
     (tmp_path / 'transformers/__init__.py').touch()
     (tmp_path / 'transformers-5.0.dist-info').mkdir()
@@ -66,7 +66,7 @@ else:
     subprocess.run([sys.executable, '-c', code], check=True, env={**os.environ, 'PYTHONPATH': path})
 
 
-def test_nothing_but_the_missing_folder_is_found():
+def test_the_finder_finds_only_the_missing_folder():
     assert _mm_import.DRNFinder.find_spec('mmaction.models.localizers.bmn') is None
 
 
@@ -124,7 +124,7 @@ def test_hues_shift_in_either_direction(factor):
     np.testing.assert_array_equal(shifted[0, 2], img[0, 2])
 
 
-def test_importing_changes_nothing_of_mmengine():
+def test_importing_does_not_change_mmengine():
     """Only our commands do."""
     code = """
 import numpy as np

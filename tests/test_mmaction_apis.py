@@ -202,7 +202,7 @@ def test_demos_that_give_frames(how, tmp_path):
 
 
 @pytest.mark.parametrize('stream', ['flow', 'twostream'])
-def test_demos_that_give_a_frame_too_few_for_flow(stream):
+def test_demos_with_one_frame_too_few_for_flow(stream):
     pipeline, clips = without_loading(CONFIGS[stream])
     data = dict(imgs=list(np.zeros((80, 80, 100, 3), np.uint8)), modality='RGB', **clips)
     with pytest.raises(InputError, match=r'clips of L . 1 frames: sample them by r21d_plugin'):
@@ -248,7 +248,7 @@ def test_training_with_ema_and_gradient_accumulation(videos, tmp_path, accumulat
     assert 'ema_state_dict' in checkpoint
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch():
+def test_accumulated_gradients_equal_those_of_the_whole_batch():
     """With fixed batch norm, two halves accumulate to the gradient of the whole."""
     cfg = dict(config(BACKBONES[0], '.').model)
     cfg['backbone'] = dict(cfg['backbone'], norm_eval=True)

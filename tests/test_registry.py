@@ -85,7 +85,7 @@ def test_every_public_name_is_in_both_scopes(kind):
         assert theirs.get(name) is ours.get(name)
 
 
-def test_in_our_scope_names_that_are_not_ours_are_mmactions():
+def test_our_scope_falls_back_to_mmaction():
     for kind, names in dict(
         DATASETS=['RawframeDataset', 'RepeatDataset'],
         TRANSFORMS=['CenterCrop', 'Resize', 'SampleFrames', 'TransformBroadcaster', 'Nope'],

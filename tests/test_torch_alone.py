@@ -75,14 +75,14 @@ def test_networks_and_weights_need_nothing_else(alone, tmp_path):
     assert run(alone, NETWORKS, tmp_path / 'weights.pth') == []
 
 
-def test_imports_name_what_brings_the_missing_package(alone):
+def test_imports_say_how_to_install_a_missing_package(alone):
     lines = run(alone, MODULES)
     assert len(lines) == 7
     assert lines[-1].endswith("pip install 'r21d_plugin[hub]'")
     assert all('MissingPackageError: ' in line and ' is missing: pip ' in line for line in lines)
 
 
-def test_tools_name_what_brings_the_missing_package(alone):
+def test_tools_say_how_to_install_a_missing_package(alone):
     tools = [
         path
         for path in sorted((ROOT / 'tools').rglob('*.py'))

@@ -91,7 +91,7 @@ def test_the_probe_runs(tmp_path):
         ('probe', '240 videos to train, 60 to test'),
     ],
 )
-def test_outputs_are_those_of_a_run(name, output):
+def test_committed_outputs_are_of_a_complete_run(name, output):
     notebook = nbformat.read(ROOT / f'docs/{name}.ipynb', 4)
     code = [cell for cell in notebook.cells if cell.cell_type == 'code']
     assert all(cell.execution_count for cell in code)

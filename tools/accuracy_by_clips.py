@@ -1,6 +1,6 @@
-"""Print, and plot, accuracy against the number of clips (Figure 5b) from one test with many.
+"""Print and plot accuracy against the number of clips (Figure 5b), from one test with many clips.
 
-Test with as many clips as the largest number, and dump the scores: mim test ... --dump NPZ
+Test with the largest number of clips, and dump the scores: mim test ... --dump NPZ
 --cfg-options test_dataloader.dataset.pipeline.1.num_clips=100.
 """
 
@@ -13,9 +13,9 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('scores', type=Path, help='dump of the test')
     parser.add_argument(
-        '--clips', type=int, nargs='+', help='numbers of clips (1 2 5 10 20 50 100, as there are)'
+        '--clips', type=int, nargs='+', help='numbers of clips (1 2 5 10 20 50 100, up to all)'
     )
-    parser.add_argument('--plot', type=Path, metavar='PNG', help='picture to write')
+    parser.add_argument('--plot', type=Path, metavar='PNG', help='image to write')
     return parser.parse_args()
 
 

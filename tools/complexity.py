@@ -16,13 +16,13 @@ with errors_in_one_line():
 
 
 class Complexity(NamedTuple):
-    """What a network costs.
+    """The cost of a network.
 
     Attributes:
-        network (str): Its name.
-        parameters (int): Parameters, classifier included.
-        gflops (float): Multiply-adds of its convolutions and classifier for one clip, in units of
-            10^9, as the paper and its authors count.
+        network (str): Name of the network.
+        parameters (int): Number of parameters, including the classifier.
+        gflops (float): Multiply-adds of convolutions and classifier for one clip, in 10^9, as
+            counted in the paper.
         output (tuple[int, ...]): C, T, H, W of the last convolution's output.
     """
 
@@ -38,16 +38,16 @@ def measure(
     """Measure a network on one clip.
 
     Args:
-        name (str): Name that :func:`r21d_plugin.create_model` takes.
-        clip_len (int): Frames. Defaults to 8.
+        name (str): Name for :func:`r21d_plugin.create_model`.
+        clip_len (int): Frames per clip. Defaults to 8.
         size (int): Height and width in pixels. Defaults to 112.
         in_channels (int): Channels of a frame. Defaults to 3.
-        num_classes (int): Classes. Defaults to 400.
+        num_classes (int): Number of classes. Defaults to 400.
 
     Raises:
-        InputError: If there is no such network.
+        InputError: If the network is unknown.
     """
-    # On the meta device nothing is stored or computed but shapes.
+    # On the meta device, only shapes are computed.
     with torch.device('meta'), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model = create_model(name, num_classes, in_channels, clip_len).eval()
         feature = model.forward_features(torch.empty(1, in_channels, clip_len, size, size))
@@ -55,7 +55,7 @@ def measure(
     return Complexity(
         name,
         sum(parameter.numel() for parameter in model.parameters()),
-        counter.get_total_flops() / 2e9,  # it counts a multiply-add as two
+        counter.get_total_flops() / 2e9,  # the counter counts a multiply-add as two
         tuple(feature.shape[1:]),
     )
 
@@ -64,13 +64,13 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'networks', nargs='*', help='names such as r2plus1d_152; default: all of 18 and 34 layers'
+        'networks', nargs='*', help='names such as r2plus1d_152; default: all with 18 and 34 layers'
     )
-    parser.add_argument('--clip-len', type=int, default=8, help='frames of a clip (8)')
+    parser.add_argument('--clip-len', type=int, default=8, help='frames per clip (8)')
     parser.add_argument('--size', type=int, default=112, help='height and width in pixels (112)')
     parser.add_argument('--in-channels', type=int, default=3, help='channels of a frame (3)')
     parser.add_argument('--num-classes', type=int, default=400, help='classes (400)')
-    parser.add_argument('--markdown', action='store_true', help='print a table of Markdown')
+    parser.add_argument('--markdown', action='store_true', help='print a Markdown table')
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
 """Convert weights to a checkpoint of r21d_plugin, or to torchvision's format.
 
-Reads what ``load_weights`` reads. None has to be converted to be used here.
+All formats of ``load_weights`` are supported. This package can use them without conversion.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def parse_args() -> argparse.Namespace:
 def convert(source: str, path: Path, to: str) -> dict[str, Any]:
     """Convert weights and return a report.
 
-    Programs that read torchvision's files fix the epsilon of batch norm, so the difference is added
-    to running variances. One can become negative, but not its sum with the epsilon.
+    Programs that read torchvision's files use a fixed epsilon of batch norm, so the difference is
+    added to running variances. A variance can become negative, but not its sum with the epsilon.
 
     Raises:
-        InputError: If the source holds no network of this family with its classifier, or the result
+        InputError: If the source has no network of this family with its classifier, or the result
             cannot be written.
     """
     from r21d_plugin import InputError

@@ -1,4 +1,4 @@
-"""Write a trained network into one file, ONNX or torch.export's, that runs without this package."""
+"""Export a trained network to one ONNX or torch.export file that runs without this package."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help=CHECKPOINT_HELP)
-    parser.add_argument(
-        'out', type=Path, help='file to write: .onnx (ONNX) or .pt2 (a program of torch.export)'
-    )
+    parser.add_argument('out', type=Path, help='file to write: .onnx (ONNX) or .pt2 (torch.export)')
     parser.add_argument(
         '--clips',
         type=int,
-        help='take so many clips of a video and average their scores (the paper: 10); '
+        help='take N clips of each video and average their scores (the paper: 10); '
         'default: take single clips',
     )
     parser.add_argument(
@@ -34,8 +32,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--int8',
         metavar='LIST',
-        help='quantise to int8 (ONNX) with 100 videos of this list, in the folder of the training; '
-        'refused if 500 videos of the test lose more than 0.5 points of accuracy',
+        help='quantise to int8 (ONNX) with 100 videos of this list, in the training folder; '
+        'refused if accuracy on 500 test videos drops by more than 0.5 points',
     )
     add_config_options(parser)
     return parser.parse_args()

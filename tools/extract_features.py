@@ -1,9 +1,9 @@
-"""Extract the features of videos: feature maps, averaged, of sliding clips.
+"""Extract the features of videos: averaged feature maps of sliding clips.
 
-By default a clip has 512 numbers, or 2048 from 50 layers on (two streams: those of RGB, then those
-of flow), and begins where the one before ends; a video shorter than a clip gives one, looped.
-Videos that do not decode are listed in broken_videos.txt. A run that was stopped is continued by
-the same command. docs/features.md has the shapes and the presets.
+By default a clip has 512 features, or 2048 with 50 or more layers (two streams: RGB, then flow),
+and begins where the previous clip ends. A video shorter than a clip is looped and gives one clip.
+Videos that do not decode are listed in broken_videos.txt. Run the same command again to resume an
+interrupted run. docs/features.md describes the shapes and the presets.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ def parse_args() -> argparse.Namespace:
         metavar='VIDEO',
         help="videos, folders of them, searched with their subfolders, or patterns ('a*/*.mp4')",
     )
-    source.add_argument('--list', type=Path, metavar='FILE', help='file that names a video a line')
+    source.add_argument('--list', type=Path, metavar='FILE', help='file with one video per line')
     parser.add_argument(
-        '--out', type=Path, required=True, help='folder for a .npy file per video, or FILE.h5'
+        '--out', type=Path, required=True, help='folder for one .npy file per video, or FILE.h5'
     )
     parser.add_argument(
         '--stride',
-        help='from the start of a clip to that of the next, in frames (16) or seconds (0.5s); '
-        'default: a clip',
+        help='step between the starts of clips, in frames (16) or seconds (0.5s); '
+        'default: the length of a clip',
     )
     parser.add_argument(
         '--keep',
         nargs='+',
         choices=('crops', 'time'),
-        help='axes not to average over: crops of a clip, time steps of the feature map',
+        help='axes that are not averaged: crops of a clip, time steps of the feature map',
     )
     parser.add_argument(
         '--layer',
@@ -71,16 +71,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--preset',
         choices=('tsp-actionformer', 'ucf-crime-32x10', 'video_features'),
-        help='features as a tool computes them; --stride, --keep and --segments change that',
+        help='compute features like another tool; --stride, --keep and --segments take precedence',
     )
-    parser.add_argument('--batch-size', type=int, default=8, help='clips at a time (8)')
+    parser.add_argument('--batch-size', type=int, default=8, help='clips per batch (8)')
     add_shard_argument(parser)
     add_network_arguments(parser)
     return parser.parse_args()
 
 
 def find_named_videos(args: argparse.Namespace, preset: Preset, shard: Shard) -> dict[str, Path]:
-    """The videos of this process by the names of their features."""
+    """Return the videos of this process by the names of their features."""
     from r21d_plugin.datasets.video_files import by_name, find_videos, read_list
 
     sources = read_list(args.list) if args.list else args.videos
@@ -95,14 +95,14 @@ def feature_settings(
     window: SlidingWindow,
     options: dict[str, Any],
 ) -> dict[str, str | int]:
-    """Settings that features depend on; the fingerprint is of network, weights and pipeline.
+    """Return the settings of features, with a fingerprint of network, weights and pipeline.
 
-    ``options`` are further ones of the command; of these, unset ones don't count.
+    ``options`` are further options of the command; unset options are ignored.
     """
     from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
     from r21d_plugin.models.runtimes import runtime_and_dtype
 
-    # Features do not depend on how many clips a test takes.
+    # Features do not depend on the number of test clips.
     pipeline = update_transform(window.pipeline, *SAMPLERS, num_clips=1)
     runtime, dtype = runtime_and_dtype(model.test_cfg)
     parts = [cfg.model.backbone, cfg.model.data_preprocessor, pipeline, dtype]
@@ -158,13 +158,13 @@ def extract(args: argparse.Namespace) -> None:
     with tqdm(total=len(videos), bar_format=form, desc=escape_bytes(args.out)) as bar:
 
         def progress(share: float) -> None:
-            bar.update(min(share, len(videos) - bar.n))  # shares add up to 1 but for rounding
+            bar.update(min(share, len(videos) - bar.n))  # shares add up to 1 up to rounding
 
         extracted = extract_features(model, window, videos, store, args.workers, progress, **kept)
         try:
             done = list(extracted)
         except KeyboardInterrupt:
-            sys.exit('error: stopped: the same command goes on where this one was')
+            sys.exit('error: stopped: run the same command again to resume')
     print(write_report(done, shard.name(store.report)))
     store.finish(all_done=shard.parts == 1)
 

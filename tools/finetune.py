@@ -1,7 +1,7 @@
-"""Finetune a pretrained network on videos of your own, test it and write a report.
+"""Finetune a pretrained network on your own videos, test it and write a report.
 
-DATA is a folder that `prepare folder` wrote. Everything goes to WORK_DIR; report.html is the page
-to open. The commands are printed: each can be run by itself.
+DATA is a folder written by `prepare folder`. All output goes to WORK_DIR; open report.html there.
+The commands are printed, and each can be run separately.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ def parse_args() -> argparse.Namespace:
         "R(2+1)D-18, or the config's",
     )
     parser.add_argument(
-        '--config', help='config of finetuning; default: the one for the network of the weights'
+        '--config', help='finetuning config; default: the one for the network of the weights'
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
         '--frozen',
         action='store_true',
-        help='train the classifier alone, on features that are computed once',
+        help='train only the classifier, on features that are computed once',
     )
-    way.add_argument('--resume', action='store_true', help='continue a run that was stopped')
-    parser.add_argument('--work-dir', type=Path, help='folder for everything (work_dirs/DATA)')
+    way.add_argument('--resume', action='store_true', help='resume an interrupted run')
+    parser.add_argument('--work-dir', type=Path, help='folder for all output (work_dirs/DATA)')
     parser.add_argument('--gpus', type=int, help='GPUs; 0: the CPU; default: a GPU if there is one')
     add_config_options(parser)
     return parser.parse_args()
 
 
 def choose_config(weights: str | None) -> str:
-    """Config of finetuning for the network that weights are of."""
+    """Return the finetuning config for the network of weights."""
     if weights is None:
         return f'configs/finetune_{NETWORKS[0]}.py'
     found = networks_of(weights)
@@ -59,7 +59,7 @@ def choose_config(weights: str | None) -> str:
 
 
 def networks_of(weights: str) -> list[str]:
-    """Names of the networks that public weights or a file are of; none for a URL."""
+    """Return the names of networks that match public weights or a file; none for a URL."""
     from r21d_plugin import list_models
     from r21d_plugin.models.factory import network_of
     from r21d_plugin.weights import read_weights
@@ -72,7 +72,7 @@ def networks_of(weights: str) -> list[str]:
 
 
 def run(mim: str, script: str, *arguments: object) -> None:
-    """Print a command as mim takes it, run its script, and exit with its status if it fails."""
+    """Print a command for mim, run its script, and exit with its status if it fails."""
     words = [str(word) for word in arguments]
     print(f'\n$ mim {mim} {shlex.join(words)}', flush=True)
     status = subprocess.run([sys.executable, str(TOOLS / script), *words]).returncode
@@ -81,7 +81,7 @@ def run(mim: str, script: str, *arguments: object) -> None:
 
 
 def train(args: argparse.Namespace, config: str, work_dir: Path, options: dict[str, Any]) -> Path:
-    """Train, and return the checkpoint that was best in validation."""
+    """Train, and return the checkpoint with the best validation result."""
     changes = ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
     common = [config, '--work-dir', work_dir]
     if args.frozen:
@@ -112,7 +112,7 @@ def main() -> None:
         options.update(args.cfg_options or {})
         cfg = load_config(config, options)
         if args.frozen and cfg.load_from is None:
-            raise InputError('--frozen trains the classifier alone: give the --weights of the rest')
+            raise InputError('--frozen trains only the classifier: give --weights of the network')
         task = cfg.get('task', 'one class')
         if args.frozen and task != 'one class':
             raise InputError(f'--frozen is for one class, and {args.data} is for {task}: remove it')

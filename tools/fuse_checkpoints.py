@@ -1,4 +1,4 @@
-"""Join the checkpoints of an RGB and a flow network to one of the two-stream network."""
+"""Fuse the checkpoints of an RGB and a flow network into one of the two-stream network."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Fuse the scores of two finished tests, dumped by mim test --dump, and print the accuracy."""
+"""Fuse the scores of two tests, dumped by mim test --dump, and print the accuracy."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ with errors_in_one_line():
 
 
 def check_same_videos(tests: Mapping[Path, Mapping[str, Scores]]) -> None:
-    """Check that tests, by the file of their scores, are of the same videos.
+    """Check that tests, given by the file of their scores, have the same videos.
 
     Raises:
-        InputError: If their videos, or a video's labels or numbers of clips or classes, differ.
+        InputError: If the videos, or labels or numbers of clips or classes of a video, differ.
     """
     (first, ours), *others = tests.items()
     for other, theirs in others:
@@ -38,16 +38,16 @@ def check_same_videos(tests: Mapping[Path, Mapping[str, Scores]]) -> None:
 
 
 def name_sizes(scores: Scores) -> tuple[str, str]:
-    """Write out the labels and the sizes of a video's scores."""
+    """Describe the labels and the sizes of a video's scores."""
     sizes = ' x '.join(map(str, scores.clips.shape))
     return f'labels {sorted(scores.labels)}', f'{sizes} clips x classes'
 
 
 def fuse(tests: Sequence[Mapping[str, Scores]], weights: Sequence[float]) -> dict[str, Scores]:
-    """Average the scores of tests of the same videos; of the weights only the ratios matter.
+    """Average the scores of tests with the same videos; only ratios of the weights matter.
 
     Raises:
-        InputError: If the weights are not as many, or not positive in sum.
+        InputError: If the number of weights is wrong, a weight is negative, or all are zero.
     """
     if len(weights) != len(tests) or min(weights) < 0 or sum(weights) <= 0:
         raise InputError(
@@ -64,7 +64,7 @@ def fuse(tests: Sequence[Mapping[str, Scores]], weights: Sequence[float]) -> dic
 def sweep_weights(
     first: Mapping[str, Scores], second: Mapping[str, Scores], steps: int = 20
 ) -> dict[float, dict[str, float]]:
-    """Accuracy by the weight of the second test, from 0 to 1."""
+    """Compute the accuracy by the weight of the second test, from 0 to 1."""
     shares = [i / steps for i in range(steps + 1)]
     return {share: accuracy(fuse([first, second], [1 - share, share])) for share in shares}
 

@@ -1,6 +1,6 @@
-"""Train the classifier of a finetuning config alone, on features that are computed once.
+"""Train only the classifier of a finetuning config, on features that are computed once.
 
-Takes minutes on a CPU. The checkpoint is WORK_DIR/linear_probe.pth; test it as any other.
+This takes minutes on a CPU. The result is WORK_DIR/linear_probe.pth, an ordinary checkpoint.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def build_videos(cfg: Config, name: str) -> Any:
-    """Build the dataset of a dataloader, with the clips that a test takes of a video."""
+    """Build the dataset of a dataloader, with the clips per video of a test."""
     from r21d_plugin.cli.explain import build_dataset
 
     key, pipeline = f'{name}_dataloader', cfg.test_dataloader.dataset.pipeline
@@ -63,7 +63,7 @@ def main() -> None:
 
         cfg = load_config(args.config, args.cfg_options)
         if cfg.get('load_from') is None:
-            raise InputError(f'{args.config}: no load_from: a classifier alone needs weights')
+            raise InputError(f'{args.config}: no load_from: a linear probe needs weights')
         work_dir = args.work_dir or Path('work_dirs', Path(args.config).stem)
         path = work_dir / 'linear_probe.pth'
         check_writable(path)

@@ -29,7 +29,7 @@ STYLES: dict[str, dict[str, Any]] = dict(
 
 
 def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
-    """Read the errors of several runs, by their path below the folder that all are in."""
+    """Read the errors of several runs, by path relative to their common folder."""
     paths = [path.resolve() for path in work_dirs]
     folder = os.path.commonpath([path.parent for path in paths])
     return {
@@ -38,7 +38,7 @@ def read_runs(work_dirs: Sequence[Path]) -> dict[str, Curves]:
 
 
 def last_errors_table(runs: Mapping[str, Curves]) -> str:
-    """Lay out the last errors of runs, by name, as a table of percentages."""
+    """Format the last errors of runs, by name, as a table of percentages."""
     rows = [
         [
             name,
@@ -53,10 +53,10 @@ def last_errors_table(runs: Mapping[str, Curves]) -> str:
 
 
 def plot_training_curves(runs: Mapping[str, Curves], path: Path) -> None:
-    """Plot the errors of runs by name: a colour each, training dashed, validation solid.
+    """Plot the errors of runs by name, one colour each: training dashed, validation solid.
 
     Raises:
-        InputError: If the picture cannot be written.
+        InputError: If the image cannot be written.
     """
     figure = Figure(figsize=(9, 5), layout='constrained')
     axes = figure.subplots()
@@ -81,12 +81,12 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('work_dirs', nargs='+', type=Path, help='work dirs of mim train')
-    parser.add_argument('--out', type=Path, required=True, metavar='PNG', help='picture to write')
+    parser.add_argument('--out', type=Path, required=True, metavar='PNG', help='image to write')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Print the last errors and plot all."""
+    """Print the last errors and plot all errors."""
     args = parse_args()
     with errors_in_one_line():
         runs = read_runs(args.work_dirs)

@@ -1,7 +1,7 @@
-"""Predict the classes of videos, as a test of a dataset would.
+"""Predict the classes of videos, as in a test of a dataset.
 
 Prints the best classes of each video, or writes them as JSON. Videos that do not decode are named,
-and the exit status is then 1. With --live, the classes of a stream are printed as it comes.
+and the exit status is then 1. With --live, the classes of a stream are printed as it is received.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 
     from r21d_plugin.datasets.pipelines import Pipeline
 
-REPORT_INTERVAL = 10.0  # seconds between the lines that tell the latency
+REPORT_INTERVAL = 10.0  # seconds between the lines that report the latency
 
 
 def find_all(
     sources: Sequence[str], folder: Path, shard: Shard
 ) -> tuple[dict[str, Path], dict[Path, str]]:
-    """Find a part of the videos of all sources, and copy into a folder those not on a disk.
+    """Find a shard of the videos of all sources; copy remote videos to a folder.
 
     Returns:
-        tuple[dict[str, Path], dict[Path, str]]: The videos by name, and what to call the copies.
+        tuple[dict[str, Path], dict[Path, str]]: Videos by name, and display names of the copies.
     """
     from r21d_plugin.datasets.video_files import by_name, find_videos
     from r21d_plugin.inference.sources import fetch_videos, is_remote
@@ -63,19 +63,19 @@ def find_all(
 
 
 def gives_numbers(model: BaseRecognizer) -> bool:
-    """Whether a network gives measured numbers, not shares of classes."""
+    """Whether a network outputs regressed numbers instead of class scores."""
     from r21d_plugin.models.tasks import NUMBERS, task_of
 
     return task_of(model.cls_head) is NUMBERS
 
 
 def score_format(model: BaseRecognizer) -> str:
-    """Format of the scores of a network in print."""
+    """Return the format in which a network's scores are printed."""
     return '{:.4g}' if gives_numbers(model) else '{:.1%}'
 
 
 def table(entry: dict[str, Any], form: str) -> str:
-    """Format what :func:`to_dict` gives: the video, and a line for each class."""
+    """Format the result of :func:`to_dict`: the video, and a line for each class."""
     rows = [
         ('', rank, found['label'], form.format(found['score']))
         for rank, found in enumerate(entry['classes'], start=1)
@@ -93,7 +93,7 @@ def predict_files(
     videos: Mapping[Path, str],
     over_time: Callable[[Path, str], list] | None,
 ) -> list[dict[str, Any]]:
-    """Predict videos, which have names to show, and print them unless JSON is asked for."""
+    """Predict videos, given by display name, and print the results unless JSON is requested."""
     from r21d_plugin.inference.outputs import to_dict
     from r21d_plugin.inference.predict import predict
 
@@ -119,7 +119,7 @@ def predict_files(
 def follow(
     args: argparse.Namespace, model: BaseRecognizer, pipeline: Pipeline, labels: Sequence[str]
 ) -> None:
-    """Print the smoothed classes of a stream as it comes, and its latency, until it ends."""
+    """Print the smoothed classes of a stream and the latency until the stream ends."""
     from r21d_plugin.inference.live import Latencies, LiveClips, Smoothing, live_window, score_clip
     from r21d_plugin.inference.outputs import best_classes
 
@@ -145,7 +145,7 @@ def follow(
 
 
 def print_moment(seconds: float, best: Sequence[dict[str, Any]], form: str) -> None:
-    """Print the classes of a moment; on a terminal, in place of those before."""
+    """Print the current classes; on a terminal, overwrite the previous ones."""
     texts = [f'{found["label"]} {form.format(found["score"])}' for found in best]
     line, end = '  '.join([f'{seconds:9.2f} s', *texts]), '\n'
     if sys.stdout.isatty():
@@ -155,7 +155,7 @@ def print_moment(seconds: float, best: Sequence[dict[str, Any]], form: str) -> N
 
 
 def tell(line: str) -> None:
-    """Print a line about a stream on standard error, below the classes of the moment."""
+    """Print a line about a stream to standard error, below the current classes."""
     print(f'\n{line}' if sys.stdout.isatty() else line, file=sys.stderr, flush=True)
 
 
@@ -166,7 +166,7 @@ def draw_stream(
     frames: Iterator[np.ndarray],
     fps: float,
 ) -> None:
-    """Draw the scores of now below the frames of a stream; show the result or write it."""
+    """Draw the current scores below the frames of a stream; show the result or write it."""
     from r21d_plugin.inference.draw import draw_live, show, write_video
 
     drawn = draw_live(frames, scores, labels, args.top)
@@ -177,7 +177,7 @@ def draw_stream(
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Raise an InputError if options do not go together, or an output cannot be written."""
+    """Raise an InputError if options are incompatible, or an output is not writable."""
     from r21d_plugin.inference.draw import check_display, check_name
     from r21d_plugin.inference.sources import is_camera
 
@@ -201,7 +201,7 @@ def check_options(args: argparse.Namespace) -> None:
     if args.show:
         check_display()
     if args.over_time and not args.json:
-        raise InputError('--over-time: goes into --json FILE (-: print it)')
+        raise InputError('--over-time: add --json FILE (-: print it)')
     if args.json and args.json != '-':
         check_writable(Path(args.json))
 
@@ -214,18 +214,18 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         metavar='VIDEO',
         help="videos, folders of them, searched with their subfolders, patterns ('a*/*.mp4'), "
-        'addresses (http, https; rtsp with --live), - for standard input, or a camera (0)',
+        'URLs (http, https; rtsp with --live), - for standard input, or a camera (0)',
     )
     parser.add_argument('--top', type=int, default=5, help='classes to show (5)')
     parser.add_argument(
         '--labels',
         type=Path,
         metavar='FILE',
-        help='names of the classes, one a line; default: those in the checkpoint, else in the '
-        "label map beside the test's annotation file, else numbers",
+        help='class names, one per line; default: those in the checkpoint, else in the label map '
+        "beside the test's annotation file, else numbers",
     )
     parser.add_argument(
-        '--json', metavar='FILE', help='write JSON into this file, instead of a table; -: print it'
+        '--json', metavar='FILE', help='write JSON to this file, instead of a table; -: print it'
     )
     parser.add_argument(
         '--over-time', action='store_true', help='also write the scores of sliding clips (--json)'
@@ -234,41 +234,41 @@ def parse_args() -> argparse.Namespace:
         '--draw',
         type=Path,
         metavar='DIR',
-        help='write a copy of each video into this folder, with the prediction over time below it; '
-        'FILE.mp4 for a single one',
+        help='write a copy of each video to this folder, with the prediction over time below it; '
+        'FILE.mp4 for a single video',
     )
     parser.add_argument(
         '--segments',
         type=Path,
         metavar='FILE',
-        help='write where a class is above --threshold: FILE.csv, or FILE.srt for a single video, '
+        help='write segments with a class above --threshold: FILE.csv, FILE.srt for one video, '
         'or a folder of subtitles',
     )
     parser.add_argument(
-        '--threshold', type=float, default=0.5, help='score that a segment exceeds (0.5)'
+        '--threshold', type=float, default=0.5, help='score above which a segment begins (0.5)'
     )
     parser.add_argument(
         '--stride',
         type=int,
         default=8,
         metavar='FRAMES',
-        help='frames from the start of a sliding clip to that of the next (8)',
+        help='frames between the starts of sliding clips (8)',
     )
     live = parser.add_argument_group('streams')
-    live.add_argument('--live', action='store_true', help='score a single source as it comes')
+    live.add_argument('--live', action='store_true', help='score a single source in real time')
     live.add_argument(
         '--smooth',
         type=float,
         default=1.0,
         metavar='SECONDS',
-        help='time constant of the mean over the scores (1; 0: none)',
+        help='time constant in seconds for smoothing the scores (1; 0: none)',
     )
     live.add_argument('--show', action='store_true', help='show the stream in a window')
     live.add_argument(
         '--retries',
         type=int,
         metavar='N',
-        help='how often in a row to open a broken stream again (0 for files, else without end)',
+        help='how often in a row to reopen a broken stream (0 for files, else unlimited)',
     )
     add_shard_argument(parser)
     add_network_arguments(parser)
@@ -276,7 +276,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace, folder: Path) -> None:
-    """Predict; copies of videos that are not on a disk go into a folder."""
+    """Run the predictions; ``folder`` is for copies of remote videos."""
     from r21d_plugin.cli.launch import load_config
     from r21d_plugin.inference.class_names import class_names
     from r21d_plugin.inference.outputs import OverTime

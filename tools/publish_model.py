@@ -1,7 +1,7 @@
-"""Write a checkpoint for others: its weights and what they are, named by the hash of the file.
+"""Write a checkpoint for publication: weights and metadata, with the file's hash in the name.
 
-What only training needs (optimizer, schedules, log) is left out. The text of the config stays in,
-with the paths that it names.
+The training state (optimizer, schedules, log) is left out. The text of the config is kept,
+including the paths in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Write a checkpoint that has the network in int8 too, for OpenVINO on a CPU.
+"""Write a checkpoint that also contains the network in int8, for OpenVINO on a CPU.
 
-NNCF quantises it with clips of the training list. It is kept if the accuracy on the videos of the
-config's test, which have to be others, is. Test it with --runtime openvino --dtype int8.
+NNCF calibrates with clips of the training list. The int8 network is stored if its accuracy on the
+config's test videos, which must be different ones, does not drop too much. Test the checkpoint with
+--runtime openvino --dtype int8.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--calibrate',
         metavar='LIST',
-        help="annotation file of the videos to calibrate with, in the folder of the config's "
-        "training; default: the config's training list",
+        help="annotation file of the videos to calibrate with, in the config's training folder; "
+        "default: the config's training list",
     )
     parser.add_argument('--clips', type=int, default=125, help='clips to calibrate with (125)')
     parser.add_argument(
-        '--max-drop', type=float, default=0.5, help='points of video@1 that may be lost (0.5)'
+        '--max-drop', type=float, default=0.5, help='largest drop of video@1 in points (0.5)'
     )
     add_config_options(parser)
     return parser.parse_args()
 
 
 def calibration_clips(cfg: Config, ann_file: str | None, count: int) -> Any:
-    """The middle clips of videos that are spread evenly over the training list, or another."""
+    """Load the middle clips of videos spread evenly over the training list or ``ann_file``."""
     import numpy as np
 
     from r21d_plugin.datasets.pipelines import SAMPLERS, update_transform
@@ -65,7 +66,7 @@ def calibration_clips(cfg: Config, ann_file: str | None, count: int) -> Any:
 
 
 def build(cfg: Config, key: str, dataset: dict) -> Any:
-    """Build a dataset of a config, as a sequence."""
+    """Build a dataset of a config as a sequence."""
     from torch.utils.data import Subset
 
     from r21d_plugin.cli.explain import build_dataset

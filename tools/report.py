@@ -1,6 +1,6 @@
-"""Write one HTML page about the last test in a work dir: accuracy, classes, mistakes and more.
+"""Write an HTML report on the last test in a work dir: accuracy, classes, mistakes and more.
 
-mim test and r21d test keep the scores that it needs. Run it in the folder that the test ran in.
+mim test and r21d test store the required scores. Run this script in the folder of the test run.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def parse_args() -> argparse.Namespace:
         '--labels',
         type=Path,
         metavar='FILE',
-        help='names of the classes, one a line; default: those in the checkpoint, else in the '
-        "label map beside the test's annotation file, else numbers",
+        help='class names, one per line; default: those in the checkpoint, else in the label map '
+        "beside the test's annotation file, else numbers",
     )
     parser.add_argument('--device', help='cpu, cuda or cuda:1; default: a GPU if there is one')
     return parser.parse_args()

@@ -1,8 +1,8 @@
-"""Test public weights on Kinetics-400's validation videos, beside their published accuracy.
+"""Test public weights on Kinetics-400's validation videos, and compare with published accuracy.
 
-The weights are downloaded. A subset is the same for everybody: the first videos that are there, in
-the order of the SHA-256 of their YouTube ids. The log, WORK_DIR/NAME.json, says all that is needed
-to compare it with that of others.
+The weights are downloaded. Subsets are reproducible: they have the first available videos, sorted
+by the SHA-256 of their YouTube ids. The log, WORK_DIR/NAME.json, has all facts needed to compare
+results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'weights', help='public weights, such as torchvision_r2plus1d_18: words of their name'
+        'weights', help='name of public weights or words of it, such as torchvision_r2plus1d_18'
     )
     parser.add_argument(
         '--videos', type=Path, required=True, help='folder of the validation videos, in any layout'
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         help='official validate.csv, or a list of paths below --videos and labels; without it, the '
         'folder of each video is named after its class',
     )
-    parser.add_argument('--subset', type=int, metavar='N', help='how many videos (all)')
+    parser.add_argument('--subset', type=int, metavar='N', help='number of videos (all)')
     parser.add_argument('--work-dir', type=Path, help='folder for the log (work_dirs/reproduce)')
     parser.add_argument('--device', choices=['cpu', 'cuda'], help='default: cuda if there is a GPU')
     add_config_options(parser)
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def configure(cfg: Any, videos: FixedList, folder: Path, work_dir: Path) -> None:
-    """Have a config test a list of videos, and store the scores in the work dir."""
+    """Make a config test a list of videos, and store the scores in the work dir."""
     from r21d_plugin import InputError
     from r21d_plugin._atomic import atomic_write
 
@@ -66,13 +66,13 @@ def configure(cfg: Any, videos: FixedList, folder: Path, work_dir: Path) -> None
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the figures depend on."""
+    """Return the versions of the packages on which results depend."""
     modules = {name: import_module(name).__version__ for name in PACKAGES}
     return {'python': platform.python_version(), **modules}
 
 
 def device_name(device: str | None) -> str:
-    """Name of the GPU or kind of CPU that a test runs on."""
+    """Return the name of the GPU, or the kind of CPU, of a test."""
     import torch
 
     if device == 'cpu' or not torch.cuda.is_available():

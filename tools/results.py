@@ -1,4 +1,4 @@
-"""Print the accuracy of finished tests, a row for each work dir, and for each of two streams."""
+"""Print the accuracy of finished tests, with one row for each work dir or stream."""
 
 import argparse
 from pathlib import Path

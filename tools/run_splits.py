@@ -1,6 +1,6 @@
 """Train and test a config on the three splits of UCF101 or HMDB51, and average (Table 6).
 
-A run that was stopped is resumed by the same command.
+Run the same command again to resume an interrupted run.
 """
 
 import argparse
@@ -18,21 +18,19 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', type=Path, help='config of UCF101 or HMDB51')
     parser.add_argument(
-        '--work-dir', type=Path, help='folder for the splits (work_dirs/CONFIG); each in its own'
+        '--work-dir', type=Path, help='folder with one subfolder per split (work_dirs/CONFIG)'
     )
     parser.add_argument(
         '--checkpoint',
-        help='test this only, without training; {split} in it is replaced by 1, 2 and 3',
+        help='only test this checkpoint; {split} in it is replaced by 1, 2 and 3',
     )
     parser.add_argument('--gpus', default='1', help='GPUs to train on; 0: the CPU (1)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', default=[], help='values of the config to override'
-    )
+    parser.add_argument('--cfg-options', nargs='+', default=[], help='config values to override')
     return parser.parse_args()
 
 
 def run(split: str, script: str, *arguments: object) -> None:
-    """Run train.py or test.py on a split, and stop with its status where it fails."""
+    """Run train.py or test.py on a split, and exit with its status if it fails."""
     command = [sys.executable, TOOLS / script, *arguments]
     status = subprocess.run([str(word) for word in command], env=dict(os.environ, SPLIT=split))
     if status.returncode:

@@ -19,20 +19,20 @@ def parse_args() -> argparse.Namespace:
     add_test_options(parser)
     parser.add_argument('checkpoint', nargs='?', help=CHECKPOINT_HELP)
     parser.add_argument(
-        '--dump', metavar='FILE', help='write the scores into this .npz, or all predictions (.pkl)'
+        '--dump', metavar='FILE', help='write scores to this .npz file, or all predictions (.pkl)'
     )
-    parser.add_argument('--show-dir', help='folder for videos with the prediction drawn on them')
-    parser.add_argument('--show', action='store_true', help='show these in a window')
+    parser.add_argument('--show-dir', help='folder for frames with the prediction drawn on them')
+    parser.add_argument('--show', action='store_true', help='show these frames in a window')
     parser.add_argument('--interval', type=int, default=1, help='draw every n-th video')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds to show each video')
     return parser.parse_args()
 
 
 def apply_args(cfg: Any, args: argparse.Namespace) -> None:
-    """Write the arguments into the config."""
+    """Apply the arguments to the config."""
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     cfg.resume = False
-    cfg.load_from = None if args.checkpoint == 'none' else args.checkpoint  # mim demands a word
+    cfg.load_from = None if args.checkpoint == 'none' else args.checkpoint  # mim requires a value
     if args.dump:
         if not args.dump.endswith(('.npz', '.pkl', '.pickle')):
             raise InputError(f'--dump {args.dump}: give a name that ends in .npz or .pkl')
@@ -52,7 +52,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
 
 
 def keep_scores(runner: Any) -> None:
-    """Have the scores of up to 50,000 videos with classes written beside the log, for a report."""
+    """Store the scores of up to 50,000 videos with classes beside the log, for a report."""
     from r21d_plugin.engine.tasks import head_of
     from r21d_plugin.evaluation.scores import KeptScores
     from r21d_plugin.models.tasks import LABELS, NUMBERS, task_of
@@ -60,7 +60,7 @@ def keep_scores(runner: Any) -> None:
     if task_of(head_of(runner)) in (LABELS, NUMBERS):
         return
 
-    loop = runner.test_loop  # a config's own may have no evaluator
+    loop = runner.test_loop  # a custom test loop may have no evaluator
     if hasattr(loop, 'evaluator') and len(loop.dataloader.dataset) <= MOST_KEPT:
         metric = KeptScores(f'{runner.log_dir}/scores.npz')
         metric.dataset_meta = loop.evaluator.dataset_meta

@@ -22,17 +22,17 @@ def parse_args() -> argparse.Namespace:
         help='resume from this checkpoint, or from the latest one in the work dir',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='train in mixed precision: on the CPU in bfloat16'
+        '--amp', action='store_true', help='train in mixed precision (on the CPU in bfloat16)'
     )
     parser.add_argument('--no-validate', action='store_true', help='do not validate while training')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rate with the clips per step (always on in our configs)',
+        help='scale the learning rate by the clips per step (always on in our configs)',
     )
     parser.add_argument('--seed', type=int, help="random seed; default: the config's")
     parser.add_argument(
-        '--diff-rank-seed', action='store_true', help='initialise each rank with a seed of its own'
+        '--diff-rank-seed', action='store_true', help='use a different seed for each rank'
     )
     parser.add_argument('--deterministic', action='store_true', help='deterministic cuDNN')
     add_run_arguments(parser)
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def apply_args(cfg: Any, args: argparse.Namespace) -> None:
-    """Write the arguments into the config."""
+    """Apply the arguments to the config."""
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -61,7 +61,7 @@ def apply_args(cfg: Any, args: argparse.Namespace) -> None:
 
 
 def use_bfloat16_on_the_cpu(cfg: Any) -> None:
-    """Replace MMEngine's mixed precision, which needs a GPU."""
+    """Replace MMEngine's mixed precision, which requires a GPU."""
     from mmengine.device import get_device
 
     if cfg.optim_wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
@@ -71,9 +71,9 @@ def use_bfloat16_on_the_cpu(cfg: Any) -> None:
 
 
 def resume(cfg: Any, checkpoint: str | None) -> None:
-    """Make the config resume from ``--resume``, or from what it names itself.
+    """Make the config resume from ``--resume``, or from the checkpoint that it names itself.
 
-    That is a checkpoint or, for ``'auto'``, the last one of the work dir if there is one.
+    ``'auto'`` means the last checkpoint in the work dir, if there is one.
     """
     from r21d_plugin.engine.checkpoints import latest_checkpoint
 
@@ -94,7 +94,7 @@ def main() -> None:
 
         cfg = launch.load_config(args.config, args.cfg_options)
         if cfg.get('train_cfg') is None:
-            raise InputError(f'{args.config}: no train_cfg: this config is for tests alone')
+            raise InputError(f'{args.config}: no train_cfg: this config is only for tests')
         apply_args(cfg, args)
         with launch.processes(cfg, args.launcher, args.device, args.gpus):
             use_bfloat16_on_the_cpu(cfg)

@@ -1,4 +1,4 @@
-"""Draw the optical flow of a video: frames, flow in the usual colour wheel, and arrows."""
+"""Draw the optical flow of a video: frames, flow in colours, and arrows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ with errors_in_one_line():
 
 VIDEO_SUFFIXES = ('.avi', '.mp4')
 ARROW_SPACING = 12  # pixels of the flow
-RANGE_FRAMES = 300  # first frames that the range of the colours is taken from
+RANGE_FRAMES = 300  # number of first frames that determine the colour range
 GREEN, WHITE, DARK, GREY = (60, 255, 60), (255, 255, 255), (40, 40, 40), (90, 90, 90)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -38,18 +38,18 @@ def draw_flow(
     zoom: int,
     fps: float,
 ) -> None:
-    """Draw frames of a video, their flow to the next frame in colours, and as arrows.
+    """Draw frames of a video and their flow to the next frame, in colours and as arrows.
 
     Args:
         video (str): The video.
-        out (Path): A video (.avi, .mp4), or else a picture with a column for each frame.
-        scale (tuple[int, int]): Width and height that frames are resized to before flow is
+        out (Path): A video (.avi, .mp4), or else an image with one column for each frame.
+        scale (tuple[int, int]): Width and height to which frames are resized before flow is
             computed.
         start (int): First frame.
-        step (int): Frames from one drawn to the next.
-        count (int, optional): Frames to draw, at most. None: 6 in a picture, all in a video.
+        step (int): Step between drawn frames.
+        count (int, optional): Largest number of frames. None: 6 in an image, all in a video.
         zoom (int): Size of the drawn frames relative to ``scale``.
-        fps (float): Frames a second of a video.
+        fps (float): Frame rate of an output video.
 
     Raises:
         InputError: If the video does not decode or is too short, or ``out`` cannot be written.
@@ -77,7 +77,7 @@ def draw_flow(
 def frame_flows(
     video: str, scale: tuple[int, int], start: int, step: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Number and RGB of every step-th frame, and its flow to the very next one in pixels."""
+    """Yield number and RGB of every step-th frame, and its flow to the next frame in pixels."""
     pairs = enumerate(pairwise(all_frames(video, scale)))
     for number, pair in islice(pairs, start, None, step):
         gray = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pair)
@@ -102,7 +102,7 @@ def panels(
 
 
 def add_arrows(image: np.ndarray, flow: np.ndarray, zoom: int) -> None:
-    """Draw a grid of arrows, H x W x 2 in pixels of the flow, over an enlarged frame."""
+    """Draw flow, H x W x 2 in pixels, as a grid of arrows over an enlarged frame."""
     height, width = flow.shape[:2]
     for y in range(ARROW_SPACING // 2, height, ARROW_SPACING):
         for x in range(ARROW_SPACING // 2, width, ARROW_SPACING):
@@ -112,19 +112,19 @@ def add_arrows(image: np.ndarray, flow: np.ndarray, zoom: int) -> None:
 
 
 def flow_colours(flow: np.ndarray, longest: float) -> np.ndarray:
-    """Flow in the RGB of the Middlebury wheel: hue is direction, white is still.
+    """Convert flow to RGB of the Middlebury colour wheel: hue is direction, white is no motion.
 
-    A displacement of ``longest`` pixels or more has the full colour.
+    Displacements of ``longest`` pixels or more have full colour.
     """
     length = np.linalg.norm(flow, axis=-1, keepdims=True)
     clipped = flow * np.minimum(1, longest / np.maximum(length, 1e-6))
-    # flow2rgb scales by the longest displacement that it sees, so it is shown one.
+    # flow2rgb scales by the longest displacement in its input, so we add one of that length.
     reference = np.full((1, flow.shape[1], 2), (longest, 0), np.float32)
     return np.rint(255 * flow2rgb(np.concatenate([clipped, reference]))[:-1]).astype(np.uint8)
 
 
 def add_wheel(image: np.ndarray, longest: float) -> None:
-    """Draw the colour wheel into the corner of an image, and below it the length at its rim."""
+    """Draw the colour wheel in the corner of an image, with the displacement at its rim below."""
     radius = max(12, min(image.shape[:2]) // 9)
     grid = np.linspace(-1, 1, 2 * radius + 1, dtype=np.float32)
     wheel = np.dstack(np.meshgrid(grid, grid))
@@ -149,12 +149,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('video', help='any video file')
     parser.add_argument(
-        'out', type=Path, help='a video (.avi, .mp4), or else a picture (.png, .jpg)'
+        'out', type=Path, help='a video (.avi, .mp4), or else an image (.png, .jpg)'
     )
     parser.add_argument('--start', type=int, default=0, help='first frame (0)')
-    parser.add_argument('--step', type=int, default=1, help='frames between those shown (1)')
+    parser.add_argument('--step', type=int, default=1, help='step between shown frames (1)')
     parser.add_argument(
-        '--count', type=int, help='frames to show, at most (a picture: 6, a video: all)'
+        '--count', type=int, help='largest number of frames (an image: 6, a video: all)'
     )
     parser.add_argument(
         '--scale',
@@ -162,10 +162,10 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         default=(171, 128),
         metavar=('WIDTH', 'HEIGHT'),
-        help='size in pixels that flow is computed at (171 128, as networks see it)',
+        help='size in pixels for computing flow (171 128, as for networks)',
     )
-    parser.add_argument('--zoom', type=int, default=2, help='size of the pictures (2)')
-    parser.add_argument('--fps', type=float, default=10, help='frames a second of a video (10)')
+    parser.add_argument('--zoom', type=int, default=2, help='magnification (2)')
+    parser.add_argument('--fps', type=float, default=10, help='frame rate of a video (10)')
     return parser.parse_args()
 
 

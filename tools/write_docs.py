@@ -1,6 +1,6 @@
-"""Write docs/paper.md, docs/weights.md, the model cards and mim's index from results and configs.
+"""Generate docs/paper.md, docs/weights.md, the model cards and mim's index.
 
---check only compares.
+With --check, only compare the files with the generated text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FAMILIES = dict(
     rmc='rMCx: 2D convolutions in the groups below x, 3D from there on',
     r2plus1d='R(2+1)D: A 2D convolution over space, then a 1D one over time',
 )
-"""The families, and what each is."""
+"""The families and their descriptions."""
 
 INTRODUCTION = """\
 # The paper, row by row
@@ -98,20 +98,20 @@ pixels, resizes frames to height x width or by their shorter side, and crops the
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--check', action='store_true', help='compare, and fail where it differs')
+    parser.add_argument('--check', action='store_true', help='compare, and fail if files differ')
     return parser.parse_args()
 
 
 @lru_cache(maxsize=None)
 def complexity(network: str, frames: int, channels: int, classes: int) -> Complexity:
-    """Measure a network, which many rows have in common, once."""
+    """Measure a network; cached, because many rows have the same network."""
     from tools.complexity import measure
 
     return measure(network, frames, 112, channels, classes)
 
 
 def cost(row: Row) -> float:
-    """Multiply-adds of training, in 10^18."""
+    """Return the multiply-adds of training, in 10^18."""
     from mmengine.config import Config
 
     cfg = Config.fromfile(ROOT / f'configs/{row.config}.py')
@@ -125,7 +125,7 @@ def cost(row: Row) -> float:
 
 
 def hours(multiply_adds: float) -> float:
-    """GPU-hours of training at the throughput that the paper publishes, to two digits.
+    """Estimate GPU-hours of training at the paper's published throughput, to two digits.
 
     Args:
         multiply_adds (float): Cost of training, in 10^18.
@@ -137,17 +137,17 @@ def hours(multiply_adds: float) -> float:
 
 
 def percent(value: float | None) -> str:
-    """An accuracy, empty where there is none."""
+    """Format an accuracy; empty if there is none."""
     return '' if value is None else f'{value:.1f}'
 
 
 def as_table(rows: list[list], header: list[str]) -> str:
-    """A table of Markdown."""
+    """Format a Markdown table."""
     return tabulate(rows, header, tablefmt='github', disable_numparse=True)
 
 
 def paper_page() -> str:
-    """The page of the paper's results."""
+    """Build the page of the paper's results."""
     from experiments.study.paper import TABLES
 
     parts = [INTRODUCTION]
@@ -173,7 +173,7 @@ def paper_page() -> str:
 
 
 def card(family: str) -> str:
-    """The model card of a family."""
+    """Build the model card of a family."""
     from experiments.study.paper import TABLES
     from r21d_plugin import list_models, list_weights
 
@@ -196,7 +196,7 @@ def card(family: str) -> str:
 
 
 def card_row(table: Table, row: Row) -> list:
-    """A result of the paper, and the cost of a forward pass on one clip."""
+    """Build a row with a result of the paper and the cost of a forward pass on one clip."""
     from r21d_plugin.datasets.annotations import CLASSES
 
     dataset = table.dataset.split(',')[0]
@@ -217,7 +217,7 @@ def card_row(table: Table, row: Row) -> list:
 
 
 def weights_table(public: dict[str, Published]) -> str:
-    """What is published of weights, by name."""
+    """Build the table of public weights by name."""
     rows = [
         [
             f'`{name}`',
@@ -239,13 +239,13 @@ def weights_table(public: dict[str, Published]) -> str:
 
 
 def measured(weights: Published) -> str:
-    """How accuracies were measured, and those on other datasets."""
+    """Describe how accuracies were measured, and list those on other datasets."""
     others = [f'{name} {value:.1f}' for name, value in weights.metrics.items() if '@' not in name]
     return ', '.join([*others, weights.test]) if weights.metrics else ''
 
 
 def notes(public: dict[str, Published]) -> str:
-    """What is to be known of weights beside the table, by note."""
+    """List the notes on weights, each with the names of its weights."""
     names: dict[str, list[str]] = {}
     for name, weights in public.items():
         if weights.note:
@@ -254,7 +254,7 @@ def notes(public: dict[str, Published]) -> str:
 
 
 def inputs_table() -> str:
-    """Frames, mean and deviation of the input, and the license, by source."""
+    """Build the table of input frames, mean, deviation and license, by source."""
     from r21d_plugin.weights import PublicWeights
 
     rows: dict[tuple, list[str]] = {}
@@ -273,12 +273,12 @@ def inputs_table() -> str:
 
 
 def example(names: list[str]) -> str:
-    """The one name, or that there are others."""
+    """Return a single name, or the first one with a mention of the others."""
     return f'`{names[0]}`' if len(names) == 1 else 'all others'
 
 
 def weights_page() -> str:
-    """The page of public weights: what is written by hand, and the tables."""
+    """Build the page of public weights: the handwritten part, and the tables."""
     from r21d_plugin.models.factory import NETWORKS
     from r21d_plugin.weights.public import public_names
 
@@ -293,17 +293,17 @@ def weights_page() -> str:
 
 
 def family_of(network: str) -> str:
-    """The family that a network belongs to, of r2d, fr2d, r3d, mc, rmc and r2plus1d."""
+    """Return the family of a network: r2d, fr2d, r3d, mc, rmc or r2plus1d."""
     return re.sub(r'(?<=mc)\d$', '', network.rpartition('_')[0])
 
 
 def metafile() -> str:
-    """The index of ``mim search`` and ``mim download``: a model for each config with weights.
+    """Build the index of ``mim search`` and ``mim download``, with each config that has weights.
 
-    ``mim search --model`` compares collections, which are the six families. ``--condition`` takes
-    no blanks or parentheses, so names of metrics have none. mim 0.3.9 breaks off where it is to
-    download a model of the index that has no weights, so the other rows of the paper are in
-    docs/paper.md alone.
+    ``mim search --model`` compares collections, which are the six families. ``--condition`` does
+    not support spaces or parentheses, so names of metrics have none. mim 0.3.9 fails to download a
+    model in the index that has no weights, so the other rows of the paper are only in
+    docs/paper.md.
     """
     import yaml
 
@@ -343,7 +343,7 @@ def metafile() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """All pages, by file."""
+    """Build all pages, by file."""
     written = {
         ROOT / 'docs/paper.md': paper_page(),
         ROOT / 'docs/weights.md': weights_page(),
@@ -355,13 +355,13 @@ def pages() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write, or compare."""
+    """Write or compare all pages."""
     args = parse_args()
     for path, text in pages().items():
         if not args.check:
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:
-            sys.exit(f'error: {path} is not as tools/write_docs.py would write it: run it')
+            sys.exit(f'error: {path} is outdated: run tools/write_docs.py')
 
 
 if __name__ == '__main__':

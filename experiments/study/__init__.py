@@ -1,4 +1,4 @@
-"""The paper's comparison, made on the harder motion dataset."""
+"""The paper's comparisons, repeated on the harder motion dataset."""
 
 from .plan import SCALES, Run, Scale, epochs_of, runs
 from .report import write_report

@@ -1,7 +1,7 @@
-"""Run the paper's whole comparison on the harder motion dataset, and report it.
+"""Run the paper's comparisons on the harder motion dataset, and write a report.
 
-Makes the videos, trains and tests all networks, and writes report.md and report.html. A study that
-was stopped goes on where it was.
+Makes the videos, trains and tests all networks, and writes report.md and report.html. Run the same
+command again to resume an interrupted study.
 """
 
 import argparse
@@ -23,9 +23,9 @@ def parse_args() -> argparse.Namespace:
         help='small: for 2 CPU cores; full: for a GPU with 16 cores (small)',
     )
     parser.add_argument('--out', type=Path, help='folder of the study (work_dirs/study_SCALE)')
-    parser.add_argument('--seeds', type=int, help="seeds of every run; default: the scale's")
+    parser.add_argument('--seeds', type=int, help="number of seeds; default: the scale's")
     parser.add_argument(
-        '--jobs', type=int, default=os.cpu_count(), help='runs at a time; default: one a core'
+        '--jobs', type=int, default=os.cpu_count(), help='parallel runs; default: one per core'
     )
     parser.add_argument('--device', choices=['cpu', 'cuda'], help='default: cuda if there is a GPU')
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""The claims of the paper, and what the study says of each."""
+"""Compare the claims of the paper with the results of the study."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .plan import LENGTHS
 from .results import ACCURACIES, Results, Values
 
 TABLE_2 = [row for row in TABLES[0].rows if row.frames == LENGTHS[0]]
-"""Table 2 as trained and tested on 8 frames."""
+"""Table 2, trained and tested on 8 frames."""
 SHORT, SHORT_ON_LONG, LONG, TUNED = ((r.clip1 or 0.0, r.video1 or 0.0) for r in TABLES[1].rows)
 """clip@1 and video@1 of the rows of Table 3."""
 PAPER_HOURS = (11.8, 11.8, 59.8, 20.5)
-"""Hours of training of these rows, of 64 GPUs."""
+"""Training hours of these rows, on 64 GPUs."""
 
 PLAIN = ('r2d_18', 'fr2d_18')
 MIXED = tuple(f'{r}mc{x}_18' for r in ('', 'r') for x in range(2, 6))
@@ -26,14 +26,14 @@ class Comparison(NamedTuple):
     """A difference that a claim is about.
 
     Attributes:
-        what (str): What is compared.
-        difference (Values): In accuracy or error, 0 to 1, of each seed.
-        spread (float): Standard deviation between seeds of such a figure, of
-            all settings together.
-        paper (float, optional): The paper's, in per cent. Defaults to None: it
-            has a picture only.
-        none_expected (bool): Whether the claim is that there is none, instead
-            of a positive one. Defaults to False.
+        what (str): Name of the comparison.
+        difference (Values): Difference of accuracy or error, 0 to 1, by seed.
+        spread (float): Standard deviation of such a value between seeds, pooled
+            over all settings.
+        paper (float, optional): The paper's difference, in per cent. Defaults
+            to None: the paper has only a figure.
+        none_expected (bool): Whether the claim is that there is no difference,
+            instead of a positive one. Defaults to False.
     """
 
     what: str
@@ -44,7 +44,7 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether it is as claimed: beyond the spread, or within it."""
+        """Whether the difference is as claimed: beyond the spread, or within it."""
         mean = self.difference.mean
         if self.none_expected:
             return 'held' if mean <= self.spread else 'did not hold'
@@ -58,9 +58,9 @@ class Claim(NamedTuple):
 
     Attributes:
         text (str): The claim.
-        source (str): Where the paper makes it.
-        comparisons (list[Comparison]): What it comes to.
-        remark (str): What to know besides. Defaults to nothing.
+        source (str): Place of the claim in the paper.
+        comparisons (list[Comparison]): Comparisons that test the claim.
+        remark (str): A remark. Defaults to an empty string.
     """
 
     text: str
@@ -70,19 +70,19 @@ class Claim(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """``'held'`` if all comparisons did, ``'did not hold'`` if one did not."""
+        """``'held'`` if all comparisons held, ``'did not hold'`` if one did not."""
         verdicts = {comparison.verdict for comparison in self.comparisons}
         return next(v for v in ('did not hold', 'undecided', 'held') if v in verdicts)
 
 
 def claims(results: Mapping[str, Results]) -> list[Claim]:
-    """Compare what the paper compares.
+    """Test the claims of the paper.
 
     Args:
         results (Mapping[str, Results]): Results by setting.
 
     Returns:
-        list[Claim]: Its claims, in its order.
+        list[Claim]: The claims, in the order of the paper.
     """
     return [
         forms_of_convolution(results),
@@ -95,7 +95,7 @@ def claims(results: Mapping[str, Results]) -> list[Claim]:
 
 
 def forms_of_convolution(results: Mapping[str, Results]) -> Claim:
-    """2D < mixed < 3D < (2+1)D."""
+    """Test that accuracy rises: 2D < mixed < 3D < (2+1)D."""
     spread = spread_of_accuracy(results)
     published = {row.network: row.video1 or 0.0 for row in TABLE_2}
     others = [*PLAIN, *MIXED, 'r3d_18']
@@ -122,7 +122,7 @@ def forms_of_convolution(results: Mapping[str, Results]) -> Claim:
 
 
 def training_error(results: Mapping[str, Results]) -> Claim:
-    """R(2+1)D is easier to optimise than R3D, the more so the deeper."""
+    """Test that R(2+1)D is easier to optimise than R3D, especially if deeper."""
     errors = {
         name: results[f'{name}_8f'].training_error
         for name in ('r3d_18', 'r2plus1d_18', 'r3d_34', 'r2plus1d_34')
@@ -142,7 +142,7 @@ def training_error(results: Mapping[str, Results]) -> Claim:
 
 
 def longer_clips(results: Mapping[str, Results]) -> Claim:
-    """Longer clips help the clip more than the video."""
+    """Test that longer clips raise clip accuracy more than video accuracy."""
     clip = gain(results, 'clip@1')
     difference = LONG[0] - SHORT[0] - (LONG[1] - SHORT[1])
     video = gain(results, 'video@1')
@@ -159,13 +159,13 @@ def longer_clips(results: Mapping[str, Results]) -> Claim:
 
 
 def gain(results: Mapping[str, Results], metric: str) -> Values:
-    """What R(2+1)D-18 gains when it is trained on 32 frames instead of 8."""
+    """Return the gain of R(2+1)D-18 from training on 32 frames instead of 8."""
     longer = accuracy(results, 'r2plus1d_18_32f', metric)
     return longer - accuracy(results, 'r2plus1d_18_8f', metric)
 
 
 def longer_tests(results: Mapping[str, Results]) -> Claim:
-    """The gain is not had by testing on longer clips."""
+    """Test that testing on longer clips alone does not give the gain."""
     spread = spread_of_accuracy(results)
     short, long = (results['r2plus1d_18_8f'].tests[frames] for frames in (8, 32))
     falls = [on_8 - on_32 for on_8, on_32 in zip(SHORT, SHORT_ON_LONG)]
@@ -180,7 +180,7 @@ def longer_tests(results: Mapping[str, Results]) -> Claim:
 
 
 def finetuning(results: Mapping[str, Results]) -> Claim:
-    """Short to long finetuning is the best trade."""
+    """Test that finetuning from short to long clips is the best trade-off."""
     spread = spread_of_accuracy(results)
     short, long = (accuracy(results, f'r2plus1d_18_{frames}f') for frames in (8, 32))
     tuned = accuracy(results, 'r2plus1d_18_32f_from_8f')
@@ -202,7 +202,7 @@ def finetuning(results: Mapping[str, Results]) -> Claim:
 
 
 def test_clips(results: Mapping[str, Results]) -> Claim:
-    """A few tens of clips of a video are enough."""
+    """Test that about twenty clips of a video are enough."""
     by_clips = results['r2plus1d_18_32f'].by_clips
     spread = spread_of_accuracy(results)
     return Claim(
@@ -216,20 +216,20 @@ def test_clips(results: Mapping[str, Results]) -> Claim:
 
 
 def accuracy(results: Mapping[str, Results], setting: str, metric: str = 'video@1') -> Values:
-    """Accuracy of a setting, tested on clips as long as it was trained on."""
+    """Return the accuracy of a setting, tested with the clip length of its training."""
     return next(iter(results[setting].tests.values()))[metric]
 
 
 def mean_of(settings: Sequence[Values]) -> Values:
-    """Mean of settings, seed by seed."""
+    """Return the mean of settings, seed by seed."""
     return Values(tuple(fmean(seed) for seed in zip(*(v.each for v in settings))))
 
 
 def spread_of_accuracy(results: Mapping[str, Results]) -> float:
-    """Standard deviation of video@1 between seeds, of all settings together."""
+    """Return the standard deviation of video@1 between seeds, pooled over settings."""
     return pooled(accuracy(results, setting) for setting in results)
 
 
 def pooled(settings: Iterable[Values]) -> float:
-    """Standard deviation between seeds, of all settings together."""
+    """Return the standard deviation between seeds, pooled over settings."""
     return sqrt(fmean(values.spread**2 for values in settings))

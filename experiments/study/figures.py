@@ -1,4 +1,4 @@
-"""Figures 3, 4, 5a and 5b of the paper, drawn from the study."""
+"""Draw Figures 3, 4, 5a and 5b of the paper from the results of the study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .results import Results, Values
 
 
 def plot_errors(results: Mapping[str, Results], path: Path) -> None:
-    """Figure 3: errors of R3D and R(2+1)D by epoch, thin in training, thick in testing."""
+    """Draw Figure 3: errors of R3D and R(2+1)D by epoch; thin: training, thick: testing."""
     figure = Figure(figsize=(9, 4), layout='constrained')
     for axes, depth in zip(figure.subplots(1, 2, sharey=True), (18, 34)):
         for name, label, colour in (('r3d', 'R3D', 'C0'), ('r2plus1d', 'R(2+1)D', 'C3')):
@@ -32,17 +32,17 @@ def plot_errors(results: Mapping[str, Results], path: Path) -> None:
 
 
 def mean_curve(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], list[float]]:
-    """Epochs, and the mean of several errors at each, in per cent."""
+    """Return epochs, and the mean of several errors at each epoch, in per cent."""
     epochs = list(curves[0])
     return epochs, [100 * sum(c[epoch] for c in curves) / len(curves) for epoch in epochs]
 
 
 def plot_cost(points: Mapping[str, tuple[float, Values]], path: Path) -> None:
-    """Figure 4: video@1 against multiply-adds.
+    """Draw Figure 4: video@1 against multiply-adds.
 
     Args:
         points (Mapping): GFLOPs and accuracy by network.
-        path (Path): Picture to write.
+        path (Path): Image to write.
     """
     figure = Figure(figsize=(7, 5), layout='constrained')
     axes = figure.subplots()
@@ -63,7 +63,7 @@ def plot_cost(points: Mapping[str, tuple[float, Values]], path: Path) -> None:
 
 
 def plot_lengths(curves: Mapping[str, Mapping[int, Values]], path: Path) -> None:
-    """Figure 5a: accuracies against the frames of a clip, by metric."""
+    """Draw Figure 5a: accuracies against frames per clip, by metric."""
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
     for metric, curve in curves.items():
@@ -73,7 +73,7 @@ def plot_lengths(curves: Mapping[str, Mapping[int, Values]], path: Path) -> None
 
 
 def plot_clips(curve: Mapping[int, Values], path: Path) -> None:
-    """Figure 5b: video@1 against the clips of a video."""
+    """Draw Figure 5b: video@1 against clips per video."""
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
     axes.errorbar(list(curve), *in_percent(curve.values()), fmt='o-', capsize=3, label='video@1')
@@ -84,12 +84,12 @@ def plot_clips(curve: Mapping[int, Values], path: Path) -> None:
 
 
 def in_percent(values: Collection[Values]) -> tuple[list[float], list[float]]:
-    """Means and spreads."""
+    """Return means and spreads in per cent."""
     return [100 * v.mean for v in values], [100 * v.spread for v in values]
 
 
 def finish(axes: Axes, varied: str, ticks: list[int]) -> None:
-    """Label accuracies against something that was varied."""
+    """Label the axes of accuracies against the ``varied`` quantity."""
     axes.set_xlabel(varied)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.set_ylabel('accuracy (%)')

@@ -1,11 +1,11 @@
 """A harder motion dataset, on which networks can be ranked.
 
-A round window shows a moving texture, before a background that moves as the
-camera does, behind a small disc that moves by itself, under noise. The class
-is what goes on in the window: a pattern that a single frame shows, a motion
-that a few frames show, or two motions in order, with a rest in between
-that is longer than eight frames. Where a class needs motion, every single
-frame of it looks like one of any other such class.
+A round window shows a moving texture. Behind it is a background that moves
+with the camera, and in front of it a small disc with its own motion; noise is
+added. The content of the window defines the class: a pattern that a single
+frame shows, a motion that a few frames show, or two motions in order, with a
+rest of more than eight frames in between. Single frames of classes that
+require motion are indistinguishable.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ APPEARANCE, SHORT, LONG = 'appearance', 'short motion', 'long motion'
 
 
 class Action(NamedTuple):
-    """What goes on in the window.
+    """The content of the window.
 
     Attributes:
-        requires (str): What has to be seen to recognise it: ``'appearance'``, a
-            single frame; ``'short motion'``, a few; ``'long motion'``, parts of
-            both motions, which are at least 13 frames apart.
-        motions (tuple[Motion, ...]): One motion, or two in order. None at all:
-            those of any other class.
+        requires (str): What a network has to see to recognise the class:
+            ``'appearance'``, a single frame; ``'short motion'``, a few frames;
+            ``'long motion'``, parts of both motions, which are at least 13
+            frames apart.
+        motions (tuple[Motion, ...]): One motion, or two in order. Empty: the
+            motions of any other class.
         pattern (str): ``'noise'``, ``'stripes'`` or ``'checks'``.
     """
 
@@ -66,15 +67,15 @@ def _actions() -> dict[str, Action]:
 
 
 ACTIONS = _actions()
-"""What each class is; its label is its position."""
+"""Definition of each class; its label is its position."""
 
 
 def render(action: Action, rng: np.random.Generator) -> np.ndarray:
     """Render one video.
 
     Args:
-        action (Action): What goes on in it; its motions are up to 20% faster or slower.
-        rng (Generator): Source of all else.
+        action (Action): Content of the window; motions are up to 20% faster or slower.
+        rng (Generator): Random number generator for everything else.
 
     Returns:
         ndarray: 64 x 64 x 64 x 3 uint8, BGR.
@@ -94,10 +95,10 @@ def render(action: Action, rng: np.random.Generator) -> np.ndarray:
 
 
 def schedule(motions: tuple[Motion, ...], rng: np.random.Generator) -> np.ndarray:
-    """Speeds of one motion, or of two with a rest in between.
+    """Compute the speeds of one motion, or of two with a rest in between.
 
     Returns:
-        ndarray: 64 x 3: pixels to the right and down and degrees a frame.
+        ndarray: 64 x 3: pixels to the right and down and degrees per frame.
     """
     first, *second = (np.array([*motion.shift, motion.turn]) for motion in motions)
     speeds = np.tile(first, (FRAMES, 1))
@@ -109,7 +110,7 @@ def schedule(motions: tuple[Motion, ...], rng: np.random.Generator) -> np.ndarra
 
 
 def path(speeds: np.ndarray) -> np.ndarray:
-    """Where speeds lead, from 0 in the middle of the video."""
+    """Integrate speeds to positions, which are 0 in the middle of the video."""
     places = np.cumsum(speeds, axis=0)
     return places - places[FRAMES // 2]
 
@@ -124,7 +125,7 @@ def moved(
 
     Args:
         canvas (ndarray): H x W x 3.
-        rng (Generator): Source of the place, the angle and the scale.
+        rng (Generator): Random number generator for place, angle and scale.
         shifts (ndarray): 64 x 2, pixels to the right and down.
         angles (ndarray): 64 degrees, clockwise.
 
@@ -139,7 +140,7 @@ def moved(
 
 
 def window(rng: np.random.Generator) -> np.ndarray:
-    """A round window with soft edges: 64 x 64 x 1, 1 inside and 0 outside."""
+    """Draw a round window with soft edges, 64 x 64 x 1: 1 inside and 0 outside."""
     x, y = SIZE / 2 + rng.uniform(-4, 4, 2)
     rows, columns = np.mgrid[:SIZE, :SIZE]
     distance = np.hypot(columns - x, rows - y)
@@ -147,7 +148,7 @@ def window(rng: np.random.Generator) -> np.ndarray:
 
 
 def add_distractor(frames: np.ndarray, rng: np.random.Generator) -> None:
-    """Draw a disc that crosses the picture again and again into frames, in place."""
+    """Draw a disc that crosses the picture repeatedly into frames, in place."""
     place, speed = rng.uniform(0, SIZE, 2), rng.uniform(-2, 2, 2)
     radius, colour = int(rng.integers(3, 6)), rng.uniform(0, 255, 3).tolist()
     for t, frame in enumerate(frames):
@@ -156,7 +157,7 @@ def add_distractor(frames: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def grating(rng: np.random.Generator, crossed: bool) -> np.ndarray:
-    """Draw stripes, or checks where they are crossed, in random colours under noise."""
+    """Draw stripes (or checks, if ``crossed``) in random colours with noise."""
     wave = np.sin(2 * np.pi * 28 * np.arange(256) / 256)
     pattern = np.outer(wave, wave) if crossed else np.tile(wave, (256, 1))
     contrast = rng.uniform(20, 45, 3) * rng.choice([-1, 1], 3)
@@ -169,7 +170,7 @@ PATTERNS = {
     'stripes': lambda rng: grating(rng, crossed=False),
     'checks': lambda rng: grating(rng, crossed=True),
 }
-"""What draws the canvas of each pattern, 256 x 256 x 3."""
+"""Functions that draw the canvas of each pattern, 256 x 256 x 3."""
 
 HARD_MOTION = VideoSet(ACTIONS, render)
 """The harder motion dataset."""

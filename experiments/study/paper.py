@@ -1,7 +1,6 @@
 """The results of the paper, row by row, and the config of each.
 
-Accuracies are the paper's, in per cent; None where it has none or only a
-picture.
+Accuracies are the paper's, in per cent; None if it has none or only a figure.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ class Row(NamedTuple):
     """A result of the paper.
 
     Attributes:
-        name (str): As the paper calls it.
+        name (str): Name in the paper.
         config (str): Name of the config that trains it, without ``.py``.
-        network (str): Network, as ``create_model`` names it.
-        frames (int): Frames of a clip.
+        network (str): Name of the network for ``create_model``.
+        frames (int): Frames per clip.
         stream (str): ``'RGB'``, ``'flow'`` or ``'two-stream'``.
         clip1 (float, optional): clip@1.
         video1 (float, optional): video@1, top-1.
         video5 (float, optional): video@5, top-5.
-        remark (str): What to know besides.
-        trained (bool): Whether the config is trained for it, not only tested.
+        remark (str): A remark.
+        trained (bool): Whether the config is trained for this row, not only tested.
     """
 
     name: str
@@ -41,10 +40,10 @@ class Table(NamedTuple):
     """A table or figure of the paper.
 
     Attributes:
-        title (str): Its number and subject.
+        title (str): Number and subject.
         dataset (str): Benchmark.
-        test (str): How its accuracies are measured.
-        rows (list[Row]): Its rows.
+        test (str): How accuracies are measured.
+        rows (list[Row]): The rows.
     """
 
     title: str
@@ -247,4 +246,4 @@ GPU_HOURS = [
     (next(row for row in TABLES[1].rows if row.name == name), 64 * hours)
     for name, hours in (('8, tested on 8', 11.8), ('32, on 32', 59.8))
 ]
-"""Rows of Table 3, and the hours of all 64 GPUs that it gives for their training."""
+"""Rows of Table 3, and their training hours on 64 GPUs."""

@@ -1,4 +1,4 @@
-"""What the study trains, and at which scale."""
+"""Runs, tests and scales of the study."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from r21d_plugin.models.factory import backbone_cfg, list_models
 from .hard_motion import ACTIONS
 
 LENGTHS = (8, 16, 32)
-"""Frames of a clip (Table 3 and Figure 5a)."""
+"""Frames per clip (Table 3 and Figure 5a)."""
 
 DATA = 'data'
-"""Folder of the videos in that of the study."""
+"""Subfolder of the videos in the folder of the study."""
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
@@ -23,14 +23,14 @@ class Scale(NamedTuple):
 
     Attributes:
         width (int): Filters of conv1, 64 in the paper.
-        train (int): Training videos.
-        val (int): Validation videos.
-        epochs (int): Epochs of each run.
+        train (int): Number of training videos.
+        val (int): Number of validation videos.
+        epochs (int): Epochs per run.
         finetuning (int): Epochs of finetuning.
-        epoch_size (int): Clips of an epoch.
-        batch_size (int): Clips of a step.
-        workers (int): Dataloader workers of a run.
-        seeds (int): Runs of everything, from different seeds.
+        epoch_size (int): Clips per epoch.
+        batch_size (int): Clips per step.
+        workers (int): Dataloader workers per run.
+        seeds (int): Number of seeds with which each setting is run.
     """
 
     width: int
@@ -48,18 +48,18 @@ SCALES = {
     'small': Scale(8, 2000, 240, 8, 3, 768, 8, 1, 2),
     'full': Scale(16, 4000, 320, 12, 3, 1024, 16, 1, 2),
 }
-"""For two CPU cores and an hour; for a GPU with 16 cores and minutes."""
+"""Scales for two CPU cores and an hour, and for a GPU with 16 cores and minutes."""
 
 
 class Run(NamedTuple):
     """A network that is trained and tested.
 
     Attributes:
-        network (str): Network, as ``create_model`` names it.
-        frames (int): Frames of a clip.
+        network (str): Name of the network for ``create_model``.
+        frames (int): Frames per clip.
         seed (int): Seed.
-        source (int, optional): Frames of the clips that it was trained on
-            before. Defaults to None: it is trained from scratch.
+        source (int, optional): Frames per clip in its pretraining. Defaults to
+            None: trained from scratch.
     """
 
     network: str
@@ -80,14 +80,14 @@ class Run(NamedTuple):
 
     @property
     def pretraining(self) -> Run | None:
-        """The run whose weights it begins with."""
+        """The run whose weights this run starts from."""
         if self.source is None:
             return None
         return self._replace(frames=self.source, source=None)
 
 
 def runs(seeds: int) -> list[Run]:
-    """All runs of the study: long ones first, so that all end together; last what needs others."""
+    """List all runs: long ones first, for balanced load; runs that need others come last."""
     networks = list_models(18)
     settings = [
         *(('r2plus1d_18', frames, None) for frames in sorted(LENGTHS[1:], reverse=True)),
@@ -147,9 +147,9 @@ class Test(NamedTuple):
 
     Attributes:
         run (Run): The run.
-        frames (int): Frames of a clip.
-        clips (int): Clips of a video. Defaults to 10.
-        videos (int): The first so many videos. Defaults to -1: all.
+        frames (int): Frames per clip.
+        clips (int): Clips per video. Defaults to 10.
+        videos (int): Number of videos, from the first. Defaults to -1: all.
     """
 
     run: Run
@@ -159,16 +159,16 @@ class Test(NamedTuple):
 
     @property
     def scores(self) -> str:
-        """Path of its scores below the folder of the study."""
+        """Path of the scores relative to the folder of the study."""
         return f'{self.run.name}/scores_{self.frames}f_{self.clips}clips.pkl'
 
 
 MANY_CLIPS = 100
-"""Test clips up to which Figure 5b goes."""
+"""Largest number of test clips in Figure 5b."""
 
 
 def tests_of(run: Run) -> list[Test]:
-    """Tests of a run: Tables 2 and 3, and for Figure 5b one with many clips."""
+    """List the tests of a run: for Tables 2 and 3, and with many clips for Figure 5b."""
     tests = [Test(run, run.frames)]
     if run.network == 'r2plus1d_18' and run.source is None:
         if run.frames == LENGTHS[0]:
@@ -179,21 +179,21 @@ def tests_of(run: Run) -> list[Test]:
 
 
 def epochs_of(run: Run, scale: Scale) -> int:
-    """Epochs of a run."""
+    """Return the number of epochs of a run."""
     return scale.epochs if run.source is None else scale.finetuning
 
 
 def checkpoint(run: Run, scale: Scale, out: Path) -> Path:
-    """Last checkpoint of a run."""
+    """Return the path of the last checkpoint of a run."""
     return out / run.name / f'epoch_{epochs_of(run, scale)}.pth'
 
 
 def config(run: Run, scale: Scale, out: Path) -> str:
-    """Config of a run, which trains it by itself too.
+    """Build the config of a run, which can also be trained separately.
 
     Args:
         run (Run): The run.
-        scale (Scale): Its scale.
+        scale (Scale): Scale of the study.
         out (Path): Folder of the study.
     """
     epochs = epochs_of(run, scale)

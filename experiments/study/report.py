@@ -1,4 +1,4 @@
-"""The report of the study: Markdown, and one page of HTML that holds its pictures."""
+"""Write the report of the study as Markdown and as one HTML page with embedded figures."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def write_report(
     """Write ``report.md``, ``report.html`` and the figures of a finished study.
 
     Args:
-        planned (Sequence[Run]): Its runs.
-        scale (Scale): Their scale.
-        out (Path): Its folder.
-        device (str): Device that it was run on, ``'cpu'`` or ``'cuda'``.
-        command (str): Command that ran it.
+        planned (Sequence[Run]): The runs of the study.
+        scale (Scale): Scale of the study.
+        out (Path): Folder of the study.
+        device (str): Device of the study, ``'cpu'`` or ``'cuda'``.
+        command (str): Command that ran the study.
 
     Returns:
         list[Path]: The two reports.
@@ -81,19 +81,19 @@ def write_report(
 
 
 def page(text: str, out: Path) -> str:
-    """Turn Markdown into a page of HTML with its pictures inside."""
+    """Convert Markdown to an HTML page with embedded figures."""
     html = markdown(text, extensions=['tables'])
     body = re.sub(r'src="([^"]+)"', lambda m: f'src="{embedded(out / m[1])}"', html)
     return PAGE.format(title=text.partition('\n')[0].lstrip('# '), body=body)
 
 
 def embedded(picture: Path) -> str:
-    """A picture as an address that contains it."""
+    """Encode an image as a data URI."""
     return f'data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}'
 
 
 def sections(results: Mapping[str, Results], run: str) -> list[str]:
-    """The parts of the report, in Markdown."""
+    """Return the sections of the report in Markdown."""
     found = claims(results)
     return [
         "# The paper's comparison on the harder motion dataset",
@@ -123,7 +123,7 @@ def sections(results: Mapping[str, Results], run: str) -> list[str]:
 def setting(
     planned: Sequence[Run], scale: Scale, device: str, command: str, results: Mapping[str, Results]
 ) -> str:
-    """What was run, on what."""
+    """Describe the runs, the data and the machine."""
     seeds = 1 + max(run.seed for run in planned)
     counts = [
         sum(a.requires == requirement for a in ACTIONS.values()) for requirement in REQUIREMENTS
@@ -143,20 +143,20 @@ def setting(
 
 
 def machine(device: str) -> str:
-    """Name of what computed."""
+    """Name the GPU or CPU."""
     if device == 'cuda':
         return torch.cuda.get_device_name()
     return f'{os.cpu_count()} cores of {processor_name()}'
 
 
 def claims_in_short(found: Sequence[Claim]) -> str:
-    """A table of the claims."""
+    """Format a table of the claims."""
     rows = [[claim.text, claim.source, claim.verdict] for claim in found]
     return github(rows, ['claim of the paper', 'where', 'here'])
 
 
 def paragraph(claim: Claim) -> str:
-    """What was found of a claim."""
+    """Format the findings about a claim."""
     rows = []
     for comparison in claim.comparisons:
         paper = '' if comparison.paper is None else f'{comparison.paper:+.1f}'
@@ -169,7 +169,7 @@ def paragraph(claim: Claim) -> str:
 
 
 def table_2(results: Mapping[str, Results]) -> str:
-    """Accuracies of the twelve networks beside the paper's."""
+    """Format the accuracies of the twelve networks beside the paper's."""
     rows = []
     for row in TABLE_2:
         found = results[f'{row.network}_8f'].tests[8]
@@ -179,7 +179,7 @@ def table_2(results: Mapping[str, Results]) -> str:
 
 
 def table_3(results: Mapping[str, Results]) -> str:
-    """Clip lengths in training and testing beside the paper's."""
+    """Format accuracies by clip length in training and testing beside the paper's."""
     settings = [('8f', 8), ('8f', 32), ('32f', 32), ('32f_from_8f', 32)]
     times = {name: results[f'r2plus1d_18_{name}'].seconds.mean / 60 for name, _ in settings}
     times['32f_from_8f'] += times['8f']
@@ -194,7 +194,7 @@ def table_3(results: Mapping[str, Results]) -> str:
 
 
 def table_5b(results: Mapping[str, Results]) -> str:
-    """video@1 by number of clips."""
+    """Format video@1 by number of clips."""
     by_clips = results['r2plus1d_18_32f'].by_clips
     return github(
         [['video@1', *map(format_values, by_clips.values())]], ['clips', *map(str, by_clips)]
@@ -202,7 +202,7 @@ def table_5b(results: Mapping[str, Results]) -> str:
 
 
 def costs(results: Mapping[str, Results]) -> dict[str, tuple[float, Values]]:
-    """GFLOPs of the paper's networks on 8 frames, and video@1 here."""
+    """Return GFLOPs of the paper's networks on 8 frames, and their video@1 in the study."""
     return {
         row.name: (
             measure(row.network, LENGTHS[0]).gflops,
@@ -213,7 +213,7 @@ def costs(results: Mapping[str, Results]) -> dict[str, tuple[float, Values]]:
 
 
 def lengths(results: Mapping[str, Results]) -> dict[str, dict[int, Values]]:
-    """Accuracies of R(2+1)D-18 by metric and frames of a clip."""
+    """Return accuracies of R(2+1)D-18 by metric and frames per clip."""
     return {
         metric: {n: accuracy(results, f'r2plus1d_18_{n}f', metric) for n in LENGTHS}
         for metric in ACCURACIES
@@ -221,10 +221,10 @@ def lengths(results: Mapping[str, Results]) -> dict[str, dict[int, Values]]:
 
 
 def format_values(values: Values) -> str:
-    """Mean and spread in per cent."""
+    """Format mean and spread in per cent."""
     return f'{100 * values.mean:.1f} ± {100 * values.spread:.1f}'
 
 
 def github(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
-    """A table in Markdown."""
+    """Format a table in Markdown."""
     return tabulate(rows, header, tablefmt='github', disable_numparse=True)

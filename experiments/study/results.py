@@ -1,4 +1,4 @@
-"""What the runs of the study found."""
+"""Read the results of the study's runs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .hard_motion import ACTIONS
 from .plan import MANY_CLIPS, Run, Scale, Test, epochs_of, tests_of
 
 COUNTS = (1, 2, 5, 10, 20, 50, MANY_CLIPS)
-"""Test clips of Figure 5b."""
+"""Numbers of test clips in Figure 5b."""
 
 ACCURACIES = ('clip@1', 'video@1')
 
 REQUIREMENTS = tuple(dict.fromkeys(action.requires for action in ACTIONS.values()))
-"""What classes require."""
+"""Requirements of classes."""
 
 
 class Values(NamedTuple):
-    """The same figure of runs that differ in their seed."""
+    """A value for each of several runs with different seeds."""
 
     each: tuple[float, ...]
 
@@ -34,11 +34,11 @@ class Values(NamedTuple):
 
     @property
     def spread(self) -> float:
-        """Their standard deviation, 0 of a single one."""
+        """Standard deviation; 0 for a single value."""
         return stdev(self.each) if len(self.each) > 1 else 0.0
 
     def __sub__(self, other: Values) -> Values:
-        """Differences, seed by seed."""
+        """Return the differences, seed by seed."""
         return Values(tuple(a - b for a, b in zip(self.each, other.each)))
 
 
@@ -47,11 +47,11 @@ class Results(NamedTuple):
 
     Attributes:
         tests (dict): Accuracies, 0 to 1, by frames of the test's clips, then by
-            ``'clip@1'``, ``'video@1'`` and what classes require, whose accuracy
-            is video@1 of those classes.
+            ``'clip@1'``, ``'video@1'`` and the requirements of classes, for
+            which it is video@1 of those classes.
         by_clips (dict): video@1 by number of clips; empty without such a test.
-        curves (list[Curves]): Errors by epoch, of each seed.
-        seconds (Values): Time of training, without validation.
+        curves (list[Curves]): Errors by epoch, for each seed.
+        seconds (Values): Training time, without validation.
     """
 
     tests: dict[int, dict[str, Values]]
@@ -70,11 +70,11 @@ def read_results(planned: Iterable[Run], scale: Scale, out: Path) -> dict[str, R
 
     Args:
         planned (Iterable[Run]): The runs.
-        scale (Scale): Their scale.
+        scale (Scale): Scale of the runs.
         out (Path): Folder of the study.
 
     Returns:
-        dict[str, Results]: By setting.
+        dict[str, Results]: Results by setting.
 
     Raises:
         InputError: If a run is not finished or a file is damaged.
@@ -86,7 +86,7 @@ def read_results(planned: Iterable[Run], scale: Scale, out: Path) -> dict[str, R
 
 
 def results_of(seeds: list[Run], scale: Scale, out: Path) -> Results:
-    """Results of the runs of one setting."""
+    """Return the results of the runs of one setting."""
     tests: dict[int, dict[str, Values]] = {}
     by_clips: dict[int, Values] = {}
     for test in tests_of(seeds[0]):
@@ -105,7 +105,7 @@ def results_of(seeds: list[Run], scale: Scale, out: Path) -> Results:
 
 
 def accuracies(scores: Mapping[str, Scores]) -> dict[str, float]:
-    """clip@1 and video@1 of a test, and video@1 by what classes require."""
+    """Compute clip@1 and video@1 of a test, and video@1 by requirement of classes."""
     whole = accuracy(scores)
     found = {metric: whole[metric] for metric in ACCURACIES}
     requirements = [action.requires for action in ACTIONS.values()]
@@ -120,12 +120,12 @@ def accuracies(scores: Mapping[str, Scores]) -> dict[str, float]:
 
 
 def together(runs: list[dict[str, float]]) -> dict[str, Values]:
-    """Figures of runs, each with those of the others."""
+    """Collect the values of several runs by name."""
     return {name: Values(tuple(run[name] for run in runs)) for name in runs[0]}
 
 
 def training_seconds(run: Run, scale: Scale, out: Path) -> float:
-    """Time of a run's training steps: their mean in the logs, times their number."""
+    """Compute the time of a run's training steps: their logged mean times their number."""
     steps = epochs_of(run, scale) * (scale.epoch_size // scale.batch_size)
     logs = find_logs(out / run.name)
     times = [record['time'] for log in logs for record in read_log(log) if 'loss' in record]

@@ -1,4 +1,4 @@
-"""Training and testing all runs of the study, some at a time."""
+"""Train and test all runs of the study, several at a time."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from .plan import Run, Scale, Test, checkpoint, config, tests_of
 TOOLS = Path(__file__).parents[2] / 'tools'
 
 Progress = Callable[[Run, int], None]
-"""Told of a run how many of its epochs are over; called by several threads."""
+"""Callback with a run and its number of finished epochs; called by several threads."""
 
 
 def run_all(
     planned: list[Run], scale: Scale, out: Path, device: str, jobs: int, progress: Progress
 ) -> None:
-    """Train and test runs; what an earlier call has finished is not done again.
+    """Train and test runs; skip what an earlier call has finished.
 
     Args:
-        planned (list[Run]): The runs; what one begins with comes before it.
-        scale (Scale): Their scale.
+        planned (list[Run]): The runs; a run comes after the run that it starts from.
+        scale (Scale): Scale of the study.
         out (Path): Folder of the study.
         device (str): ``'cpu'`` or ``'cuda'``.
-        jobs (int): Runs at a time.
-        progress (Callable): Told of every epoch that is over.
+        jobs (int): Number of parallel runs.
+        progress (Callable): Called after every finished epoch.
 
     Raises:
-        InputError: If a run fails, or the folder is that of another study.
+        InputError: If a run fails, or the folder belongs to another study.
     """
     futures: dict[Run, Future] = {}
     with ThreadPoolExecutor(jobs) as pool:
@@ -43,21 +43,21 @@ def run_all(
                 job = Job(run, scale, out, device, jobs)
                 futures[run] = pool.submit(job.run, progress, futures.get(run.pretraining or run))
             finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-        finally:  # also where it is interrupted
+        finally:  # also after an interrupt
             pool.shutdown(cancel_futures=True)
     for future in finished:
         future.result()
 
 
 class Job:
-    """A run and its tests, each by the command that a user would give.
+    """A run and its tests, each executed by the command for users.
 
     Args:
         run (Run): The run.
-        scale (Scale): Its scale.
+        scale (Scale): Scale of the study.
         out (Path): Folder of the study.
         device (str): ``'cpu'`` or ``'cuda'``.
-        jobs (int): Runs at a time, which share the cores.
+        jobs (int): Number of parallel runs, which share the cores.
     """
 
     def __init__(self, run: Run, scale: Scale, out: Path, device: str, jobs: int) -> None:
@@ -86,7 +86,7 @@ class Job:
         progress(self.planned, int(trained.stem[len('epoch_') :]))
 
     def test(self, test: Test, trained: Path) -> None:
-        """Test, unless its scores are there."""
+        """Test, unless the scores exist."""
         scores = self.out / test.scores
         if scores.exists():
             return
@@ -103,12 +103,12 @@ class Job:
             self.call('test.py', path, trained, '--dump', partial, *work_dir, *options)
 
     def write_config(self, run: Run) -> Path:
-        """Write the config of a run, or see that it is what is there.
+        """Write the config of a run, or check that the existing one is equal.
 
-        It stands apart from the work dir, where MMEngine writes one of its name.
+        It is not in the work dir, where MMEngine writes a config with the same name.
 
         Raises:
-            InputError: If another one is there.
+            InputError: If a different config exists.
         """
         name = self.planned.name
         if run != self.planned:
@@ -127,7 +127,7 @@ class Job:
     def call(
         self, script: str, *arguments: object, epoch: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Run a script and keep what it prints.
+        """Run a script and log its output.
 
         Raises:
             InputError: If it fails.

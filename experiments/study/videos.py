@@ -1,4 +1,4 @@
-"""The videos of the study."""
+"""Generate the videos of the study."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .plan import DATA, Scale
 
 
 def make_videos(scale: Scale, out: Path, workers: int) -> Iterator[str]:
-    """Make the videos of a study, unless they are there.
+    """Make the videos of a study, unless they exist.
 
     Args:
-        scale (Scale): Its scale.
-        out (Path): Its folder.
-        workers (int): Processes.
+        scale (Scale): Scale of the study.
+        out (Path): Folder of the study.
+        workers (int): Number of processes.
 
     Yields:
         str: The annotation of each video that is made.

@@ -64,7 +64,7 @@ def config(tmp_path):
     return path
 
 
-def test_a_config_of_others(config):
+def test_a_foreign_config(config):
     cfg = load_config(str(config), {'data_root': '1', 'root': "it's", 'sizes.1': '5'})
     assert (cfg.work_dir, cfg.model.again) == ('1', '1')
     assert cfg.model.sizes == [1, 5]
@@ -97,7 +97,7 @@ def test_names_without_effect_are_refused(config, option, remedy):
     assert str(error.value) == f'--cfg-options {option}: nothing reads it: {remedy}'
 
 
-def test_a_place_that_is_not_there(config):
+def test_an_index_out_of_range(config):
     with pytest.raises(InputError, match=r'my\.py: IndexError: list assignment index out of range'):
         load_config(str(config), {'sizes.4': '1'})
 

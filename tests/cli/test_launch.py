@@ -24,7 +24,7 @@ def no_launcher(monkeypatch):
 
 
 @pytest.mark.parametrize('gpus', [1, 2, 8])
-def test_more_gpus_than_there_are(no_launcher, monkeypatch, gpus):
+def test_more_gpus_than_available(no_launcher, monkeypatch, gpus):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus - 1)
     message = rf'{gpus} GPU\(s\) asked for and {gpus - 1} found'
     with pytest.raises(InputError, match=message), launch.processes(Config(), 'none', gpus=gpus):
@@ -154,7 +154,7 @@ def test_load_config(tmp_path):
         launch.load_config(str(bad))
 
 
-def test_freed_memory_is_kept_by_our_scripts_alone(no_launcher, monkeypatch):
+def test_only_our_scripts_keep_freed_memory(no_launcher, monkeypatch):
     kept = []
     for module in (launch, inference):
         monkeypatch.setattr(module, 'keep_freed_memory', lambda: kept.append(1))

@@ -5,7 +5,7 @@ import pytest
 from r21d_plugin.cli import main
 
 
-def test_the_command_as_mim_takes_it(monkeypatch, capsys):
+def test_the_command_for_mim(monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['r21d', 'flow', 'no such folder', '--list', 'x'])
     with pytest.raises(SystemExit):
         main.main()
@@ -13,7 +13,7 @@ def test_the_command_as_mim_takes_it(monkeypatch, capsys):
     assert first == "$ mim run r21d_plugin extract_flow 'no such folder' --list x"
 
 
-def test_a_command_that_is_not_there(monkeypatch):
+def test_an_unknown_command(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['r21d', 'fit'])
     with pytest.raises(SystemExit, match='error: fit: no such command: choose from train, test'):
         main.main()

@@ -97,7 +97,7 @@ def check(cfg):
     check_run(cfg, 'my.py')
 
 
-def test_a_dict_that_is_none(cfg):
+def test_a_dict_option_with_a_syntax_error(cfg):
     with pytest.raises(InputError, match=r'--cfg-options optim_wrapper\.clip_grad=\{norm: 4\}'):
         merge_options(cfg, {'optim_wrapper.clip_grad': '{norm: 4}'})
 

@@ -69,7 +69,7 @@ def test_frames_of_unknown_size_are_checked_with_each_sample(crop):
         pipeline(frames(111, 150))
 
 
-def test_pipelines_that_are_right(tmp_path):
+def test_valid_pipelines(tmp_path):
     for steps in (
         [READ, dict(type='ThreeCrop', crop_size=128)],
         [dict(READ, scale=(-1, 128)), dict(type='CenterCrop', crop_size=(160, 128))],

@@ -71,7 +71,7 @@ READ = dict(type='r21d_plugin.ReadFrames', scale=(64, 48))
 
 
 @pytest.mark.parametrize('given', ['imgs', 'array', 'frame_dir', 'video_reader'])
-def test_frames_that_are_there_already(path, tmp_path, given):
+def test_existing_frames(path, tmp_path, given):
     frames = np.stack(list(all_frames(str(path))))
     for number, frame in enumerate(frames):
         mmcv.imwrite(frame[..., ::-1], str(tmp_path / f'frames/{number + 2}.png'))
@@ -91,7 +91,7 @@ def test_frames_that_are_there_already(path, tmp_path, given):
         assert results['total_frames'] == 30
 
 
-def test_frames_that_are_none(tmp_path):
+def test_invalid_frames(tmp_path):
     read = Compose([READ])
     for shape in ((8, 8), (8, 8, 2)):
         with pytest.raises(InputError, match='give RGB, H x W x 3 uint8'):
@@ -324,7 +324,7 @@ def test_a_name_that_decord_cannot_open(path):
         pipeline(OURS, **DECORD)(video(odd))
 
 
-def test_backends_that_are_none(path, monkeypatch):
+def test_invalid_backends(path, monkeypatch):
     with pytest.raises(InputError, match="backend='ffmpeg': use 'pyav' or 'decord'"):
         pipeline(OURS, backend='ffmpeg')
     with pytest.raises(InputError, match="backend='decord' with io_backend='lmdb': decord crash"):

@@ -69,7 +69,7 @@ def test_equals_plain_calls_clip_by_clip(path, num_clips):
     assert np.abs(results['imgs']).max() > 0.5
 
 
-def test_a_field_of_several_clips_is_computed_once(path, monkeypatch):
+def test_a_field_shared_by_clips_is_computed_once(path, monkeypatch):
     calls = []
     compute = flow.farneback
     monkeypatch.setattr(flow, 'farneback', lambda *pair: calls.append(1) or compute(*pair))
@@ -119,7 +119,7 @@ def test_flow_of_mirrored_frames_is_the_mirrored_flow(path, direction):
     np.testing.assert_array_equal(mirror(mirror(fields, direction), direction), fields)
 
 
-def test_mmactions_flip_is_not_that(path):
+def test_mmactions_flip_differs(path):
     """Why mirror exists; if this fails, MMAction2 has mended its Flip."""
     fields = pipeline(FLOW)(video(path))
     expected = mirror(fields['imgs'])
@@ -133,7 +133,7 @@ def test_frames_of_an_interval(path):
     np.testing.assert_array_equal(fields, [plain(frames[t], frames[t + 1]) for t in range(8)])
 
 
-def test_frames_of_a_rate(path):
+def test_frames_at_a_rate(path):
     by_time = pipeline(FLOW, target_fps=12.5)(video(path))['imgs']
     np.testing.assert_array_equal(by_time, pipeline(FLOW, frame_interval=2)(video(path))['imgs'])
 

@@ -58,12 +58,12 @@ def test_label_maps(beside, text, names):
         'a\0\nb\n',
     ],
 )
-def test_what_is_none(beside, text):
+def test_invalid_values(beside, text):
     assert beside(text) == ()
     assert beside(text, 'run\nwalk\n') == ('run', 'walk')
 
 
-def test_two_that_differ(beside, tmp_path):
+def test_different_label_maps(beside, tmp_path):
     assert beside('run\nwalk\n', 'run\r\nwalk') == ('run', 'walk')
     with pytest.raises(InputError, match=r'/1\.txt and .*/2\.txt both have 2 lines.*--labels'):
         beside('run\nwalk\n', 'run\nwalk\n', 'walk\nrun\n')
@@ -95,7 +95,7 @@ def test_no_folder_and_no_file(tmp_path):
 
 
 @pytest.mark.parametrize('multi_class', [False, True])
-def test_wrappers_pass_them_on(beside, tmp_path, multi_class):
+def test_wrappers_keep_class_names(beside, tmp_path, multi_class):
     beside('run\nwalk\n')
     dataset = LabelledVideoDataset(
         str(tmp_path / 'list.txt'), 2, pipeline=[], multi_class=multi_class
@@ -106,7 +106,7 @@ def test_wrappers_pass_them_on(beside, tmp_path, multi_class):
         assert wrapped.metainfo['classes'] == ('run', 'walk')
 
 
-def test_names_of_another_number(tmp_path):
+def test_wrong_number_of_names(tmp_path):
     (tmp_path / 'list.txt').write_text(LIST)
     with pytest.raises(InputError, match=r'metainfo\.classes has 3 names, and there are 2 classes'):
         LabelledVideoDataset(

@@ -98,7 +98,7 @@ def test_shares_of_each_class():
     )
 
 
-def test_the_split_depends_on_nothing_but_paths_and_seed():
+def test_the_split_depends_only_on_paths_and_seed():
     def split(seed, shuffle):
         groups = alone(a=20, b=20)
         random.Random(shuffle).shuffle(groups)
@@ -141,7 +141,7 @@ def test_a_class_of_one_group_trains():
     assert count(groups)['train']['a'] == 9
 
 
-def test_a_split_that_is_there_stays():
+def test_an_existing_split_is_kept():
     groups = alone(a=10)
     for group, split in zip(groups, ('val', 'val', 'val', 'train', 'train')):
         group[0].split = split

@@ -16,7 +16,7 @@ def starts(frames, clip_len, num_clips, **kwargs):
 @pytest.mark.parametrize(
     ('frames', 'clip_len', 'num_clips'), [(300, 8, 10), (72, 32, 10), (33, 32, 4)]
 )
-def test_test_clips_are_the_authors(frames, clip_len, num_clips):
+def test_test_clips_match_the_authors(frames, clip_len, num_clips):
     needed = frames - clip_len
     expected = [int(i * needed / (num_clips - 1)) for i in range(num_clips)]
     assert starts(frames, clip_len, num_clips, test_mode=True) == expected
@@ -43,7 +43,7 @@ def test_training_clips_start_anywhere_uniformly():
 @pytest.mark.parametrize('frames', [5, 8, 9, 10, 20, 97])
 @pytest.mark.parametrize('num_clips', [1, 2, 10])
 @pytest.mark.parametrize('gap', [1, 2])
-def test_both_streams_have_the_clips_of_a_test_of_their_own(frames, num_clips, gap):
+def test_both_streams_have_the_clips_of_separate_tests(frames, num_clips, gap):
     video = dict(total_frames=frames, start_index=0)
     options = dict(num_clips=num_clips, test_mode=True)
     both = SampleClips(clip_len=8, flow_gap=gap, **options).transform(dict(video))

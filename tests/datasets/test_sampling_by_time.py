@@ -47,7 +47,7 @@ TRAINING = [dict(num_clips=clips) for clips in (1, 3)]
 @pytest.mark.parametrize('written', ['mp4', 'mkv'])
 @pytest.mark.parametrize('more', [*TESTS, *TRAINING, dict(out_of_bound_opt='repeat_last')], ids=str)
 @pytest.mark.parametrize('flow_gap', [0, 1])
-def test_of_30_frames_a_second_it_is_every_other_one(frames, written, more, flow_gap):
+def test_at_30_frames_per_second_every_other_frame_is_used(frames, written, more, flow_gap):
     timestamps = in_milliseconds(frames, 30) if written == 'mkv' else None
     video = opened(frames, 30, timestamps)
     arguments = dict(more, clip_len=16, flow_gap=flow_gap)
@@ -170,7 +170,7 @@ def test_windows_follow_each_other_in_time():
 
 
 @pytest.mark.parametrize('value', [0, -15, float('nan'), float('inf'), '15', True])
-def test_rates_that_are_none(value):
+def test_invalid_rates(value):
     with pytest.raises(InputError, match=r'target_fps=.*: use a number of frames a second above 0'):
         SampleFramesOfClips(8, target_fps=value)
     with pytest.raises(InputError, match='target_fps='):
@@ -178,7 +178,7 @@ def test_rates_that_are_none(value):
 
 
 @pytest.mark.parametrize('name', ['temporal_jitter', 'twice_sample', 'keep_tail_frames'])
-def test_what_does_not_go_with_a_rate(name):
+def test_options_incompatible_with_a_rate(name):
     with pytest.raises(InputError, match=f'target_fps=15 with {name}: drop one'):
         SampleFramesOfClips(8, target_fps=15, **{name: True})
 

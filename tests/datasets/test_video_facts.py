@@ -69,7 +69,7 @@ def test_facts(name, frames_by, level, make):
     )
 
 
-def test_what_is_decoded(make, decoded_packets):
+def test_decoded_frames(make, decoded_packets):
     path = make('a.mp4')
     inspect_video(path, 'a.mp4', 'quick')
     assert len(decoded_packets) < FRAMES / 2
@@ -103,7 +103,7 @@ def test_truncated(name, make):
             inspect_video(path, name, 'quick')
 
 
-def test_packets_that_tell_another_number_of_frames(make):
+def test_packets_with_a_wrong_number_of_frames(make):
     path = make('a.mp4')
     with VideoReader(path) as reader:
         index = reader._known_index()
@@ -197,7 +197,7 @@ def test_lists_without_a_table(tmp_path):
     assert counted_frames(str(tmp_path / 'list.tsv')) == {}
 
 
-def test_a_check_goes_on(make, tmp_path, decoded_packets):
+def test_an_interrupted_check_resumes(make, tmp_path, decoded_packets):
     path = make('a.mp4')
     quick, full = Checker(tmp_path), Checker(tmp_path, 'full')
     task = Task('a.mp4')

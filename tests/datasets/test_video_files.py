@@ -41,12 +41,12 @@ def test_files_folders_and_patterns(folder):
 
 
 @pytest.mark.parametrize('source', ['nope', 'nope/*.mp4', 'videos/*.ogv', 'videos/z'])
-def test_nothing_found(folder, source):
+def test_no_match(folder, source):
     with pytest.raises(InputError, match=r'no such folder of videos, file|no videos in'):
         find_videos('videos/b.mp4', source)
 
 
-def test_a_broken_link_is_a_video_that_is_gone(folder):
+def test_a_broken_link_is_a_missing_video(folder):
     (folder / 'gone.mp4').symlink_to('nowhere')
     assert found('videos/gone.mp4') == ['videos/gone.mp4']
 
@@ -61,7 +61,7 @@ def test_a_name_that_is_not_utf8(folder):
 
 
 @pytest.mark.parametrize('content', ['a.mp4\n'.encode('utf-16'), b'ab\0c\n', b'\xff' * 10_000])
-def test_a_list_that_is_none(tmp_path, content):
+def test_an_invalid_list(tmp_path, content):
     (tmp_path / 'list.txt').write_bytes(content)
     with pytest.raises(InputError, match=r'list\.txt, line 1: .*is it a list\?'):
         read_list(tmp_path / 'list.txt')
@@ -79,7 +79,7 @@ def test_the_docs_list_all_extensions():
     assert f'`{" ".join(SUFFIXES)}`' in ' '.join(text.split())
 
 
-def test_a_folder_without_videos_is_told_in_a_short_line(folder):
+def test_a_folder_without_videos_gives_a_short_error(folder):
     with pytest.raises(InputError) as error:
         find_videos('videos/z')
     assert str(error.value) == (

@@ -180,7 +180,7 @@ def test_clips_are_decoded_from_key_frames(make, decoded_packets):
     assert 4 <= len(decoded_packets) < 16
 
 
-def test_frames_are_counted_once(make, decoded_packets):
+def test_frames_are_counted_only_once(make, decoded_packets):
     for _ in range(2):
         with VideoReader(make('b_frames.avi')) as reader:
             assert len(reader) == FRAMES
@@ -217,7 +217,7 @@ def test_a_container_that_does_not_seek(make, monkeypatch):
 @pytest.mark.parametrize('suffix', ['mp4', 'mkv'])
 @pytest.mark.parametrize('flips', [(), ('-display_hflip',), ('-display_vflip',)])
 @pytest.mark.parametrize('angle', [0, 90, 180, 270, 30])
-def test_the_display_matrix_is_obeyed(angle, flips, suffix, make, tmp_path):
+def test_the_display_matrix_is_applied(angle, flips, suffix, make, tmp_path):
     path = tmp_path / f'turned.{suffix}'
     source = make('b_frames.mp4')
     ffmpeg('-display_rotation', angle, *flips, '-i', source, '-c', 'copy', path)
@@ -238,7 +238,7 @@ def test_frames_and_sizes_are_those_of_decord(make):
     np.testing.assert_array_equal(small, [cv2.resize(expected[i], (40, 30)) for i in (7, 3)])
 
 
-def test_frames_may_be_written_on(make):
+def test_frames_are_writable(make):
     """A decoder of RGB may build the next picture on the memory of the last one."""
     numbers = []
     with VideoReader(make('lossless.mov')) as reader:
@@ -277,12 +277,12 @@ def test_videos_in_memory(name, make):
         VideoReader(content[:99], name='a/b.mp4')
 
 
-def test_numbers_of_frames_that_there_are_not(make):
+def test_invalid_frame_numbers(make):
     with VideoReader(make('b_frames.mp4')) as reader:
         for wrong in ([FRAMES], [-1]):
             with pytest.raises(IndexError):
                 reader.read(wrong)
-        with pytest.raises(ValueError, match='rise'):
+        with pytest.raises(ValueError, match='ascending'):
             list(reader.frames([3, 2]))
 
 

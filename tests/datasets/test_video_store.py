@@ -230,7 +230,7 @@ def test_a_full_disk(room, source, target, tmp_path):
     assert not list(target.parent.iterdir())
 
 
-def test_what_is_stored(source, target, tmp_path):
+def test_stored_frames(source, target, tmp_path):
     assert not is_stored(target, source, StoreFormat())
     store_video(source, target, StoreFormat())
     assert is_stored(target, source, StoreFormat())

@@ -87,7 +87,7 @@ def trained(tmp_path_factory):
     return work_dir, end
 
 
-def test_torch_alone_reads_a_checkpoint(trained):
+def test_torch_reads_a_checkpoint_without_mmengine(trained):
     code = """
 import sys, torch
 checkpoint = torch.load(sys.argv[1])
@@ -103,7 +103,7 @@ assert 'object' not in info
     subprocess.run([sys.executable, '-I', '-c', code, path], check=True, env=env)
 
 
-def test_what_is_left_out_is_logged_once(trained):
+def test_omitted_values_are_logged_once(trained):
     (log,) = trained[0].glob('*/*.log')
     assert log.read_text().count('not stored in checkpoints') == 1
     assert "['message_hub.runtime_info.object']" in log.read_text()
@@ -191,7 +191,7 @@ def test_the_highest_number_is_the_latest(work_dir):
     assert latest_checkpoint(str(work_dir), LOGGER) == str(work_dir / 'epoch_10.pth')
 
 
-def test_the_note_of_a_copied_work_dir(work_dir):
+def test_last_checkpoint_of_a_copied_work_dir(work_dir):
     """It names the file in the original, which may have been trained on."""
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_10.pth'))
     copied = work_dir / 'copied'
@@ -229,7 +229,7 @@ def test_other_formats_of_torch_are_whole(odd, tmp_path):
     assert load_checkpoint(str(odd))['state_dict']['a'].tolist() == list(range(5000))
 
 
-def test_and_damaged_where_they_are_truncated(odd, tmp_path):
+def test_truncated_checkpoints_of_other_formats(odd, tmp_path):
     odd.write_bytes(odd.read_bytes()[:9000])
     with pytest.raises(InputError, match=r'damaged or missing: epoch_3\.pth'):
         latest_checkpoint(str(tmp_path), LOGGER)

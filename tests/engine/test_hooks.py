@@ -29,7 +29,7 @@ def epochs(loader, seed, numbers):
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_a_resumed_run_draws_what_the_unbroken_one_does(workers):
+def test_a_resumed_run_samples_as_an_uninterrupted_one(workers):
     loader = DataLoader(RandomNumbers(), batch_size=2, num_workers=workers)
     whole = epochs(loader, 0, range(4))
     torch.rand(100), np.random.rand(100)  # another history

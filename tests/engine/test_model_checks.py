@@ -116,7 +116,7 @@ def test_pipelines_inside_wrappers():
         check_model(MODELS.build(cfg.model), only_test)
 
 
-def test_transforms_of_others_are_not_judged():
+def test_transforms_of_other_packages_are_not_checked():
     cfg = Config.fromfile(MOTION[None])
     cfg.merge_from_dict(FLOW_INPUT)
     for name in ('train', 'val', 'test'):

@@ -38,7 +38,7 @@ def epoch(hook, run, mode, *skipped):
     return path.read_text() if path.exists() else None
 
 
-def test_the_list_is_of_the_whole_training(tmp_path):
+def test_the_list_covers_the_whole_training(tmp_path):
     run, hook = runner(tmp_path), SkippedVideosHook()
     assert epoch(hook, run, 'train') is None
     assert epoch(hook, run, 'train', 'b') == 'b\n'
@@ -47,7 +47,7 @@ def test_the_list_is_of_the_whole_training(tmp_path):
     assert epoch(SkippedVideosHook(), run, 'train') is None
 
 
-def test_the_list_is_of_the_last_test(tmp_path):
+def test_the_list_covers_the_last_test(tmp_path):
     run, hook = runner(tmp_path), SkippedVideosHook()
     assert epoch(hook, run, 'test', 'a') == 'a\n'
     assert epoch(hook, run, 'test', 'b') == 'b\n'

@@ -50,7 +50,7 @@ def test_any_of_several_labels_is_right():
 
 
 @pytest.mark.parametrize('no_label', [torch.tensor([-1]), torch.zeros(6)])
-def test_videos_without_labels_count_nowhere(no_label):
+def test_videos_without_labels_are_ignored(no_label):
     unlabelled = dict(clip_scores=one_hot_scores(3, 3), gt_label=no_label)
     labelled = dict(clip_scores=one_hot_scores(3, 3), gt_label=torch.tensor([3]))
     assert evaluate([unlabelled]) == {}

@@ -48,7 +48,7 @@ def test_outcomes(found):
     assert found.right.tolist() == [True, False, True, False, False]
 
 
-def test_of_several_labels_the_one_given_counts(scored):
+def test_with_several_labels_the_predicted_one_counts(scored):
     two = {'a': scored['0.mp4']._replace(labels=frozenset([0, 2]))}
     two['b'] = scored['2.mp4']._replace(labels=frozenset([0, 2]))
     assert statistics.outcomes(two).true.tolist() == [0, 0]
@@ -123,7 +123,7 @@ def kept(path, *samples) -> bool:
     return path.exists()
 
 
-def test_scores_are_kept_where_they_can_be(tmp_path):
+def test_scores_are_stored_if_possible(tmp_path):
     assert not kept(tmp_path / 'a.npz', sample(filename=None), sample(pred_score=None))
     clips = torch.zeros(3, 2)
     uneven = sample(filename='/data/b.mp4', clip_scores=clips)

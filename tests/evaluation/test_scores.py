@@ -55,7 +55,7 @@ def test_joins_by_video_not_by_position(tmp_path, scores):
         assert fused[video].labels == {i}
 
 
-def test_only_the_ratio_of_the_weights_matters(tmp_path, scores):
+def test_only_ratios_of_weights_matter(tmp_path, scores):
     tests = [read_scores(dump(tmp_path / f'{i}.pkl', scores[i])) for i in (0, 1)]
     assert accuracy(fuse(tests, (6, 4))) == accuracy(fuse(tests, (0.6, 0.4)))
     curve = sweep_weights(*tests, steps=4)
@@ -149,7 +149,7 @@ def test_accuracy_with_fewer_clips(tmp_path, scores):
         part = read_scores(dump(tmp_path / 'b.pkl', scores[0][:, chosen]))
         assert curve[count] == accuracy(part)
     for count in (0, 11):
-        with pytest.raises(InputError, match='the test has 1 to 10 of each video'):
+        with pytest.raises(InputError, match='the test has 1 to 10 clips per video'):
             accuracy_by_clips(test, [count])
 
 
@@ -169,7 +169,7 @@ def test_npz_dumps(tmp_path, scores):
         metric.process({}, [dict(clip_scores=scores[0][0], gt_label=torch.tensor([0]))])
 
 
-def test_dumps_of_scores_that_are_not_finite(tmp_path, scores):
+def test_dumps_with_scores_that_are_not_finite(tmp_path, scores):
     metric = DumpScores(str(tmp_path / 'a.npz'))
     sample = dict(filename='b.mp4', clip_scores=scores[0][0], gt_label=torch.tensor([0]))
     sample['clip_scores'][1, 2] = float('nan')
@@ -188,7 +188,7 @@ def test_dumps_of_scores_that_are_not_finite(tmp_path, scores):
         ('scores.csv', 'scores.csv: scores are stored in .npz files'),
     ],
 )
-def test_a_place_that_cannot_be_written(tmp_path, path, message):
+def test_an_output_that_is_not_writable(tmp_path, path, message):
     """It is refused before the test begins."""
     (tmp_path / 'folder.npz').mkdir()
     (tmp_path / 'list.txt').touch()
@@ -198,7 +198,7 @@ def test_a_place_that_cannot_be_written(tmp_path, path, message):
     assert '\n' not in str(error.value)
 
 
-def test_a_dump_that_exists_is_left_as_it_is(tmp_path):
+def test_an_existing_dump_is_kept(tmp_path):
     (tmp_path / 'a.npz').write_text('before')
     DumpScores(str(tmp_path / 'a.npz'))
     DumpScores(str(tmp_path / 'new/folder/a.npz'))

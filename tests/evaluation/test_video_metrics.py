@@ -48,7 +48,7 @@ def test_numbers():
     assert 0 <= low < found['MAE'] < high <= 2
 
 
-def test_intervals_hold_the_true_error_as_often_as_they_say():
+def test_intervals_have_the_stated_coverage():
     rng, inside = np.random.default_rng(0), 0
     for _ in range(50):
         error = rng.normal(size=(80, 1))

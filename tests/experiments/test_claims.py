@@ -25,7 +25,7 @@ def verdicts(changes):
     return [claim.verdict for claim in found]
 
 
-def test_what_is_as_claimed_held():
+def test_claims_that_held():
     """But for the gain of videos, which here is that of clips."""
     assert verdicts({}) == ['held', 'held', 'undecided', 'held', 'held', 'held']
 
@@ -42,7 +42,7 @@ def test_what_is_as_claimed_held():
         (5, {100: 0.6}),
     ],
 )
-def test_what_is_not_did_not_hold(claim, changes):
+def test_claims_that_did_not_hold(claim, changes):
     assert verdicts(changes)[claim] == 'did not hold'
 
 

@@ -26,7 +26,7 @@ def videos():
     }
 
 
-def test_what_classes_require():
+def test_requirements_of_classes():
     required = [action.requires for action in ACTIONS.values()]
     assert {r: required.count(r) for r in required} == {APPEARANCE: 2, SHORT: 8, LONG: 6}
     assert Config.fromfile(ROOT / 'configs/_base_/hard_motion.py').num_classes == len(ACTIONS)
@@ -74,7 +74,7 @@ def test_patterns_show_in_a_frame(pattern, row):
         assert spectrum[row, 28] == around.max() > 5 * np.median(around)
 
 
-def test_patterns_move_as_other_classes_do(monkeypatch):
+def test_patterns_move_like_other_classes(monkeypatch):
     """So that their motion says nothing about them."""
     seen = []
     monkeypatch.setattr(hard_motion, 'texture', lambda rng: np.zeros((256, 256, 3)))

@@ -89,7 +89,7 @@ def test_codec_keeps_the_picture(tmp_path, name):
     assert 10 * np.log10(255**2 / error.max()) > 30
 
 
-def test_files_depend_on_the_seed_alone(dataset, tmp_path):
+def test_files_depend_only_on_the_seed(dataset, tmp_path):
     for seed in (3, 4):
         list(make_dataset(tmp_path / str(seed), TRAIN, VAL, seed=seed, workers=1))
     same, other = contents(tmp_path / '3'), contents(tmp_path / '4')

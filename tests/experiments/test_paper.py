@@ -14,7 +14,7 @@ DATASETS = dict(kinetics='Kinetics', sports1m='Sports-1M', ucf101='UCF101', hmdb
 
 
 @pytest.mark.parametrize(('table', 'row'), ROWS, ids=lambda x: getattr(x, 'config', ''))
-def test_row_is_what_its_config_is(table, row):
+def test_row_matches_its_config(table, row):
     """And test_configs.py builds each config and holds it against its name."""
     assert (ROOT / f'configs/{row.config}.py').exists()
     network, stream, dataset, frames, _ = parse_config_name(row.config)

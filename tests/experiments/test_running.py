@@ -67,7 +67,7 @@ def test_a_run_that_fails(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ['configs', 'r2d_18_8f_seed0']
 
 
-def test_what_is_planned():
+def test_planned_runs():
     names = [run.name for run in runs(2)]
     assert len(set(names)) == len(names) == 34
     alone = {f'{name}_8f' for name in list_models(18)}

@@ -82,7 +82,7 @@ def assert_same(a, b):
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_either_loads_the_checkpoints_of_both(twins, tmp_path, request):
+def test_both_load_checkpoints_of_each_other(twins, tmp_path, request):
     model, net = twins
     name = request.node.callspec.params['twins']
     for trained in twins:
@@ -186,7 +186,7 @@ def test_wrong_state_dicts():
         state_dict_from_net(create_model('r2plus1d_18', base_channels=8).state_dict())
 
 
-def test_arguments_that_only_a_backbone_obeys():
+def test_arguments_that_only_a_backbone_supports():
     with pytest.raises(InputError, match=r'^frozen_stages: not supported by a Net'):
         create_r2plus1d(frozen_stages=2)
 

@@ -114,7 +114,7 @@ def test_categories_are_theirs():
 
 
 @pytest.mark.parametrize('name', ['r3d_18', 'mc3_18', 'r2plus1d_18'])
-def test_public_weights_say_what_they_say(name):
+def test_public_weights_have_the_published_metadata(name):
     theirs = get_model_weights(name).KINETICS400_V1
     ours = find_weights(name, 'torchvision_kinetics_16f')
     assert ours.url == theirs.url

@@ -95,7 +95,7 @@ def test_a_thousand_damaged_videos_decode_or_are_named(damaged, processes, fault
     assert 100 < said < 900, 'damages that nothing survives or all does try nothing'
 
 
-def test_videos_that_are_cut_off_give_no_frame_that_is_not_there(good, tmp_path, fault):
+def test_truncated_videos_give_no_missing_frames(good, tmp_path, fault):
     """What decodes of them are frames of the whole video, each in its place."""
     checked = 0
     for video in good:
@@ -122,7 +122,7 @@ def distance(frame: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize('name', UNUSUAL)
-def test_unusual_videos_decode_to_what_ffmpeg_sees(name, tmp_path, fault):
+def test_unusual_videos_decode_as_with_ffmpeg(name, tmp_path, fault):
     with fault('unusual video'):
         (path,) = write_good(tmp_path, {name: UNUSUAL[name]})
         frames = np.stack(list(all_frames(str(path))))
@@ -133,7 +133,7 @@ def test_unusual_videos_decode_to_what_ffmpeg_sees(name, tmp_path, fault):
         assert decode(path) == Outcome('', len(frames))
 
 
-def test_what_is_no_video_is_named_and_what_is_decodes(tmp_path, processes, fault):
+def test_broken_videos_are_named_and_sound_ones_decode(tmp_path, processes, fault):
     for path, line in write_special(tmp_path).items():
         with fault(path.name if path.name.isprintable() else ascii(path.name)):
             outcome = processes.submit(decode, path).result(60)
@@ -152,7 +152,7 @@ def test_rotated_videos_are_upright(tmp_path):
     np.testing.assert_array_equal(frames, frames_by_ffmpeg(path, (48, 64)))
 
 
-def test_a_video_that_never_opens_is_given_up(tmp_path, monkeypatch, fault):
+def test_a_video_that_never_opens_times_out(tmp_path, monkeypatch, fault):
     """A pipe that no one writes to, past the check that refuses it."""
     path = tmp_path / 'pipe.mp4'
     os.mkfifo(path)
@@ -176,13 +176,13 @@ class Stuck:
         time.sleep(1000)
 
 
-def test_a_video_that_never_decodes_is_given_up(fault):
+def test_a_video_that_never_decodes_times_out(fault):
     results = dict(video_reader=Stuck(), frame_inds=np.arange(3), filename='stuck.mp4')
     with fault('hang'), pytest.raises(InputError, match=r'stuck\.mp4: did not decode in time'):
         ReadFrames(timeout=0.2).transform(results)
 
 
-def test_what_is_given_up_keeps_no_process_alive(tmp_path, fault):
+def test_a_timed_out_call_does_not_keep_the_process_alive(tmp_path, fault):
     os.mkfifo(tmp_path / 'pipe.mp4')
     script = (
         'import sys; from r21d_plugin.datasets import decoding\n'

@@ -183,7 +183,7 @@ def test_without_a_note_of_the_last_checkpoint(work_dir, logger, note, fault):
         assert latest_checkpoint(str(work_dir), logger) == str(work_dir / f'epoch_{EPOCHS}.pth')
 
 
-def test_no_good_checkpoint(work_dir, logger, tmp_path):
+def test_all_checkpoints_damaged(work_dir, logger, tmp_path):
     for path in work_dir.glob('epoch_*.pth'):
         half(path)
     with pytest.raises(InputError, match=r'damaged or missing: epoch_\d+\.pth, epoch_\d+\.pth: '):
@@ -194,7 +194,7 @@ def test_no_good_checkpoint(work_dir, logger, tmp_path):
         latest_checkpoint(str(tmp_path), logger)
 
 
-def test_checkpoints_inside_epochs_are_refused(training, tmp_path):
+def test_checkpoints_within_epochs_are_refused(training, tmp_path):
     assert training.start(tmp_path, 'default_hooks.checkpoint.by_epoch=False').wait() == 1
     assert training.log.read_text().splitlines()[-1] == (
         'error: default_hooks.checkpoint.by_epoch=False: training resumes only between epochs: '

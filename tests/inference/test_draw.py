@@ -88,7 +88,7 @@ def test_bars_are_as_long_as_their_scores(drawn):
     assert (beyond[1] != BACKGROUND).any(1).all()
 
 
-def test_labels_stay_inside(drawn):
+def test_labels_stay_within_the_bar(drawn):
     """The longest name reaches the edge, and no name is needed."""
     plain = drawn(scores([0] * 5, [0] * 5), [''] * 5)[0]
     named = drawn(scores([0, 0, 0.01, 0, 0], [0, 0, 0.01, 0, 0]))[0]
@@ -96,7 +96,7 @@ def test_labels_stay_inside(drawn):
     assert changed.max() > 0.8 * plain.shape[1]
 
 
-def test_live_frames_have_the_scores_of_now():
+def test_live_frames_show_the_current_scores():
     now = [None]
     frames = np.full((3, 48, 64, 3), 128, np.uint8)
     drawn = []

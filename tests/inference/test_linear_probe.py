@@ -14,7 +14,7 @@ def clusters() -> ClipFeatures:
     return ClipFeatures(values * torch.logspace(-3, 3, 8) + 5, labels)
 
 
-def test_classes_are_told_apart(clusters):
+def test_the_network_learns_to_tell_classes_apart(clusters):
     classifier, _, accuracy = best_classifier(clusters, clusters, 4)
     assert accuracy == clusters.accuracy(classifier) == 1
     shuffled = clusters._replace(labels=clusters.labels.roll(1))

@@ -163,7 +163,7 @@ def test_a_long_stream_that_cannot_wait_keeps_the_newest_clip(endless, kept):
     assert kept['most'] <= 4 * 8
 
 
-def test_no_timestamps_make_no_endless_buffer():
+def test_missing_timestamps_do_not_grow_the_buffer():
     buffer = ClipBuffer(live_window(pipeline(target_fps=5)), 1, fps=25.0)
     clips = [
         clip
@@ -209,7 +209,7 @@ def test_a_stream_that_ends_is_opened_again(transport_stream, short_waits):
     assert ends == sorted(ends)
 
 
-def test_a_file_of_a_server_that_hangs_up(tmp_path, short_waits):
+def test_a_download_that_breaks_off(tmp_path, short_waits):
     content = write_video(tmp_path / 'a.avi', 60).read_bytes()
     requests = []
 
@@ -267,7 +267,7 @@ def test_a_pipe(transport_stream, monkeypatch):
         ('77', 'camera 77: does not open: No such file or directory'),
     ],
 )
-def test_what_does_not_open(tmp_path, monkeypatch, source, message):
+def test_sources_that_do_not_open(tmp_path, monkeypatch, source, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'text.mp4').write_text('text')
     sound = (

@@ -67,9 +67,7 @@ def test_a_short_video_is_looped(tmp_path):
 
 
 @pytest.mark.parametrize('stream', CONFIGS)
-def test_pieces_are_those_of_the_whole_and_each_frame_is_decoded_once(
-    tmp_path, stream, decoded_packets
-):
+def test_batches_equal_the_whole_and_frames_are_decoded_once(tmp_path, stream, decoded_packets):
     video = write_video(tmp_path / 'a.mp4', 40)
     whole = pixels(window(stream, 3, 1000).batches(video))
     decoded_packets.clear()  # some to count the frames
@@ -94,7 +92,7 @@ def test_both_streams_begin_at_the_same_frame(tmp_path):
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_videos_are_put_together_and_broken_ones_named(tmp_path, workers):
+def test_videos_are_collated_and_broken_ones_named(tmp_path, workers):
     videos = [write_video(tmp_path / f'{i}.mp4', 10 + 8 * i, seed=i) for i in range(3)]
     videos.insert(1, tmp_path / 'gone.mp4')
     videos[2].write_bytes(videos[2].read_bytes()[:-3000])
@@ -123,7 +121,7 @@ def test_crops_of_a_clip_are_averaged(tmp_path):
     np.testing.assert_allclose(found.values, by_crop.mean(0))
 
 
-def test_the_values_of_a_moment_are_those_of_the_clips_that_cover_it():
+def test_values_at_a_frame_are_means_of_covering_clips():
     values = np.float32([[1, 0], [3, 0], [7, 0]])
     starts = np.array([0, 4, 8])
     dense = WindowScores(values, starts, starts + 8, frames=20, fps=25.0)

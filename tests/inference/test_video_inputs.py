@@ -56,7 +56,7 @@ def test_a_worker_that_dies():
 
 
 @pytest.mark.parametrize('workers', [0, 2])
-def test_a_defect_is_no_input_error(workers):
+def test_a_bug_is_not_an_input_error(workers):
     with pytest.raises(RuntimeError, match='a defect'):
         list(load_videos(defect, VIDEOS, workers))
 

@@ -262,7 +262,7 @@ def test_exporters_see_3d_convolutions():
 
 
 @pytest.mark.parametrize(('capability', 'in_training'), [('AVX2', 17), ('AVX512', 17 + 17 + 3)])
-def test_training_without_avx512_is_in_2d_over_time_alone(capability, in_training, monkeypatch):
+def test_training_without_avx512_uses_2d_only_over_time(capability, in_training, monkeypatch):
     """The temporal halves, and with AVX-512 the spatial halves and shortcuts too."""
     monkeypatch.setattr(sys.modules[accelerate.__module__], 'cpu_capability', lambda: capability)
     called = []
@@ -294,7 +294,7 @@ def test_norms_are_folded_once(monkeypatch):
     assert model.layer1[0].conv1[0].folded is kept
 
 
-def test_two_time_steps_are_kept_out_of_bf16():
+def test_two_time_steps_avoid_the_bf16_kernel():
     conv = nn.Conv3d(1, 1, (3, 1, 1), padding=(1, 0, 0))
     two, four = torch.zeros(1, 1, 2, 1, 1), torch.zeros(1, 1, 4, 1, 1)
     assert not bf16_weight_gradient_is_wrong(two, conv)

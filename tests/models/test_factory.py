@@ -64,7 +64,7 @@ def test_weights_of_a_trained_recognizer(tmp_path):
         create_model('fr2d_34', num_classes=3, weights=str(tmp_path / 'epoch_1.pth'))
 
 
-def test_weights_of_something_else(tmp_path):
+def test_weights_of_other_models(tmp_path):
     torch.save(dict(weight=torch.zeros(2)), tmp_path / 'x.pth')
     with pytest.raises(InputError, match=r'x.pth: weights of another network: no tensor name'):
         create_model('r3d_18', weights=tmp_path / 'x.pth')

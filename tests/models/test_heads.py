@@ -41,14 +41,14 @@ def test_a_copy_has_the_same_task(loss):
     assert copy.deepcopy(head).task is head.task
 
 
-def test_several_labels_are_equal_parts_of_a_softmax():
+def test_several_labels_share_the_target_of_a_softmax():
     head, logits = build(LOSSES['class_']), torch.randn(2, 4)
     found = head.loss_by_feat(logits, samples([1.0, 0, 1, 0], [0.0, 1, 0, 0]))['loss_cls']
     wanted = F.cross_entropy(logits, torch.tensor([[0.5, 0, 0.5, 0], [0, 1, 0, 0]]))
     torch.testing.assert_close(found, wanted)
 
 
-def test_several_labels_are_each_right_with_sigmoid():
+def test_several_labels_with_sigmoid():
     head, logits = build(LOSSES['labels']), torch.randn(6, 4)
     labels = torch.tensor([[1.0, 0, 1, 0], [0, 0, 0, 0]])
     found = head.loss_by_feat(logits[:2], samples(*labels))['loss_cls']
@@ -60,7 +60,7 @@ def test_several_labels_are_each_right_with_sigmoid():
 
 
 @pytest.mark.parametrize('loss', ['class_', 'labels'])
-def test_what_the_optimum_is(loss):
+def test_the_optimum(loss):
     """Of two true labels each gets half of a softmax, and all of its sigmoid."""
     head, logits = build(LOSSES[loss]), torch.zeros(1, 4, requires_grad=True)
     optimizer = torch.optim.Adam([logits], 0.5)
@@ -127,7 +127,7 @@ def test_the_scale_of_numbers_is_in_the_checkpoint():
     assert other.to_measure == []
 
 
-def test_weights_without_a_scale_give_numbers_as_they_are():
+def test_weights_without_a_scale_give_unscaled_numbers():
     head = build(LOSSES['numbers'], target_mean=5.0)
     plain = {key: value for key, value in head.state_dict().items() if key.startswith('fc_cls')}
     head.load_state_dict(plain, strict=False)
@@ -159,7 +159,7 @@ def test_unknown_distance():
         build(dict(LOSSES['numbers'], distance='l2'))
 
 
-def test_two_streams_are_for_one_class():
+def test_two_streams_support_only_one_class():
     cfg = dict(type='r21d_plugin.TwoStreamHead', num_classes=3, loss_cls=LOSSES['labels'])
     with pytest.raises(InputError, match='BCELossWithLogits: two streams are for one class'):
         MODELS.build(copy.deepcopy(cfg))

@@ -123,7 +123,7 @@ def test_heads_as_timm_has_them():
             create_model('r3d_18', **arguments)
 
 
-def test_importing_the_plugin_changes_nothing_of_others():
+def test_importing_the_plugin_does_not_change_other_libraries():
     code = f"""
 import sys
 sys.path.insert(0, {str(ROOT)!r})

@@ -34,7 +34,7 @@ def recognizer():
 
 @torch.no_grad()
 @pytest.mark.parametrize('limit', [1, 2, 4, 7, 100])
-def test_chunks_change_nothing(recognizer, limit):
+def test_chunks_do_not_change_the_result(recognizer, limit):
     whole = recognizer.test_step(batch())
     recognizer.test_cfg = dict(max_testing_views=limit)
     seen = []
@@ -117,7 +117,7 @@ def test_training_in_bfloat16(head):
     assert set(types) == {torch.float32}, 'after the block it computes as before'
 
 
-def test_bfloat16_on_the_cpu_is_for_our_networks():
+def test_bfloat16_on_the_cpu_needs_our_networks():
     network = torch.nn.Conv3d(3, 4, 3)
     wrapper = BFloat16OptimWrapper(optimizer=torch.optim.SGD(network.parameters(), lr=0.1))
     with pytest.raises(InputError, match='without --amp'), wrapper.optim_context(network):

@@ -199,7 +199,7 @@ def test_hooks_of_the_backbone_are_called(openvino):
     assert seen == [(3, 32, 1, 2, 2)]
 
 
-def test_what_it_is_not_for(openvino):
+def test_unsupported_modules(openvino):
     model = build('r2d_18', runtime='openvino')
     data = batch()
     data['inputs'] = [torch.cat([x, x], 2) for x in data['inputs']]

@@ -100,7 +100,7 @@ def test_scores_are_the_mean_of_the_streams_softmax(head, shares):
 
 @torch.no_grad()
 @pytest.mark.parametrize('limit', [1, 4, 100])
-def test_chunks_change_nothing(limit):
+def test_chunks_do_not_change_the_result(limit):
     model = build()
     whole = model.test_step(batch())
     model.test_cfg = dict(max_testing_views=limit)

@@ -164,7 +164,7 @@ def test_norm_eval():
 
 
 @pytest.mark.parametrize('name', ['r2plus1d_18', 'r3d_18', 'fr2d_18', 'r2plus1d_50'])
-def test_with_cp_changes_nothing_but_memory(name):
+def test_with_cp_changes_only_memory_use(name):
     torch.manual_seed(0)
     plain, recomputing = build(name, base_channels=4), build(name, base_channels=4, with_cp=True)
     recomputing.load_state_dict(plain.state_dict())
@@ -212,7 +212,7 @@ def test_bad_arguments_are_named(cls, kwargs, named):
 
 
 @pytest.mark.parametrize('shape', [(2, 2, 8, 32, 32), (16, 3, 32, 32), (2, 1, 3, 8, 32, 32)])
-def test_what_are_no_clips_is_refused(shape):
+def test_invalid_clips_are_refused(shape):
     message = f'the backbone got {" x ".join(map(str, shape))}, not N x 3 x T x H x W'
     with pytest.raises(InputError, match=message):
         build('r3d_18', base_channels=4)(torch.zeros(shape))
@@ -275,7 +275,7 @@ def test_amp_on_a_gpu(name):
     assert all(torch.isfinite(p.grad).all() for p in net.parameters())
 
 
-def test_mmactions_network_is_another():
+def test_mmactions_network_differs():
     """As its own config builds it: wider in the middle of conv1, a max-pool, other shortcuts."""
     theirs = Config.fromfile(get_installed_path('mmaction') + THEIR_CONFIG).model
     theirs.backbone.pretrained = None

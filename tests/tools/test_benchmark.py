@@ -30,7 +30,7 @@ def test_training(tool, capsys, name):
     assert float(on_four) == pytest.approx(float(hours) / 4, abs=0.06)
 
 
-def test_training_of_nothing(fails):
+def test_bad_arguments_of_the_training_benchmark(fails):
     config = ROOT / 'configs/r2plus1d_18_motion.py'
     assert '--batch-size, --steps' in fails('benchmark/training.py', config, '--steps', 0)
     assert 'nope.py: no such config' in fails('benchmark/training.py', 'nope.py')
@@ -105,13 +105,13 @@ def test_store(python, tmp_path):
     assert 1 < float(figures['difference']) < 20
 
 
-def test_decoding_of_nothing(fails, monkeypatch):
+def test_bad_arguments_of_the_decoding_benchmark(fails, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
     for wrong in (['--repeats', 0], ['--seconds', 0], ['--clips', 0], ['--sizes', '340']):
         assert fails('benchmark/decoding.py', *wrong).startswith('error: ')
 
 
-def test_gpu_where_there_is_none(fails, monkeypatch):
+def test_a_missing_gpu(fails, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     assert 'needs a CUDA device' in fails('benchmark/gpu.py')

@@ -33,7 +33,7 @@ from r21d_plugin.datasets.pipelines import clip_pipelines
 from r21d_plugin.inference import export, export_int8
 
 
-def test_the_runtime_and_type_of_a_test_do_not_matter(exported):
+def test_runtime_and_dtype_of_a_test_are_ignored(exported):
     changes = {'model.test_cfg.dtype': 'bfloat16', 'model.test_cfg.runtime': 'torch'}
     exported(RGB, '.pt2', changes={**NARROW, **SHALLOW, **changes})
 
@@ -222,7 +222,7 @@ def test_preprocessing_at_another_rate():
     )
 
 
-def test_program_runs_without_this_package(exported, tmp_path):
+def test_the_program_runs_without_this_package(exported, tmp_path):
     out, recognizer = exported(RGB, '.pt2', changes=SHALLOW)
     x = clips(3)
     torch.save(x, tmp_path / 'clips.pth')
@@ -322,7 +322,7 @@ def test_wrong_input(refused, args, changes, message):
     assert message in refused('.pt2', *args, changes={**SHALLOW, **changes})
 
 
-def test_r2d_of_another_clip_length(fails, checkpoint, tmp_path):
+def test_r2d_with_another_clip_length(fails, checkpoint, tmp_path):
     changes = {**NARROW, 'model.backbone.clip_len': 16}
     weights = checkpoint('r2d_18_kinetics', changes, clip_len=16)
     args = (config('r2d_18_kinetics'), weights, tmp_path / 'network.pt2', *options(changes))

@@ -197,7 +197,7 @@ def test_broken_videos_are_listed(network, tool, fails, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('kill', [signal.SIGKILL, signal.SIGINT])
-def test_goes_on_after_a_kill(checkpoints, python, tool, tmp_path, capsys, kill):
+def test_resumes_after_a_kill(checkpoints, python, tool, tmp_path, capsys, kill):
     folder, out = tmp_path / 'videos', tmp_path / 'out'
     folder.mkdir()
     for i in range(12):

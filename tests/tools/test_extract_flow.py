@@ -35,7 +35,7 @@ def files(out):
 
 
 @pytest.mark.parametrize('kill', [signal.SIGKILL, signal.SIGINT])
-def test_goes_on_after_a_kill(python, videos, run, tmp_path, kill):
+def test_resumes_after_a_kill(python, videos, run, tmp_path, kill):
     write_videos(videos, frames=60)
     out = tmp_path / 'flow'
     process = subprocess.Popen(
@@ -99,7 +99,7 @@ def test_bad_arguments(tmp_path, fails):
     assert 'out/a.mp4.flow.zip: cannot write there' in message
 
 
-def test_flow_of_another_size_is_there(tmp_path, tool, fails):
+def test_existing_flow_of_another_size(tmp_path, tool, fails):
     write_video(tmp_path / 'a.mp4', frames=4)
     arguments = ('data/extract_flow.py', tmp_path, tmp_path / 'out', '--workers', 1)
     tool(*arguments, '--scale', 64, 48)
@@ -107,7 +107,7 @@ def test_flow_of_another_size_is_there(tmp_path, tool, fails):
     assert 'flow of 64x48 pixels, not 171x128: choose another folder' in message
 
 
-def test_nothing_decodes(tmp_path, fails):
+def test_no_video_decodes(tmp_path, fails):
     (tmp_path / 'a.mp4').write_bytes(b'hello')
     message = fails('data/extract_flow.py', tmp_path, tmp_path / 'out', '--workers', 1)
     assert message.endswith('none of the videos decodes')

@@ -58,7 +58,7 @@ def test_stride_in_seconds(features, video):
     np.testing.assert_allclose(facts['seconds'], times, atol=1e-6)
 
 
-def test_stride_in_seconds_of_another_frame_rate(features, video):
+def test_stride_in_seconds_at_another_frame_rate(features, video):
     rate = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.target_fps=12.5']
     _, facts = of(features(video, '--stride', '0.2s', *rate))
     assert facts['starts'] == [0, 5, 10, 15, 20, 25]
@@ -162,7 +162,7 @@ def test_weights_without_a_classifier(features, video, checkpoint, tmp_path):
     np.testing.assert_array_equal(of(features(video, *named, out='backbone'))[0], whole)
 
 
-def test_presets_leave_out_what_is_too_short(features, tmp_path):
+def test_presets_skip_videos_that_are_too_short(features, tmp_path):
     folder = tmp_path / 'videos'
     folder.mkdir()
     for frames in (7, 15, 40):

@@ -202,7 +202,7 @@ def test_options_of_other_tasks(prepared, fails, task, arguments, message):
     assert message in fails('finetune.py', 'out', '--gpus', 0, '--cfg-options', *arguments)
 
 
-def test_the_classifier_alone_of_other_tasks(prepared, fails):
+def test_linear_probe_for_other_tasks(prepared, fails):
     prepared('numbers')
     message = fails('finetune.py', 'out', '--weights', 'narrow.pth', '--frozen')
     assert '--frozen is for one class, and out is for numbers: remove it' in message
@@ -242,7 +242,7 @@ def test_weights_of_labels(prepared):
         (['out', '--cfg-options', 'flip=2'], 'flip=2: give a probability'),
         (
             ['out', '--frozen', '--cfg-options', 'weights=None'],
-            'give the --weights of the rest',
+            'give --weights of the network',
         ),
     ],
 )

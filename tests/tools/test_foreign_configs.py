@@ -101,7 +101,7 @@ def test_finetuning_begins_with_public_weights(ema, public_weights, tool, tmp_pa
             assert change.abs().max() < 0.1, 'it began with the weights'
 
 
-def test_a_head_of_other_size_is_refused_in_a_test(public_weights, fails, tmp_path, monkeypatch):
+def test_a_head_of_another_size_is_refused_in_a_test(public_weights, fails, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = write_recipe(RECIPES['R2plus1D'])
     message = fails(

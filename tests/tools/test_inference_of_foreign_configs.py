@@ -137,7 +137,7 @@ def test_a_diverged_network(fails, tmp_path, diverged, video):
     assert not (tmp_path / 'network.pt2').exists()
 
 
-def test_what_is_refused(fails, tmp_path, checkpoint, video):
+def test_refused_input(fails, tmp_path, checkpoint, video):
     out = ['--out', tmp_path / 'features']
     small = write_video(tmp_path / 'small.mp4', 20, size=(80, 60))
 

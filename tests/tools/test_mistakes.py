@@ -31,7 +31,7 @@ PIPELINE = 'train_dataloader.dataset.pipeline'
         ('load_from=nowhere.pth', 'nowhere.pth: no such checkpoint file'),
     ],
 )
-def test_of_a_training(in_kinetics, fails, tmp_path, option, line):
+def test_errors_in_a_training(in_kinetics, fails, tmp_path, option, line):
     command = ['train.py', CONFIG, '--device', 'cpu', '--work-dir', tmp_path, *OPTIONS]
     assert line in fails(*command, option)
     assert not list(tmp_path.glob('*.pth'))
@@ -43,7 +43,7 @@ def test_a_diverged_training_ends(in_kinetics, fails, tmp_path):
     assert 'training has diverged: lower optim_wrapper.optimizer.lr' in line
 
 
-def test_a_work_dir_that_cannot_be(in_kinetics, fails, tmp_path):
+def test_an_invalid_work_dir(in_kinetics, fails, tmp_path):
     (tmp_path / 'file').write_text('')
     line = fails('train.py', CONFIG, '--device', 'cpu', '--work-dir', tmp_path / 'file', *OPTIONS)
     assert f'{tmp_path}/file' in line

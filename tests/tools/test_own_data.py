@@ -95,7 +95,7 @@ def steps_of(work_dir: Path) -> list[int]:
 GOOD = ['train_dataloader.dataset.ann_file=good.txt', 'val_dataloader.dataset.ann_file=good.txt']
 
 
-def test_an_epoch_is_the_data_of_a_derived_config(here, tool, tmp_path):
+def test_an_epoch_has_the_data_of_a_derived_config(here, tool, tmp_path):
     """Not the million clips of Kinetics."""
     tool('train.py', 'own.py', *CPU, '--work-dir', tmp_path, *OPTIONS, *GOOD)
     assert steps_of(tmp_path) == [1], 'one batch of four'

@@ -51,7 +51,7 @@ def records(log):
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
-def test_errors_are_those_of_whole_epochs(trained):
+def test_errors_are_means_over_whole_epochs(trained):
     logged = records(logs(trained)[0])
     batches = {
         epoch: [line['top1_acc'] for line in logged if line.get('epoch') == epoch]
@@ -136,7 +136,7 @@ def test_bad_input(run, fails, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['first']
 
 
-def test_tensorboard_shows_what_the_log_has(trained):
+def test_tensorboard_shows_the_logged_values(trained):
     (events,) = trained.glob('*/vis_data/events.out.tfevents.*')
     board = EventAccumulator(str(events)).Reload()
     logged = records(logs(trained)[0])

@@ -133,7 +133,7 @@ def test_broken_videos_are_named_and_the_others_predicted(
         (['{video}', '--segments', 'out.txt'], 'out.txt: name a folder, or for a single video a'),
         (['{folder}', '--segments', 'a.srt'], 'a.srt: name a folder, or for a single video a file'),
         (['{video}', '--segments', 'nine.txt/a.csv'], 'nine.txt/a.csv: cannot write there'),
-        (['{video}', '--over-time'], '--over-time: goes into --json FILE'),
+        (['{video}', '--over-time'], '--over-time: add --json FILE'),
         (['{video}', '--show'], '--show: only with --live'),
         (['{video}', '--retries', 0], '--retries: only with --live'),
         (['rtsp://u:p@127.0.0.1/a'], 'error: rtsp://127.0.0.1/a: is a stream: add --live'),
@@ -230,7 +230,7 @@ def test_bfloat16(root, checkpoint, tool, tmp_path):
     np.testing.assert_allclose(rounded, exact, atol=0.02)
 
 
-def test_where_names_of_classes_come_from(tmp_path, monkeypatch):
+def test_sources_of_class_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cfg = load_config(str(ROOT / 'configs/r2plus1d_18_kinetics.py'))
     assert class_names(cfg) == kinetics_400()

@@ -134,7 +134,7 @@ def test_again(kinetics, folder, tool):
 
 
 @pytest.mark.parametrize('out', ['/proc/there', 'train.csv/there', 'train.csv'])
-def test_a_place_that_cannot_be_written(kinetics, folder, fails, out):
+def test_an_output_that_is_not_writable(kinetics, folder, fails, out):
     """It is told before the videos are opened."""
     message = fails(*kinetics, 'train.csv', 'validate.csv', '--out', out)
     assert message.startswith(f'error: {out}: cannot write there: ')
@@ -238,7 +238,7 @@ def test_bad_kinetics(kinetics, folder, fails, content, message):
     assert not written.exists() or not list(written.iterdir()), 'nothing half-written'
 
 
-def test_annotations_of_another_dataset(folder, fails):
+def test_annotations_for_another_dataset(folder, fails):
     videos(folder, 'a.mp4')
     (folder / 'ucf').mkdir()
     write_ucf101(folder / 'ucf')
@@ -285,7 +285,7 @@ def inspected(monkeypatch):
     return seen
 
 
-def test_a_stopped_run_goes_on(kinetics, folder, fails, tool, monkeypatch, inspected):
+def test_an_interrupted_run_resumes(kinetics, folder, fails, tool, monkeypatch, inspected):
     add = annotation_files.Journal.add
 
     def interrupted(self, facts):
@@ -296,7 +296,7 @@ def test_a_stopped_run_goes_on(kinetics, folder, fails, tool, monkeypatch, inspe
     with monkeypatch.context() as patch:
         patch.setattr(annotation_files.Journal, 'add', interrupted)
         message = fails(*kinetics, 'train.csv', 'validate.csv')
-    assert message == 'error: stopped: run the same command again to go on'
+    assert message == 'error: stopped: run the same command again to resume'
     out = folder / 'data/kinetics400'
     assert [path.name for path in out.iterdir()] == ['.kinetics400_videos.partial.tsv']
     tool(*kinetics, 'train.csv', 'validate.csv')
@@ -320,7 +320,7 @@ def test_videos_of_several_splits_are_checked_once(folder, tool, inspected):
     assert sorted(inspected) == sorted([*names, 'YoYo/same.avi', 'Archery/same.avi'])
 
 
-def test_bad_annotations_are_told_before_videos_are_opened(kinetics, folder, fails, inspected):
+def test_bad_annotations_are_reported_before_videos_are_opened(kinetics, folder, fails, inspected):
     (folder / 'train.csv').write_text(KINETICS.replace('7,17,train', '7,17,test'))
     assert "train.csv, line 3: split 'test'" in fails(*kinetics, 'train.csv', 'validate.csv')
     assert not inspected
@@ -354,7 +354,7 @@ def test_labels_outside_the_label_map(folder, fails):
     assert 'train_partition.txt, line 1: label 3 is outside the label map of 3 classes' in message
 
 
-def test_something_else_is_where_the_videos_go(kinetics, folder, fails):
+def test_the_folder_for_videos_is_taken(kinetics, folder, fails):
     (folder / 'data/kinetics400/videos_val').mkdir(parents=True)
     message = fails(*kinetics, 'train.csv', 'validate.csv')
     assert 'videos_val: exists and is not videos: move it away' in message

@@ -59,7 +59,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         ),
         (
             'path,label\nmy/a/0.mp4,a\nmy/b/0.mp4,b\nmy/c.mp4,c',
-            "class 'c': none of its videos can be used (t.csv, line 4: my/c.mp4): mend them",
+            "class 'c': none of its videos can be used (t.csv, line 4: my/c.mp4): repair them",
         ),
     ],
 )
@@ -123,14 +123,14 @@ def test_a_class_whose_videos_are_all_broken(put, fails):
 
 
 @pytest.mark.parametrize('out', ['/proc/there', 'file/there', 'file'])
-def test_a_place_that_cannot_be_written(put, fails, out):
+def test_an_output_that_is_not_writable(put, fails, out):
     put(*many('walk'), *many('run'))
     Path('file').touch()
     message = fails(*PREPARE, 'my', '--out', out)
     assert message.startswith(f'error: {out}: cannot write there: ')
 
 
-def test_a_place_among_the_videos(put, fails):
+def test_an_output_among_the_videos(put, fails):
     put(*many('walk'), *many('run'))
     message = fails(*PREPARE, 'my', '--out', 'my/lists')
     assert message.startswith('error: my/lists: is in the folder of the videos: choose another')

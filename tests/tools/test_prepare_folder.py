@@ -80,7 +80,7 @@ def test_numbers_after_the_name_of_a_class(put, tool, capsys):
     assert 'kept together' not in capsys.readouterr().out
 
 
-def test_problems_are_told(put, tool, capsys):
+def test_problems_are_reported(put, tool, capsys):
     put(*many('walk', 6), *many('run', 6), 'run/last.mp4')
     shutil.copy('my/walk/0.mp4', 'my/walk/copy.mp4')
     whole = Path('my/run/last.mp4')
@@ -220,7 +220,7 @@ def test_a_source_in_two_given_sets(put, tool, capsys):
     assert leak in capsys.readouterr().out
 
 
-def test_folders_of_train_and_test_alone(put, tool, capsys):
+def test_folders_of_only_train_and_test(put, tool, capsys):
     put(*many('train/a'), *many('train/b'), *many('test/a', 2), *many('test/b', 2))
     tool(*PREPARE, 'my', *COMMON)
     assert Counter(lists().values()) == dict(train=8, val=2, test=4)

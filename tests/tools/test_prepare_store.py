@@ -85,7 +85,7 @@ def test_a_store(folder, tool, capsys):
     assert [dataset[i]['inputs'].shape[1:] for i in (0, 1)] == [(3, 32, 112, 112)] * 2
 
 
-def test_a_store_goes_on(folder, tool, fails, capsys, encoded):
+def test_an_interrupted_store_resumes(folder, tool, fails, capsys, encoded):
     tool(*ARGUMENTS)
     whole = ['abc_000001_000011.mkv', 'whole.mp4', 'half.avi', 'def.mp4']
     assert encoded == whole

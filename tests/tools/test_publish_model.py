@@ -21,7 +21,7 @@ def network():
     )
 
 
-def test_of_a_training(tool, trained_dir, tmp_path, capsys):
+def test_a_trained_checkpoint(tool, trained_dir, tmp_path, capsys):
     source = trained_dir / 'epoch_2.pth'
     for _ in range(2):
         tool('publish_model.py', source, tmp_path / 'out/net.pth')
@@ -55,7 +55,7 @@ def test_the_outputs_are_the_same(tool, network, tmp_path):
     assert 'fc.weight' in checkpoint['state_dict']
 
 
-def test_storage_that_is_not_all_used(tool, network, tmp_path):
+def test_partially_used_storage(tool, network, tmp_path):
     weights = dict(network.state_dict())
     weights['fc.weight'] = torch.randn(1000, 32)[:3]
     torch.save(weights, tmp_path / 'a.pth')
@@ -78,7 +78,7 @@ def test_safetensors(tool, trained_dir, tmp_path):
     assert 'R2Plus1D' in header['cfg']
 
 
-def test_what_is_no_checkpoint(fails, tmp_path):
+def test_invalid_checkpoints(fails, tmp_path):
     out = tmp_path / 'net.pth'
     (tmp_path / 'a.txt').write_text('none')
     torch.save(dict(a=1), tmp_path / 'number.pth')
@@ -91,7 +91,7 @@ def test_what_is_no_checkpoint(fails, tmp_path):
     assert not list(tmp_path.glob('net*'))
 
 
-def test_names_that_cannot_be(fails, network, tmp_path):
+def test_invalid_output_names(fails, network, tmp_path):
     torch.save(network.state_dict(), tmp_path / 'a.pth')
     line = fails('publish_model.py', tmp_path / 'a.pth', tmp_path / 'net.onnx')
     assert 'net.onnx: name a file that ends in .pth or .safetensors' in line

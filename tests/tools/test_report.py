@@ -77,7 +77,7 @@ def test_a_page_by_itself(work_dir, tool, capsys):
     assert (work_dir / 'report.html').stat().st_size < 2_000_000
 
 
-def test_videos_that_are_gone(work_dir, tool, tmp_path, monkeypatch, capsys):
+def test_missing_videos(work_dir, tool, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     tool(TOOL, work_dir, '--out', tmp_path / 'page.html', '--device', 'cpu')
     page = Page(tmp_path / 'page.html')
@@ -98,7 +98,7 @@ def test_bad_arguments(work_dir, trained_dir, fails, tmp_path):
     assert not list(tmp_path.glob('*.html'))
 
 
-def test_maps_of_where_the_network_looked(work_dir):
+def test_grad_cam_maps(work_dir):
     pytest.importorskip('captum')
     from r21d_plugin.evaluation.report.attention import GradCam
 
@@ -118,7 +118,7 @@ def test_maps_of_where_the_network_looked(work_dir):
     assert (clip.heat.min(), clip.heat.max()) == (0, 1)
 
 
-def test_two_streams_have_no_maps(work_dir):
+def test_two_streams_have_no_grad_cam(work_dir):
     pytest.importorskip('captum')
     from torch import nn
 

@@ -50,7 +50,7 @@ def texts(monkeypatch):
 
 
 @pytest.mark.parametrize('stream', ['rgb', 'twostream'])
-def test_what_was_seen_and_predicted_is_drawn(stream, arguments, tool, tmp_path, texts):
+def test_input_frames_and_prediction_are_drawn(stream, arguments, tool, tmp_path, texts):
     tool(*arguments(stream))
     folders = [path.parent for path in sorted((tmp_path / 'show').rglob('0.png'))]
     show = tmp_path / 'show'
@@ -96,5 +96,5 @@ def test_files_elsewhere():
     assert hook.relative_path('/data/b.mp4') == 'data/b.mp4'
 
 
-def test_flow_is_no_picture(arguments, fails):
+def test_flow_cannot_be_drawn(arguments, fails):
     assert 'cannot draw clips of 2 channels' in fails(*arguments('flow'))

@@ -74,7 +74,7 @@ def losses(work_dir: Path) -> list[float]:
     return [line['loss'] for line in lines if 'loss' in line]
 
 
-def test_training_goes_on_without_what_does_not_decode(here, trained, tool, tmp_path):
+def test_training_skips_videos_that_do_not_decode(here, trained, tool, tmp_path):
     assert len(losses(trained)) == 4, 'two epochs of two whole batches'
     assert (trained / 'skipped_val_videos.txt').read_text() == SKIPPED
     train_list = (trained / 'skipped_train_videos.txt').read_text()
@@ -83,13 +83,13 @@ def test_training_goes_on_without_what_does_not_decode(here, trained, tool, tmp_
     assert f'val: skipped 3 of 6 videos read: see {trained}' in log.read_text()
 
 
-def test_what_takes_the_place_of_a_video_is_a_function_of_the_seed(here, trained, tool, tmp_path):
+def test_replacements_of_videos_depend_on_the_seed(here, trained, tool, tmp_path):
     options = [*OPTIONS, *SKIP, 'train_dataloader.num_workers=2']
     tool('train.py', CONFIG, *CPU, '--work-dir', tmp_path, '--no-validate', *options)
     assert losses(tmp_path) == losses(trained)
 
 
-def test_skipped_videos_are_in_no_metric_and_no_dump(here, trained, tool, tmp_path):
+def test_skipped_videos_are_excluded_from_metrics_and_dumps(here, trained, tool, tmp_path):
     test = ['test.py', CONFIG, trained / 'epoch_2.pth', *CPU]
     dump = tmp_path / 'scores.pkl'
     tool(*test, '--work-dir', tmp_path / 'skip', '--dump', dump, *OPTIONS, *SKIP)
@@ -143,7 +143,7 @@ def test_too_many_broken_videos_end_a_run(here, trained, fails, tmp_path, script
     assert 0 < len(path.read_text().splitlines()) <= 3
 
 
-def test_a_dataset_of_which_nothing_decodes(here, trained, fails, tmp_path):
+def test_a_dataset_without_decodable_videos(here, trained, fails, tmp_path):
     (tmp_path / 'bad.txt').write_text('cut.mp4 0\ntext.mp4 1\n')
     bad = [f'{split}_dataloader.dataset.ann_file={tmp_path}/bad.txt' for split in ('train', 'test')]
     work_dir = ['--work-dir', tmp_path]

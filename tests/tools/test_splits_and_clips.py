@@ -70,7 +70,7 @@ def test_only_benchmarks_with_splits(fails):
     assert 'has no splits: use a config of UCF101 or HMDB51' in message
 
 
-def test_pretraining_that_is_not_there(ucf101, fails, monkeypatch, tmp_path):
+def test_missing_pretraining(ucf101, fails, monkeypatch, tmp_path):
     """Neither training nor --resume begins from scratch instead."""
     monkeypatch.chdir(ucf101)
     for resume in ([], ['--resume']):

@@ -71,7 +71,7 @@ def test_videos_in_lmdb(in_kinetics, trained, tool, tmp_path):
     assert last_test(tmp_path / 'lmdb') == last_test(tmp_path / 'disk')
 
 
-def test_a_killed_run_resumes_as_the_unbroken_one(in_kinetics, python, tool, tmp_path):
+def test_a_killed_run_resumes_like_an_uninterrupted_one(in_kinetics, python, tool, tmp_path):
     """Bit for bit: weights, and the loss of every step."""
     options = [*OPTIONS, 'train_cfg.max_epochs=3']
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
@@ -221,7 +221,7 @@ def test_a_broken_video_is_named_from_inside_a_worker(in_kinetics, fails, tmp_pa
     )
 
 
-def test_a_checkpoint_of_another_network(in_kinetics, fails, trained, tmp_path):
+def test_a_checkpoint_with_another_network(in_kinetics, fails, trained, tmp_path):
     other = ROOT / 'configs/r3d_18_kinetics.py'
     message = fails('test.py', other, trained, *CPU, '--work-dir', tmp_path, *OPTIONS)
     assert f'{trained}: weights of another network' in message
@@ -234,7 +234,7 @@ def test_a_truncated_checkpoint(in_kinetics, fails, trained, tmp_path):
     assert f'{path}: not a readable checkpoint' in message
 
 
-def test_r2d_fed_another_clip_length(in_kinetics, fails, tmp_path):
+def test_r2d_input_with_another_clip_length(in_kinetics, fails, tmp_path):
     config = ROOT / 'configs/r2d_18_kinetics_16f.py'
     message = fails(
         'train.py', config, *CPU, '--work-dir', tmp_path, *OPTIONS, 'model.backbone.clip_len=8'
@@ -246,7 +246,7 @@ def test_config_that_does_not_exist(fails):
     assert fails('train.py', 'nope.py', *CPU) == 'error: nope.py: no such config file'
 
 
-def test_more_gpus_than_there_are(fails, tmp_path):
+def test_more_gpus_than_available(fails, tmp_path):
     found = torch.cuda.device_count()
     message = fails('train.py', CONFIG, '--gpus', found + 1, '--work-dir', tmp_path)
     assert f'{found + 1} GPU(s) asked for and {found} found' in message

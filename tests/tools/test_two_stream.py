@@ -90,7 +90,7 @@ def tested(in_motion, streams, tool, tmp_path):
     return tmp_path
 
 
-def test_every_road_to_the_fused_score_is_the_same(tested, streams, tool, capsys):
+def test_all_ways_to_the_fused_score_agree(tested, streams, tool, capsys):
     rgb, flow = (last_test(tested / name) for name in ('rgb', 'flow'))
     both = group_by_stream(last_test(tested / 'both'))
     assert both['rgb'] == pytest.approx(rgb)

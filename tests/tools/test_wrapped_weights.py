@@ -49,7 +49,7 @@ def scores(tool, in_kinetics, tmp_path):
     return run
 
 
-def test_all_are_tested_alike(weights, scores, capsys):
+def test_all_formats_give_the_same_scores(weights, scores, capsys):
     """The plain file is what create_model computes, as other tests show."""
     expected = scores(FORMS['plain'](weights))
     for name, form in list(FORMS.items())[1:]:

@@ -79,7 +79,9 @@ def test_all_of_public_weights_are_loaded(model, form):
         (dict(I3D, num_classes=7), {}, 'num_classes=5, not num_classes=7'),
     ],
 )
-def test_another_head_is_new_in_finetuning_and_refused_in_a_test(model, head, backbone, reason):
+def test_another_head_is_replaced_in_finetuning_and_refused_in_a_test(
+    model, head, backbone, reason
+):
     theirs = recognizer(head, **backbone)
     before = copy.deepcopy(theirs.cls_head.state_dict())
     weights = published(model, 'torchvision')

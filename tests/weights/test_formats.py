@@ -95,7 +95,7 @@ def test_epsilon_travels_with_our_own_files(tmp_path):
     assert torch.equal(logits(loaded), logits(network('r3d_18')))
 
 
-def test_epsilon_is_taken_whoever_loads_it():
+def test_epsilon_is_restored_by_any_loader():
     original = network('r3d_18', norm_cfg=dict(type='BN3d', eps=1e-5))
     model = copy.deepcopy(network('r3d_18'))
     model.load_state_dict(original.state_dict())
@@ -131,7 +131,7 @@ def test_a_new_classifier_and_another_input(tmp_path, caplog):
         assert four(clips.repeat(1, 2, 1, 1, 1)).shape == (2, 32)
 
 
-def test_arguments_left_unsaid_follow_the_file(tmp_path):
+def test_missing_arguments_follow_the_file(tmp_path):
     original = network(
         'r2plus1d_18', midplanes='block', in_channels=2, norm_cfg=dict(type='BN3d', eps=1e-5)
     )
@@ -191,7 +191,7 @@ def test_init_cfg_of_a_whole_recognizer_for_a_backbone(tmp_path):
         backbone.init_weights()
 
 
-def test_log_says_what_it_was(pkl, caplog):
+def test_log_reports_the_format(pkl, caplog):
     caplog.set_level('INFO', 'r21d_plugin')
     create_model('r2plus1d_18', weights=str(pkl), **SMALL)
     assert 'r2.5d_d18.pkl: a Caffe2 pickle of VMZ' in caplog.text

@@ -62,7 +62,7 @@ def test_code_in_a_torch_file(zipped, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('attack', TORCH_ATTACKS)
-def test_what_torch_would_read(attack, tmp_path):
+def test_pickles_that_torch_would_read(attack, tmp_path):
     value, named = TORCH_ATTACKS[attack]
     path = tmp_path / 'a.pth'
     path.write_bytes(zipped(b'\x80\x02}' + text('a') + value + b's.'))
@@ -93,7 +93,7 @@ def test_arrays_in_a_torch_file_are_numbers(tmp_path):
 
 
 @needs_torch('serialization.get_unsafe_globals_in_checkpoint')  # torch 2.6
-def test_what_other_networks_store(tmp_path):
+def test_values_that_other_networks_store(tmp_path):
     """Extra state and quantised tensors are of no network of ours, and may be read for others."""
     quantised = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
     state_dict = {'fc.weight': quantised, 'fc._extra_state': dict(bits=8)}
@@ -214,7 +214,7 @@ def test_absurd_shapes_are_never_filled(tmp_path):
         create_model('r3d_18', weights=str(tmp_path / 'a.pth'), base_channels=4)
 
 
-def test_something_else_than_weights(tmp_path):
+def test_files_that_are_not_weights(tmp_path):
     torch.save([torch.zeros(3)], tmp_path / 'list.pth')
     with pytest.raises(InputError, match=r'list\.pth: holds no weights by name'):
         load_checkpoint(str(tmp_path / 'list.pth'))

@@ -50,7 +50,7 @@ def test_code_does_not_run(tmp_path, monkeypatch, protocol):
     assert not (tmp_path / 'was-here').exists()
 
 
-def test_refusal_names_what_is_refused(tmp_path):
+def test_refusal_names_the_refused_object(tmp_path):
     torch.save(dict(state_dict=RunsCode()), tmp_path / 'a.pth')
     with pytest.raises(InputError, match=r'\(posix\.system\) and could run code'):
         load_checkpoint(str(tmp_path / 'a.pth'))

@@ -141,7 +141,7 @@ def test_distributed(published, tmp_path):
     assert torch.equal(model.module.eval()(published.clips), published.logits)
 
 
-def test_an_epsilon_that_norm_cfg_names_stays(published, caplog):
+def test_an_epsilon_in_norm_cfg_is_kept(published, caplog):
     caplog.set_level('INFO', 'r21d_plugin')
     for around in (getattr(torch, 'compile', Task), DataParallel, Task):
         model = around(network(norm_cfg=dict(type='BN3d', eps=1e-2)))
@@ -162,7 +162,7 @@ def test_weights_of_a_net_keep_their_epsilon(tmp_path, published):
         assert torch.equal(loaded.eval()(published.clips), published.logits)
 
 
-def test_nothing_is_changed_before_all_is_checked(published):
+def test_a_model_is_unchanged_if_weights_do_not_fit(published):
     model = network()
     state_dict, _ = match_weights(model, torch.load(published.path), 'net.pth')
     assert model.stem[1].eps == 1e-3
@@ -198,7 +198,7 @@ INFERRED = {
 
 
 @pytest.mark.parametrize('name', INFERRED)
-def test_an_inferred_epsilon_is_told(name, tmp_path, caplog):
+def test_an_inferred_epsilon_is_logged(name, tmp_path, caplog):
     caplog.set_level('INFO', 'r21d_plugin')
     kwargs, eps, reason = INFERRED[name]
     path = save(create_model(name, 5, base_channels=4, **kwargs), tmp_path / 'net.pth')
@@ -215,7 +215,7 @@ def test_an_inferred_epsilon_is_told(name, tmp_path, caplog):
     assert f'; epsilon of batch norm {eps:g}\n' in caplog.text, 'noted, not inferred'
 
 
-def test_an_epsilon_that_stays_is_told(tmp_path, caplog):
+def test_a_kept_epsilon_is_logged(tmp_path, caplog):
     caplog.set_level('INFO', 'r21d_plugin')
     torch.save(dict(Recognizer(None).state_dict()), tmp_path / 'epoch_1.pth')
     load_weights(network(), tmp_path / 'epoch_1.pth')

@@ -56,7 +56,7 @@ def published(server, monkeypatch):
 
 
 @pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
-def test_what_they_say_is_consistent(weights):
+def test_published_values_are_consistent(weights):
     value = weights.value
     name = weights.name.lower()
     assert name.startswith(f'{value.network}_{value.source.lower().partition("-")[0]}')
@@ -121,7 +121,7 @@ def test_meta(weights):
     assert meta['license']
 
 
-def test_what_is_not_published_is_not_guessed():
+def test_unpublished_values_are_not_guessed():
     with pytest.raises(InputError, match='EchoNet-Dynamic publishes no mean and deviation'):
         PublicWeights.R2PLUS1D_18_ECHONET_EJECTION_32F.transforms()
     with pytest.raises(InputError, match=r'drive\.google.*: a page, not a file: save'):
@@ -169,7 +169,7 @@ def test_any_address(server):
     assert 'fc.weight' in CheckpointLoader.load_checkpoint(f'{url}/best-ade.pth')
 
 
-def test_a_file_of_another_hash_is_not_kept(published):
+def test_a_file_with_a_wrong_hash_is_deleted(published):
     published.write_bytes(published.read_bytes() + b'x')
     with pytest.raises(InputError, match=r'net\.pth: its SHA-256 begins with \w{8}, where'):
         create_model('r2plus1d_34', weights='ig65m_32f', **SMALL)

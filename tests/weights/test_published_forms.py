@@ -98,7 +98,7 @@ WRAPPED = {
 
 @pytest.mark.parametrize('legacy', [False, True])
 @pytest.mark.parametrize('form', WRAPPED)
-def test_what_is_around_the_weights(form, legacy, published, tmp_path):
+def test_nested_state_dicts(form, legacy, published, tmp_path):
     if legacy and not hasattr(torch.serialization, 'safe_globals'):
         pytest.skip('torch reads no names of others from its old format')
     path = tmp_path / 'net.pth'
@@ -156,7 +156,7 @@ def test_a_network_without_its_classifier(form, published, tmp_path, caplog):
     assert 'new: fc.bias, fc.weight; epsilon of batch norm 1e-05' in caplog.text
 
 
-def test_its_classifier_beside_it(published, tmp_path):
+def test_a_classifier_beside_the_network(published, tmp_path):
     weights = {
         (key if key.startswith('fc.') else f'features.{key}'): value
         for key, value in tensors(published).items()

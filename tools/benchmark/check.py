@@ -1,9 +1,10 @@
-"""Compare the ratios of a short run with the committed ones: exit status 1 if any fell.
+"""Compare the speed ratios of a short run with the committed ones; exit with 1 if any dropped.
 
-A ratio is a peer's time over ours, both in one type and with freed memory kept. Each turn of a run
-gives one, and their median is compared. It fell if the committed one is above it by more than the
-noise: the range of the run's turns, or 5%, by which medians of two runs differ. For a release, not
-for tests: it takes half an hour, and ratios are of a kind of machine.
+A ratio is a peer's time divided by ours, with the same dtype and with freed memory kept. Each turn
+of a run gives a ratio, and the median of the turns is compared. A ratio has dropped if the
+committed value exceeds it by more than the noise: the range over the run's turns, or 5%, the
+difference between medians of two runs. Use this script for releases, not for tests: it takes half
+an hour, and ratios depend on the kind of machine.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--repeats', type=int, default=5, help='turns of the run (5)')
-    parser.add_argument('--ratios', type=Path, default=RATIOS, help=f'those committed ({RATIOS})')
+    parser.add_argument('--ratios', type=Path, default=RATIOS, help=f'committed ratios ({RATIOS})')
     parser.add_argument(
-        '--figures', type=Path, help="of a run of tools/benchmark/speed.py; default: run what's due"
+        '--figures', type=Path, help='figures of tools/benchmark/speed.py; default: run it'
     )
-    parser.add_argument('--write', action='store_true', help='write the ratios of --figures')
+    parser.add_argument('--write', action='store_true', help='commit the ratios of --figures')
     return parser.parse_args()
 
 
 def turns_of(figures: dict[str, Any]) -> dict[str, list[float]]:
-    """Ratios of the turns of a run, by ``'MEASURE, TYPE, PEER'``."""
+    """Return the ratios of the turns of a run, by ``'MEASURE, TYPE, PEER'``."""
     return {
         f'{name}, {peer}': ratios
         for name, results in figures['found'].items()
@@ -44,7 +45,7 @@ def turns_of(figures: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def compare(committed: dict[str, float], found: dict[str, list[float]]) -> tuple[list[str], bool]:
-    """A line for each committed ratio, and whether any fell."""
+    """Return a line for each committed ratio, and whether any dropped."""
     lines, any_fell = [], False
     for name, before in committed.items():
         if name not in found:

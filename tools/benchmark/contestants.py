@@ -1,4 +1,4 @@
-"""What the benchmark measures, and who takes part."""
+"""Measures and contestants of the speed benchmark."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from tools.complexity import measure as complexity
 
 Task = Callable[[], Tensor]
 Tasks = Dict[str, Task]
-"""What contestants do, by their names: peers first, and ``'ours'``."""
+"""Tasks of the contestants, by name: peers first, then ``'ours'``."""
 
 PLAIN = 'PyTorch 3D'
-"""The same network by PyTorch's 3D convolutions, in contiguous memory and with norms apart."""
+"""The same network with PyTorch's 3D convolutions, contiguous memory and unfolded norms."""
 
 WRONG = ('training', 'bfloat16')
-"""What PyTorch's 3D convolutions get wrong on a CPU (see ``bf16_weight_gradient_is_wrong``)."""
+"""Measures that PyTorch computes wrongly on a CPU (see ``bf16_weight_gradient_is_wrong``)."""
 
 
 class Measure(NamedTuple):
     """A measure.
 
     Attributes:
-        name (str): Its name.
+        name (str): Name of the measure.
         kind (str): A key of ``KINDS``.
-        network (str): Network.
-        clips (int): Clips.
-        frames (int): Frames of a clip.
+        network (str): Name of the network.
+        clips (int): Number of clips.
+        frames (int): Frames per clip.
     """
 
     name: str
@@ -75,18 +75,18 @@ def run(
 
     Args:
         measure (Measure): What to measure.
-        dtype (str): Type that all contestants compute in, ``'float32'`` or ``'bfloat16'``.
-        kept (bool): Whether this process, so all contestants, keeps freed memory.
-        threads (int): Threads of each. With 1 it is CPU time that is measured, else elapsed time.
-        repeats (int): Turns, in each of which each contestant is measured once.
+        dtype (str): Dtype of all contestants, ``'float32'`` or ``'bfloat16'``.
+        kept (bool): Whether this process, and so each contestant, keeps freed memory.
+        threads (int): Threads per contestant. With 1, CPU time is measured, else elapsed time.
+        repeats (int): Number of turns, in each of which every contestant is measured once.
         video (str): Video to test.
 
     Returns:
-        dict: By contestant ``seconds`` of the turns, and ``difference``, the largest from the first
-        peer relative to the largest number of it. That is empty where the peer is ``WRONG``, and
-        where they are different networks, whose ``seconds`` are those of our work at their rate.
-        ``share`` is the part that ours reach of the rate of a large convolution; None where it is
-        not arithmetic.
+        dict: By contestant, ``seconds`` of the turns, and ``difference``, the largest difference
+        from the first peer relative to the peer's largest value. ``difference`` is empty if the
+        peer is ``WRONG`` or the networks differ; in the latter case ``seconds`` are scaled to our
+        FLOP count. ``share`` is our rate over that of a large convolution; None if the measure is
+        not dominated by arithmetic.
     """
     if kept:
         from r21d_plugin.engine.memory import keep_freed_memory
@@ -103,7 +103,7 @@ def run(
         for name, task in tasks.items():
             start = clock()
             results[name] = task()
-            if turn > 0:  # the first one warms up
+            if turn > 0:  # the first turn is a warm-up
                 seconds[name].append(clock() - start)
     work = gflop(measure)
     fastest = min(seconds['ours'])
@@ -117,40 +117,40 @@ def run(
 
 
 def differences(results: dict[str, Tensor]) -> dict[str, float]:
-    """Largest difference of each result from the first, relative to the largest number of it."""
+    """Return the largest differences from the first result, relative to its largest value."""
     expected = next(iter(results.values()))
     scale = expected.abs().max().item()
     return {name: (x - expected).abs().max().item() / scale for name, x in results.items()}
 
 
 def flops_of(task: Task) -> float:
-    """Multiplications and additions of a task, in 10^9."""
+    """Count multiplications and additions of a task, in 10^9."""
     with FlopCounterMode(display=False) as counter:
         task()
     return counter.get_total_flops() / 1e9
 
 
 def gflop(measure: Measure) -> float:
-    """Multiplications and additions of a measure, in 10^9; a backward pass is two forward ones."""
+    """Count multiplications and additions of a measure, in 10^9; backward counts as two forward."""
     passes = dict(test=0, training=3).get(measure.kind, 1)
     return 2 * passes * measure.clips * complexity(measure.network, measure.frames).gflops
 
 
 def dtypes(measure: Measure) -> list[str]:
-    """Names of the types that peers compute in: those that this machine is fast in."""
+    """Return the names of dtypes that are fast on this machine."""
     if measure.kind == 'int8':
         return ['float32'] if find_spec('nncf') else []
     return ['float32', 'bfloat16'] if has_fast_bfloat16() else ['float32']
 
 
 def in_type(dtype: str) -> torch.autocast:
-    """Context to compute in a type."""
+    """Return the autocast context for a dtype."""
     return torch.autocast('cpu', torch.bfloat16, enabled=dtype == 'bfloat16')
 
 
 @torch.inference_mode()
 def ceiling(dtype: str, repeats: int, clock: Callable[[], float]) -> float:
-    """Rate of a large convolution in channels-last memory, in GFLOP/s: the best of some calls."""
+    """Measure the rate of a large channels-last convolution in GFLOP/s, the best of some calls."""
     kind = getattr(torch, dtype)
     x = torch.randn(32, 128, 56, 56).to(kind).contiguous(memory_format=torch.channels_last)
     weight = torch.randn(128, 128, 3, 3).to(kind)
@@ -163,7 +163,7 @@ def ceiling(dtype: str, repeats: int, clock: Callable[[], float]) -> float:
 
 
 def networks(measure: Measure) -> dict[str, nn.Module]:
-    """The same network with the same weights: a peer's and ours."""
+    """Build a peer's network and ours, with the same weights."""
     theirs = None
     with suppress(ImportError, AttributeError, RuntimeError):
         from torchvision.models import video
@@ -181,7 +181,7 @@ def networks(measure: Measure) -> dict[str, nn.Module]:
 
 
 def other_networks(measure: Measure) -> dict[str, nn.Module]:
-    """What others call R(2+1)D, in their own configuration, and ours."""
+    """Build the networks that others call R(2+1)D, in their configuration, and ours."""
     from mmaction.models import ResNet2Plus1d
 
     models: dict[str, nn.Module] = {
@@ -203,13 +203,13 @@ def other_networks(measure: Measure) -> dict[str, nn.Module]:
     with suppress(ImportError, AttributeError, RuntimeError):
         from pytorchvideo.models.r2plus1d import create_r2plus1d
 
-        # Without its head, whose pooling is for larger clips.
+        # Without its head, whose pooling needs larger clips.
         models['PyTorchVideo r2plus1d-50'] = nn.Sequential(*create_r2plus1d().blocks[:-1])
     return dict(models, ours=accelerate(create_model(measure.network, clip_len=measure.frames)))
 
 
 def eager_tasks(models: dict[str, nn.Module], clips: Tensor, dtype: str) -> Tasks:
-    """Tasks of forward passes; ours compute the classifier in float32, as in a test."""
+    """Build forward tasks; ours compute the classifier in float32, as in a test."""
 
     @torch.inference_mode()
     def logits(model: Any, ours: bool) -> Tensor:
@@ -221,16 +221,16 @@ def eager_tasks(models: dict[str, nn.Module], clips: Tensor, dtype: str) -> Task
 
 
 def equal_work(measure: Measure, dtype: str, video: str) -> Tasks:
-    """Forward passes of other networks and of ours."""
+    """Build forward tasks of other networks and of ours."""
     return eager_tasks(other_networks(measure), random_clips(measure), dtype)
 
 
 def forward(measure: Measure, dtype: str, video: str) -> Tasks:
-    """Forward passes of random clips, the peer's network by all that a user might run it by."""
+    """Build forward tasks on random clips, the peer's network with all available runtimes."""
     clips = random_clips(measure)
     models = networks(measure)
     [(peer, theirs), (_, ours)] = models.items()
-    options: dict[str, Any] = dict(freezing=True)  # weights are constants
+    options: dict[str, Any] = dict(freezing=True)  # treat weights as constants
     compiled: Any = torch.compile(theirs, options=options)
     tasks = eager_tasks({peer: theirs, f'{peer}, compiled': compiled}, clips, dtype)
     if find_spec('onnxruntime') and find_spec('onnxscript') and dtype == 'float32':
@@ -241,7 +241,7 @@ def forward(measure: Measure, dtype: str, video: str) -> Tasks:
 
 
 def by_onnxruntime(model: nn.Module, clips: Tensor) -> Task:
-    """A forward pass in ONNX Runtime."""
+    """Build a forward task in ONNX Runtime."""
     import onnxruntime
 
     program: Any = torch.onnx.export(model.eval(), (clips,), dynamo=True, verbose=False)
@@ -253,7 +253,7 @@ def by_onnxruntime(model: nn.Module, clips: Tensor) -> Task:
 
 
 def by_openvino(model: nn.Module, clips: Tensor, dtype: str) -> Task:
-    """A forward pass in OpenVINO."""
+    """Build a forward task in OpenVINO."""
     openvino = import_module('openvino')
     settings = dict(
         INFERENCE_PRECISION_HINT=dict(float32='f32', bfloat16='bf16')[dtype],
@@ -266,9 +266,9 @@ def by_openvino(model: nn.Module, clips: Tensor, dtype: str) -> Task:
 
 
 def int8(measure: Measure, dtype: str, video: str) -> Tasks:
-    """The peer's network as it is, in float32, and ours by OpenVINO, in int8.
+    """Build tasks of the peer's eager network in float32, and of ours with OpenVINO in int8.
 
-    It is calibrated with the clips themselves, as speed does not depend on the ranges.
+    The network is calibrated with the same clips, because speed does not depend on the ranges.
     """
     from nncf import Dataset, quantize
 
@@ -290,7 +290,7 @@ def int8(measure: Measure, dtype: str, video: str) -> Tasks:
 
 
 def training(measure: Measure, dtype: str, video: str) -> Tasks:
-    """Losses of training steps."""
+    """Build training-step tasks, which return losses."""
     clips, labels = random_clips(measure), torch.arange(measure.clips)
 
     def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> Tensor:
@@ -308,12 +308,12 @@ def training(measure: Measure, dtype: str, video: str) -> Tasks:
 
 
 def random_clips(measure: Measure) -> Tensor:
-    """Clips of noise, N x 3 x T x 112 x 112."""
+    """Create clips of noise, N x 3 x T x 112 x 112."""
     return torch.randn(measure.clips, 3, measure.frames, 112, 112)
 
 
 def test(measure: Measure, dtype: str, video: str) -> Tasks:
-    """Scores of a video from its file, by MMAction2's pipeline and recognizer and by ours."""
+    """Build tasks that score a video file with MMAction2's pipeline and recognizer, and ours."""
     sample = dict(
         type='SampleFrames', test_mode=True, clip_len=measure.frames, num_clips=measure.clips
     )
@@ -336,12 +336,12 @@ def test(measure: Measure, dtype: str, video: str) -> Tasks:
 
     return {
         'MMAction2': partial(scores, theirs, Compose([*decord, *finish]), dtype),
-        'ours': partial(scores, mine, Compose([*ours, *finish]), 'float32'),  # has its own
+        'ours': partial(scores, mine, Compose([*ours, *finish]), 'float32'),  # sets its own dtype
     }
 
 
 def recognizers(measure: Measure, dtype: str) -> tuple[nn.Module, nn.Module]:
-    """Our recognizer as our commands run it, and MMAction2's, of one network."""
+    """Build our recognizer, as in our commands, and MMAction2's, with the same network."""
     from mmaction.registry import MODELS
 
     model = dict(

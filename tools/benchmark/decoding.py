@@ -1,11 +1,11 @@
-"""Time the decoding of clips beside MMAction2, torchcodec and PyTorchVideo, by CPU time.
+"""Compare the decoding speed of clips with MMAction2, torchcodec and PyTorchVideo, by CPU time.
 
 Each contestant opens a video, decodes the same frames and resizes them to 171x128; torchcodec and
-PyTorchVideo take part where they are installed. Then whole dataloaders load training clips. All
-take turns in one process; rates are clips per second of CPU time, that of all threads and workers
-together, and the ratio is the median of those of the turns. Differences are of the frames that the
-contestants give, in grey levels. The videos are made: H.264 in MP4 as FFmpeg encodes by default,
-moving texture from a fixed seed.
+PyTorchVideo are included if they are installed. Then whole dataloaders load training clips. All
+contestants take turns in one process. Rates are clips per second of CPU time, summed over all
+threads and workers, and the ratio is the median over turns. Differences between the contestants'
+frames are in grey levels. The videos are generated: H.264 in MP4 with FFmpeg's defaults, moving
+texture from a fixed seed.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from torch.utils.data import DataLoader
 from r21d_plugin.datasets import LabelledVideoDataset, video_reader
 from r21d_plugin.datasets.pipelines import clip_pipelines
 
-PEER = 'MMAction2, decord'  # what ratios are to
+PEER = 'MMAction2, decord'  # reference of the ratios
 Tasks = Dict[str, Callable[[], Any]]
-"""What contestants do, by their names."""
+"""Tasks of the contestants, by name."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,23 +54,23 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--seconds', type=int, default=10, help='length of the videos (10)')
     parser.add_argument('--repeats', type=int, default=5, help='measurements of each (5)')
-    parser.add_argument('--clips', type=int, default=32, help='clips of a dataloader (32)')
+    parser.add_argument('--clips', type=int, default=32, help='clips per dataloader (32)')
     return parser.parse_args()
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process, its threads and the children that have ended."""
+    """Return the CPU time of this process, its threads and finished child processes."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def measure(tasks: Tasks, repeats: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """CPU seconds of each turn of tasks after a first one, and the results of the last."""
+    """Measure CPU seconds of tasks in each turn after the first, and return the last results."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     results: dict[str, Any] = {}
     for turn in range(repeats + 1):
         for name, task in tasks.items():
-            np.random.seed(turn)  # so that training clips are the same, those of workers too
+            np.random.seed(turn)  # all tasks and workers use the same training clips
             torch.manual_seed(turn)
             start = cpu_seconds()
             results[name] = task()
@@ -83,7 +83,7 @@ def measure(tasks: Tasks, repeats: int) -> tuple[dict[str, list[float]], dict[st
 def row_of(
     video: str, what: str, clips: int, seconds: dict[str, list[float]], results: dict[str, Any]
 ) -> dict[str, str]:
-    """A row of the table, by column; ``seconds`` are those of ``clips`` clips."""
+    """Build a row of the table, by column; ``seconds`` are for ``clips`` clips."""
     pairs = zip(seconds['ours'], seconds[PEER])
     ratios = [theirs / ours for ours, theirs in pairs]
     frames = [np.float32(found) for found in results.values() if found is not None]
@@ -98,13 +98,13 @@ def row_of(
 
 
 def reading(video: Path, frames: int, clips: int) -> Tasks:
-    """Tasks that read the clips of a video: one as in training, or several as in a test."""
+    """Build tasks that read the clips of a video: one as in training, several as in a test."""
     sample = SampleFrames(clip_len=frames, num_clips=clips, test_mode=clips > 1)
     return {name: partial(read, video, sample) for name, read in readers().items()}
 
 
 def loading(list_of_videos: Path, frames: int, workers: int) -> Tasks:
-    """Tasks that load training clips, one of each video, by whole dataloaders."""
+    """Build tasks that load training clips, one from each video, with whole dataloaders."""
     ours, _, _ = clip_pipelines(frames)
     cut = [step for step in ours if '.' not in step['type']]
     kinds: dict[str, tuple[type, list[dict]]] = {'ours': (LabelledVideoDataset, ours)}
@@ -123,7 +123,7 @@ def loading(list_of_videos: Path, frames: int, workers: int) -> Tasks:
 
 
 def tasks_of(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, str, int, Tasks]]:
-    """Videos, what is done with them, the clips that this is, and the tasks."""
+    """Yield descriptions of a video and of its clips, the number of clips, and the tasks."""
     for text in args.sizes:
         width, height = map(int, text.split('x'))
         path = make_video(folder / f'{text}.mp4', (width, height), args.seconds * FPS, seed=0)
@@ -132,7 +132,7 @@ def tasks_of(folder: Path, args: argparse.Namespace) -> Iterator[tuple[str, str,
             yield video, f'{clips} x {frames}', clips, reading(path, frames, clips)
         copies = [folder / f'{text}_{i}.mp4' for i in range(args.clips)]
         for copy in copies:
-            copy.symlink_to(path)  # videos of their own as far as readers know
+            copy.symlink_to(path)  # readers treat links as different videos
         annotations = folder / f'{text}.txt'
         annotations.write_text(''.join(f'{copy} 0\n' for copy in copies))
         for workers in (1, 2):

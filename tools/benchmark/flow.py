@@ -1,6 +1,6 @@
-"""Time the flow stream on one core: decoding, flow beside plain OpenCV calls, and a network.
+"""Time the flow stream on one core: decoding, flow compared with plain OpenCV, and a network.
 
-All is measured in turn, again and again, in one process; the table has medians.
+The tasks take turns in one process; the table has medians.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ Tasks = Dict[str, Callable[[], object]]
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('video', type=Path, help='a video of at least 33 frames')
-    parser.add_argument('--clip-len', type=int, default=32, help='flow fields of a clip (32)')
+    parser.add_argument('video', type=Path, help='a video with at least 33 frames')
+    parser.add_argument('--clip-len', type=int, default=32, help='flow fields per clip (32)')
     parser.add_argument('--network', default='r2plus1d_34', help='network (r2plus1d_34)')
     parser.add_argument('--repeats', type=int, default=15, help='measurements of each (15)')
     return parser.parse_args()
 
 
 def plain_opencv(frames: list[np.ndarray]) -> list[np.ndarray]:
-    """Flow of a clip as one would write it with OpenCV alone."""
+    """Compute the flow of a clip with plain OpenCV calls."""
     gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     gaussian = cv2.OPTFLOW_FARNEBACK_GAUSSIAN
     return [
@@ -50,7 +50,7 @@ def plain_opencv(frames: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def crops(clip_len: int, num_clips: int) -> list[dict]:
-    """Pipeline of a test up to the cropped frames."""
+    """Build a test pipeline up to the cropped frames."""
     sampling = dict(clip_len=clip_len, flow_gap=1, num_clips=num_clips, test_mode=True)
     return [
         dict(type='r21d_plugin.OpenVideo'),
@@ -61,7 +61,7 @@ def crops(clip_len: int, num_clips: int) -> list[dict]:
 
 
 def make_tasks(args: argparse.Namespace, folder: Path) -> Tasks:
-    """What is timed, by its name in the table."""
+    """Build the timed tasks, by name in the table."""
     video = dict(filename=str(args.video), start_index=0, modality='RGB')
     fields = flow_of_video(args.video, (171, 128))
     write_flow(folder / f'{args.video.name}{SUFFIX}', fields, args.video.stat().st_size)
@@ -89,19 +89,19 @@ def make_tasks(args: argparse.Namespace, folder: Path) -> Tasks:
 
 @torch.inference_mode()
 def measure(tasks: Tasks, repeats: int) -> dict[str, list[float]]:
-    """Seconds of each task, measured in turn."""
+    """Measure the seconds of each task; the tasks take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for turn in range(repeats + 1):
         for name, task in tasks.items():
             start = time.perf_counter()
             task()
-            if turn > 0:  # the first one warms up
+            if turn > 0:  # the first turn is a warm-up
                 seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
 def ratio(seconds: dict[str, list[float]], task: str) -> float:
-    """Time of FarnebackFlow over that of plain OpenCV: the median of paired measurements."""
+    """Return FarnebackFlow's time over plain OpenCV's, the median of paired measurements."""
     pairs = zip(seconds[f'{task}, FarnebackFlow'], seconds[f'{task}, plain OpenCV'])
     return median(ours / plain for ours, plain in pairs)
 

@@ -1,9 +1,8 @@
-"""Time training steps and inference on a GPU beside the peers, side by side.
+"""Compare the speed of training steps and inference with peers, on a GPU.
 
-Contestants of a group take the same batch of random clips, run in turn, again and again, in one
-process, in one type and with the same settings of cuDNN, which tries its algorithms first. Ours
-are as they are built, and accelerated, which is channels-last memory.
-The rate that is reached is compared with that of a large product of matrices in the same type.
+The contestants of a group use the same batch of random clips and take turns in one process, with
+the same dtype and cuDNN settings (benchmark mode). Ours run as built and accelerated (channels-last
+memory). The achieved rate is compared with that of a large matrix product in the same dtype.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ DTYPES = {'TF32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
 class Contestant(NamedTuple):
-    """One that takes part: its name, its network and whether ``torch.compile`` compiles it."""
+    """A contestant: its name, its network and whether it is compiled by ``torch.compile``."""
 
     name: str
     model: Any
@@ -43,22 +42,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--depths', type=int, nargs='+', default=[18, 34], help='layers (18 34)')
     parser.add_argument('--modes', nargs='+', default=['training', 'inference'])
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=list(DTYPES))
-    parser.add_argument('--batch', type=int, default=32, help='clips of a step (32)')
-    parser.add_argument('--frames', type=int, default=8, help='frames of a clip (8)')
+    parser.add_argument('--batch', type=int, default=32, help='clips per step (32)')
+    parser.add_argument('--frames', type=int, default=8, help='frames per clip (8)')
     parser.add_argument('--repeats', type=int, default=5, help='measurements of each (5)')
-    parser.add_argument('--steps', type=int, default=5, help='steps of a measurement (5)')
-    parser.add_argument('--compile', action='store_true', help='with torch.compile too')
+    parser.add_argument('--steps', type=int, default=5, help='steps per measurement (5)')
+    parser.add_argument('--compile', action='store_true', help='also measure torch.compile')
     parser.add_argument('--json', type=Path, help='file to write all figures to')
     return parser.parse_args()
 
 
 def precision(dtype: torch.dtype) -> torch.autocast:
-    """The context to compute in."""
+    """Return the autocast context for a dtype."""
     return torch.autocast('cuda', dtype, enabled=dtype != torch.float32)
 
 
 def theirs(depth: int) -> Any:
-    """Network of torchvision."""
+    """Build torchvision's network."""
     from torchvision.models.video import resnet
 
     blocks = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3]}[depth]
@@ -67,7 +66,7 @@ def theirs(depth: int) -> Any:
 
 
 def contestants(depth: int, args: argparse.Namespace) -> Iterator[Contestant]:
-    """All that take part, peers first."""
+    """Yield all contestants, peers first."""
     kinds = [False, True] if args.compile else [False]
     for compiled in kinds:
         suffix = ', compiled' if compiled else ''
@@ -84,7 +83,7 @@ def contestants(depth: int, args: argparse.Namespace) -> Iterator[Contestant]:
 
 
 def steps(contestant: Contestant, mode: str, dtype: torch.dtype, clips: Any, n: int) -> Callable:
-    """A function that takes ``n`` steps."""
+    """Build a function that runs ``n`` steps."""
     model = contestant.model
     model.train(mode == 'training')
     function = torch.compile(model) if contestant.compiled else model
@@ -111,7 +110,7 @@ def steps(contestant: Contestant, mode: str, dtype: torch.dtype, clips: Any, n: 
 
 
 def seconds_of(task: Callable) -> float:
-    """Time of a task on the GPU."""
+    """Measure the time of a task on the GPU."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     task()
@@ -121,19 +120,19 @@ def seconds_of(task: Callable) -> float:
 
 
 def relative(result: Any, expected: Any) -> float:
-    """Largest difference, relative to the largest number."""
+    """Return the largest difference, relative to the largest absolute value."""
     return ((result - expected).abs().max() / expected.abs().max()).item()
 
 
 def measure(depth: int, mode: str, dtype: torch.dtype, args: argparse.Namespace) -> dict[str, dict]:
-    """Clips per second, work of a clip and peak memory of each contestant."""
+    """Measure clips per second, FLOPs per clip and peak memory of each contestant."""
     clips = torch.randn(args.batch, 3, args.frames, 112, 112, device='cuda')
     tasks: dict[str, Callable] = {}
     found: dict[str, Any] = {}
     weights, expected = None, torch.zeros(())
     for contestant in contestants(depth, args):
         model = contestant.model.cuda()
-        model.eval()  # which returns None in MMAction2
+        model.eval()  # a separate statement: returns None in MMAction2
         difference = None
         with torch.no_grad(), torch.backends.cudnn.flags(benchmark=False):
             gflop = flops_of(partial(model, clips[:1])) * (3 if mode == 'training' else 1)
@@ -162,7 +161,7 @@ def measure(depth: int, mode: str, dtype: torch.dtype, args: argparse.Namespace)
 
 
 def matrix_rate(dtype: torch.dtype) -> float:
-    """TFLOP/s of a product of matrices of 8192 rows and columns, the best of ten."""
+    """Measure TFLOP/s of a product of 8192 x 8192 matrices, the best of ten."""
     a, b = (torch.randn(8192, 8192, device='cuda', dtype=dtype) for _ in range(2))
     a @ b
     return 2 * 8192**3 / min(seconds_of(lambda: a @ b) for _ in range(10)) / 1e12
@@ -173,7 +172,7 @@ HEADER += ['GiB', 'difference']
 
 
 def rows_of(group: list[str], found: dict[str, dict], ceiling: float) -> list[list[str]]:
-    """Rows of the table; the ratio is that to torchvision's network, not compiled."""
+    """Build the rows of the table; ratios are to torchvision's network, not compiled."""
     peer = median(found['torchvision']['rates'])
     rows = []
     for name, each in found.items():
@@ -207,7 +206,7 @@ def main() -> None:
                 found = measure(depth, mode, DTYPES[name], args)
                 everything[' '.join(group)] = found
                 table += rows_of(group, found, ceilings[name])
-                if args.json:  # after each group: a run that is stopped leaves figures
+                if args.json:  # after each group, so that an interrupted run leaves figures
                     args.json.write_text(json.dumps(everything, indent=1) + '\n')
                 torch.compiler.reset()
     print(tabulate(table, HEADER, tablefmt='github', disable_numparse=True))

@@ -1,4 +1,4 @@
-"""What the benchmark of decoding reads, and who takes part."""
+"""Videos and contestants of the decoding benchmark."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from mmengine.dataset import Compose
 
 from r21d_plugin.datasets import video_reader
 
-SIZE = (171, 128)  # of the resized frames, width and height
+SIZE = (171, 128)  # width and height of the resized frames
 FPS = 30
 
 Reader = Callable[[Path, SampleFrames], np.ndarray]
-"""From a video and its sampling to the resized frames, N x H x W x 3 uint8, RGB."""
+"""Function from a video and its sampling to resized frames, N x H x W x 3 uint8, RGB."""
 
 RESIZE: dict = dict(type='Resize', scale=SIZE, keep_ratio=False)
 MMACTION2: dict[str, list[dict]] = {
     'MMAction2, decord': [dict(type='DecordInit'), dict(type='DecordDecode'), RESIZE],
     'MMAction2, PyAV': [dict(type='PyAVInit'), dict(type='PyAVDecode'), RESIZE],
 }
-"""How MMAction2 opens, decodes and resizes; sampling comes after the first step."""
+"""MMAction2's transforms that open, decode and resize; sampling follows the first one."""
 
 
 def make_video(path: Path, size: tuple[int, int], frames: int, seed: int) -> Path:
-    """Encode moving texture with a little noise: H.264 as FFmpeg encodes by default."""
+    """Encode moving texture with a little noise as H.264 with FFmpeg's defaults."""
     rng = np.random.default_rng(seed)
     width, height = size
     coarse = rng.uniform(0, 255, (height // 8 + 64, width // 8 + 64, 3)).astype(np.float32)
@@ -49,7 +49,7 @@ def make_video(path: Path, size: tuple[int, int], frames: int, seed: int) -> Pat
 
 
 def readers() -> dict[str, Reader]:
-    """Ways to read clips, ours first, those of packages that are not installed left out."""
+    """Return the readers of clips by installed packages, ours first."""
     found: dict[str, Reader] = {
         'ours': partial(read_by_ours, False),
         'ours, video seen before': partial(read_by_ours, True),
@@ -67,14 +67,14 @@ def readers() -> dict[str, Reader]:
 
 
 def read_by_steps(steps: list[dict], video: Path, sample: SampleFrames) -> np.ndarray:
-    """Read by transforms that open, decode and resize."""
+    """Read with transforms that open, decode and resize."""
     first, *rest = Compose(steps).transforms
     results = dict(filename=str(video), start_index=0, modality='RGB')
     return np.stack(Compose([first, sample, *rest])(results)['imgs'])
 
 
 def read_by_ours(seen: bool, video: Path, sample: SampleFrames) -> np.ndarray:
-    """Read by our transforms, with what is remembered of the video or without."""
+    """Read with our transforms, with or without the cached index of the video."""
     if not seen:
         video_reader.KNOWN_INDEXES.clear()
     steps: list[dict] = [
@@ -85,13 +85,13 @@ def read_by_ours(seen: bool, video: Path, sample: SampleFrames) -> np.ndarray:
 
 
 def numbers_of(sample: SampleFrames, frames: int) -> np.ndarray:
-    """Numbers of the frames of all clips, clips x frames."""
+    """Return the frame numbers of all clips, clips x frames."""
     results = sample.transform(dict(total_frames=frames, start_index=0))
     return results['frame_inds'].reshape(-1, sample.clip_len)
 
 
 def read_by_torchcodec(video: Path, sample: SampleFrames) -> np.ndarray:
-    """Read by torchcodec, by number, in one thread."""
+    """Read with torchcodec, by frame number, in one thread."""
     from torchcodec.decoders import VideoDecoder
 
     decoder = VideoDecoder(str(video), dimension_order='NHWC', num_ffmpeg_threads=1)
@@ -101,14 +101,14 @@ def read_by_torchcodec(video: Path, sample: SampleFrames) -> np.ndarray:
 
 
 def read_by_pytorchvideo(video: Path, sample: SampleFrames) -> np.ndarray:
-    """Read by PyTorchVideo, by time, each clip by itself."""
+    """Read with PyTorchVideo, by time, one clip after the other."""
     from pytorchvideo.data.encoded_video_pyav import EncodedVideoPyAV
 
     with video.open('rb') as file:
         source = EncodedVideoPyAV(file, decode_audio=False)
         clips = []
         for clip in numbers_of(sample, round(source.duration * FPS)):
-            # From the middle of a frame to that of the next, as ends are rounded.
+            # Use times between frames, because PyTorchVideo rounds the ends.
             span = [(number - 0.5) / FPS for number in (clip[0], clip[-1] + 1)]
             found = source.get_clip(max(span[0], 0.0), span[1])['video']
             clips.append(found.permute(1, 2, 3, 0).byte().numpy())

@@ -1,13 +1,13 @@
-"""Time tests, training steps and networks beside their peers, on a CPU.
+"""Compare the speed of tests, training steps and networks with peers, on a CPU.
 
-A row compares both sides in one type and with one allocator: once with memory as the C library
-gives it, once with freed memory kept (r21d_plugin.engine.keep_freed_memory, which our commands
-choose). For each, all contestants of a measure run in turn, again and again, in a process of its
-own; ratios, peer to ours, are medians of the turns, and results are compared in the same run. Peers
-run MMAction2's own pipeline and recognizer, or torchvision's network (where it cannot be imported,
-ours by PyTorch's 3D convolutions): as it is, compiled, and by ONNX Runtime and OpenVINO where these
-are installed. `per GFLOP` are other networks that MMAction2 and PyTorchVideo call R(2+1)D: their
-seconds are those of our work at their rate.
+A row compares both sides with the same dtype and allocator: once with the C library's default
+settings, once with freed memory kept (r21d_plugin.engine.keep_freed_memory, as in our commands).
+For each, all contestants of a measure take turns in a separate process. Ratios, peer to ours, are
+medians over the turns, and outputs are compared in the same run. Peers are MMAction2's pipeline and
+recognizer, or torchvision's network (our network with PyTorch's 3D convolutions if torchvision
+cannot be imported): eager, compiled, and with ONNX Runtime and OpenVINO if installed. `per GFLOP`
+rows are other networks that MMAction2 and PyTorchVideo call R(2+1)D; their time is scaled to our
+FLOP count.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ HEADER += ['ratio, freed memory kept', 'spread', 'ratio, as given', 'spread']
 HEADER += ['ours, of ceiling', 'difference']
 
 Found = Dict[str, Dict[str, Any]]
-"""What :func:`contestants.run` found, by allocator and by ``'MEASURE, TYPE'``."""
+"""Results of :func:`contestants.run`, by allocator and by ``'MEASURE, TYPE'``."""
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--only', nargs='+', metavar='TEXT', help='measures whose names have one of these in them'
+        '--only', nargs='+', metavar='TEXT', help='measures whose names contain one of these'
     )
     parser.add_argument('--repeats', type=int, default=7, help='measurements of each (7)')
     parser.add_argument(
@@ -56,9 +56,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--figures', type=Path, default=FIGURES, help=f'JSON of all figures ({FIGURES})'
     )
-    parser.add_argument('--read', action='store_true', help='measure nothing: print those figures')
+    parser.add_argument('--read', action='store_true', help='print these figures, do not measure')
     parser.add_argument(
-        '--page', type=Path, help='page to write the table into, between its lines <!-- speed -->'
+        '--page', type=Path, help='page to write the table to, between its lines <!-- speed -->'
     )
     parser.add_argument('--worker', help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -70,10 +70,10 @@ def measure_all(
     repeats: int,
     allocators: Sequence[str] = ALLOCATORS,
 ) -> dict[str, Any]:
-    """Measure in each type that this machine is fast in, each in a process of its own.
+    """Measure with each dtype that is fast on this machine, each in a separate process.
 
     Returns:
-        dict: ``machine``, what it is, and ``found``.
+        dict: ``machine``, a description of it, and ``found``, the results.
     """
     found: Found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -91,7 +91,7 @@ def measure_all(
 
 
 def run_worker(task: list) -> dict[str, Any]:
-    """Call :func:`contestants.run` in a process of its own."""
+    """Call :func:`contestants.run` in a separate process."""
     command = [sys.executable, '-W', 'ignore', __file__, '--worker', json.dumps(task)]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if result.returncode:
@@ -100,13 +100,13 @@ def run_worker(task: list) -> dict[str, Any]:
 
 
 def work(task: str) -> None:
-    """Be the process that measures."""
+    """Run a measurement in this process and print the result."""
     measure, *rest = json.loads(task)
     print(json.dumps(run(Measure(*measure), *rest)))
 
 
 def machine(threads: int) -> dict[str, Any]:
-    """What this machine, its load and its software are."""
+    """Describe this machine, its load and its software."""
     found = dict(
         processor=processor_name(),
         instructions=torch.backends.cpu.get_cpu_capability(),
@@ -125,7 +125,7 @@ def machine(threads: int) -> dict[str, Any]:
 
 
 def ratios_of(result: dict[str, Any]) -> dict[str, list[float]]:
-    """Seconds of each peer over ours, of each turn."""
+    """Return the ratios of each peer's seconds to ours, for each turn."""
     ours = result['seconds']['ours']
     return {
         peer: [theirs / mine for theirs, mine in zip(seconds, ours)]
@@ -135,7 +135,7 @@ def ratios_of(result: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def rows_of(found: Found) -> list[list[str]]:
-    """Rows of the table: ours beside each peer."""
+    """Build the rows of the table, which compare ours with each peer."""
     rows = []
     for name, results in found.items():
         measure, _, dtype = name.rpartition(', ')
@@ -153,14 +153,14 @@ def rows_of(found: Found) -> list[list[str]]:
 
 
 def markdown(figures: dict[str, Any]) -> str:
-    """The table and what was measured on."""
+    """Format the table and the description of the machine."""
     table = tabulate(rows_of(figures['found']), HEADER, tablefmt='github', disable_numparse=True)
     facts = (f'{key} {value}' for key, value in figures['machine'].items() if value is not None)
     return f'{table}\n\n{", ".join(facts)}.'
 
 
 def write_page(page: Path, text: str) -> None:
-    """Replace what is between the two marks of a page."""
+    """Replace the text between the two marks of a page."""
     mark = '<!-- speed -->'
     before, _, after = page.read_text().split(mark)
     page.write_text(f'{before}{mark}\n\n{text}\n\n{mark}{after}')

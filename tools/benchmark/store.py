@@ -1,8 +1,8 @@
-"""What the training store costs and gains, by CPU time, and how much its pixels differ.
+"""Measure cost and benefit of the training store in CPU time, and the difference of its pixels.
 
-Each video is checked and encoded, and clips, a random one or the ten of a test, are read from it
-and from its file in the store, in turns in one process. Without videos, one is made: 10 s of moving
-texture, 340x256, H.264.
+Each video is checked and encoded. Then random clips, or the ten clips of a test, are read from the
+source and from the store, taking turns in one process. Without videos, one is generated: 10 s of
+moving texture, 340x256, H.264.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from r21d_plugin.datasets.video_facts import LEVELS, inspect_video
 from r21d_plugin.datasets.video_reader import KNOWN_INDEXES, VideoReader
 from r21d_plugin.datasets.video_store import StoreFormat, store_video
 
-CLIPS = ((1, 8), (1, 32), (10, 8), (10, 32))  # random ones or those of a test, and frames
+CLIPS = ((1, 8), (1, 32), (10, 8), (10, 32))  # number of clips (1: random, 10: test) and frames
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('videos', type=Path, nargs='*', help='videos of more than 32 frames')
+    parser.add_argument('videos', type=Path, nargs='*', help='videos with more than 32 frames')
     parser.add_argument('--repeats', type=int, default=25, help='clips of each length (25)')
     return parser.parse_args()
 
 
 def milliseconds(task: Callable[[], object]) -> float:
-    """CPU time of a task."""
+    """Measure the CPU time of a task."""
     KNOWN_INDEXES.clear()
     start = time.process_time()
     task()
@@ -46,7 +46,7 @@ def milliseconds(task: Callable[[], object]) -> float:
 
 
 def costs(video: Path, stored: Path) -> list[str]:
-    """Bytes before and after, and the time of checks and of encoding."""
+    """Measure sizes before and after, and the time of checks and of encoding."""
     checks = [milliseconds(lambda k=k: inspect_video(video, '', k)) for k in LEVELS]  # type: ignore[misc]
     encoding = milliseconds(lambda: store_video(video, stored, StoreFormat()))
     sizes = [path.stat().st_size for path in (video, stored)]
@@ -54,7 +54,7 @@ def costs(video: Path, stored: Path) -> list[str]:
 
 
 def gains(video: Path, stored: Path, repeats: int) -> list[str]:
-    """Time of clips by MMAction2 and by us from the source, and by us from the store."""
+    """Time reading clips with MMAction2, with our reader from the source, and from the store."""
     cells = []
     for clips, frames in CLIPS:
         sample = SampleFrames(clip_len=frames, num_clips=clips, test_mode=clips > 1)
@@ -67,7 +67,7 @@ def gains(video: Path, stored: Path, repeats: int) -> list[str]:
         for turn in range(repeats + 1):
             times = []
             for task in tasks:
-                np.random.seed(turn)  # the same clip
+                np.random.seed(turn)  # all read the same clip
                 times.append(milliseconds(task))
             turns.append(times)
         peer, source, store = (median(times) for times in zip(*turns[1:]))
@@ -76,7 +76,7 @@ def gains(video: Path, stored: Path, repeats: int) -> list[str]:
 
 
 def difference(video: Path, stored: Path) -> float:
-    """Mean absolute difference of all pixels from those of the source, in grey levels."""
+    """Return the mean absolute difference of pixels from the source, in grey levels."""
     with VideoReader(video) as before, VideoReader(stored) as after:
         frames = zip(before.frames(size=SIZE), after.frames(size=SIZE))
         return float(np.mean([np.abs(a.astype(int) - b).mean() for a, b in frames]))

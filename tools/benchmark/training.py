@@ -1,7 +1,7 @@
-"""Measure how many clips a second a config trains, and what its whole recipe would take.
+"""Measure the training speed of a config in clips per second, and estimate its whole recipe.
 
-By default the clips are made up and in memory, so this is the network alone, accelerated as in a
-training. With --data they come from the config's dataloader, which is part of the time then.
+By default random clips in memory are used, so only the network is measured, accelerated as in
+training. With --data, clips come from the config's dataloader, whose time is included.
 """
 
 from __future__ import annotations
@@ -25,25 +25,23 @@ from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.cli.launch import load_config
 
 WARMUP = 3
-"""Steps that are not measured."""
+"""Warm-up steps, which are not measured."""
 
 
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--batch-size', type=int, help="clips of a step; default: the config's")
+    parser.add_argument('--batch-size', type=int, help="clips per step; default: the config's")
     parser.add_argument('--steps', type=int, default=20, help='steps to measure (20)')
-    parser.add_argument('--gpus', type=int, default=8, help='GPUs to reckon the hours for (8)')
-    parser.add_argument(
-        '--data', action='store_true', help="take the clips from the config's dataloader"
-    )
+    parser.add_argument('--gpus', type=int, default=8, help='GPUs to estimate the hours for (8)')
+    parser.add_argument('--data', action='store_true', help="use clips of the config's dataloader")
     parser.add_argument('--amp', action='store_true', help='mixed precision, on a GPU')
     return parser.parse_args()
 
 
 def make_batch(cfg: Config, batch_size: int) -> dict:
-    """A batch as the dataloader of the config would give it."""
+    """Create a random batch in the format of the config's dataloader."""
     sample = next(t for t in cfg.train_pipeline if t['type'].endswith('SampleFramesOfClips'))
     size = next(t['size'] for t in cfg.train_pipeline if t['type'] == 'RandomCrop')
     backbone = cfg.model.backbone
@@ -57,7 +55,7 @@ def make_batch(cfg: Config, batch_size: int) -> dict:
 
 
 def batches(cfg: Config, batch_size: int, data: bool) -> Iterator[dict]:
-    """Batches without end, of the config's videos or made up."""
+    """Yield endless batches, from the config's videos or random."""
     if not data:
         yield from repeat(make_batch(cfg, batch_size))
     loader_cfg = dict(cfg.train_dataloader, batch_size=batch_size)
@@ -67,7 +65,7 @@ def batches(cfg: Config, batch_size: int, data: bool) -> Iterator[dict]:
 
 
 def measure(cfg: Config, batch_size: int, steps: int, data: bool) -> float:
-    """Mean seconds of a training step."""
+    """Measure the mean seconds of a training step."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = MODELS.build(cfg.model)
     accelerate(model.to(device).train())
@@ -80,7 +78,7 @@ def measure(cfg: Config, batch_size: int, steps: int, data: bool) -> float:
 
 
 def now(device: str) -> float:
-    """The time, once a GPU has done its work."""
+    """Return the time after the GPU has finished its work."""
     if device == 'cuda':
         torch.cuda.synchronize()
     return time.perf_counter()

@@ -1,7 +1,7 @@
-"""Compute the optical flow of all videos of a folder and store it, a file for each video.
+"""Compute and store the optical flow of all videos of a folder, one file for each video.
 
-Videos that do not decode are listed in OUT/broken_videos.txt. A run that was stopped is
-continued by the same command.
+Videos that do not decode are listed in OUT/broken_videos.txt. Run the same command again to resume
+an interrupted run.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('videos', type=Path, help='folder of videos, searched with its subfolders')
     parser.add_argument('out', type=Path, help='folder to write to')
-    workers = 'processes (all cores)'
+    workers = 'processes (default: all cores)'
     parser.add_argument('--workers', type=int, default=cores_of_process(), help=workers)
     parser.add_argument(
         '--scale',
@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         default=(171, 128),
         metavar=('WIDTH', 'HEIGHT'),
-        help='size in pixels that frames are resized to first (171 128)',
+        help='size in pixels to which frames are resized first (171 128)',
     )
     add_shard_argument(parser)
     return parser.parse_args()
@@ -51,7 +51,7 @@ def main() -> None:
                 tqdm(extracted, total=len(videos), unit='video', desc=escape_bytes(args.out))
             )
         except KeyboardInterrupt:
-            sys.exit('error: stopped: the same command goes on where this one was')
+            sys.exit('error: stopped: run the same command again to resume')
         print(write_report(done, shard.name(args.out / 'broken_videos.txt')))
 
 

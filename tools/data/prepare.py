@@ -1,9 +1,9 @@
-"""Make the annotation files that the configs read, of one's own videos or of a benchmark.
+"""Write the annotation files that the configs read, for your own videos or a benchmark.
 
-Every video is looked for and checked. What is missing, broken or listed twice is left out and named
-in OUT/missing_videos.txt and so on; what is broken, with its file and the reason. Beside each list
-is a table of the frames, rates, sizes and durations of its videos, which the datasets use. A run
-that was stopped is continued by the same command.
+Every video is searched for and checked. Missing, broken and duplicate videos are left out and named
+in OUT/missing_videos.txt and so on, with the reason if they are broken. Beside each list is a table
+of the frames, rates, sizes and durations of its videos, which the datasets use. Run the same
+command again to resume an interrupted run.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from r21d_plugin.cli.sharding import add_shard_argument, cores_of_process, find_
 DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51', 'echonet')
 
 
-FOLDER = """Split videos of your own into training, validation and test sets, and list them.
+FOLDER = """Split your own videos into training, validation and test sets, and list them.
 
-SOURCE is a folder of a folder for each class; or of folders train, val and test with such folders
-in them; or a CSV or TSV file with a column path and any of label, split, group, start, end. A
-column labels, names separated by semicolons, has several labels of a video in place of label, and
---numbers names columns of numbers. Videos of one source stay in one set: those named alike before
-_c01, -00012 or _seg3, or with the same group. Run again, it keeps the split and adds what is new.
+SOURCE is a folder with one folder for each class, or with folders train, val and test that have
+such class folders, or a CSV or TSV file. The file has a column path and optional columns label,
+split, group, start and end. For several labels per video, use a column labels (separated by
+semicolons) instead of label; --numbers names columns of numbers. Videos of one source stay in one
+set: videos with the same name before _c01, -00012 or _seg3, or with the same group. If lists exist
+already, their split is kept and new videos are added.
 """
 
 
@@ -53,10 +54,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of one's own videos."""
+    """Add the arguments for the user's own videos."""
     parser.add_argument('source', type=Path, help='folder, CSV or TSV file')
     parser.add_argument(
-        '--videos', type=Path, help='folder that the paths in a table begin in (that of the table)'
+        '--videos', type=Path, help="folder of the paths in a table (default: the table's folder)"
     )
     parser.add_argument(
         '--numbers',
@@ -66,17 +67,17 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
         help='columns of a table with numbers to predict, such as EF,EDV',
     )
     parser.add_argument(
-        '--val', type=float, default=0.2, metavar='SHARE', help='part to validate with (0.2)'
+        '--val', type=float, default=0.2, metavar='SHARE', help='fraction for validation (0.2)'
     )
     parser.add_argument(
-        '--test', type=float, default=0.0, metavar='SHARE', help='part to test with (0)'
+        '--test', type=float, default=0.0, metavar='SHARE', help='fraction for the test (0)'
     )
-    parser.add_argument('--seed', type=int, default=0, help='another split (0)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the split (0)')
     parser.add_argument(
-        '--ungrouped', action='store_true', help='names that are alike do not tell one source'
+        '--ungrouped', action='store_true', help='do not group videos by similar names'
     )
     parser.add_argument(
-        '--clip-len', type=int, default=32, metavar='N', help='name videos with fewer frames (32)'
+        '--clip-len', type=int, default=32, metavar='N', help='report videos with fewer frames (32)'
     )
 
 
@@ -91,7 +92,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         default='quick',
         help='decode the first frame and the last group of pictures (quick), or all (full)',
     )
-    workers = 'processes (all cores)'
+    workers = 'processes (default: all cores)'
     parser.add_argument('--workers', type=int, default=cores_of_process(), help=workers)
     add_shard_argument(parser)
     store = parser.add_argument_group('training store')
@@ -99,14 +100,14 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         '--store',
         type=Path,
         metavar='DIR',
-        help='encode the videos as training reads them into this folder, and list these: frames of '
-        '171x128, the same ones, in MP4',
+        help='encode the videos for training into this folder, and list the encoded files: MP4 '
+        'with the same frames at 171x128',
     )
     store.add_argument(
-        '--short-side', type=int, metavar='N', help='frames of this shorter side instead'
+        '--short-side', type=int, metavar='N', help='shorter side of the encoded frames'
     )
-    store.add_argument('--fps', type=float, help='a constant rate instead of that of the video')
-    store.add_argument('--cut', action='store_true', help='only the annotated seconds of a video')
+    store.add_argument('--fps', type=float, help="constant frame rate; default: the video's")
+    store.add_argument('--cut', action='store_true', help='encode only the annotated seconds')
 
 
 def main() -> None:
@@ -121,7 +122,7 @@ def main() -> None:
             args.shard = find_shard(args.shard)
             prepare(args, args.out or Path('data', name))
         except KeyboardInterrupt:
-            sys.exit('error: stopped: run the same command again to go on')
+            sys.exit('error: stopped: run the same command again to resume')
 
 
 if __name__ == '__main__':
