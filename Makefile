@@ -4,15 +4,20 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-faults matrix fuzz lint docs clean
+.PHONY: demo test test-all test-faults matrix fuzz lint docs clean
 
 # R(2+1)D against f-R2D on videos that only motion tells apart: about four minutes on two cores.
 demo: $(VENV)/demo.installed
 	@PATH="$(abspath $(BIN)):$$PATH" tools/demo.sh
 
-# torchvision has no build for CPUs that mmengine could import, so what needs it is tested apart.
-test: $(VENV)/test.installed $(VENV)-extras/extras.installed
+# torchvision has no build for CPUs that mmengine could import, so `make test-all` tests what needs it
+# in an environment of its own.
+# `make test` leaves out what is marked slow: minutes in place of a quarter of an hour.
+test: $(VENV)/test.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-all: $(VENV)/test.installed $(VENV)-extras/extras.installed
+	$(BIN)/python -m pytest -m '' -n 2 --dist loadfile
 	$(VENV)-extras/bin/python -m pytest -n 2 tests/extras
 
 # Kills, full disks and the like, some minutes of them, with a count of those survived at the end.

@@ -17,6 +17,8 @@ from r21d_plugin import InputError, _mm_fixes, _mm_import
 from r21d_plugin.weights import RefusalError
 from r21d_plugin.weights.checkpoint_files import plain_names
 
+pytestmark = pytest.mark.slow
+
 
 def test_mmaction_models_import_and_the_stub_explains_itself():
     _mm_import.import_models()

@@ -13,7 +13,10 @@ from untrained import CONFIGS, untrained, write_videos
 
 TOOLS = Path(mmaction.__file__).parent / '.mim/tools'
 
-pytestmark = pytest.mark.skipif(not TOOLS.is_dir(), reason='MMAction2 without its tools')
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not TOOLS.is_dir(), reason='MMAction2 without its tools'),
+]
 
 CONFIG = """
 _base_ = '{config}'

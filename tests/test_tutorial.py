@@ -8,6 +8,8 @@ import re
 import pytest
 from support import ROOT
 
+pytestmark = pytest.mark.slow
+
 nbclient = pytest.importorskip('nbclient')
 nbformat = pytest.importorskip('nbformat')
 pytest.importorskip('ipykernel')

@@ -347,6 +347,7 @@ def test_mmactions_own_decoding_beside_ours(path):
     assert len(steps(video(path))['imgs']) == 16
 
 
+@pytest.mark.slow
 def test_nothing_imports_decord():
     """Which has no wheels for some platforms."""
     code = """

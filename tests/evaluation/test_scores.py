@@ -260,6 +260,7 @@ def claiming_npz():
 @pytest.mark.parametrize(
     'make', [object_array, expanded_tensor, compressed_npz, claiming_npz], ids=lambda f: f.__name__
 )
+@pytest.mark.slow
 def test_hostile_dumps(tmp_path, make):
     """They end in one line, in 600 MiB more than an idle process."""
     path = tmp_path / 'dump'

@@ -148,7 +148,7 @@ class Run:
     def core_tests(self) -> str:
         """Run the tests of networks and weights; return how many passed and failed."""
         selection = CORE_TESTS if self.versions.mmengine else TORCH_TESTS
-        pytest = ('python', '-m', 'pytest', '-q', '--continue-on-collection-errors')
+        pytest = ('python', '-m', 'pytest', '-q', '-m', '', '--continue-on-collection-errors')
         pytest += ('-n', '2', '--dist', 'loadfile')
         output = self.call('core_tests', *pytest, *selection, check=False)
         summary = re.findall(

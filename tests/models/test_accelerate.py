@@ -105,6 +105,7 @@ def gradients(model, x):
     return {key: value.grad.flatten().clone() for key, value in model.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('accelerated', [False, True])
 def test_gradients_of_any_shape(accelerated):
     """PyTorch's batch norm has wrong gradients where strides of axes of size 1 are odd.

@@ -15,6 +15,8 @@ from r21d_plugin.models import runtimes
 from r21d_plugin.models.factory import backbone_cfg
 from r21d_plugin.models.parts import streams_of
 
+pytestmark = pytest.mark.slow
+
 TOLERANCES = dict(float32=1e-4, bfloat16=5e-2)
 """Largest difference of logits, relative to the largest one."""
 

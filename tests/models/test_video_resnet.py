@@ -227,6 +227,7 @@ def test_r2d_refuses_another_clip_length():
 @pytest.mark.parametrize(
     'compiled', [False, pytest.param(True, marks=needs_torch('compiler.is_compiling'))]
 )
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['r2plus1d_18', 'r3d_18'])
 def test_bf16_gradients_on_the_cpu(name, compiled):
     """conv4_x sees two time steps, where torch 2.13's own gradient is garbage.
@@ -256,6 +257,7 @@ def test_bf16_gradients_on_the_cpu(name, compiled):
         assert error < 0.2, key
 
 
+@pytest.mark.slow
 def test_bf16_gradients_without_amx():
     """The same on a CPU with AMX, where oneDNN would else not show its defect."""
     command = ['-m', 'pytest', '-q', '-p', 'no:xdist', __file__, '-k', 'bf16_gradients_on_the_cpu']

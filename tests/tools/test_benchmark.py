@@ -8,6 +8,8 @@ from support import ROOT, shell, write_video
 
 from r21d_plugin.models.accelerate import has_fast_bfloat16
 
+pytestmark = pytest.mark.slow
+
 
 def test_flow(tmp_path, tool, capsys):
     video = write_video(tmp_path / 'a.mp4', frames=20)
@@ -142,7 +144,7 @@ DTYPES = ['float32', 'bfloat16'] if has_fast_bfloat16() else ['float32']
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
-@pytest.mark.parametrize(('kind', 'name'), [('training', 'r2plus1d_18'), ('eager', 'fr2d_18')])
+@pytest.mark.parametrize(('kind', 'name'), [('training', 'r2plus1d_18'), ('training', 'fr2d_18')])
 def test_contestants_agree(kind, name, dtype, contestants):
     measure = contestants.Measure('small', kind, name, 2, 2)
     found = contestants.run(measure, dtype, False, torch.get_num_threads(), 1, '')

@@ -1,10 +1,13 @@
 """A network of bottlenecks, trained, tested and used by the commands."""
 
 import numpy as np
+import pytest
 from support import OPTIONS, ROOT
 
 from r21d_plugin import create_model
 from r21d_plugin.evaluation.results import last_test
+
+pytestmark = pytest.mark.slow
 
 CONFIG = ROOT / 'configs/r2plus1d_152_kinetics.py'
 CPU = ['--device', 'cpu']

@@ -32,6 +32,8 @@ from r21d_plugin.cli.launch import load_config
 from r21d_plugin.datasets.pipelines import clip_pipelines
 from r21d_plugin.inference import export, export_int8
 
+pytestmark = pytest.mark.slow
+
 
 def test_runtime_and_dtype_of_a_test_are_ignored(exported):
     changes = {'model.test_cfg.dtype': 'bfloat16', 'model.test_cfg.runtime': 'torch'}

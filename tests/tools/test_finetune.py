@@ -15,6 +15,8 @@ from r21d_plugin import create_model
 from r21d_plugin.cli.launch import load_config
 from r21d_plugin.engine import finetuning
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = sorted((ROOT / 'configs').glob('finetune_*.py'))
 CLASSES = ['jump, "up"', 'walk', '走る']
 SMALL = ['clips=8', 'epochs=2', 'batch_size=4', 'num_workers=1', 'clip_len=4']

@@ -16,6 +16,8 @@ from weights.published import seed_norms
 from r21d_plugin import create_model
 from r21d_plugin.weights import load_checkpoint, load_state_dict_of
 
+pytestmark = pytest.mark.slow
+
 CPU = ['--device', 'cpu']
 
 

@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from support import write_video
 
+pytestmark = pytest.mark.slow
+
 CPU = ['--device', 'cpu', '--workers', 0]
 READERS = {
     'decord': [dict(type='DecordInit'), dict(type='DecordDecode')],

@@ -9,6 +9,8 @@ from untrained import CONFIGS, untrained, write_videos
 
 from r21d_plugin.evaluation.scores import read_scores
 
+pytestmark = pytest.mark.slow
+
 CPU = ['--device', 'cpu']
 
 

@@ -15,6 +15,8 @@ from r21d_plugin import PublicWeights
 from r21d_plugin.evaluation.results import last_test
 from r21d_plugin.weights import load_state_dict_of
 
+pytestmark = pytest.mark.slow
+
 BIN = Path(sys.executable).parent
 COMPARABLE = f"""
 _base_ = {str(ROOT / 'configs/r2plus1d_18_kinetics.py')!r}

@@ -11,6 +11,8 @@ from untrained import CONFIGS, untrained
 from r21d_plugin.inference import quantization
 from r21d_plugin.weights import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 CPU = ['--device', 'cpu']
 
 

@@ -12,6 +12,8 @@ from support import OPTIONS, ROOT, shell, write_video
 
 from r21d_plugin.evaluation.results import last_test
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 CPU = ['--device', 'cpu']
 SKIP = [

@@ -6,6 +6,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from support import OPTIONS, ROOT, TINY, shell, write_video
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ROOT / 'configs/r2plus1d_34_ucf101_from_kinetics.py'
 SHORT = [
     'train_cfg.max_epochs=1',

@@ -21,6 +21,8 @@ from r21d_plugin.evaluation.results import last_test
 from r21d_plugin.evaluation.scores import accuracy, read_scores
 from r21d_plugin.weights import load_state_dict_of
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 CPU = ['--device', 'cpu']
 

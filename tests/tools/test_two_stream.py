@@ -13,6 +13,8 @@ from r21d_plugin.datasets.flow_extraction import flow_of_video
 from r21d_plugin.evaluation.results import group_by_stream, last_test
 from r21d_plugin.weights import load_state_dict_of
 
+pytestmark = pytest.mark.slow
+
 CPU = ['--device', 'cpu']
 FLOW = ROOT / 'configs/r2plus1d_18_flow_motion.py'
 RGB = ROOT / 'configs/r2plus1d_18_motion.py'

@@ -10,6 +10,8 @@ import pytest
 from forks import serve, write_script
 from support import OPTIONS, copy_source, shell
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = {'mim': ('mim.cli', 'cli'), 'r21d': ('r21d_plugin.cli.main', 'main')}
 
 

@@ -11,6 +11,8 @@ from weights.published import seed_norms
 from r21d_plugin import create_model
 from r21d_plugin.weights import load_pickle_as_data
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 FORMS = {
     'plain': dict,

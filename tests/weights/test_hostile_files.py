@@ -176,6 +176,7 @@ def bombs(folder) -> list:
     return [*paths, folder / 'zip bomb.pth']
 
 
+@pytest.mark.slow
 def test_bombs(tmp_path):
     """In a process that may not use more memory than its imports and 1 GiB."""
     paths = bombs(tmp_path)
