@@ -146,7 +146,7 @@ def test_broken_videos_are_named_and_the_others_predicted(
         (['{video}', '--live', '--stride', 0], 'stride=0'),
         (['{video}', '--live', '--retries', -1], 'retries=-1'),
         (['{video}', '--live', '--smooth', -1], 'smooth=-1'),
-        (['{video}', '--draw', 'out', '--stride', 0], 'stride=0: a clip'),
+        (['{video}', '--draw', 'out', '--stride', 0], 'stride=0: use at least'),
         (['{video}', '--device', 'tpu'], "device 'tpu'"),
     ],
 )
