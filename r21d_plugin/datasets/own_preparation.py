@@ -51,27 +51,30 @@ class OwnVideos:
             video.store()
         check_stored_names(self.videos)
         self._keep_splits()
-        sound = [video for video in self.videos if not video.problem]
+        sound = self.sound()
         self.contents = hash_contents(sound, self.folder)
         mark_duplicates(sound, self.contents, self.source.name)
         self._check_classes()
         self._split([replace(video) for video in self.videos])  # fail before videos are opened
 
+    def sound(self) -> list[OwnVideo]:
+        """Return the videos without a problem, which are listed."""
+        return [video for video in self.videos if not video.problem]
+
     def tasks(self) -> dict[Task, None]:
         """Return the tasks that check the videos, in the order of the source."""
-        return dict.fromkeys(video.task for video in self.videos if not video.problem)
+        return dict.fromkeys(video.task for video in self.sound())
 
     def finish(self, checks: Mapping[Task, Checked]) -> None:
         """Split the videos that passed the checks, and fill the lists.
 
         Raises an InputError if a class has no training video, or no video is left to validate.
         """
-        for video in self.videos:
-            if not video.problem:
-                checked = checks[video.task]
-                video.facts = checked.facts
-                if checked.reason:
-                    video.mark('broken', f'{video.place}: {checked.reason}')
+        for video in self.sound():
+            checked = checks[video.task]
+            video.facts = checked.facts
+            if checked.reason:
+                video.mark('broken', f'{video.place}: {checked.reason}')
         self._check_classes()
         self.groups = self._split(self.videos)
         self.classes = self._names()
@@ -93,7 +96,7 @@ class OwnVideos:
         """Return the names of numbers, classes or labels; names of earlier lists come first."""
         if self.source.targets == 'numbers':
             return [*self.source.numbers]
-        names = {name for video in self.videos if not video.problem for name in video.labels}
+        names = {name for video in self.sound() for name in video.labels}
         numeric = all(map(str.isdecimal, names))
         new = sorted(names - {*self.old_classes}, key=lambda c: (int(c) if numeric else 0, c))
         return [*(name for name in self.old_classes if name in names), *new]
@@ -132,7 +135,7 @@ class OwnVideos:
     def _check_classes(self) -> None:
         """Raise an InputError if fewer than two classes can be trained, or no label is set."""
         if self.source.targets != 'class':
-            usable = [video for video in self.videos if not video.problem]
+            usable = self.sound()
             if not any(video.split in ('', 'train') for video in usable):
                 raise InputError(f'{self.source.name}: no video is left to train: add some')
             if not any(video.values for video in usable):

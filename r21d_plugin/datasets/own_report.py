@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from .annotation_files import PROBLEMS
 from .own_groups import Group, source_name
-from .own_sources import SPLITS, OwnVideo
+from .own_sources import SPLITS
 
 if TYPE_CHECKING:
     from .own_preparation import OwnVideos
@@ -52,20 +52,14 @@ def table(prepared: OwnVideos) -> str:
 
 def numbers_table(prepared: OwnVideos) -> str:
     """Format mean, deviation and range of each number by set."""
-    rows = []
+    rows, sound = [], prepared.sound()
     for index, name in enumerate(prepared.classes):
         for split in SPLITS:
-            sound = [video for video in sound_videos(prepared) if video.split == split]
-            if values := [float(video.values[index]) for video in sound]:
+            if values := [float(video.values[index]) for video in sound if video.split == split]:
                 facts = (np.mean(values), np.std(values), min(values), max(values))
                 rows.append([name, split, len(values), *facts])
     header = ['number', 'set', 'videos', 'mean', 'deviation', 'least', 'most']
     return tabulate(rows, header, floatfmt='.4g', disable_numparse=[0])
-
-
-def sound_videos(prepared: OwnVideos) -> list[OwnVideo]:
-    """Return the videos without a problem, which are listed."""
-    return [video for video in prepared.videos if not video.problem]
 
 
 def grouped(prepared: OwnVideos) -> Iterator[str]:
@@ -91,7 +85,7 @@ def reason_of(group: Group, prepared: OwnVideos) -> str:
 def short(prepared: OwnVideos) -> Iterator[str]:
     """Yield a line about videos with fewer frames than a clip."""
     clip_len = prepared.args.clip_len
-    videos = [v for v in sound_videos(prepared) if v.facts and v.facts.frames < clip_len]
+    videos = [v for v in prepared.sound() if v.facts and v.facts.frames < clip_len]
     if videos:
         found = f'{len(videos)} video(s), such as {some(videos)}'
         yield f'shorter than a clip of {clip_len} frames, so frames are repeated: {found}'
@@ -117,7 +111,7 @@ def warnings(prepared: OwnVideos) -> Iterator[str]:
 
 def warnings_of_names(prepared: OwnVideos, noun: str) -> Iterator[str]:
     """Yield warnings about classes or labels (``noun``) with few videos, or none in a set."""
-    sound = sound_videos(prepared)
+    sound = prepared.sound()
     count = Counter(name for video in sound for name in video.labels)
     few = [f'{name} ({count[name]})' for name in prepared.classes if count[name] < FEW]
     if few:

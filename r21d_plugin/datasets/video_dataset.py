@@ -174,15 +174,13 @@ class LabelledVideoDataset(VideoDataset):
         self, line: str, where: str, labelled: bool, counted: dict[str, CountedFrames]
     ) -> dict[str, Any]:
         filename, labels = self._split(line)
-        wanted = f'{self.num_classes} numbers' if self.targets == 'numbers' else 'a label'
-        if labelled and labels is None:
-            raise InputError(f'{where}: {quote(line)} is not a path and {wanted}')
+        numbers = self.targets == 'numbers'
         if labels is not None and not labelled:
             raise InputError(f'{where}: {quote(line)} has a label, and the first line has none')
-        if self.targets == 'numbers':
-            if labels is not None and len(labels) < self.num_classes:
-                raise InputError(f'{where}: {quote(line)} is not a path and {wanted}')
-        elif labels and max(labels) >= self.num_classes:
+        if (labelled and labels is None) or (numbers and 0 < len(labels or ()) < self.num_classes):
+            wanted = f'{self.num_classes} numbers' if numbers else 'a label'
+            raise InputError(f'{where}: {quote(line)} is not a path and {wanted}')
+        if labels and not numbers and max(labels) >= self.num_classes:
             bounds = f'the config has {self.num_classes} classes, 0 to {self.num_classes - 1}'
             raise InputError(f'{where}: label {max(labels)} is out of range: {bounds}')
         folder = self.data_prefix.get('video') or ''
@@ -193,7 +191,7 @@ class LabelledVideoDataset(VideoDataset):
         label: int | list[Any] = labels or []
         if self.targets == 'class':
             label = labels[0] if labels else -1
-        elif self.targets == 'numbers':
+        elif numbers:
             label = labels or [nan] * self.num_classes
         known = dict(counted=counted[filename]) if filename in counted else {}
         return dict(filename=os.path.join(folder, filename), label=label, **known)

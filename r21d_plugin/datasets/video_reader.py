@@ -32,7 +32,7 @@ from .video_index import (
     index_of_store,
     times_shown,
 )
-from .video_stream import NoVideoError, PictureStream
+from .video_stream import NoVideoError, PictureStream, frame_rate
 
 TIMEOUT = 60.0  # seconds that opening a video or decoding the next frame may take
 
@@ -141,8 +141,7 @@ class VideoReader:
     @property
     def fps(self) -> float:
         """Average frames per second, 0 if unknown."""
-        stream = self._stream.stream
-        return float(stream.average_rate or stream.guessed_rate or 0)
+        return frame_rate(self._stream.stream)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -160,6 +160,11 @@ def decode(stream: VideoStream, packet: av.Packet[Any] | None) -> Iterator[Video
         yield None
 
 
+def frame_rate(stream: VideoStream) -> float:
+    """Return the average frames per second that a stream states, 0 if unknown."""
+    return float(stream.average_rate or stream.guessed_rate or 0)
+
+
 def choose_stream(container: InputContainer) -> VideoStream:
     """Return the first video stream; cover and still pictures only if there is no other."""
     streams = [s for s in container.streams.video if s.codec_context is not None]

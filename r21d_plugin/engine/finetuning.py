@@ -14,7 +14,7 @@ from ..datasets import LabelledVideoDataset
 from ..datasets.label_maps import NAMES_FILES
 from ..datasets.text_files import read_lines
 from ..models.factory import backbone_cfg, find_source, network_of
-from ..models.tasks import CLASS, LABELS, NUMBERS, ORDERED, TASKS
+from ..models.tasks import CLASS, NUMBERS, ORDERED, TASKS
 from ..weights import infer_network, read_weights
 from ..weights.public import Published, public_names
 
@@ -69,8 +69,8 @@ def choose_task(targets: str, ordered: bool) -> str:
     """
     if ordered and targets != 'class':
         raise InputError(f'ordered={ordered}: for classes, and the lists have {targets}: remove it')
-    by_targets = dict(zip(NAMES_FILES, (CLASS, LABELS, NUMBERS)))
-    return (ORDERED if ordered else by_targets[targets]).name
+    task = next(task for task in TASKS.values() if task.targets[0] == targets)
+    return (ORDERED if ordered else task).name
 
 
 def loss_of(

@@ -14,6 +14,7 @@ from .._errors import InputError
 from .._registries import HOOKS
 from ..datasets.wrappers import inner_datasets
 from ..evaluation.clip_video_accuracy import labels_of
+from ..evaluation.scores import is_of_numbers
 
 
 @HOOKS.register_module()
@@ -57,7 +58,7 @@ class PredictionPicturesHook(Hook):
                     f'--show-dir and --show: cannot draw clips of {clips.shape[1]} channels: '
                     'leave these options out'
                 )
-            if sample.get('task') == 'numbers':
+            if is_of_numbers(sample):
                 raise InputError('--show-dir and --show: draw classes, and the head gives numbers')
             drawn = sample.new()  # MMAction2's visualizer uses the label names of version 0.x
             if labels := sorted(labels_of(sample.to_dict())):

@@ -111,9 +111,9 @@ class KeptScores(DumpScores):
         return {}
 
 
-def is_of_numbers(sample: dict[str, Any]) -> bool:
+def is_of_numbers(sample: Any) -> bool:
     """Whether the scores of a sample are regressed numbers (:mod:`~r21d_plugin.models.tasks`)."""
-    return sample.get('task') == 'numbers'
+    return bool(sample.get('task') == 'numbers')
 
 
 def read_scores(path: Path) -> dict[str, Scores]:

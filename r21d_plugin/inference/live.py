@@ -27,7 +27,7 @@ from ..datasets.frame_times import EPSILON, ROUNDING
 from ..datasets.pipelines import Pipeline
 from ..datasets.store_tag import StoreTag
 from ..datasets.video_reader import to_image
-from ..datasets.video_stream import OPTIONS, NoVideoError, choose_stream, decode
+from ..datasets.video_stream import OPTIONS, NoVideoError, choose_stream, decode, frame_rate
 from .predict import view_scores
 from .scores import check_finite
 from .sliding_window import SlidingWindow
@@ -287,9 +287,8 @@ def reason_of(error: BaseException | None) -> str:
 
 
 def rate_of(container: InputContainer) -> float:
-    """Return the frame rate that a stream states, or 0."""
-    stream = choose_stream(container)
-    return float(stream.average_rate or stream.guessed_rate or 0)
+    """Return the frame rate that the video stream of a source states, or 0."""
+    return frame_rate(choose_stream(container))
 
 
 def read_frames(container: InputContainer) -> Iterator[tuple[np.ndarray, float]]:

@@ -20,7 +20,7 @@ class Task(NamedTuple):
 
     Attributes:
         name (str): Name of the task.
-        targets (tuple[str, ...]): Accepted kinds of targets, see :func:`targets_of`.
+        targets (tuple[str, ...]): Accepted kinds of targets (:func:`targets_of`), its own first.
         scores (Callable): Converts logits (N x outputs) to scores (N x classes).
         content (str): Description of the scores.
         metric (str): This package's metric for the task.
@@ -107,7 +107,9 @@ def check_head(head: Any) -> None:
 def check_classes(head: Any) -> None:
     """Raise an InputError if a head's task is not one class per video, as accuracy needs."""
     if task_of(head) is not CLASS:
-        raise InputError(f'{head_and_loss(head)}: int8 is for one class, by its accuracy')
+        raise InputError(
+            f'{head_and_loss(head)}: int8 needs a head for one class, whose accuracy it measures'
+        )
 
 
 def head_and_loss(head: Any) -> str:
