@@ -139,6 +139,15 @@ def test_a_full_disk():
         raise BrokenPipeError
 
 
+def test_a_dead_worker_of_a_loader():
+    death = 'DataLoader worker (pid 12) is killed by signal: Killed'
+    with pytest.raises(SystemExit) as stop, errors_in_one_line():
+        raise RuntimeError(f'{death}. ')
+    assert stop.value.code.startswith(f'error: {death}, perhaps for lack of memory: lower the')
+    with pytest.raises(RuntimeError, match='another'), errors_in_one_line():
+        raise RuntimeError('another error')
+
+
 def test_defects_keep_their_traceback():
     with pytest.raises(ZeroDivisionError), errors_in_one_line():
         _ = 1 / 0

@@ -77,3 +77,8 @@ def test_unknown_name():
     message = "no network 'r2plus1d_20': choose from r2d_18, .* 34, 50, 101 or 152 layers"
     with pytest.raises(InputError, match=message):
         create_model('r2plus1d_20')
+
+
+def test_features_have_no_classes():
+    with pytest.raises(InputError, match='num_classes=5: features_only=True has no classifier'):
+        create_model('r3d_18', num_classes=5, features_only=True)
