@@ -17,7 +17,7 @@ import pytest
 from support import damage
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets import video_reader, video_stream
+from r21d_plugin.datasets import video_reader
 from r21d_plugin.datasets.video_reader import VideoReader
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 60
@@ -211,11 +211,6 @@ def test_false_key_frames(name, make, tmp_path):
     assert content.count(b'stss') == 1
     path.write_bytes(content.replace(b'stss', b'free'))
     check(path, list(range(FRAMES)))
-
-
-def test_a_container_that_does_not_seek(make, monkeypatch):
-    monkeypatch.setattr(video_stream.PictureStream, '_seek', lambda self, entry: None)
-    check(make('b_frames.mp4'), list(range(FRAMES)))
 
 
 @pytest.mark.parametrize('suffix', ['mp4', 'mkv'])
