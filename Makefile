@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all test-faults matrix fuzz lint docs clean
+.PHONY: demo test test-all coverage test-faults matrix fuzz lint docs clean
 
 # R(2+1)D against f-R2D on videos that only motion tells apart: about four minutes on two cores.
 demo: $(VENV)/demo.installed
@@ -14,11 +14,15 @@ demo: $(VENV)/demo.installed
 # in an environment of its own.
 # `make test` leaves out what is marked slow: minutes in place of a quarter of an hour.
 test: $(VENV)/test.installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(COVERAGE)
 
 test-all: $(VENV)/test.installed $(VENV)-extras/extras.installed
-	$(BIN)/python -m pytest -m '' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m '' -n 2 --dist loadfile $(COVERAGE)
 	$(VENV)-extras/bin/python -m pytest -n 2 tests/extras
+
+# The quick tests, and the lines of the package that they leave out.
+coverage: COVERAGE := --cov
+coverage: test
 
 # Kills, full disks and the like, some minutes of them, with a count of those survived at the end.
 test-faults: $(VENV)/test.installed

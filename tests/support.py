@@ -119,6 +119,17 @@ def write_numbered(
     return path
 
 
+def damage(path: Path, first: int, last: int) -> None:
+    """Overwrite a part of the packets of a video from one frame to another."""
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    for position, size in packets[first:last]:
+        for at in range(position + size // 4, position + size, 7):
+            content[at] ^= 0x5A
+    path.write_bytes(content)
+
+
 def number_of(frame: np.ndarray) -> int:
     """The number that a frame of :func:`write_numbered` carries, at any size."""
     bars = cv2.resize(frame[: len(frame) * 2 // 5], (6, 1), interpolation=cv2.INTER_AREA)
@@ -134,7 +145,7 @@ def shell(*command: object, cwd: Path, **env: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert result.returncode == 0, result.stdout[-4000:]
     return result.stdout
@@ -158,10 +169,9 @@ def assert_one_line(error: Exception) -> None:
 
 NAME = re.compile(
     r'(?P<network>\w+?_(?P<depth>\d{2,3}))(_(?P<stream>flow|twostream))?'
-    r'_(?P<dataset>kinetics|sports1m|ucf101|hmdb51|motion)(_(?P<frames>\d+)f)?'
-    r'(_from_(?P<source>sports1m|kinetics|ig65m|8f)|_(?P<weights>torchvision))?'
+    r'_(?P<dataset>[a-z0-9]+)(_(?P<frames>\d+)f)?'
+    r'(_from_(?P<source>[a-z0-9]+)|_(?P<weights>torchvision))?'
 )
-CLASSES = dict(kinetics=400, sports1m=487, ucf101=101, hmdb51=51, motion=10)
 
 
 def parse_config_name(name: str) -> tuple:

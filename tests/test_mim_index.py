@@ -23,7 +23,6 @@ def search(monkeypatch):
 
 def test_a_dataset_finds_all_that_were_trained_on_it(search):
     assert search(training_datasets=['Kinetics-400']) == set(WEIGHTS)
-    assert len(WEIGHTS) == 35
 
 
 @pytest.mark.parametrize('family', ['r2d', 'fr2d', 'r3d', 'mc', 'rmc', 'r2plus1d'])

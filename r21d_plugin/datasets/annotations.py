@@ -11,12 +11,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Tuple
 
 from .._errors import InputError
 from .text_files import quote, read_lines, read_number, read_table
-
-CLASSES = dict(kinetics400=400, sports1m=487, ucf101=101, hmdb51=51, echonet=1)
 
 KINETICS_COLUMNS = ('label', 'youtube_id', 'time_start', 'time_end', 'split')
 
@@ -32,8 +30,26 @@ class Video(NamedTuple):
 
 
 Annotations = Tuple[List[str], Iterator[Video]]  # class names and videos
+Reader = Callable[[Any], Annotations]  # of a sequence of paths
+
+READERS: dict[str, Reader] = {}
+"""Readers by the name of their dataset, as ``r21d prepare`` takes it."""
+
+CLASSES: dict[str, int] = {}
+"""Numbers of classes by the name of the dataset."""
 
 
+def reader(num_classes: int) -> Callable[[Reader], Reader]:
+    """Decorator: register a reader under its own name, with the dataset's number of classes."""
+
+    def register(function: Reader) -> Reader:
+        READERS[function.__name__], CLASSES[function.__name__] = function, num_classes
+        return function
+
+    return register
+
+
+@reader(num_classes=400)
 def kinetics400(files: Sequence[Path]) -> Annotations:
     """Read Kinetics: CSV files with label, youtube_id, time_start, time_end, split.
 
@@ -62,6 +78,7 @@ def kinetics400(files: Sequence[Path]) -> Annotations:
     return classes, videos()
 
 
+@reader(num_classes=487)
 def sports1m(files: Sequence[Path]) -> Annotations:
     """Read Sports-1M: ``train_partition.txt``, ``test_partition.txt`` and ``labels.txt``."""
     found = find_files(files, 'train_partition.txt', 'test_partition.txt', 'labels.txt')
@@ -83,6 +100,7 @@ def sports1m(files: Sequence[Path]) -> Annotations:
     return classes, videos()
 
 
+@reader(num_classes=101)
 def ucf101(files: Sequence[Path]) -> Annotations:
     """Read UCF101: the folder ``ucfTrainTestlist`` with three splits and ``classInd.txt``."""
     lists = [f'{kind}list0{split}.txt' for split in (1, 2, 3) for kind in ('train', 'test')]
@@ -111,6 +129,7 @@ def ucf101(files: Sequence[Path]) -> Annotations:
     return classes, videos()
 
 
+@reader(num_classes=51)
 def hmdb51(files: Sequence[Path]) -> Annotations:
     """Read HMDB51: files such as ``brush_hair_test_split1.txt`` with names and codes 0, 1 or 2.
 
@@ -136,6 +155,7 @@ def hmdb51(files: Sequence[Path]) -> Annotations:
     return classes, videos()
 
 
+@reader(num_classes=1)
 def echonet(files: Sequence[Path]) -> Annotations:
     """Read EchoNet-Dynamic: the ejection fractions in ``FileList.csv``, and the traces.
 
@@ -159,11 +179,6 @@ def echonet(files: Sequence[Path]) -> Annotations:
                 yield Video(subset, (name,), (fraction,), where)
 
     return ['EF'], videos()
-
-
-READERS = dict(
-    kinetics400=kinetics400, sports1m=sports1m, ucf101=ucf101, hmdb51=hmdb51, echonet=echonet
-)
 
 
 def read_annotations(dataset: str, files: Sequence[Path]) -> Annotations:

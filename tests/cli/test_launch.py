@@ -12,7 +12,6 @@ from mmengine.device import get_device
 from r21d_plugin import InputError
 from r21d_plugin.cli import launch
 from r21d_plugin.cli.errors import errors_in_one_line
-from r21d_plugin.inference import recognizer as inference
 
 
 @pytest.fixture
@@ -140,6 +139,15 @@ def test_a_full_disk():
         raise BrokenPipeError
 
 
+def test_a_dead_worker_of_a_loader():
+    death = 'DataLoader worker (pid 12) is killed by signal: Killed'
+    with pytest.raises(SystemExit) as stop, errors_in_one_line():
+        raise RuntimeError(f'{death}. ')
+    assert stop.value.code.startswith(f'error: {death}, perhaps for lack of memory: lower the')
+    with pytest.raises(RuntimeError, match='another'), errors_in_one_line():
+        raise RuntimeError('another error')
+
+
 def test_defects_keep_their_traceback():
     with pytest.raises(ZeroDivisionError), errors_in_one_line():
         _ = 1 / 0
@@ -154,23 +162,23 @@ def test_load_config(tmp_path):
         launch.load_config(str(bad))
 
 
-def test_only_our_scripts_keep_freed_memory(no_launcher, monkeypatch):
-    kept = []
-    for module in (launch, inference):
-        monkeypatch.setattr(module, 'keep_freed_memory', lambda: kept.append(1))
-    with launch.processes(Config(), 'none', 'cpu'):
-        assert len(kept) == 1
-    inference.use_device('cpu')
-    assert len(kept) == 2
-    code = """
+@pytest.mark.parametrize(
+    'begin',
+    ["launch.processes(Config(), 'none', 'cpu').__enter__()", "recognizer.use_device('cpu')"],
+)
+def test_only_our_scripts_keep_freed_memory(begin, no_launcher):
+    code = f"""
 import ctypes
 calls = []
 library = ctypes.CDLL
 ctypes.CDLL = lambda name, *args, **kwargs: calls.append(name) or library(name, *args, **kwargs)
 import r21d_plugin.engine, r21d_plugin.models, torch
+from mmengine.config import Config
+from r21d_plugin.cli import launch
+from r21d_plugin.inference import recognizer
 r21d_plugin.create_model('r2d_18', base_channels=4)(torch.randn(1, 3, 8, 32, 32))
 assert None not in calls, 'no function of the C library is called'
-r21d_plugin.engine.keep_freed_memory()
+{begin}
 assert None in calls
 """
     subprocess.run([sys.executable, '-W', 'ignore', '-c', code], check=True)

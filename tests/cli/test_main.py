@@ -17,3 +17,10 @@ def test_an_unknown_command(monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['r21d', 'fit'])
     with pytest.raises(SystemExit, match='error: fit: no such command: choose from train, test'):
         main.main()
+
+
+def test_the_list_of_commands(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['r21d'])
+    main.main()
+    found = {line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]}
+    assert found == {*main.COMMANDS}

@@ -11,7 +11,7 @@ from mmengine.dataset import Compose
 from support import write_video
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets.flow import mirror
+from r21d_plugin.datasets.flow import mirror, stored_flow
 from r21d_plugin.datasets.flow_extraction import extract_all
 from r21d_plugin.datasets.flow_store import STEP, StoredFlow, find_flow
 from r21d_plugin.datasets.pipelines import clip_pipelines
@@ -147,3 +147,12 @@ def test_a_file_is_a_zip_of_pictures(root):
     assert image.shape == (2 * SCALE[1], SCALE[0])
     flow = StoredFlow(root / 'flow/a.mp4.flow.zip').read(0)
     np.testing.assert_array_equal(flow[..., 0], (image[: SCALE[1]] - 32768.0) * STEP)
+
+
+def test_flow_of_another_video(root):
+    """A video that was replaced, and frames that are no video's."""
+    video = dict(filename=str(root / 'videos/a.mp4'), total_frames=19)
+    with pytest.raises(InputError, match=r'a\.mp4\S+: flow of 20 frames, not 19: extract it again'):
+        stored_flow(video, str(root / 'flow'))
+    with pytest.raises(InputError, match='stored flow is for videos, not for single frames'):
+        stored_flow(dict(total_frames=20), str(root / 'flow'))

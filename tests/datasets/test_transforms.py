@@ -5,7 +5,7 @@ import pytest
 from mmaction.registry import TRANSFORMS
 
 from r21d_plugin import InputError
-from r21d_plugin.datasets import RandomShift, SampleFramesOfClips, ToGray
+from r21d_plugin.datasets import FixedCrops, RandomShift, SampleFramesOfClips, ToGray
 
 
 def test_a_shift():
@@ -53,3 +53,10 @@ def test_every_clip(frames, starts, options):
 def test_every_clip_is_for_tests():
     with pytest.raises(InputError, match='add test_mode=True'):
         SampleFramesOfClips(4, num_clips='all')
+
+
+def test_crops_that_do_not_fit():
+    with pytest.raises(InputError, match='count=3: use 1 or 10'):
+        FixedCrops(count=3)
+    with pytest.raises(InputError, match=r'size=112: the frames have \(64, 85\) pixels'):
+        FixedCrops().transform(dict(imgs=[np.zeros((64, 85, 3), np.uint8)]))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
-from support import number_of, write_numbered
+from support import damage, number_of, write_numbered
 
 from r21d_plugin import InputError
 from r21d_plugin.datasets import LabelledVideoDataset, video_reader
@@ -34,18 +34,6 @@ def nothing_known():
 @pytest.fixture
 def make(tmp_path):
     return lambda name, **options: write_numbered(tmp_path / name, TIMES, **(options or GROUPS))
-
-
-def damage(path, first: int, last: int) -> None:
-    """Overwrite a part of the packets from one frame to another."""
-    with VideoReader(path) as reader:
-        packets = [packet for packet in reader._stream.packets() if packet.size]
-    content = bytearray(path.read_bytes())
-    for packet in packets[first:last]:
-        for at in range(packet.pos + packet.size // 4, packet.pos + packet.size, 7):
-            content[at] ^= 0x5A
-    path.write_bytes(content)
-    video_reader.KNOWN_INDEXES.clear()
 
 
 @pytest.mark.parametrize(
@@ -106,9 +94,12 @@ def test_truncated(name, make):
 def test_packets_with_a_wrong_number_of_frames(make):
     path = make('a.mp4')
     with VideoReader(path) as reader:
-        index = reader._known_index()
-        times = [*index.timestamps[:-1], index.timestamps[-1] + 1, index.timestamps[-1] + 2]
-        reader._index = replace(index, count=FRAMES + 1, timestamps=times)
+        assert len(reader) == FRAMES
+    ((identity, index),) = video_reader.KNOWN_INDEXES.items()
+    times = [*index.timestamps[:-1], index.timestamps[-1] + 1, index.timestamps[-1] + 2]
+    wrong = replace(index, count=FRAMES + 1, timestamps=times)
+    video_reader.KNOWN_INDEXES[identity] = wrong
+    with VideoReader(path) as reader:
         assert len(reader) == FRAMES + 1
         reader.verify()
         assert len(reader) == reader.counted.frames == FRAMES

@@ -59,6 +59,7 @@ def test_foreign_recognizers_and_groups_in_the_middle_fit():
             {'model.data_preprocessor.std': [1.0, 2.0]},
             r'model\.data_preprocessor\.std has 2 numbers and model\.backbone\.in_channels=3',
         ),
+        ({'model.data_preprocessor.format_shape': 'NCHW'}, "use 'NCTHW'"),
         ({'model.cls_head.num_classes': 0}, r'model\.cls_head\.num_classes=0: use a whole number'),
     ],
 )

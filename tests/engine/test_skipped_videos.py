@@ -29,11 +29,11 @@ def runner(work_dir, resume=False, round_up=False):
 
 
 def epoch(hook, run, mode, *skipped):
-    hook._before_epoch(run, mode)
+    getattr(hook, f'before_{mode}_epoch')(run)
     batch = dict(data_samples=[0, 0], skipped=list(skipped))
-    hook._before_iter(run, 0, batch, mode)
+    getattr(hook, f'before_{mode}_iter')(run, 0, batch)
     assert batch == dict(data_samples=[0, 0]), 'what the model is given'
-    hook._after_epoch(run, mode)
+    getattr(hook, f'after_{mode}_epoch')(run)
     path = run.work_dir / f'skipped_{mode}_videos.txt'
     return path.read_text() if path.exists() else None
 
@@ -56,9 +56,9 @@ def test_the_list_covers_the_last_test(tmp_path):
 
 def test_samplers_that_repeat_videos_are_refused_in_several_processes(tmp_path, monkeypatch):
     monkeypatch.setattr(skipped_videos, 'get_world_size', lambda: 2)
-    SkippedVideosHook()._before_epoch(runner(tmp_path), 'test')
+    SkippedVideosHook().before_test_epoch(runner(tmp_path))
     with pytest.raises(InputError, match=r'set test_dataloader\.sampler\.round_up=False'):
-        SkippedVideosHook()._before_epoch(runner(tmp_path, round_up=True), 'test')
+        SkippedVideosHook().before_test_epoch(runner(tmp_path, round_up=True))
 
 
 def test_unknown_on_error():

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from r21d_plugin import InputError
-from r21d_plugin.evaluation.results import last_test
+from r21d_plugin.evaluation.results import ACCURACIES, accuracy_table, group_by_stream, last_test
 
 FIRST = {'clip@1': 0.1, 'video@1': 0.2, 'video@5': 0.3, 'time': 1.0}
 
@@ -31,3 +31,12 @@ def test_several_ranks_wrote_the_file(tmp_path):
 def test_no_test(tmp_path):
     with pytest.raises(InputError, match='no finished test there'):
         last_test(tmp_path)
+
+
+def test_a_table_of_streams():
+    streams = group_by_stream({**FIRST, **{f'rgb/{key}': 0.5 for key in ACCURACIES}})
+    assert streams['rgb'] == dict.fromkeys(ACCURACIES, 0.5)
+    rows = {'both': streams[''], 'RGB': streams['rgb']}
+    table = [line.split() for line in accuracy_table(rows, 'a test').splitlines()]
+    assert table[0] == ['a', 'test', *ACCURACIES]
+    assert table[2:] == [['both', '10.0%', '20.0%', '30.0%'], ['RGB', '50.0%', '50.0%', '50.0%']]

@@ -88,7 +88,7 @@ def run(command, **options):
         stdout=options.pop('stdout', subprocess.PIPE),
         stderr=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=600,
         **options,
     )
 

@@ -113,7 +113,7 @@ def test_annotation_files_of_absurd_size(tmp_path, fault):
 
 
 WORKERS = """
-import sys
+import multiprocessing, sys
 from pathlib import Path
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -134,7 +134,7 @@ if __name__ == '__main__':
     for i, batch in enumerate(loader):
         clips += len(batch['inputs'])
         if i % 32 == 31:
-            pids = [worker.pid for worker in loader._iterator._workers]
+            pids = [worker.pid for worker in multiprocessing.active_children()]
             assert len(pids) == 64
             private = max(private, *(memory(pid, 'Private') for pid in pids))
             all_of_it = max(all_of_it, sum(memory(pid, 'Pss:') for pid in [*pids, 'self']))

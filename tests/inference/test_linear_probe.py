@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from r21d_plugin import InputError
 from r21d_plugin.inference.linear_probe import ClipFeatures, best_classifier, fit_classifier
 
 
@@ -39,3 +40,8 @@ def test_weight_of_a_class(clusters):
     )
     assert plain == pytest.approx(0.1, abs=0.01)
     assert weighted == pytest.approx(0.5, abs=0.1)
+
+
+def test_no_video_decodes():
+    with pytest.raises(InputError, match='no video of the list decodes'):
+        ClipFeatures.of(None, [dict(skipped=['a.mp4: does not decode'])])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from r21d_plugin import InputError
-from r21d_plugin.inference.video_inputs import load_videos
+from r21d_plugin.inference.video_inputs import build_pipeline, load_videos, run_pipeline
 
 VIDEOS = [Path(name) for name in 'abcde']
 
@@ -64,3 +64,12 @@ def test_a_bug_is_not_an_input_error(workers):
 def test_negative_workers():
     with pytest.raises(InputError, match='workers=-1'):
         list(load_videos(load, VIDEOS, -1))
+
+
+def test_pipelines_that_are_not_for_videos():
+    with pytest.raises(InputError, match=r'test pipeline: .*NoSuchStep'):
+        build_pipeline([dict(type='NoSuchStep')])
+    pipeline = build_pipeline([dict(type='RawFrameDecode')])
+    message = r"a\.mp4: the test pipeline needs '\w+' of a sample, which a video file does not have"
+    with pytest.raises(InputError, match=message):
+        run_pipeline(pipeline, Path('a.mp4'))

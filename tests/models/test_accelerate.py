@@ -15,7 +15,6 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from r21d_plugin import accelerate, create_model, list_models
-from r21d_plugin.models.accelerate import bf16_weight_gradient_is_wrong
 from r21d_plugin.models.blocks import ResidualBlock
 
 KERNELS = {
@@ -260,50 +259,6 @@ def test_exporters_see_3d_convolutions():
     assert not any('conv2d' in name for name in called)
     kinds = {node.kind() for node in traced.inlined_graph.nodes()}
     assert 'aten::conv2d' not in kinds
-
-
-@pytest.mark.parametrize(('capability', 'in_training'), [('AVX2', 17), ('AVX512', 17 + 17 + 3)])
-def test_training_without_avx512_uses_2d_only_over_time(capability, in_training, monkeypatch):
-    """The temporal halves, and with AVX-512 the spatial halves and shortcuts too."""
-    monkeypatch.setattr(sys.modules[accelerate.__module__], 'cpu_capability', lambda: capability)
-    called = []
-    conv2d = F.conv2d
-    monkeypatch.setattr(F, 'conv2d', lambda *args: called.append(1) or conv2d(*args))
-    model = accelerate(create_model('r2plus1d_18', base_channels=4))
-    clips = torch.randn(1, 3, 8, 32, 32)
-    model(clips).sum().backward()
-    assert len(called) == in_training
-    called.clear()
-    with torch.no_grad():
-        model.eval()(clips)
-    assert len(called) == 17 + 17 + 3
-
-
-def test_norms_are_folded_once(monkeypatch):
-    model = accelerate(create_model('r3d_18', base_channels=8)).eval()
-    clips = torch.randn(2, 3, 8, 56, 56)
-    computed = []
-    batch_norm = F.batch_norm
-    monkeypatch.setattr(F, 'batch_norm', lambda *args: computed.append(1) or batch_norm(*args))
-    model(clips)
-    assert len(computed) == 20
-    with torch.no_grad():
-        model(clips)
-        kept = model.layer1[0].conv1[0].folded
-        model(clips)
-    assert len(computed) == 20
-    assert model.layer1[0].conv1[0].folded is kept
-
-
-def test_two_time_steps_avoid_the_bf16_kernel():
-    conv = nn.Conv3d(1, 1, (3, 1, 1), padding=(1, 0, 0))
-    two, four = torch.zeros(1, 1, 2, 1, 1), torch.zeros(1, 1, 4, 1, 1)
-    assert not bf16_weight_gradient_is_wrong(two, conv)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        assert bf16_weight_gradient_is_wrong(two, conv)
-        assert not bf16_weight_gradient_is_wrong(four, conv)
-        with torch.no_grad():
-            assert not bf16_weight_gradient_is_wrong(two, conv)
 
 
 def test_weights_of_inference_mode_are_folded_each_time():

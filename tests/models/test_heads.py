@@ -163,3 +163,12 @@ def test_two_streams_support_only_one_class():
     cfg = dict(type='r21d_plugin.TwoStreamHead', num_classes=3, loss_cls=LOSSES['labels'])
     with pytest.raises(InputError, match='BCELossWithLogits: two streams are for one class'):
         MODELS.build(copy.deepcopy(cfg))
+
+
+def test_average_of_logits():
+    """``average_clips='score'`` is MMAction2's; ``'prob'`` averages probabilities."""
+    logits = torch.tensor([[4.0, 0, 0, 0], [0, 2, 0, 0]])
+    head = build(LOSSES['class_'])
+    torch.testing.assert_close(head.average_clip(logits, 2)[0], logits.softmax(1).mean(0))
+    head.average_clips = 'score'
+    torch.testing.assert_close(head.average_clip(logits, 2)[0], logits.mean(0))

@@ -155,29 +155,25 @@ def test_any_size(openvino):
 
 
 @torch.no_grad()
-def test_new_weights_have_other_scores(openvino, monkeypatch):
+def test_new_weights_have_other_scores(openvino):
     model, other = build(), build()
-    made = []
-    convert = runtimes.convert
-    monkeypatch.setattr(runtimes, 'convert', lambda net: made.append(net) or convert(net))
     model.test_cfg = dict(runtime='openvino')
 
-    def check(converted):
+    def check():
         for _ in range(2):
             assert difference(logits(model), logits(other)) < 1e-4
-        assert len(made) == converted
 
-    check(1)
+    check()
     for each in (model, other):
         each.backbone.layer3[0].conv1[0][0].weight.mul_(1.5)  # as an optimizer does
-    check(2)
+    check()
     randomize(other)
     model.load_state_dict(other.state_dict())
-    check(3)
+    check()
     for each in (model, other):
         each.backbone.stem[0].weight.data.mul_(-1)  # as averages of weights are swapped in
         each.eval()
-    check(4)
+    check()
 
 
 def test_a_network_is_compiled_as_long_as_it_lives(openvino):
@@ -185,7 +181,6 @@ def test_a_network_is_compiled_as_long_as_it_lives(openvino):
     logits(model)
     copied = copy.deepcopy(model)
     assert difference(logits(copied), logits(model)) < 1e-6
-    assert model.backbone in runtimes.TWINS
     gone = weakref.ref(model.backbone)
     del model
     gc.collect()

@@ -46,7 +46,7 @@ def test_resumes_after_a_kill(python, videos, run, tmp_path, kill):
         time.sleep(0.01)
     process.send_signal(kill)
     # The workers end with their parent, else standard error stays open.
-    message = process.communicate(timeout=60)[1]
+    message = process.communicate()[1]
     if kill == signal.SIGINT:
         assert process.returncode == 1
         assert message.splitlines()[-1].startswith('error: stopped')

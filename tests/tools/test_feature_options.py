@@ -13,9 +13,11 @@ from mmaction.registry import MODELS
 from support import write_numbered, write_video
 from untrained import CONFIGS, untrained
 
+from r21d_plugin import InputError
 from r21d_plugin._compat import pairwise
 from r21d_plugin.cli.launch import load_config
-from r21d_plugin.inference.feature_files import read_features
+from r21d_plugin.inference.feature_files import read_features, read_json
+from r21d_plugin.inference.features import use_layer
 
 TOOL = 'extract_features.py'
 MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
@@ -244,3 +246,16 @@ def test_presets_that_do_not_fit(video, fails, tmp_path):
     message = fails(TOOL, video, other, *arguments, *rgb)
     assert 'a.mp4 and ' in message
     assert message.endswith('without the extension of the video: rename one')
+
+
+def test_files_that_are_not_readable(tmp_path):
+    (tmp_path / 'a.mp4.json').write_text('{')
+    with pytest.raises(InputError, match=r'a\.mp4\.json: not readable: delete it'):
+        read_json(tmp_path / 'a.mp4.json')
+
+
+def test_networks_of_other_packages_have_one_output():
+    with pytest.raises(
+        InputError, match='--layer conv3_x: the backbones of other packages have one'
+    ):
+        use_layer(torch.nn.Identity(), 'conv3_x')

@@ -132,6 +132,17 @@ def known_scores(monkeypatch):
     monkeypatch.setattr(outputs, 'predict_over_time', scores)
 
 
+def test_segments_without_a_frame_rate(video, network, tool, tmp_path, monkeypatch, capsys):
+    def scores(model, window, video):
+        return WindowScores(np.full((1, 10), 0.1), np.zeros(1), np.ones(1), 25, 0.0, None)
+
+    monkeypatch.setattr(outputs, 'predict_over_time', scores)
+    with pytest.raises(SystemExit):
+        tool('predict.py', video, *network, '--segments', tmp_path / 'a.srt')
+    assert 'has no frame rate, which the seconds of clips need' in capsys.readouterr().err
+    assert not (tmp_path / 'a.srt').exists()
+
+
 def test_segments(video, network, tool, tmp_path, known_scores):
     (tmp_path / 'names.txt').write_text('\n'.join(f'name {i}' for i in range(10)))
     labels = ['--labels', tmp_path / 'names.txt', *network]

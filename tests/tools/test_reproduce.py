@@ -14,7 +14,8 @@ import torch
 from support import write_video
 from weights.published import save, seed_norms
 
-from r21d_plugin import PublicWeights, create_model
+from r21d_plugin import InputError, PublicWeights, create_model
+from r21d_plugin.datasets.kinetics_subset import listed
 from r21d_plugin.weights.public import kinetics_400
 
 NAME = 'r2plus1d_18_torchvision_kinetics_16f'
@@ -158,3 +159,11 @@ def test_mistakes(published, videos, fails, tmp_path):
     found = line(NAME, videos, '--annotations', tmp_path / 'list.txt')
     assert "list.txt, line 1: 'a.mp4 400' is not a path and a label" in found
     assert not (tmp_path / 'work').exists()
+
+
+def test_a_list_of_another_dataset(tmp_path):
+    (tmp_path / 'list.txt').write_text('a b.mp4 399\nc.mp4 400\n')
+    lines = listed(tmp_path / 'list.txt')
+    assert next(lines) == ('a b.mp4', 399)
+    with pytest.raises(InputError, match=r"line 2: 'c\.mp4 400' is not a path and a label of Kin"):
+        next(lines)

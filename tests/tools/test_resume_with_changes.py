@@ -1,10 +1,14 @@
 """A resumed training follows the config it is given."""
 
 import json
+import logging
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from support import OPTIONS, ROOT
+
+from r21d_plugin.cli.resume import apply_configured
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 LR = 'optim_wrapper.optimizer.lr'
@@ -67,3 +71,15 @@ def test_another_optimizer(resume):
 
 def test_accumulated_batches_count(resume):
     assert resume('optim_wrapper.accumulative_counts=4')[0] == [0.005, 0.005]
+
+
+def test_a_schedule_that_depends_on_validations(caplog):
+    """It cannot be computed again, so that of the checkpoint stays, and the log says so."""
+    runner = SimpleNamespace(
+        param_schedulers=[SimpleNamespace(need_val_args=True)],
+        optim_wrapper=SimpleNamespace(param_groups=[dict(lr=0.5)]),
+        logger=logging.getLogger('resumed'),
+    )
+    apply_configured(runner, [dict(lr=0.1)], 'epoch_1.pth')
+    assert runner.optim_wrapper.param_groups == [dict(lr=0.5)]
+    assert 'learning rate and schedule are those of epoch_1.pth' in caplog.text

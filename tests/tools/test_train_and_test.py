@@ -273,7 +273,7 @@ runpy.run_path({str(ROOT / 'tools/train.py')!r}, run_name='__main__')
 def test_mmactions_arguments_are_taken(script, tool, capsys):
     theirs = Path(get_installed_path('mmaction'), '.mim/tools', script).read_text()
     options = set(re.findall(r"'(--[a-z-]+)'", theirs)) - {'--local-rank'}
-    assert len(options) >= 8
+    assert '--work-dir' in options
     with pytest.raises(SystemExit):
         tool(script, '--help')
     assert options <= set(re.findall(r'--[a-z-]+', capsys.readouterr().out))

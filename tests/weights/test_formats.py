@@ -258,6 +258,9 @@ def test_two_streams_of_published_weights(pkl, tmp_path):
     assert torch.equal(fused['backbone.rgb.stem.0.weight'], network().stem[0].weight)
     assert fused['backbone.flow.stem.0.weight'].shape[1] == 2
     assert 'cls_head.classifiers.flow.fc_cls.bias' in fused
+    torch.save(create_model('r3d_18', 0, base_channels=4).state_dict(), tmp_path / 'headless.pth')
+    with pytest.raises(InputError, match=r'headless\.pth: not the weights of one stream with its'):
+        fuse_checkpoints(str(pkl), str(tmp_path / 'headless.pth'))
 
 
 def test_every_tensor_has_a_name_in_a_net():

@@ -76,6 +76,9 @@ def test_a_dump_is_read_back(protocol, tmp_path):
     assert len(read) == len(samples)
     for sample, expected in zip(read, samples):
         assert_equal(sample, expected)
+    again = pickle.loads(pickle.dumps(read))  # by NumPy's own classes
+    for sample, expected in zip(again, samples):
+        assert_equal(sample, expected)
 
 
 def test_mmengines_own_protocol(tmp_path):

@@ -15,9 +15,6 @@ from pathlib import Path
 from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.cli.sharding import add_shard_argument, cores_of_process, find_shard
 
-DATASETS = ('kinetics400', 'sports1m', 'ucf101', 'hmdb51', 'echonet')
-
-
 FOLDER = """Split your own videos into training, validation and test sets, and list them.
 
 SOURCE is a folder with one folder for each class, or with folders train, val and test that have
@@ -31,12 +28,14 @@ already, their split is kept and new videos are added.
 
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
+    from r21d_plugin.datasets.annotations import READERS
+
     parser = argparse.ArgumentParser(description=__doc__)
     datasets = parser.add_subparsers(dest='dataset', required=True, metavar='DATASET')
     folder = datasets.add_parser('folder', help='your own videos', description=FOLDER)
     add_folder(folder)
     add_common(folder)
-    for name in DATASETS:
+    for name in READERS:
         benchmark = datasets.add_parser(name, help='official lists', description=__doc__)
         benchmark.add_argument(
             '--videos', type=Path, required=True, help='folder of the videos, in any layout'
@@ -112,8 +111,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def main() -> None:
     """Prepare."""
-    args = parse_args()
     with errors_in_one_line():
+        args = parse_args()
         from r21d_plugin.datasets.preparation import prepare
 
         try:

@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmengine.config import Config
 
 from ..._atomic import atomic_write
-from ..._errors import InputError
 from ..scores import accuracy_by_clips
 from . import charts, statistics
 from .mistakes import show_mistakes
@@ -38,11 +37,9 @@ def write_report(
         list[str]: Missing parts of the page and the reasons, one line each.
 
     Raises:
-        InputError: If the numbers of names and scores differ, or the page cannot be written.
+        InputError: If the page cannot be written.
     """
     classes = next(iter(test.scores.values())).clips.shape[1]
-    if classes != len(names):
-        raise InputError(f'{test.folder}: scores of {classes} classes, and {len(names)} names')
     curves, losses = training_of(test.folder.parent)
     found = statistics.outcomes(test.scores)
     matrix = statistics.confusion_matrix(found, classes)
