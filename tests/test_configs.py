@@ -189,3 +189,15 @@ def test_public_weights_fit_their_config(weights):
     for pipeline in (cfg.train_pipeline, cfg.val_pipeline, cfg.test_pipeline):
         assert pipeline[1].get('target_fps', 30) == weights.fps
         assert 'frame_interval' not in pipeline[1]
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/networks.md'])
+def test_configs_on_pages_are_complete(page, tmp_path):
+    """The model of the config that a page shows is built and takes clips."""
+    blocks = (ROOT / page).read_text().split('```python\n')[1:]
+    (text,) = (block.partition('```')[0] for block in blocks if 'custom_imports' in block)
+    (tmp_path / 'config.py').write_text(text)
+    model = MODELS.build(Config.fromfile(tmp_path / 'config.py').model)
+    assert type(model.backbone).__name__ == 'R2Plus1D'
+    assert model.cls_head.fc_cls.in_features == 512
+    assert model.data_preprocessor.format_shape == 'NCTHW'

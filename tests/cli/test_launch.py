@@ -140,6 +140,11 @@ def test_a_full_disk():
         raise BrokenPipeError
 
 
+def test_ctrl_c_gets_one_line():
+    with pytest.raises(SystemExit, match='error: interrupted'), errors_in_one_line():
+        raise KeyboardInterrupt
+
+
 def test_defects_keep_their_traceback():
     with pytest.raises(ZeroDivisionError), errors_in_one_line():
         _ = 1 / 0

@@ -227,7 +227,7 @@ def test_hmdb51(folder, tool):
         (KINETICS.replace('7,17,train', '7,17'), 'train.csv, line 3: 4 columns, not 5'),
         (KINETICS.replace('7,17,train', '7,17,test'), "train.csv, line 3: split 'test' or times"),
         (KINETICS.replace('7,17,train', 'x,17,train'), 'train.csv, line 3: split'),
-        (KINETICS.replace('zumba', 'abseiling'), '2 classes, and kinetics400 has 3'),
+        (KINETICS.replace('zumba', 'abseiling'), '2 classes, but kinetics400 has 3'),
         (KINETICS + 'abseiling,ghi,0,10,train\n', 'line 8: ghi_000000_000010 has labels (0,), and'),
     ],
 )
