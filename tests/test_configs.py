@@ -17,7 +17,7 @@ CHANNELS = {None: dict(imgs=3), 'flow': dict(imgs=2), 'twostream': dict(imgs=3, 
 
 
 def clips_of_a_test(path) -> int:
-    """Clips of a test: the paper's, or torchvision's for its weights."""
+    """Return the clips of a test: the paper's, or torchvision's for its weights."""
     if path.stem.endswith('_torchvision'):
         return 5
     return 100 if '_sports1m' in path.stem.partition('_from_')[0] else 10
@@ -104,7 +104,7 @@ def assert_clips_of_the_paper(cfg):
 
 
 def epoch_of(cfg):
-    """Clips of an epoch of the data that a config names."""
+    """Return the clips of an epoch of the data that a config names."""
     dataset = SimpleNamespace(**cfg.train_dataloader.dataset)
     return epoch_size_of(dataset, cfg.train_dataloader.sampler.epoch_sizes)
 
@@ -153,7 +153,7 @@ def test_recipe_of_finetuning(path):
         weights = PublicWeights[f'{network}_{publisher}{source}_{frames}F'.upper()]
         assert cfg.load_from == weights.value.url
         return
-    # It begins where the config of its pretraining ends.
+    # It starts from the last checkpoint of the config of its pretraining.
     pretraining = network + (f'_{stream}' if stream else '')
     pretraining += '_kinetics' if source == '8f' else f'_{source}'
     last = Config.fromfile(ROOT / f'configs/{pretraining}.py').train_cfg.max_epochs
@@ -174,7 +174,7 @@ PUBLISHED = [weights.value for weights in PublicWeights if weights.value.config]
 
 @pytest.mark.parametrize('weights', PUBLISHED, ids=lambda weights: weights.config)
 def test_public_weights_fit_their_config(weights):
-    """Of which other tests say that it builds what its name says."""
+    """Other tests check that each config builds what its name says."""
     network, stream, dataset, frames, _ = parse_config_name(weights.config)
     assert (network, frames, CLASSES[dataset]) == (
         weights.network,

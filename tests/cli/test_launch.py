@@ -64,7 +64,7 @@ def test_a_launcher_that_did_not_start_us(no_launcher, launcher):
 
 @pytest.mark.parametrize(('device', 'gpus'), [('cpu', None), (None, 0), (None, None)])
 def test_the_cpu(no_launcher, monkeypatch, device, gpus):
-    """Taken although MMEngine saw a GPU when it was imported."""
+    """The CPU is used even if MMEngine saw a GPU when it was imported."""
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cuda')
     cfg = Config()

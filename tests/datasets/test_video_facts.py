@@ -1,4 +1,4 @@
-"""The tables beside the lists: what a check of videos finds out, and what reads it again."""
+"""Tables beside the lists, which hold the results of checks, and their readers."""
 
 import os
 from dataclasses import replace
@@ -27,7 +27,7 @@ GROUPS = dict(bf='2', **{'x264-params': 'keyint=12:scenecut=0'})
 
 @pytest.fixture(autouse=True)
 def nothing_known():
-    """No test knows what another one has counted."""
+    """Clear the cache of frame counts before each test."""
     video_reader.KNOWN_INDEXES.clear()
 
 
@@ -37,7 +37,7 @@ def make(tmp_path):
 
 
 def damage(path, first: int, last: int) -> None:
-    """Overwrite a part of the packets from one frame to another."""
+    """Overwrite part of the packets between two frames."""
     with VideoReader(path) as reader:
         packets = [packet for packet in reader._stream.packets() if packet.size]
     content = bytearray(path.read_bytes())
@@ -80,7 +80,7 @@ def test_decoded_frames(make, decoded_packets):
 
 @pytest.mark.parametrize(('groups', 'quick'), [((14, 22), True), ((38, 46), False)])
 def test_damage(groups, quick, make):
-    """A quick check sees damage in the last group of pictures, a full one anywhere."""
+    """The quick check detects damage in the last group of pictures, the full check anywhere."""
     path = make('a.mp4')
     damage(path, *groups)
     with pytest.raises(InputError, match=r'a\.mp4: has damaged frames'):
