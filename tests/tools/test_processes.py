@@ -230,7 +230,7 @@ def test_demo(path, tmp_path):
     for _ in make_dataset(tmp_path / 'data/motion', 20, 10):
         pass
     out = shell('bash', tmp_path / 'tools/demo.sh', cwd=tmp_path, PATH=path)
-    assert out.count('Epoch(train)  [1]') == 2, 'the end of each epoch'
+    assert out.count('Epoch(train) [1]') == 2, 'the end of each epoch'
     assert out.count('Epoch(val) [1]') == 2
     table = [line.split() for line in out.partition('so chance is 10%.')[2].splitlines() if line]
     assert table[0] == ['run', 'clip@1', 'video@1', 'video@5']
