@@ -1,6 +1,6 @@
 VENV ?= .venv
 PYTHON ?= python3
-# Any torch from 1.13 on will do (make matrix).
+# Any torch from 1.13 on works (make matrix).
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
@@ -10,9 +10,8 @@ BIN := $(VENV)/bin
 demo: $(VENV)/demo.installed
 	@PATH="$(abspath $(BIN)):$$PATH" tools/demo.sh
 
-# torchvision has no build for CPUs that mmengine could import, so `make test-all` tests what needs it
-# in an environment of its own.
-# `make test` leaves out what is marked slow: minutes in place of a quarter of an hour.
+# `make test` leaves out the tests that are marked slow. `make test-all` runs the tests that need
+# torchvision in a separate environment, because mmengine cannot import torchvision's builds for CPUs.
 test: $(VENV)/test.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(COVERAGE)
 
@@ -24,16 +23,16 @@ test-all: $(VENV)/test.installed $(VENV)-extras/extras.installed
 coverage: COVERAGE := --cov
 coverage: test
 
-# Kills, full disks and the like, some minutes of them, with a count of those survived at the end.
+# Kills, full disks and damaged videos, in minutes, with a count of survived faults at the end.
 test-faults: $(VENV)/test.installed
 	$(BIN)/python -m pytest -n 2 tests/faults
 
-# Installs, trains and tests with each Python and torch of a table, or with those that NAMES lists.
+# Installs, trains and tests with each Python and torch of a table, or with those in NAMES.
 # Needs uv, and downloads some gigabytes for each.
 matrix:
 	$(PYTHON) tests/matrix/run.py $(NAMES)
 
-# Each reader of strangers' files under a coverage-guided fuzzer, a minute each.
+# Each reader of untrusted files under a coverage-guided fuzzer, a minute each.
 fuzz: $(VENV)/fuzz.installed
 	for target in annotations pickles weight_files; do \
 		$(BIN)/python tests/fuzz/run.py $$target --seconds 60 || exit 1; \
@@ -46,7 +45,7 @@ lint: $(VENV)/dev.installed
 	$(BIN)/shellcheck .ci/run tools/*.sh tools/benchmark/*.sh
 	$(BIN)/codespell
 
-# The site, in build/site; a broken link ends it.
+# The site, in build/site; a broken link is an error.
 docs: $(VENV)/docs.installed
 	$(BIN)/mkdocs build --strict
 

@@ -6,7 +6,7 @@ from r21d_plugin.engine import finetuning
 
 data_root = 'data/echonet'
 clip_len, frame_interval = 32, 2
-padding = 12  # training shifts the frames by up to so many pixels
+padding = 12  # largest shift of the frames in training, in pixels
 weights = 'torchvision_kinetics_16f'
 
 videos = dict(data_prefix=dict(video=f'{data_root}/videos'), num_classes=1, targets='numbers')
@@ -21,7 +21,7 @@ model = dict(
     cls_head=dict(
         network['cls_head'],
         num_classes=1,
-        init_std=0.0255,  # of nn.Linear, which the authors' code leaves as it is
+        init_std=0.0255,  # of nn.Linear's default, which the authors use
         # The mean of the training list is added to the output, where the authors' code begins with
         # a bias of 55.6. That is the same, up to the weight decay of their bias.
         target_std=1.0,
@@ -34,7 +34,7 @@ open_video = dict(type='r21d_plugin.OpenVideo')
 sample = dict(
     type='r21d_plugin.SampleFramesOfClips', clip_len=clip_len, frame_interval=frame_interval
 )
-read = dict(type='r21d_plugin.ReadFrames', scale=None)  # 112 x 112 pixels as they are
+read = dict(type='r21d_plugin.ReadFrames', scale=None)  # frames stay at 112 x 112 pixels
 shift = dict(type='r21d_plugin.RandomShift', padding=padding, fill=mean)
 form = dict(type='FormatShape', input_format='NCTHW')
 pack = dict(type='PackActionInputs')

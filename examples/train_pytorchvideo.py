@@ -32,10 +32,10 @@ from pytorchvideo.data.clip_sampling import ClipSampler
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
 
 MEAN, STD = (110.201, 100.64, 95.9966), (58.1489, 56.4701, 55.3324)
-"""Of RGB from 0 to 255, as the authors normalise."""
+"""Mean and deviation of RGB from 0 to 255, those of the authors."""
 
 SIZE, CROP = (128, 171), 112
-"""Height and width that frames are resized to, and side of what is cropped from them."""
+"""Height and width to which frames are resized, and side of the crop."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -79,14 +79,14 @@ def positive(text: str) -> int:
 
 
 def main() -> None:
-    """Train, save a checkpoint, test."""
+    """Parse the arguments and run."""
     args = parse_args()
     with errors_in_one_line():
         run(args)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do as the arguments say."""
+    """Train, save a checkpoint and test."""
     torch.manual_seed(args.seed)
     train_videos, val_videos = read_videos(args.train), read_videos(args.val)
     classes = count_classes(args, train_videos, val_videos)
@@ -140,10 +140,10 @@ def read_videos(path: str) -> LabeledVideoPaths:
 def count_classes(
     args: argparse.Namespace, train_videos: LabeledVideoPaths, val_videos: LabeledVideoPaths
 ) -> int:
-    """Number of classes.
+    """Return the number of classes.
 
     Raises:
-        InputError: If the test videos have others than the training videos.
+        InputError: If the test videos have other classes than the training videos.
     """
     if Path(args.train).is_dir() and Path(args.val).is_dir():
         # Classes are numbered in alphabetical order, in either folder by itself.
@@ -158,7 +158,7 @@ def count_classes(
 
 
 def class_folders(path: str) -> set[str]:
-    """Names of the folders in a folder."""
+    """Return the names of the folders in a folder."""
     return {folder.name for folder in Path(path).iterdir() if folder.is_dir()}
 
 
@@ -168,7 +168,7 @@ def make_loader(
     args: argparse.Namespace,
     training: bool,
 ) -> DataLoader:
-    """Make what loads batches of clips."""
+    """Build the loader of batches of clips."""
     dataset = LabeledVideoDataset(
         videos,
         clip_sampler,
@@ -176,7 +176,7 @@ def make_loader(
         transform=partial(prepare_clip, frames=args.frames, training=training),
         decode_audio=False,
     )
-    # It gives up after ten broken videos in a row, without their names: all_clips has those.
+    # It stops after ten broken videos in a row without naming them; all_clips names them.
     dataset._MAX_CONSECUTIVE_FAILURES = len(videos) + 1
     return DataLoader(dataset, args.batch_size, num_workers=args.workers)
 
@@ -243,7 +243,7 @@ def train_step(net: nn.Module, batch: dict, optimizer: torch.optim.Optimizer) ->
 def evaluate(
     net: nn.Module, batches: Iterable[dict], videos: int, classes: int
 ) -> tuple[float, float]:
-    """Accuracy of clips, and of videos by the mean of their clips' scores."""
+    """Return the accuracy of clips, and of videos by the mean of their clips' scores."""
     net.eval()
     device = next(net.parameters()).device
     scores = torch.zeros(videos, classes)

@@ -1,4 +1,4 @@
-"""Real video files, and the registry scope that a runner would set."""
+"""Fixtures: real video files, and the registry scope that a runner sets."""
 
 import gc
 from pathlib import Path
@@ -15,26 +15,26 @@ from r21d_plugin.datasets import video_stream
 
 torch.set_num_threads(1)  # the networks are tiny, and two workers share two cores
 
-# The layout of dumped configs, which MMEngine also puts into every checkpoint, takes half of the
-# time of a tiny run.
+# MMEngine formats the config for each dump and checkpoint, which takes half of the time of a tiny
+# run.
 config.FormatCode = lambda code, **_: (code, True)
 
 
 def pytest_collection_finish():
-    """Keep collections away from all that was imported, which loaders' workers would copy."""
+    """Exempt what is imported from garbage collection, or workers of loaders would copy it."""
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def mmaction_scope():
-    """What a runner sets up for the pipelines it builds."""
+    """Set the registry scope, as a runner does before it builds pipelines."""
     if DefaultScope.get_current_instance() is None:
         init_default_scope('mmaction')
 
 
 @pytest.fixture
 def decoded_packets(monkeypatch) -> list:
-    """The packets of videos that are decoded in this process, with pictures in them."""
+    """Record the packets with pictures of all videos that this process decodes."""
     packets = []
     decode = video_stream.decode
 
@@ -49,14 +49,14 @@ def decoded_packets(monkeypatch) -> list:
 
 @pytest.fixture(scope='session')
 def python(tmp_path_factory) -> Path:
-    """A stand-in for Python, which has imported everything when a script begins."""
+    """Return a stand-in for Python in which all packages are imported already."""
     with serve(tmp_path_factory.mktemp('python')) as program:
         yield program
 
 
 @pytest.fixture(scope='session')
 def kinetics(tmp_path_factory) -> Path:
-    """A folder whose data/kinetics400 holds six real videos in MMAction2's layout."""
+    """Make a folder whose data/kinetics400 has six real videos in MMAction2's layout."""
     root = tmp_path_factory.mktemp('kinetics')
     data = root / 'data/kinetics400'
     lines = []

@@ -1,4 +1,4 @@
-"""Export networks and load their files, for the tests of exports."""
+"""Fixtures for tests of exports: export networks and load the files."""
 
 import json
 
@@ -36,7 +36,7 @@ def options(changes):
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """Write a checkpoint of a config's network whose scores vary, as if it were trained."""
+    """Write a checkpoint of a config whose scores vary, as those of a trained network do."""
 
     def write(name, changes, clip_len=8):
         torch.manual_seed(0)
@@ -75,7 +75,7 @@ def exported(tool, checkpoint, tmp_path):
 
 
 def load(path):
-    """Metadata of a file, and the function in it from named inputs to scores."""
+    """Load a file: its metadata, and a function from named inputs to scores."""
     if path.suffix == '.onnx':
         import onnxruntime
 
@@ -104,7 +104,7 @@ def load(path):
 
 
 def clips(batch, name='imgs', number=None, clip_len=8, size=48):
-    """Clips of a stream as they are before normalisation, each of another contrast."""
+    """Make clips of a stream before normalisation, each with a different contrast."""
     lead = [batch] if number is None else [batch, number]
     generator = torch.Generator().manual_seed(1)
     noise = torch.rand(*lead, len(STATISTICS[name][0]), clip_len, size, size, generator=generator)
@@ -118,7 +118,7 @@ def normalised(x, name='imgs'):
 
 
 def softmax(recognizer, x, name='imgs'):
-    """Scores of clips, N x C x T x H x W, by the parts of the recognizer."""
+    """Compute the scores of clips, N x C x T x H x W, with the parts of the recognizer."""
     with torch.no_grad():
         return recognizer.cls_head(recognizer.backbone(normalised(x, name))).softmax(1)
 

@@ -1,4 +1,4 @@
-"""MMAction2's own configs with our backbones in them, as a user writes them, and tiny data."""
+"""MMAction2's own configs with our backbones, as a user writes them, and tiny data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRAMES = 10  # of a video
 
 
 class Recipe(NamedTuple):
-    """A config of MMAction2, and what a user writes below its name as ``_base_``."""
+    """A config of MMAction2, and the lines that a user writes below ``_base_``."""
 
     base: str
     own: str
@@ -26,7 +26,7 @@ class Recipe(NamedTuple):
 
 
 def ours(network: str, **arguments: object) -> str:
-    """Write a tiny network of ours in the place of their backbone."""
+    """Write a tiny network of ours in place of the backbone."""
     arguments = {**dict(type=f'r21d_plugin.{network}', depth=18, base_channels=4), **arguments}
     return f'backbone=dict(_delete_=True, **{arguments!r})'
 
@@ -167,7 +167,7 @@ RECIPES = {
         frames=True,
     ),
 }
-"""By what they try."""
+"""Recipes by the feature that they test."""
 
 AVA = Recipe(
     'detection/slowonly/slowonly_kinetics400-pretrained-r50_8xb16-4x16x1-20e_ava21-rgb',

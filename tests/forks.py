@@ -32,7 +32,7 @@ forks.be_python({python!r}, {program!r})
 
 @contextmanager
 def serve(folder: Path, python: str | Path = sys.executable) -> Iterator[Path]:
-    """Write ``folder/python``, which works within the block, of an environment's Python."""
+    """Write ``folder/python``, a stand-in for an environment's Python, within the block."""
     program = folder / 'python'
     tests = str(Path(__file__).parent)
     text = PROGRAM.format(python=str(python), tests=tests, program=str(program))
@@ -49,7 +49,7 @@ def serve(folder: Path, python: str | Path = sys.executable) -> Iterator[Path]:
 
 
 def write_program(path: Path, text: str) -> None:
-    """Write a file that may be executed."""
+    """Write an executable file."""
     path.write_text(text)
     path.chmod(0o755)
 
@@ -62,7 +62,7 @@ def write_script(program: Path, name: str, module: str, function: str) -> Path:
 
 
 def address_of(program: str | Path) -> str:
-    """Socket of the server of a program."""
+    """Return the socket of the server of a program."""
     return str(Path(program).with_name('socket'))
 
 
@@ -109,7 +109,7 @@ class Fork:
 
 
 def be_python(python: str, program: str) -> None:
-    """Be the program."""
+    """Act as the program ``python``."""
     words = sys.argv[1:]
     while words[:1] in (['-u'], ['-W']):
         words = words[1 if words[0] == '-u' else 2 :]
@@ -126,7 +126,7 @@ def be_python(python: str, program: str) -> None:
 
 
 def answer_requests(address: str) -> None:
-    """Run what clients ask for until standard input ends."""
+    """Run the requests of clients until standard input ends."""
     running: dict[int, tuple[Process, socket.socket]] = {}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -197,5 +197,5 @@ def import_everything() -> None:
 if __name__ == '__main__':
     sys.executable = sys.argv[1]
     import_everything()
-    gc.freeze()  # else each fork copies what there is in a collection
+    gc.freeze()  # or a collection in a fork would copy all memory
     answer_requests(address_of(sys.argv[1]))

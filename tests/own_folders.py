@@ -1,4 +1,4 @@
-"""Own videos to prepare in the working folder, and the lists of them."""
+"""Own videos in the working folder, and the lists that prepare writes of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read(path: str) -> list[str]:
 
 
 def lists() -> dict[str, str]:
-    """The set of each path in the lists."""
+    """Return the set of each path in the lists."""
     splits = {path.stem: read(path) for path in Path('out').glob('*.txt')}
     return {
         line.rpartition(' ')[0]: split

@@ -1,4 +1,4 @@
-"""Servers of videos on this machine, for tests of what is read from an address."""
+"""Local servers of videos, for tests that read from addresses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKETS = 7 * 188  # bytes of MPEG-TS in an RTP packet
 
 @contextmanager
 def http_server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """Serve GET requests; yields the address up to the slash."""
+    """Serve GET requests; yield the address up to the slash."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -34,7 +34,7 @@ def http_server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[st
 
 
 def send(request: BaseHTTPRequestHandler, content: bytes, length: int | None = None) -> None:
-    """Answer with content, and say that it has a length, if that is given."""
+    """Send an answer with content; state its length if one is given."""
     request.send_response(200)
     if length is not None:
         request.send_header('Content-Length', str(length))
@@ -45,7 +45,7 @@ def send(request: BaseHTTPRequestHandler, content: bytes, length: int | None = N
 
 @contextmanager
 def rtsp_server(video: Path, times: int) -> Iterator[str]:
-    """Serve an MPEG-TS file by RTSP over TCP, to so many clients; yields the address."""
+    """Serve an MPEG-TS file by RTSP over TCP to a number of clients; yield the address."""
     listener = socket.create_server(('127.0.0.1', 0))
 
     def serve() -> None:

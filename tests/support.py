@@ -1,4 +1,4 @@
-"""What tests of several folders share."""
+"""Helpers that tests in several folders share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONFIGS = [
     for path in sorted((ROOT / 'configs').glob('*.py'))
     if not re.search('finetune_|_echonet_', path.name)
 ]
-"""Configs that need no data to be read."""
+"""Configs that can be read without data."""
 
 
 def needs_torch(path: str) -> pytest.MarkDecorator:
@@ -131,7 +131,7 @@ def damage(path: Path, first: int, last: int) -> None:
 
 
 def number_of(frame: np.ndarray) -> int:
-    """The number that a frame of :func:`write_numbered` carries, at any size."""
+    """Read the number that a frame of :func:`write_numbered` shows, at any size."""
     bars = cv2.resize(frame[: len(frame) * 2 // 5], (6, 1), interpolation=cv2.INTER_AREA)
     return sum(int(bar > 126) << bit for bit, bar in enumerate(bars.mean(-1)[0]))
 
@@ -152,7 +152,7 @@ def shell(*command: object, cwd: Path, **env: str) -> str:
 
 
 def copy_source(target: Path) -> Path:
-    """Copy what a wheel is built from, so that the build leaves nothing in the checkout."""
+    """Copy the files that a wheel is built from, so that the checkout stays unchanged."""
     bytecode = shutil.ignore_patterns('__pycache__')
     for name in ('r21d_plugin', 'configs', 'tools'):
         shutil.copytree(ROOT / name, target / name, symlinks=True, ignore=bytecode)
@@ -162,7 +162,7 @@ def copy_source(target: Path) -> Path:
 
 
 def assert_one_line(error: Exception) -> None:
-    """Check that a message is a line, which quotes a line or two at most."""
+    """Check that a message is a single line of bounded length."""
     assert len(str(error).splitlines()) == 1, error
     assert len(str(error)) < 20_000, error
 
@@ -175,7 +175,7 @@ NAME = re.compile(
 
 
 def parse_config_name(name: str) -> tuple:
-    """Network, stream, dataset, frames and pretraining that a config's name states."""
+    """Parse a config's name: network, stream, dataset, frames and pretraining."""
     match = NAME.fullmatch(name)
     assert match, f'{name} is not named as DESIGN says'
     depth = 18 if match['dataset'] == 'motion' else int(match['depth'])

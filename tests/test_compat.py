@@ -1,4 +1,4 @@
-"""What depends on the versions of other packages."""
+"""Behaviour that depends on the versions of other packages."""
 
 import numpy as np
 import torch

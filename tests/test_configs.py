@@ -20,7 +20,7 @@ CLASSES = dict(kinetics=400, sports1m=487, ucf101=101, hmdb51=51)
 
 
 def clips_of_a_test(path) -> int:
-    """Clips of a test: the paper's, or torchvision's for its weights."""
+    """Return the clips of a test: the paper's, or torchvision's for its weights."""
     if path.stem.endswith('_torchvision'):
         return 5
     return 100 if '_sports1m' in path.stem.partition('_from_')[0] else 10
@@ -88,7 +88,7 @@ def assert_clips_of_the_paper(cfg):
 
 
 def epoch_of(cfg):
-    """Clips of an epoch of the data that a config names."""
+    """Return the clips of an epoch of the data that a config names."""
     dataset = SimpleNamespace(**cfg.train_dataloader.dataset)
     return epoch_size_of(dataset, cfg.train_dataloader.sampler.epoch_sizes)
 
@@ -138,7 +138,7 @@ def test_recipe_of_finetuning(path):
         weights = PublicWeights[f'{network}_{publisher}{source}_{frames}F'.upper()]
         assert cfg.load_from == weights.value.url
         return
-    # It begins where the config of its pretraining ends.
+    # It starts from the last checkpoint of the config of its pretraining.
     pretraining = network + (f'_{stream}' if stream else '')
     pretraining += '_kinetics' if source == '8f' else f'_{source}'
     last = Config.fromfile(ROOT / f'configs/{pretraining}.py').train_cfg.max_epochs
@@ -159,7 +159,7 @@ PUBLISHED = [weights.value for weights in PublicWeights if weights.value.config]
 
 @pytest.mark.parametrize('weights', PUBLISHED, ids=lambda weights: weights.config)
 def test_public_weights_fit_their_config(weights):
-    """Of which other tests say that it builds what its name says."""
+    """Other tests check that each config builds what its name says."""
     network, stream, _, frames, _ = parse_config_name(weights.config)
     cfg = Config.fromfile(ROOT / f'configs/{weights.config}.py')
     assert (network, frames) == (weights.network, weights.clip_len)
@@ -171,3 +171,15 @@ def test_public_weights_fit_their_config(weights):
     for pipeline in (cfg.train_pipeline, cfg.val_pipeline, cfg.test_pipeline):
         assert pipeline[1].get('target_fps', 30) == weights.fps
         assert 'frame_interval' not in pipeline[1]
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/networks.md'])
+def test_configs_on_pages_are_complete(page, tmp_path):
+    """The model of the config that a page shows is built and takes clips."""
+    blocks = (ROOT / page).read_text().split('```python\n')[1:]
+    (text,) = (block.partition('```')[0] for block in blocks if 'custom_imports' in block)
+    (tmp_path / 'config.py').write_text(text)
+    model = MODELS.build(Config.fromfile(tmp_path / 'config.py').model)
+    assert type(model.backbone).__name__ == 'R2Plus1D'
+    assert model.cls_head.fc_cls.in_features == 512
+    assert model.data_preprocessor.format_shape == 'NCTHW'

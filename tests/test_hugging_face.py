@@ -1,4 +1,4 @@
-"""Networks in folders as the Hugging Face hub has them; nothing is downloaded or uploaded."""
+"""Networks in folders in the format of the Hugging Face hub; nothing is downloaded or uploaded."""
 
 import json
 
@@ -69,7 +69,7 @@ def test_the_card(tmp_path, model):
 
 
 def test_push(tmp_path, model, monkeypatch):
-    """The upload itself is huggingface_hub's."""
+    """A stand-in of huggingface_hub receives the upload."""
 
     def create_repo(api, repo_id, **kwargs):
         assert kwargs['private']

@@ -14,8 +14,8 @@ WEIGHTS = {w.value.config: w.value for w in PublicWeights if w.value.config}
 
 @pytest.fixture
 def search(monkeypatch):
-    """Names of the configs that mim finds in this checkout's index."""
-    module = import_module('mim.commands.search')  # mim.commands names the function so
+    """Return the names of the configs that mim finds in this checkout's index."""
+    module = import_module('mim.commands.search')  # mim.commands also has a function of this name
     index = load(str(ROOT / 'r21d_plugin/.mim/model-index.yml'))
     monkeypatch.setattr(module, 'load_metadata', lambda *args: index)
     return lambda **query: {*module.get_model_info('r21d_plugin', **query).index}

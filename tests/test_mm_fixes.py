@@ -1,4 +1,4 @@
-"""What MMEngine, MMAction2 and their friends get wrong, and how this package gets by."""
+"""Workarounds for defects of MMEngine, MMAction2 and related packages."""
 
 import importlib
 import os
@@ -75,7 +75,7 @@ def test_missing_mmcv_gets_the_remedy(monkeypatch):
 
 
 def test_mmengines_checkpoints_load_safely(tmp_path):
-    """By MMEngine's own loader in our commands, which leave alone what torch.load admits."""
+    """MMEngine's own loader does this in our commands; what torch.load allows stays unchanged."""
     buffer = HistoryBuffer(log_history=[1.0, 3.0], count_history=[1, 1])
     content = dict(buffer=buffer, scalar=np.float64(2.5), integer=np.int64(3), array=np.ones(2))
     torch.save(dict(state_dict={}, **content), tmp_path / 'a.pth')
@@ -123,7 +123,7 @@ def test_hues_shift_in_either_direction(factor):
 
 
 def test_importing_does_not_change_mmengine():
-    """Only our commands do."""
+    """Only our commands change it."""
     code = """
 import numpy as np
 from mmengine.config import Config

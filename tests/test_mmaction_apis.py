@@ -1,4 +1,4 @@
-"""MMAction2's own interfaces, with our configs, and our backbones in one of its making."""
+"""MMAction2's own interfaces with our configs, and with our backbone in a config of its form."""
 
 import copy
 from runpy import run_path
@@ -40,7 +40,7 @@ TEST_PIPELINE = [
 
 
 def config(backbone, work_dir, **train):
-    """A config as an MMAction2 user writes it, nothing of ours in it but the backbone."""
+    """Write a config as an MMAction2 user does, with nothing of ours but the backbone."""
     dataset = dict(
         type='VideoDataset',
         ann_file='list.txt',
@@ -78,7 +78,7 @@ def config(backbone, work_dir, **train):
 
 @pytest.fixture
 def videos(in_kinetics, tmp_path):
-    """MMAction2's VideoDataset splits at spaces, so the files get names without."""
+    """Write videos; MMAction2's VideoDataset splits at spaces, so their names have none."""
     folder = in_kinetics / 'data/kinetics400/videos_train'
     for i in range(4):
         link = folder / f'{i}.mp4'
@@ -98,7 +98,7 @@ def test_init_and_inference_recognizer(videos, tmp_path, backbone):
 
 @pytest.fixture
 def public(tmp_path):
-    """Weights as torchvision publishes them, whose batch norm has another epsilon than ours."""
+    """Write weights as torchvision publishes them; their epsilon of batch norm is not ours."""
     torch.manual_seed(0)
     theirs = dict(midplanes='block', norm_cfg=dict(type='BN3d', eps=1e-5))
     network = create_model('r2plus1d_18', 6, base_channels=4, **theirs)
@@ -108,7 +108,7 @@ def public(tmp_path):
 
 
 def test_converted_weights_through_init_recognizer(public, tmp_path):
-    """Public ones would be left out in silence, as MMEngine only warns of what does not match."""
+    """MMEngine only warns of keys that do not match, so public weights would be skipped."""
     convert = run_path(ROOT / 'tools/convert_weights.py')['convert']
     convert(str(tmp_path / 'public.pth'), tmp_path / 'ours.pth', 'r21d')
     cfg = config(dict(BACKBONES[0], midplanes='block'), tmp_path)
@@ -121,7 +121,7 @@ def test_converted_weights_through_init_recognizer(public, tmp_path):
 
 
 def test_public_weights_by_init_cfg(public, tmp_path):
-    """As the runner of anybody's training initialises a model."""
+    """The runner of any training initialises a model in this way."""
     init_cfg = dict(type='r21d_plugin.Pretrained', checkpoint=str(tmp_path / 'public.pth'))
     backbone = dict(BACKBONES[0], midplanes='block', init_cfg=init_cfg)
     model = MODELS.build(config(backbone, tmp_path).model)
@@ -147,7 +147,7 @@ FRAMES = dict(filename_tmpl='img_{:05}.png')  # lossless, so that scores are equ
 
 @pytest.fixture(params=['video', 'array', 'rawframes'])
 def inputs(request, tmp_path):
-    """A video as inferencers take it: their input_format, and what they are called with."""
+    """Return a video in the forms that inferencers take: input_format, and the call argument."""
     video = str(write_video(tmp_path / 'a.mp4', 30, size=(100, 80)))
     if request.param == 'video':
         return 'video', video, video
@@ -171,13 +171,13 @@ def test_inferencers_give_the_scores_of_inference_recognizer(inputs, stream, tmp
     pack = FRAMES if input_format == 'rawframes' else {}
     inferencer = ActionRecogInferencer(config, checkpoint, pack_cfg=pack, **options)
     assert inferencer(given)['predictions'][0]['pred_scores'] == expected
-    if input_format != 'rawframes':  # it takes no pattern of names
+    if input_format != 'rawframes':  # it does not expand patterns
         inferencer = MMAction2Inferencer(config, checkpoint, **options)
         assert inferencer(given)['predictions'][0]['rec_scores'] == [expected]
 
 
 def without_loading(config):
-    """A test pipeline as demos change it: without sampling, as they have the frames themselves."""
+    """Return a test pipeline without sampling, as demos change it when they have the frames."""
     pipeline = Config.fromfile(config).test_pipeline
     (sample,) = (step for step in pipeline if 'SampleFrames' in step['type'])
     clips = dict(num_clips=sample['num_clips'], clip_len=sample['clip_len'])

@@ -1,4 +1,4 @@
-"""MMAction2's own tools on our configs as they are, where its wheel has them."""
+"""MMAction2's own tools on our unchanged configs, if its wheel has the tools."""
 
 import pickle
 import runpy
@@ -40,7 +40,7 @@ def tool(monkeypatch):
 
 @pytest.fixture
 def config(tmp_path):
-    """A config of ours with the paths of three videos, one in a folder and one with a space."""
+    """Write a config with the paths of three videos, one in a folder and one with a space."""
     frames = write_videos(tmp_path / 'videos')
     (tmp_path / 'list.txt').write_text(''.join(f'{name} {i}\n' for i, name in enumerate(frames)))
     path = tmp_path / 'r2plus1d_18_motion_here.py'
@@ -63,7 +63,7 @@ def test_get_flops(tool, config, capsys):
 
 def test_confusion_matrix(config, tmp_path):
     script, out = TOOLS / 'analysis_tools/confusion_matrix.py', tmp_path / 'matrix.pkl'
-    # As the wheel lacks a folder, mmaction.models is imported by our stand-in first.
+    # The wheel lacks a folder, so our stand-in imports mmaction.models first.
     run = 'import r21d_plugin.registry, runpy, sys; del sys.argv[0]; '
     run += "runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, '-c', run, script, config, untrained(tmp_path)]

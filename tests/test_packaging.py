@@ -1,4 +1,4 @@
-"""The wheel and the source distribution: they install, and carry what users need."""
+"""The wheel and the source distribution: they install, and contain what users need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEVELOPERS = ('benchmark', 'demo.sh', 'write_docs.py')
 
 @pytest.fixture(scope='module')
 def installed(tmp_path_factory) -> Path:
-    """A folder with the package installed by a wheel and by a source distribution."""
+    """Return a folder in which the package is installed, from a wheel or a source distribution."""
     root = tmp_path_factory.mktemp('installed')
     source = copy_source(root / 'source')
     (source / 'tools/__pycache__').mkdir()
@@ -62,7 +62,7 @@ def test_all_configs_and_the_tools_that_users_run_are_installed(installed):
 
 
 def test_every_tool_is_a_program(installed):
-    """A helper that mim runs as a tool would finish successfully, having done nothing."""
+    """If a tool had no main, mim would run it, do nothing and report success."""
     for path in (installed / 'wheel/r21d_plugin/.mim/tools').rglob('*.py'):
         code = path.read_text()
         assert "if __name__ == '__main__':" in code, path

@@ -1,4 +1,4 @@
-"""The public API: a name that is missing here, or too many, is a change for users."""
+"""The public API. A missing or additional name is a change for users."""
 
 import importlib
 import re

@@ -39,7 +39,7 @@ def run(code):
 
 
 def test_a_scoped_name_needs_no_import():
-    """Where MMAction2 is whole: the wheel of 1.2.0 lacks the folder drn, made here."""
+    """With a complete MMAction2: the wheel of 1.2.0 lacks the folder drn, which is added here."""
     run("""
 import sys
 from types import ModuleType
@@ -79,7 +79,7 @@ def test_every_public_name_is_in_both_scopes(kind):
     assert sorted(ours.module_dict) == sorted(NAMES[kind])
     for name in NAMES[kind]:
         assert theirs.get(f'r21d_plugin.{name}') is ours.get(name)
-        if name in ('Pretrained', 'VideoDataset'):  # MMEngine's and MMAction2's own keep theirs
+        if name in ('Pretrained', 'VideoDataset'):  # MMEngine and MMAction2 keep their own
             assert theirs.get(name) is not ours.get(name)
             continue
         assert theirs.get(name) is ours.get(name)

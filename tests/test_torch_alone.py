@@ -1,4 +1,4 @@
-"""What works beside torch and NumPy alone, and how the rest says what is missing."""
+"""Parts that work with torch and NumPy alone, and the errors of all others."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ for script in sys.argv[1:]:
 
 @pytest.fixture(scope='module')
 def alone(tmp_path_factory) -> Path:
-    """A folder with torch, NumPy and what they import."""
+    """Make a folder with torch, NumPy and their dependencies only."""
     folder = tmp_path_factory.mktemp('packages')
     for path in Path(sysconfig.get_paths()['purelib']).iterdir():
         if path.name.lower().startswith(KEPT):
@@ -59,7 +59,7 @@ def alone(tmp_path_factory) -> Path:
 
 
 def run(packages: Path, code: str, *arguments: object) -> list[str]:
-    """Lines that a program prints which imports nothing else."""
+    """Run a program that can import nothing else; return its lines."""
     command = [sys.executable, '-S', '-c', code, *map(str, arguments)]
     env = dict(os.environ, PYTHONPATH=f'{packages}{os.pathsep}{ROOT}', OMP_NUM_THREADS='1')
     result = subprocess.run(command, env=env, capture_output=True, text=True)

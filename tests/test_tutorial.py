@@ -23,14 +23,14 @@ SMALLER = {
 
 
 def output_of(cell) -> str:
-    """All that a cell has printed; an assertion error if it failed."""
+    """Return everything that a cell printed; raise an AssertionError if it failed."""
     outputs = cell.get('outputs', [])
     assert not [output for output in outputs if output.output_type == 'error']
     return ''.join(output.get('text', '') for output in outputs)
 
 
 def run_notebook(name: str, smaller: dict[str, str]) -> list[str]:
-    """Run a notebook with other text in its code, and return what its cells of code print."""
+    """Run a notebook with replacements in its code; return what its code cells print."""
     notebook = nbformat.read(ROOT / f'docs/{name}.ipynb', 4)
     code = [cell for cell in notebook.cells if cell.cell_type == 'code']
     for old, new in smaller.items():

@@ -1,4 +1,4 @@
-"""Networks for tests of what is done with trained ones."""
+"""Random networks, for tests of the uses of trained ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIGS = {
 
 
 def untrained(folder: Path, stream: str = 'rgb', seed: int = 0) -> Path:
-    """Write a checkpoint of a random network, whose scores are far from even."""
+    """Write a checkpoint of a random network whose scores are far from uniform."""
     init_default_scope('mmaction')
     torch.manual_seed(seed)
     model = MODELS.build(load_config(str(CONFIGS[stream])).model)

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Train and test R(2+1)D and f-R2D on videos that only motion tells apart.
-# Everything goes to data/motion and work_dirs/demo. Printed are the commands, the validations, the
-# names of the logs and, at the end, a table.
+# Everything goes to data/motion and work_dirs/demo. The script prints the commands, the names of
+# their logs, epochs, validations and, at the end, a table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 runs=work_dirs/demo
+epoch='Epoch(train) *\[[0-9]*\]\[\([0-9]*\)/\1\]'  # its last line
+validation='Epoch(val).*@1: [0-9.]*'
 mkdir -p "$runs"
 
-# Print a command, run it with a log and show the accuracy of each validation.
+# Print a command, run it with a log, and show its epochs and the accuracy of each validation.
 run() {
     local log=$1
     shift
     printf '\n$ %s\n(log: %s)\n' "$*" "$log"
-    if ! "$@" 2>&1 | tee "$log" | { grep --line-buffered -o 'Epoch(val).*@1: [0-9.]*' || true; }; then
+    if ! "$@" 2>&1 | tee "$log" | { grep --line-buffered -o -e "$epoch" -e "$validation" || true; }; then
         tail -n 30 "$log"
         exit 1
     fi

@@ -1,5 +1,5 @@
-# What the paper's four benchmarks have in common: the clips (8 frames here) of
-# Section 4.1. Each adds its annotation files.
+# Shared by the paper's four benchmarks: the clips (8 frames here) of Section 4.1.
+# Each benchmark adds its annotation files.
 _base_ = ['default_runtime.py', 'dataloaders.py']
 from r21d_plugin.datasets import pipelines
 

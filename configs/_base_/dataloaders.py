@@ -1,11 +1,11 @@
-# What all datasets share; each adds its annotation files and pipelines. Our VideoDataset is
-# LabelledVideoDataset, by a name that MMAction2's tools know.
+# Shared by all datasets; each adds its annotation files and pipelines. Our VideoDataset is
+# LabelledVideoDataset under a name that MMAction2's tools know.
 train_dataloader = dict(
     batch_size=32,
     num_workers=8,
     persistent_workers=False,  # see EpochSeedHook
     sampler=dict(type='r21d_plugin.EpochSizeSampler'),
-    # What does not decode is skipped, counted and listed, up to a twentieth of the videos.
+    # Videos that do not decode are skipped, counted and listed, up to a twentieth of all.
     dataset=dict(type='VideoDataset', _scope_='r21d_plugin', on_error='skip'),
 )
 val_dataloader = dict(

@@ -1,6 +1,6 @@
-# Finetuning on videos of one's own, which `r21d prepare folder` has listed in data_root.
-# A config of finetuning adds weights and their network. These names can be overridden,
-# such as --cfg-options data_root=data/mine flip=0; docs/finetuning.md explains them.
+# Finetuning on own videos, which `r21d prepare folder` listed in data_root. A finetuning config
+# adds weights and their network. The names below can be overridden, such as
+# --cfg-options data_root=data/mine flip=0; docs/finetuning.md explains them.
 _base_ = ['recognizer.py', 'default_runtime.py', 'dataloaders.py']
 import os
 
@@ -13,12 +13,12 @@ task = finetuning.choose_task(targets, ordered)
 metric, best, rule = finetuning.metric_of(task)
 num_classes = len(videos)  # or labels, or numbers
 epochs = 10
-clips = 1000 + 20 * training_videos  # that training sees, in all epochs
+clips = 1000 + 20 * training_videos  # clips that training sees, in all epochs
 batch_size = 8
 lr = 0.005
 num_workers = min(8, os.cpu_count() or 1)
 patience = 5  # epochs without a better value before training ends
-frozen_stages = -1  # groups that are not trained: -1: none; 0: conv1; 1: conv2_x too; to 4: all
+frozen_stages = -1  # groups that are not trained: -1: none; 0: conv1; 1: conv2_x too; ... 4: all
 dropout = 0.0 if task == 'numbers' else 0.5
 label_smoothing = 0.1 if task == 'one class' else 0.0
 class_weight = None  # 'auto': the rarer a class, the more its videos count

@@ -1,5 +1,5 @@
-# Kinetics-400 as torchvision's weights saw it: 16 frames, 15 of them a second
-# whatever the videos have, and 5 clips in a test.
+# Kinetics-400 as torchvision's weights were trained: clips of 16 frames at 15 frames
+# a second, whatever the rate of the videos, and 5 clips in a test.
 _base_ = 'kinetics400.py'
 from r21d_plugin.datasets import pipelines
 

@@ -1,5 +1,5 @@
 # The motion dataset (experiments.make_motion): 8-frame clips of 48 x 48
-# pixels, a recipe of minutes for a CPU and networks of an eighth of the width.
+# pixels, a recipe that takes minutes on a CPU, and networks of an eighth of the width.
 _base_ = ['default_runtime.py', 'dataloaders.py']
 from r21d_plugin.datasets import pipelines
 
@@ -36,7 +36,7 @@ test_dataloader = dict(
     num_workers=2, dataset=dict(val_dataloader['dataset'], pipeline=test_pipeline)
 )
 
-# The paper's recipe in small: warm-up, then steps of a tenth.
+# A short form of the paper's recipe: warm-up, then steps of a tenth.
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=10)
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4))
 auto_scale_lr = dict(enable=True, base_batch_size=16)

@@ -1,4 +1,4 @@
-# One stream of RGB in R(2+1)D-152, and the weights that VMZ publishes to begin with.
+# R(2+1)D-152 on RGB, initialised with weights that VMZ publishes.
 _base_ = 'recognizer.py'
 
 model = dict(

@@ -1,5 +1,5 @@
-# Sports-1M. Its videos have several labels and last minutes, so Section 4.4
-# takes 100 clips of each in a test. An epoch is 1M clips, as of Kinetics.
+# Sports-1M. Its videos have several labels and last minutes, so a test takes 100 clips
+# of each (Section 4.4). An epoch is 1M clips, as with Kinetics.
 _base_ = 'benchmark.py'
 from r21d_plugin.datasets import pipelines
 

@@ -51,7 +51,9 @@ def add_test_options(parser: ArgumentParser) -> None:
             'or int8 (openvino, with a checkpoint from r21d quantize)',
         ),
     ):
-        parser.add_argument(f'--{name}', action=TestOption, dest='cfg_options', help=text)
+        parser.add_argument(
+            f'--{name}', action=TestOption, dest='cfg_options', metavar=name.upper(), help=text
+        )
 
 
 def add_config_options(parser: ArgumentParser) -> None:

@@ -22,7 +22,8 @@ WORKER_DEATH = re.compile(
 def errors_in_one_line() -> Iterator[None]:
     """Context manager: print an error that the user can fix as one line, and exit with 1.
 
-    Such errors are invalid input, a missing package, a full disk, and the death of a worker.
+    Such errors are invalid input, a missing package, a full disk, the death of a worker, and
+    Ctrl-C.
     """
     try:
         with missing_packages_named():
@@ -42,6 +43,8 @@ def errors_in_one_line() -> Iterator[None]:
             raise
         message = f'{death[0]}, perhaps for lack of memory: lower the number of workers or the '
         message += 'batch size (a training run continues with --resume)'
+    except KeyboardInterrupt:
+        message = 'interrupted'
     else:
         return
     try:

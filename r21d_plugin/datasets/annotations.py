@@ -185,8 +185,8 @@ def read_annotations(dataset: str, files: Sequence[Path]) -> Annotations:
     """Read the official files (or folders) of a dataset in :data:`READERS`; check the classes."""
     classes, videos = READERS[dataset](files)
     if len(classes) != CLASSES[dataset]:
-        counts = f'{len(classes)} classes, and {dataset} has {CLASSES[dataset]}'
-        raise InputError(f'{files[0]}: {counts}: give the annotations of this dataset, and all')
+        counts = f'{len(classes)} classes, but {dataset} has {CLASSES[dataset]}'
+        raise InputError(f'{files[0]}: {counts}: give all annotation files of this dataset')
     return classes, videos
 
 

@@ -136,7 +136,7 @@ class LabelledVideoDataset(VideoDataset):
         Videos whose frames had to be counted also have ``counted``.
         """
         if not exists(self.ann_file):
-            raise InputError(f'{self.ann_file}: no such annotation file: prepare the dataset first')
+            raise InputError(f'{self.ann_file}: no such annotation file: run r21d prepare first')
         with get_local_path(self.ann_file) as path:
             lines = read_lines(Path(path), self.ann_file)
             if (first := next(lines, None)) is None:

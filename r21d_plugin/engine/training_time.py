@@ -27,6 +27,7 @@ class TrainingTimeHook(Hook):
         """Measure and log."""
         if next(runner.model.parameters()).device.type != 'cpu':
             return
+        runner.logger.info('Measuring two training steps, to estimate the training time')
         loader = runner.train_dataloader
         begin = time.perf_counter()
         batch = next(iter(loader))

@@ -1,4 +1,4 @@
-"""``--cfg-options NAME=VALUE`` for names that configs derive other values from."""
+"""Values of a config that other values derive from, set by ``--cfg-options NAME=VALUE``."""
 
 import pytest
 from support import CONFIGS
@@ -42,7 +42,7 @@ def test_parts_of_a_name():
 
 @pytest.fixture
 def config(tmp_path):
-    """A config like MMAction2's, with a base file in another folder and paths that are texts."""
+    """Write a config like those of MMAction2: its base is elsewhere, and its paths are strings."""
     base = tmp_path / 'base files' / 'my.py'
     base.parent.mkdir()
     base.write_text(

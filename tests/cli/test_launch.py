@@ -63,7 +63,7 @@ def test_a_launcher_that_did_not_start_us(no_launcher, launcher):
 
 @pytest.mark.parametrize(('device', 'gpus'), [('cpu', None), (None, 0), (None, None)])
 def test_the_cpu(no_launcher, monkeypatch, device, gpus):
-    """Taken although MMEngine saw a GPU when it was imported."""
+    """The CPU is used even if MMEngine saw a GPU when it was imported."""
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cuda')
     cfg = Config()
@@ -146,6 +146,11 @@ def test_a_dead_worker_of_a_loader():
     assert stop.value.code.startswith(f'error: {death}, perhaps for lack of memory: lower the')
     with pytest.raises(RuntimeError, match='another'), errors_in_one_line():
         raise RuntimeError('another error')
+
+
+def test_ctrl_c_gets_one_line():
+    with pytest.raises(SystemExit, match='error: interrupted'), errors_in_one_line():
+        raise KeyboardInterrupt
 
 
 def test_defects_keep_their_traceback():

@@ -54,7 +54,7 @@ def test_bit_exact_with_mmaction(path, clip_len, num_clips):
 
 
 def test_names_of_earlier_releases(path):
-    """Published configs have them."""
+    """Published configs use the old names of the transforms."""
     old = [
         dict(type='r21d_plugin.DecordClipInit'),
         dict(type='r21d_plugin.SampleClips', clip_len=8, num_clips=2, test_mode=True),
@@ -113,7 +113,7 @@ def test_decodes_each_frame_once(path, decoded_packets):
 
 @pytest.fixture
 def closed(monkeypatch):
-    """Readers that were closed."""
+    """Record the readers that are closed."""
     closed = []
     close = VideoReader.close
     monkeypatch.setattr(VideoReader, 'close', lambda self: (closed.append(self), close(self))[1])
@@ -160,7 +160,7 @@ def lmdb_of(tmp_path):
 
 @pytest.fixture
 def no_temporary_files(monkeypatch):
-    """Fail where a file is made in the folder of temporary files."""
+    """Fail if a file is created in the folder of temporary files."""
 
     def refuse(*args, **kwargs):
         raise AssertionError('a temporary file')
@@ -181,7 +181,7 @@ def test_lmdb(path, lmdb_of, no_temporary_files, num_clips):
 
 @contextmanager
 def serve(handler):
-    """Address of a web server."""
+    """Serve a folder; yield the address."""
     with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f'http://127.0.0.1:{server.server_port}'
@@ -190,7 +190,7 @@ def serve(handler):
 
 @pytest.fixture
 def server(tmp_path):
-    """Address of a web server of the folder."""
+    """Serve the folder of the test; return the address."""
     with serve(partial(SimpleHTTPRequestHandler, directory=tmp_path)) as address:
         yield address
 
@@ -336,7 +336,7 @@ def test_invalid_backends(path, monkeypatch):
 
 
 def test_mmactions_own_decoding_beside_ours(path):
-    """Configs may mix them: our sampling of their readers, and theirs of ours."""
+    """Configs may combine our sampling with MMAction2's readers, and the reverse."""
     names = {init: init.replace('Init', 'Decode') for init in ('PyAVInit', 'OpenCVInit')}
     expected = pipeline(OURS, num_clips=2)(video(path))['imgs']
     for init, decode in names.items():
@@ -349,7 +349,7 @@ def test_mmactions_own_decoding_beside_ours(path):
 
 @pytest.mark.slow
 def test_nothing_imports_decord():
-    """Which has no wheels for some platforms."""
+    """Some platforms have no wheel of decord, so nothing may import it."""
     code = """
 import sys
 sys.modules['decord'] = None

@@ -1,4 +1,4 @@
-"""Flow of clips against plain calls of OpenCV."""
+"""Flow of clips, compared with plain OpenCV calls."""
 
 import math
 
@@ -16,7 +16,7 @@ from r21d_plugin.datasets.flow import mirror
 
 
 def plain(before, after):
-    """The authors' call, spelled out."""
+    """Compute flow with the authors' parameters, by plain OpenCV."""
     before, after = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, after))
     return cv2.calcOpticalFlowFarneback(
         before, after, None, math.sqrt(2) / 2, 5, 10, 2, 7, 1.5, cv2.OPTFLOW_FARNEBACK_GAUSSIAN
@@ -109,7 +109,7 @@ def test_two_streams_decode_each_frame_once(path, decoded_packets):
 
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical'])
 def test_flow_of_mirrored_frames_is_the_mirrored_flow(path, direction):
-    """To the precision of Farneback's method, whose sums run from left to right."""
+    """Up to the precision of Farneback's method, whose sums run from left to right."""
     flipped = dict(type='Flip', flip_ratio=1, direction=direction)
     then_computed = pipeline(flipped, FLOW)(video(path))['imgs']
     fields = pipeline(FLOW)(video(path))['imgs']
@@ -120,7 +120,7 @@ def test_flow_of_mirrored_frames_is_the_mirrored_flow(path, direction):
 
 
 def test_mmactions_flip_differs(path):
-    """Why mirror exists; if this fails, MMAction2 has mended its Flip."""
+    """MMAction2's Flip is wrong for flow. If this test fails, upstream is fixed."""
     fields = pipeline(FLOW)(video(path))
     expected = mirror(fields['imgs'])
     flipped = Flip(flip_ratio=1).transform(dict(fields, imgs=list(fields['imgs'])))['imgs']
@@ -183,7 +183,7 @@ def test_frames_from_anywhere(path):
 
 
 class Threads:
-    """A dataset that computes flow and tells how many threads OpenCV may start after that."""
+    """Dataset that computes flow and reports how many threads OpenCV may start afterwards."""
 
     def __init__(self, path):
         self.path = path

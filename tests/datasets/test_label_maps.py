@@ -1,4 +1,4 @@
-"""Label maps found by what is in them."""
+"""Label maps, which are recognised by their content."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ LIST = 'a.mp4 0\nb.mp4 1\n'
 
 @pytest.fixture
 def beside(tmp_path):
-    """Names of two classes, beside a list of two videos, with files of given texts."""
+    """Write files beside a list of two videos of two classes, and find the class names."""
 
     def find(*texts):
         (tmp_path / 'list.txt').write_text(LIST)

@@ -1,4 +1,4 @@
-"""Which own videos belong together, and how they are split."""
+"""Groups of own videos from one source, and how groups are split."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ SHARES = dict(val=0.2, test=0.1)
 
 
 def alone(**numbers: int) -> list[list[OwnVideo]]:
-    """Groups of one video: so many of each class."""
+    """Make groups of one video each, with the given number for each class."""
     return [[OwnVideo(f'{c}/{i}', c)] for c, number in numbers.items() for i in range(number)]
 
 
@@ -110,7 +110,7 @@ def test_the_split_depends_only_on_paths_and_seed():
 
 
 def test_no_group_is_split():
-    """Random groups over several classes; each class with two groups of its own can be tested."""
+    """With random groups over several classes. A class with two groups of its own can be tested."""
     for seed in range(20):
         rng = random.Random(seed)
         groups = [
@@ -128,7 +128,7 @@ def test_no_group_is_split():
 
 @pytest.mark.parametrize('sizes', [(6, 6), (1, 11), (5, 1), (2, 2)])
 def test_groups_larger_than_the_share(sizes):
-    """The smaller one validates."""
+    """The smaller group is used for validation."""
     groups = [[OwnVideo(f'{g}/{i}', 'a') for i in range(n)] for g, n in enumerate(sizes)]
     split_groups(groups, dict(val=0.2, test=0.0), 0)
     found = count(groups)

@@ -71,7 +71,7 @@ def test_kinetics_size_is_quick_and_exact():
 
 
 def test_neighbouring_seeds_share_no_shuffle():
-    """Nor do they have each other's shuffles an epoch later."""
+    """Nor does an epoch of one seed have the order of the next epoch of another."""
     shuffles = [
         tuple(epoch)
         for seed in range(5)
@@ -92,7 +92,7 @@ def test_an_empty_dataset():
 
 
 class Videos(list):
-    """Seven videos of a list."""
+    """Dataset of seven videos."""
 
     def __init__(self, ann_file):
         super().__init__(range(7))
@@ -100,7 +100,7 @@ class Videos(list):
 
 
 class Wrapper(list):
-    """Datasets one after the other, as ConcatDataset has them."""
+    """Concatenated datasets, in the attributes of ConcatDataset."""
 
     def __init__(self, *datasets):
         super().__init__(chain(*datasets))

@@ -1,4 +1,4 @@
-"""Clips of a given frame rate, of videos of any."""
+"""Clips of a fixed frame rate, from videos of any frame rate."""
 
 from fractions import Fraction
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ NTSC = Fraction(30000, 1001)
 
 
 def opened(frames, fps, timestamps=None):
-    """What OpenVideo gives of a video."""
+    """Return the results of OpenVideo for a video."""
     reader = SimpleNamespace(timestamps=timestamps)
     return dict(
         filename='a.mp4',
@@ -30,7 +30,7 @@ def opened(frames, fps, timestamps=None):
 
 
 def in_milliseconds(frames, fps):
-    """Timestamps of a constant frame rate as Matroska has them."""
+    """Return the timestamps of a constant frame rate, rounded as in Matroska."""
     return np.round(np.arange(frames) * 1000 / float(fps)) / 1000
 
 
@@ -71,7 +71,7 @@ def test_windows_of_30_frames_a_second(frames, stride):
 
 
 def shown_at(times, end, moment):
-    """Number of the frame shown at a time of a video that starts over at its end."""
+    """Return the number of the frame shown at a time of a looped video."""
     return max(i for i, start in enumerate(times) if start <= moment % end)
 
 
@@ -99,7 +99,7 @@ def test_constant_rates(fps, interval):
 
 
 def varying(seed, frames=200):
-    """Times of frames that are shown for 1/240 to 1/5 of a second."""
+    """Return the times of frames that are shown for 1/240 to 1/5 of a second."""
     rng = np.random.default_rng(seed)
     lengths = np.repeat(rng.choice([1, 2, 4, 8, 16, 48], frames // 10), 10) / 240
     return np.cumsum(np.insert(lengths[:-1], 0, 0)), lengths
@@ -195,7 +195,7 @@ def test_videos_without_a_frame_rate():
 
 
 def write_numbers(path, times):
-    """Encode frames, each of the gray of its number, that are shown at these times, in ms."""
+    """Encode gray frames whose level is their number, shown at the given times in ms."""
     with av.open(str(path), 'w') as container:
         stream = container.add_stream('mpeg4', rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'

@@ -1,4 +1,4 @@
-"""Flow read back, against flow computed on the fly from whole frames."""
+"""Stored flow, compared with flow computed on the fly from whole frames."""
 
 import shutil
 import zipfile
@@ -23,7 +23,7 @@ META = ('filename', 'flip', 'crop_bbox', 'img_shape')
 
 
 def pipeline(*cut, root=None, stream='flow', **numbers):
-    """A test pipeline of three clips with other crops and flips."""
+    """Build a test pipeline of three clips with different crops and flips."""
     numbers = {**dict(scale=SCALE, flow_root=root and str(root)), **numbers}
     steps = clip_pipelines(8, stream, 3, **numbers)[2]
     steps[3:4] = cut
@@ -37,7 +37,7 @@ def run(pipeline, path):
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """A folder of videos, ``videos``, and their flow, ``flow``."""
+    """Make a folder with ``videos`` and their ``flow``."""
     root = tmp_path_factory.mktemp('stored')
     (root / 'videos/sub').mkdir(parents=True)
     for i, name in enumerate(('a.mp4', 'sub/a.mp4', 'b b.avi')):
@@ -50,7 +50,7 @@ def root(tmp_path_factory):
 
 
 def expected(path, bbox, flip):
-    """Flow of whole frames by plain code, then cropped and mirrored."""
+    """Compute flow of whole frames with plain code, then crop and mirror it."""
     inputs = run(pipeline(), path)['inputs'].numpy()
     left, top, right, bottom = bbox
     fields = inputs.transpose(0, 2, 3, 4, 1)[:, :, top:bottom, left:right]

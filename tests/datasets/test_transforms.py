@@ -1,4 +1,4 @@
-"""The random shift, and gray frames from training to prediction."""
+"""The random shift, and gray frames in training and prediction."""
 
 import numpy as np
 import pytest

@@ -92,7 +92,7 @@ def test_names_the_line_that_is_wrong(tmp_path, text, message):
 
 @pytest.mark.parametrize('multi_class', [False, True])
 def test_lists_without_labels(tmp_path, multi_class):
-    """They are for predictions: paths with spaces are read, and training refuses them."""
+    """These lists are for predictions: paths may contain spaces, and training refuses the lists."""
     text = 'a.mp4\nsome where/b c.mp4\n'
     data = dataset(tmp_path, text, test_mode=True, multi_class=multi_class)
     infos = [data.get_data_info(i) for i in range(2)]

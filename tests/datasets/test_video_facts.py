@@ -1,4 +1,4 @@
-"""The tables beside the lists: what a check of videos finds out, and what reads it again."""
+"""Tables beside the lists, which hold the results of checks, and their readers."""
 
 import os
 from dataclasses import replace
@@ -27,7 +27,7 @@ GROUPS = dict(bf='2', **{'x264-params': 'keyint=12:scenecut=0'})
 
 @pytest.fixture(autouse=True)
 def nothing_known():
-    """No test knows what another one has counted."""
+    """Clear the cache of frame counts before each test."""
     video_reader.KNOWN_INDEXES.clear()
 
 
@@ -68,7 +68,7 @@ def test_decoded_frames(make, decoded_packets):
 
 @pytest.mark.parametrize(('groups', 'quick'), [((14, 22), True), ((38, 46), False)])
 def test_damage(groups, quick, make):
-    """A quick check sees damage in the last group of pictures, a full one anywhere."""
+    """The quick check detects damage in the last group of pictures, the full check anywhere."""
     path = make('a.mp4')
     damage(path, *groups)
     with pytest.raises(InputError, match=r'a\.mp4: has damaged frames'):

@@ -1,4 +1,4 @@
-"""Frames by number from files of many kinds; each frame carries its number as a bar code."""
+"""Frames by number, from files of many kinds. Each frame shows its number as a bar code."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ COPIED = {
 
 @pytest.fixture(scope='module')
 def frames() -> np.ndarray:
-    """Frames with their number in their upper quarter, in six bits, and a moving picture below."""
+    """Draw frames with their number in the upper quarter (six bits) and a moving picture below."""
     noise = np.random.default_rng(0).integers(0, 255, (16, 80, 3), np.uint8)
     canvas = cv2.resize(noise, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
     images = [canvas[i : i + HEIGHT, 2 * i : 2 * i + WIDTH].copy() for i in range(FRAMES)]
@@ -90,7 +90,7 @@ def frames() -> np.ndarray:
 
 
 def number_of(frame: np.ndarray) -> int:
-    """The number that a frame of any size carries."""
+    """Read the number that a frame of any size shows."""
     bars = cv2.resize(frame[: len(frame) // 5], (6, 1), interpolation=cv2.INTER_AREA)
     return sum(int(bar > 126) << bit for bit, bar in enumerate(bars.mean(-1)[0]))
 
@@ -102,7 +102,7 @@ def ffmpeg(*words: object, content: bytes = b'') -> None:
 
 @pytest.fixture(scope='module')
 def make(frames, tmp_path_factory):
-    """Write a file of ENCODED or COPIED, once."""
+    """Write a file of ENCODED or COPIED, unless it exists."""
     folder = tmp_path_factory.mktemp('videos')
     raw = ('-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', f'{WIDTH}x{HEIGHT}', '-r', 25, '-i', '-')
 
@@ -122,12 +122,12 @@ def make(frames, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def nothing_known():
-    """No test knows what another one has counted."""
+    """Clear the cache of frame counts before each test."""
     video_reader.KNOWN_INDEXES.clear()
 
 
 def check(path: Path, numbers: list[int]) -> None:
-    """Check frames in sequence, and selected ones while nothing is known of the file and after."""
+    """Check all frames in sequence, and selected ones before and after the file is indexed."""
     with VideoReader(path) as reader:
         assert [number_of(frame) for frame in reader.frames()] == numbers
     some = [0, 1, len(numbers) // 3, len(numbers) // 2, len(numbers) - 1]
@@ -150,7 +150,10 @@ def test_frame_numbers_of_cut_files(name, make):
 
 
 def test_packed_b_frames(frames, tmp_path):
-    """Fewer pictures than packets, without times in order: the frames are those in sequence."""
+    """The file has fewer pictures than packets, and unordered times.
+
+    Frames equal those in sequence.
+    """
     path = tmp_path / 'packed.avi'
     raw = ('-f', 'rawvideo', '-pix_fmt', 'rgb24', '-s', f'{WIDTH}x{HEIGHT}', '-i', '-')
     ffmpeg(*raw, *XVID, path, content=frames.tobytes())
@@ -204,7 +207,7 @@ def test_a_changed_file_is_counted_again(make, tmp_path):
 
 @pytest.mark.parametrize('name', ['open_gop.mp4', 'vp9.webm', 'mpeg4.mp4'])
 def test_false_key_frames(name, make, tmp_path):
-    """An index that calls each frame a key frame does not change the frames."""
+    """An index that marks every frame as a key frame does not change the frames."""
     path = tmp_path / 'a.mp4'
     ffmpeg('-i', make(name), '-c', 'copy', path)
     content = path.read_bytes()
@@ -238,7 +241,7 @@ def test_frames_and_sizes_are_those_of_decord(make):
 
 
 def test_frames_are_writable(make):
-    """A decoder of RGB may build the next picture on the memory of the last one."""
+    """A decoder of RGB may reuse the memory of the previous picture."""
     numbers = []
     with VideoReader(make('lossless.mov')) as reader:
         for frame in reader.frames():

@@ -1,4 +1,4 @@
-"""Encoding videos into a training store; each frame carries its number as a bar code."""
+"""Encoding videos into a training store. Each frame shows its number as a bar code."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def nothing_known():
-    """Forget what is known of files."""
+    """Clear the cache of facts about files before each test."""
     return video_reader.KNOWN_INDEXES.clear
 
 
@@ -188,7 +188,7 @@ def test_turned_videos_are_stored_upright(source, target, tmp_path):
 
 
 def test_a_constant_rate(tmp_path, target):
-    """Each frame is shown from its time, rounded to the rate, until the next one."""
+    """Each frame is shown from its time, rounded to the rate, until the next frame."""
     source = write_numbered(tmp_path / 'a.mp4', [0, 0.1, 0.2, 0.6, 0.61, 0.7])
     store_video(source, target, StoreFormat(fps=10))
     with VideoReader(target) as reader:

@@ -29,7 +29,7 @@ LOGGER = logging.getLogger('test')
 
 
 class Toy(BaseModel):
-    """A network of one layer."""
+    """A network with one layer."""
 
     def __init__(self):
         super().__init__()
@@ -40,7 +40,7 @@ class Toy(BaseModel):
 
 
 class Notes(Hook):
-    """What metrics and hooks of others leave in the message hub."""
+    """Objects that other people's metrics and hooks leave in the message hub."""
 
     priority = 'LOW'
 
@@ -111,7 +111,10 @@ def test_omitted_values_are_logged_once(trained):
 
 @pytest.mark.parametrize('hook', [ResumableCheckpointHook, CheckpointHook])
 def test_mmengines_runner_resumes_from_it(trained, hook, tmp_path):
-    """By MMEngine's own loader too; without our hook, only the averages of the log are lost."""
+    """MMEngine's own loader reads it too.
+
+    Without our hook only the averages of the log are lost.
+    """
     before = trained[1]
     start, end = run(tmp_path / 'resumed', hook(), 4, str(trained[0] / 'epoch_2.pth'))
     run(tmp_path / 'whole', ResumableCheckpointHook(), 4)
@@ -176,7 +179,7 @@ def test_an_empty_history():
 
 @pytest.fixture
 def work_dir(tmp_path):
-    """A work dir of eleven epochs, copied so that times say nothing."""
+    """Copy a work dir of eleven epochs, so that file times carry no information."""
     for i in (9, 1, 10, 11, 2):
         torch.save(dict(state_dict=dict(a=torch.ones(i))), tmp_path / f'epoch_{i}.pth')
         os.utime(tmp_path / f'epoch_{i}.pth', (1000 - i, 1000 - i))
@@ -193,7 +196,7 @@ def test_the_highest_number_is_the_latest(work_dir):
 
 
 def test_last_checkpoint_of_a_copied_work_dir(work_dir):
-    """It names the file in the original, which may have been trained on."""
+    """It names the file in the original, whose training may have continued."""
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_10.pth'))
     copied = work_dir / 'copied'
     copied.mkdir()
@@ -211,7 +214,7 @@ def test_last_checkpoint_of_a_copied_work_dir(work_dir):
     ]
 )
 def odd(request, tmp_path):
-    """A checkpoint of another format of torch's."""
+    """Write a checkpoint in another format of torch."""
     path = tmp_path / 'epoch_3.pth'
     content = dict(state_dict=dict(a=torch.arange(5000.0)))
     if request.param == 'legacy':

@@ -10,7 +10,7 @@ from r21d_plugin.engine import EpochSeedHook, TaskHook
 
 
 class RandomNumbers(Dataset):
-    """What the transforms draw, sample by sample."""
+    """Dataset of random numbers from NumPy and torch."""
 
     def __len__(self):
         return 8

@@ -21,7 +21,7 @@ FOREIGN = {
 
 
 def checked(stream=None, **options):
-    """Build the model of a config, and check it and the pipelines."""
+    """Build the model of a config, then check it together with the pipelines."""
     cfg = Config.fromfile(MOTION[stream])
     cfg.merge_from_dict(options)
     check_model(MODELS.build(copy.deepcopy(cfg.model)), cfg)

@@ -7,7 +7,7 @@ from r21d_plugin.engine import GradualWarmupLR, optim
 
 
 def learning_rates(monkeypatch, processes, epochs=45, iterations=4):
-    """Rate of every epoch's first iteration under the paper's schedule."""
+    """Return the learning rate of the first iteration of each epoch, by the paper's schedule."""
     monkeypatch.setattr(optim, 'get_world_size', lambda: processes)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.01 * processes)
     warmup = GradualWarmupLR.build_iter_from_epoch(

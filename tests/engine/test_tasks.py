@@ -1,4 +1,4 @@
-"""A dataset, a head and a metric of different tasks are refused, and those that fit train."""
+"""A dataset, a head and a metric of one task train. Those of different tasks are refused."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def videos(tmp_path_factory):
 
 @pytest.fixture
 def run(videos, tmp_path):
-    """Train an epoch and validate, with a loss, targets and a metric."""
+    """Train an epoch and validate, with the given loss, targets and metric."""
 
     def build_and_train(loss, targets, metric, head='r21d_plugin.ClipHead'):
         cfg = Config.fromfile('configs/r2plus1d_18_kinetics.py')

@@ -7,7 +7,7 @@ from r21d_plugin.evaluation import ClipVideoAccuracy
 
 
 def one_hot_scores(*winners, classes=6):
-    """Clips whose top class is given, with the same margin each."""
+    """Make scores of clips with the given best classes, all with the same margin."""
     return torch.nn.functional.one_hot(torch.tensor(winners), classes) * 0.4 + 0.1
 
 
@@ -72,7 +72,7 @@ def test_streams_are_reported_too():
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 @pytest.mark.parametrize('place', ['clip_scores', 'pred_score', 'stream'])
 def test_scores_that_are_not_finite(value, place):
-    """They would count as predictions of some class."""
+    """Such scores would count as predictions of a class."""
     sample = dict(clip_scores=one_hot_scores(0, 0), gt_label=torch.tensor([0]))
     bad = one_hot_scores(0, 0)
     bad[1, 2] = value
@@ -101,7 +101,7 @@ def test_video_at_5():
 
 
 def test_padding_of_distributed_testing_does_not_count(monkeypatch):
-    """Three videos on two ranks: the second rank's last result is padding."""
+    """Three videos on two ranks: the last result of the second rank is padding."""
     right = dict(clip_scores=one_hot_scores(0), gt_label=torch.tensor([0]))
     wrong = dict(clip_scores=one_hot_scores(1), gt_label=torch.tensor([0]))
     ranks = []

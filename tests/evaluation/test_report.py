@@ -1,4 +1,4 @@
-"""Figures of a report against counts by hand, and its charts."""
+"""Figures of a report, compared with counts by hand, and its charts."""
 
 from xml.etree import ElementTree
 
@@ -21,7 +21,7 @@ LABELS = [0, 1, 1, 0, 1]
 
 
 def scores_of(given: int, score: float) -> torch.Tensor:
-    """Two clips with the same scores."""
+    """Make two clips with the same scores."""
     row = torch.full((3,), (1 - score) / 2)
     row[given] = score
     return row.expand(2, 3).clone()
@@ -29,7 +29,7 @@ def scores_of(given: int, score: float) -> torch.Tensor:
 
 @pytest.fixture
 def scored() -> dict:
-    """Five videos of classes 0 and 1, two of them right."""
+    """Make five videos of classes 0 and 1, of which two are right."""
     return {
         f'{i}.mp4': Scores(scores_of(*video), frozenset([label]))
         for i, (video, label) in enumerate(zip(VIDEOS, LABELS))

@@ -154,7 +154,7 @@ def test_accuracy_with_fewer_clips(tmp_path, scores):
 
 
 def test_npz_dumps(tmp_path, scores):
-    """What DumpScores writes is what MMEngine's pickle says."""
+    """The file of DumpScores has the same scores as MMEngine's pickle."""
     path = dump(tmp_path / 'a.pkl', scores[0])
     metric = DumpScores(str(tmp_path / 'a.npz'))
     metric.process({}, pickle.loads(path.read_bytes()))
@@ -189,7 +189,7 @@ def test_dumps_with_scores_that_are_not_finite(tmp_path, scores):
     ],
 )
 def test_an_output_that_is_not_writable(tmp_path, path, message):
-    """It is refused before the test begins."""
+    """The output is refused before the test begins."""
     (tmp_path / 'folder.npz').mkdir()
     (tmp_path / 'list.txt').touch()
     with pytest.raises(InputError) as error:
@@ -223,20 +223,20 @@ except InputError as error:
 
 
 def object_array():
-    """A pickle of some hundred bytes whose array claims that its 8 bytes are an object."""
+    """A pickle of some hundred bytes, whose array declares its 8 bytes to be an object."""
     array = np.arange(1)
     content = pickle.dumps([dict(filename='a', clip_scores=array, gt_label=0)], protocol=2)
     return content.replace(b'i8', b'O8', 1)
 
 
 def expanded_tensor():
-    """A tensor of one number that claims to be 2.4 GiB of them."""
+    """A tensor of one number whose shape claims 2.4 GiB."""
     clips = torch.zeros(1).expand(2**20, 600)
     return pickle.dumps([dict(filename='a', clip_scores=clips, gt_label=torch.tensor([0]))], 2)
 
 
 def compressed_npz():
-    """Kilobytes that unpack to a gigabyte."""
+    """A file of kilobytes that unpacks to a gigabyte."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_DEFLATED) as archive:
         header = io.BytesIO()
@@ -248,7 +248,7 @@ def compressed_npz():
 
 
 def claiming_npz():
-    """An array whose header claims more than the file has."""
+    """An array whose header claims more data than the file has."""
     buffer, array = io.BytesIO(), io.BytesIO()
     header = dict(descr='<f4', fortran_order=False, shape=(2**20, 1, 2**14))
     np.lib.format.write_array_header_1_0(array, header)
@@ -262,7 +262,7 @@ def claiming_npz():
 )
 @pytest.mark.slow
 def test_hostile_dumps(tmp_path, make):
-    """They end in one line, in 600 MiB more than an idle process."""
+    """Each ends in one line, within 600 MiB above an idle process."""
     path = tmp_path / 'dump'
     path.write_bytes(make())
     command = [sys.executable, '-W', 'ignore', '-c', HOSTILE, path]

@@ -1,4 +1,4 @@
-"""Metrics against numbers computed by hand."""
+"""Metrics, compared with numbers computed by hand."""
 
 import numpy as np
 import pytest

@@ -25,7 +25,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def videos():
-    """Grey frames, T x H x W, of videos of each class: class -> list."""
+    """Read the gray frames, T x H x W, of the videos of each class: class -> list."""
     return {
         name: [grey(render(m, np.random.default_rng([i, label]))) for i in range(8)]
         for label, (name, m) in enumerate(MOTIONS.items())
@@ -41,7 +41,7 @@ def contents(out):
 
 
 def shift_per_frame(frames):
-    """Median movement to the right and down, in pixels."""
+    """Return the median movement to the right and down, in pixels per frame."""
     window = cv2.createHanningWindow((SIZE, SIZE), cv2.CV_32F)
     # OpenCV 5 applies the window to its arguments in place.
     shifts = [cv2.phaseCorrelate(a.copy(), b.copy(), window)[0] for a, b in pairwise(frames)]
@@ -49,13 +49,13 @@ def shift_per_frame(frames):
 
 
 def warped(image, turn, scale):
-    """The image turned clockwise by some degrees and magnified about its middle."""
+    """Rotate an image clockwise by some degrees and magnify it about its middle."""
     centre = ((SIZE - 1) / 2, (SIZE - 1) / 2)
     return cv2.warpAffine(image, cv2.getRotationMatrix2D(centre, -turn, scale), (SIZE, SIZE))
 
 
 def error_of(frames, turn=0.0, scale=1.0):
-    """How badly such a motion predicts the middle of each next frame."""
+    """Return how badly a motion predicts the middle of each next frame."""
     middle = slice(SIZE // 4, -SIZE // 4)
     pairs = pairwise(frames)
     return np.mean(

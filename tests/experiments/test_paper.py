@@ -1,4 +1,4 @@
-"""The page of the paper's results, against the configs."""
+"""The page of the paper's results, compared with the configs."""
 
 import pytest
 from support import ROOT, parse_config_name
@@ -13,7 +13,7 @@ DATASETS = dict(kinetics='Kinetics', sports1m='Sports-1M', ucf101='UCF101', hmdb
 
 @pytest.mark.parametrize(('table', 'row'), ROWS, ids=lambda x: getattr(x, 'config', ''))
 def test_row_matches_its_config(table, row):
-    """And test_configs.py builds each config and holds it against its name."""
+    """test_configs.py builds each config and compares it with its name."""
     assert (ROOT / f'configs/{row.config}.py').exists()
     network, stream, dataset, frames, _ = parse_config_name(row.config)
     assert (network, STREAMS[stream], frames) == (row.network, row.stream, row.frames)

@@ -1,4 +1,4 @@
-"""What the tests of optional dependencies need, in this process and those it starts."""
+"""Set-up for optional dependencies, in this process and in those that it starts."""
 
 import os
 import runpy

@@ -1,4 +1,4 @@
-"""Against torchvision itself, running the same weights."""
+"""The networks, compared with those of torchvision that have the same weights."""
 
 import copy
 
@@ -70,7 +70,7 @@ PEERS = {
 
 @pytest.fixture(params=PEERS)
 def peer(request, tmp_path):
-    """A network of torchvision's, its name, and its state dict as it publishes them."""
+    """Return a network of torchvision, its name, and its state dict as published."""
     torch.manual_seed(0)
     model = as_trained(PEERS[request.param]())
     torch.save(model.state_dict(), tmp_path / 'theirs.pth')
@@ -78,7 +78,7 @@ def peer(request, tmp_path):
 
 
 def assert_same_numbers(ours: nn.Module, theirs: nn.Module) -> None:
-    """To float32's rounding: ours are as near to torchvision's in float64 as its own in float32."""
+    """Compare with torchvision's float64 result; allow five times its own float32 rounding."""
     torch.manual_seed(1)
     clips = torch.rand(2, 3, 8, 56, 56)
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_their_weights_in_ours(peer):
 
 
 def test_our_weights_in_theirs(peer, tmp_path):
-    """And back, by way of converted files."""
+    """And the reverse, through converted files."""
     name, theirs, path = peer
     convert(str(path), tmp_path / 'ours.pth', 'r21d')
     convert(str(tmp_path / 'ours.pth'), tmp_path / 'back.pth', 'torchvision')

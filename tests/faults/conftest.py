@@ -1,4 +1,4 @@
-"""Count the faults that the tests of this folder try, and print the sums at the end."""
+"""Count the faults that the tests in this folder inflict, and print the sums at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged videos, made of a few small good ones: every one is a function of the seed."""
+"""Make damaged videos from a few small good ones. The seed determines each of them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ UNUSUAL = {
 
 
 def write_good(folder: Path, encodings: dict[str, tuple[str, ...]]) -> list[Path]:
-    """Encode a second of drifting noise in each of many ways."""
+    """Encode a second of drifting noise, once for each set of options."""
     folder.mkdir(parents=True, exist_ok=True)
     source = write_video(folder / 'source.avi', 24, (64, 48), codec='MJPG')
     for name, options in encodings.items():
@@ -75,7 +75,7 @@ def write_good(folder: Path, encodings: dict[str, tuple[str, ...]]) -> list[Path
 
 
 def ffmpeg(*words: object) -> None:
-    """Run ffmpeg, which must succeed."""
+    """Run ffmpeg; raise if it fails."""
     command = [
         imageio_ffmpeg.get_ffmpeg_exe(),
         '-nostdin',
@@ -90,12 +90,12 @@ def ffmpeg(*words: object) -> None:
 
 
 def truncated(content: bytes, at: float) -> bytes:
-    """The beginning of a file: its first bytes, a part of it, or all but its last bytes."""
+    """Return the beginning of a file: its first bytes, a part of it, or all but its last bytes."""
     return content[: int(at * len(content)) if 0 < at < 1 else int(at)]
 
 
 def flipped(content: bytes, bits: int, rng: np.random.Generator) -> bytes:
-    """A file with some of its bits wrong."""
+    """Flip some bits of a file."""
     damaged = np.frombuffer(content, np.uint8).copy()
     for position in rng.integers(len(content) * 8, size=bits):
         damaged[position // 8] ^= 1 << (position % 8)
@@ -103,7 +103,7 @@ def flipped(content: bytes, bits: int, rng: np.random.Generator) -> bytes:
 
 
 def zeroed(content: bytes, share: float, rng: np.random.Generator) -> bytes:
-    """A file with a hole, as where a block was not written."""
+    """Zero a block of a file, as if it had not been written."""
     length = max(1, int(share * len(content)))
     start = int(rng.integers(len(content) - length))
     return content[:start] + bytes(length) + content[start + length :]
@@ -115,7 +115,7 @@ HOLES = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5) * 2
 
 
 def damages(seed: int) -> Iterator[tuple[str, partial]]:
-    """Names of damages, and the functions that inflict them on the bytes of a file."""
+    """Return functions that damage the bytes of a file, by name."""
     rng = np.random.default_rng(seed)
     for i, at in enumerate(TRUNCATIONS):
         yield f'truncated_{i}', partial(truncated, at=at)
@@ -126,7 +126,7 @@ def damages(seed: int) -> Iterator[tuple[str, partial]]:
 
 
 def write_damaged(good: list[Path], folder: Path, seed: int = 0) -> list[Path]:
-    """Damage each of the good videos in each of the ways."""
+    """Damage each good video in each way."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, video in enumerate(good):

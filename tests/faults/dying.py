@@ -1,6 +1,6 @@
-"""Runs a script that dies at a change of a checkpoint.
+"""Run a script that kills itself at a change of a checkpoint.
 
-The first argument is JSON: arguments of :func:`die_at_change`.
+The first argument is JSON: the arguments of :func:`die_at_change`.
 """
 
 import json

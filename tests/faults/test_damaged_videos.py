@@ -1,4 +1,4 @@
-"""A thousand damaged videos, decoded as training and tests decode them."""
+"""A thousand damaged videos, decoded as in training and tests."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ PIPELINE = [
 
 
 class Outcome(NamedTuple):
-    """What became of a video: what is said of it, or how many frames it has."""
+    """Result of decoding a video: the error message, or the number of frames."""
 
     line: str
     frames: int = 0
 
 
 def decode(path: Path) -> Outcome:
-    """Decode a video as a test does; anything but an InputError is raised."""
+    """Decode a video as a test does; raise any error except an InputError."""
     try:
         results = Compose(PIPELINE)(dict(filename=str(path), start_index=0, modality='RGB'))
     except InputError as error:
@@ -56,7 +56,7 @@ def decode(path: Path) -> Outcome:
 
 
 def frames_by_ffmpeg(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """All frames that there are in a video."""
+    """Return all frames of a video that FFmpeg decodes."""
     raw = ('-fps_mode', 'passthrough', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-')
     command = [imageio_ffmpeg.get_ffmpeg_exe(), '-loglevel', 'quiet', '-i', path, *raw]
     content = subprocess.run(command, stdout=subprocess.PIPE).stdout
@@ -65,7 +65,7 @@ def frames_by_ffmpeg(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 @pytest.fixture(scope='module')
 def processes():
-    """Another process: if FFmpeg crashes it, tests fail and go on."""
+    """Start a process pool: if FFmpeg crashes a process, the test fails and the others go on."""
     with ProcessPoolExecutor(1) as pool:
         yield pool
 
@@ -96,7 +96,7 @@ def test_a_thousand_damaged_videos_decode_or_are_named(damaged, processes, fault
 
 
 def test_truncated_videos_give_no_missing_frames(good, tmp_path, fault):
-    """What decodes of them are frames of the whole video, each in its place."""
+    """Frames that decode are frames of the whole video, each at its number."""
     checked = 0
     for video in good:
         whole = list(all_frames(str(video)))
@@ -110,7 +110,7 @@ def test_truncated_videos_give_no_missing_frames(good, tmp_path, fault):
                 except InputError:
                     continue
                 assert len(frames) < len(whole)
-                for i, frame in enumerate(frames):  # the last one may be there in part
+                for i, frame in enumerate(frames):  # the last frame may be incomplete
                     nearest = np.argmin([distance(frame, other) for other in whole])
                     assert nearest == i, f'{path} cut off at {at}: {i} is {nearest}'
                 checked += 1
@@ -128,7 +128,7 @@ def test_unusual_videos_decode_as_with_ffmpeg(name, tmp_path, fault):
         frames = np.stack(list(all_frames(str(path))))
         expected = frames_by_ffmpeg(path, frames.shape[2:0:-1])
         assert len(frames) == len(expected)
-        # Chroma is interpolated in other ways.
+        # Decoders interpolate chroma differently.
         assert max(map(distance, frames, expected)) < 6
         assert decode(path) == Outcome('', len(frames))
 
@@ -153,7 +153,7 @@ def test_rotated_videos_are_upright(tmp_path):
 
 
 def test_a_video_that_never_opens_times_out(tmp_path, monkeypatch, fault):
-    """A pipe that no one writes to, past the check that refuses it."""
+    """A pipe without a writer, which passed the check that would refuse it."""
     path = tmp_path / 'pipe.mp4'
     os.mkfifo(path)
     monkeypatch.setattr(video_stream.stat, 'S_ISREG', lambda mode: True)
@@ -170,7 +170,7 @@ def test_a_pipe_is_neither_checked_nor_stored(store, tmp_path, fault):
 
 
 class Stuck:
-    """A reader that does not come back."""
+    """A reader that never returns."""
 
     def frames(self, indices):
         time.sleep(1000)

@@ -1,4 +1,7 @@
-"""Disks that are full, and files that may not grow: one line, nothing half, and it goes on."""
+"""Full disks and limits on file sizes.
+
+A command ends with one line, leaves no partial file, and continues once there is room.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ KIB = 1024
 
 
 class FullDisk:
-    """A file system in memory, which needs the rights of root to be mounted."""
+    """A file system in memory; mounting it requires root."""
 
     reason = 'No space left on device'
     room_for_features = 24 * KIB  # a file takes 4 KiB at least
@@ -37,7 +40,7 @@ class FullDisk:
             pytest.skip('mounting a file system needs the rights of root')
 
     def run(self, command, room=None, **options):
-        """Run a command with so many bytes free on the disk, or all of them."""
+        """Run a command with the given number of bytes free on the disk (None: all)."""
         ballast = self.folder / 'ballast'
         if room is not None:
             free = shutil.disk_usage(self.folder).free
@@ -51,7 +54,7 @@ class FullDisk:
 
 
 class FileLimit:
-    """A limit to the size of files, which needs no rights and gives errors in the same places."""
+    """A limit on the size of files. It needs no rights, and writes fail in the same places."""
 
     reason = 'File too large'
     room_for_features = 4 * KIB
@@ -60,7 +63,7 @@ class FileLimit:
         self.folder = folder
 
     def run(self, command, room=None, **options):
-        """Run a command whose files have at most so many bytes."""
+        """Run a command whose files may have at most the given number of bytes."""
         limit = room or resource.RLIM_INFINITY
         return run(
             command,
@@ -95,7 +98,7 @@ def run(command, **options):
 
 @contextmanager
 def files_limited(size: int) -> Iterator[None]:
-    """Have the files of this process take no more than so many bytes."""
+    """Limit the size of files that this process writes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -105,7 +108,7 @@ def files_limited(size: int) -> Iterator[None]:
 
 
 def last_line(result) -> str:
-    """The error of a command that failed as it should."""
+    """Return the error line of a command that failed as expected."""
     assert result.returncode == 1, result.stderr[-3000:]
     assert 'Traceback' not in result.stderr
     assert 'Exception ignored' not in result.stderr
@@ -113,14 +116,14 @@ def last_line(result) -> str:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Files of a folder, by path below it, but for configs, which each start writes anew."""
+    """Read the files of a folder by relative path, without configs, which every start rewrites."""
     files = (path for path in folder.rglob('*.*') if path.is_file() and path.suffix != '.py')
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope='module')
 def trained(kinetics, tmp_path_factory) -> Path:
-    """Work dir of an epoch of training."""
+    """Train for one epoch; return the work dir."""
     work_dir = tmp_path_factory.mktemp('trained')
     options = ['--work-dir', work_dir, *OPTIONS, 'train_cfg.max_epochs=1']
     result = run([*TRAIN, *options], cwd=kinetics)
@@ -130,7 +133,7 @@ def trained(kinetics, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def resume(disk, trained) -> list:
-    """Command that goes on with training for an epoch more, on the disk."""
+    """Return the command that trains for one more epoch on the disk."""
     work_dir = shutil.copytree(trained, disk.folder / 'work_dir')
     (work_dir / 'last_checkpoint').write_text(str(work_dir / 'epoch_1.pth'))
     return [*TRAIN, '--work-dir', work_dir, '--resume', *OPTIONS]
@@ -163,7 +166,7 @@ def test_standard_output(fault):
 
 @pytest.fixture
 def videos(tmp_path) -> Path:
-    """Three videos, of which the last is long."""
+    """Make three videos, of which the last one is long."""
     folder = tmp_path / 'videos'
     folder.mkdir()
     for name, frames in (('a', 8), ('b', 8), ('c', 60)):
@@ -188,7 +191,7 @@ def test_flow_extraction(disk, videos, fault):
 
 @pytest.fixture(scope='module')
 def network(tmp_path_factory) -> list:
-    """Arguments that name a network whose clips move by a frame."""
+    """Return arguments for a network, with clips that advance by one frame."""
     checkpoint = untrained(tmp_path_factory.mktemp('network'))
     arguments = ['--config', CONFIGS['rgb'], '--checkpoint', checkpoint, '--stride', 1]
     return [*arguments, '--device', 'cpu', '--workers', 0]
@@ -213,7 +216,7 @@ def test_feature_extraction(disk, videos, network, fault):
 
 @pytest.mark.parametrize('missing', [1, 64, 1000, 4000])
 def test_the_end_of_an_array(missing, tmp_path, fault):
-    """It is buffered where NumPy writes to a file itself, and lost without an error."""
+    """NumPy buffers the end of an array when it writes to a file itself, and loses the error."""
     with fault('full disk in feature extraction'):
         settings = dict(clip_len=8, stride=1, fingerprint='')
         store = FeatureFolder(tmp_path, settings)
@@ -229,7 +232,7 @@ def test_the_end_of_an_array(missing, tmp_path, fault):
 
 
 def test_lists_of_videos(disk, tmp_path, fault):
-    """The list of training videos has room, and the other files have not."""
+    """The list of training videos fits, the other files do not."""
     with fault('full disk in lists of videos'):
         (tmp_path / 'videos').mkdir()
         write_video(tmp_path / 'videos/a_000000_000010.mp4', 4)

@@ -1,4 +1,4 @@
-"""Training that is killed goes on as if it had not been: bit for bit, on the CPU."""
+"""Killed training resumes as if it had not been killed: bit for bit on the CPU."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ RUN = [
 
 
 class Training:
-    """Training in forks, one after the other."""
+    """Training runs in forks, one after the other."""
 
     def __init__(self, python: Path, folder: Path) -> None:
         self.python = python
@@ -39,7 +39,7 @@ class Training:
         self.log = folder / 'log'
 
     def start(self, work_dir: Path, *options: str, **death: int) -> Fork:
-        """Begin or resume a run, to die of itself as dying.py says."""
+        """Start or resume a run that kills itself at a given change (see dying.py)."""
         command = [ROOT / 'tools/train.py', CONFIG, '--device', 'cpu', '--work-dir', work_dir]
         if death:
             deadly = json.dumps(dict(death, folder=str(work_dir)))
@@ -47,7 +47,7 @@ class Training:
         return Fork(self.python, [*command, '--resume', *RUN, *options], self.log, self.folder)
 
     def finish(self, work_dir: Path, *options: str) -> str:
-        """Begin or resume a run to its end; return what it prints."""
+        """Start or resume a run and let it end; return its output."""
         status = self.start(work_dir, *options).wait()
         out = self.log.read_text()
         assert status == 0, out[-3000:]
@@ -63,14 +63,14 @@ def training(python, kinetics, tmp_path_factory) -> Training:
 
 @pytest.fixture(scope='module')
 def unbroken(training, tmp_path_factory) -> Path:
-    """Work dir of the run that nothing happened to."""
+    """Train without interruption; return the work dir."""
     work_dir = tmp_path_factory.mktemp('unbroken')
     training.finish(work_dir)
     return work_dir
 
 
 def files(work_dir):
-    """Checkpoints and what is beside them, leftovers too."""
+    """List the checkpoints and all files beside them, including leftovers."""
     return {path.name for path in work_dir.iterdir() if path.is_file()}
 
 
@@ -82,7 +82,7 @@ def contents(path):
 
 
 def assert_same_run(work_dir, unbroken):
-    """The same checkpoints, best one included, with equal weights, optimizers and schedules."""
+    """Compare checkpoints, including the best one: weights, optimizers and schedules are equal."""
     assert files(work_dir) == files(unbroken)
     for path in work_dir.glob('*.pth'):
         (leaves, spec), (expected, expected_spec) = contents(path), contents(unbroken / path.name)
@@ -93,7 +93,7 @@ def assert_same_run(work_dir, unbroken):
 
 
 def assert_nothing_half(work_dir):
-    """What is there under a final name is whole, and the note names one of it or is empty."""
+    """Files under final names are complete, and last_checkpoint names one of them or is empty."""
     for name in files(work_dir):
         if name.endswith('.pth') and not name.startswith('.'):
             assert is_whole(work_dir / name), name
@@ -109,12 +109,12 @@ def test_killed_at_random_moments(training, unbroken, tmp_path, fault):
     while kills < 20:
         work_dir = tmp_path / str(runs)
         fork = training.start(work_dir)
-        process = os.pidfd_open(fork.pid)  # never that of another, as an id may be
+        process = os.pidfd_open(fork.pid)  # unlike an id, never that of another process
         time.sleep(rng.uniform(0.2, 3))
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(process, signal.SIGKILL)
         os.close(process)
-        if fork.wait() == 0:  # it was faster: the kills go on in another run
+        if fork.wait() == 0:  # the run ended before the kill: continue with another run
             assert_same_run(work_dir, unbroken)
             runs += 1
             continue
@@ -127,7 +127,7 @@ def test_killed_at_random_moments(training, unbroken, tmp_path, fault):
 
 
 def test_killed_at_every_change_of_a_checkpoint(training, unbroken, tmp_path, fault):
-    """Before each opening, renaming and removing, and with a part of the file written."""
+    """Before each opening, renaming and removal, and with part of the file written."""
     deaths = [dict(number=number) for number in range(1, 12)]
     deaths += [dict(number=number, size=1000) for number in (1, 3, 5)]
     for death in deaths:
@@ -142,7 +142,7 @@ def test_killed_at_every_change_of_a_checkpoint(training, unbroken, tmp_path, fa
 
 @pytest.fixture
 def work_dir(unbroken, tmp_path) -> Path:
-    """A copy of the finished run's."""
+    """Copy the work dir of the finished run."""
     copy = shutil.copytree(unbroken, tmp_path / 'copy')
     (copy / 'last_checkpoint').write_text(f'{copy}/epoch_{EPOCHS}.pth')
     return copy
@@ -165,7 +165,7 @@ def flipped(path):
 
 @pytest.mark.parametrize('damage', [half, flipped, Path.unlink])
 def test_the_last_good_checkpoint_is_found(training, work_dir, unbroken, fault, damage):
-    """Where the noted one is damaged or gone; the log says so in a line."""
+    """The noted checkpoint is damaged or missing, and the log says so in one line."""
     with fault('last checkpoint damaged or gone'):
         last = work_dir / f'epoch_{EPOCHS}.pth'
         damage(last)

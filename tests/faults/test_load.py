@@ -28,7 +28,7 @@ sys.exit(status)
 
 
 def run(command, folder: Path) -> tuple[float, str]:
-    """Run a command; return its peak memory in MiB, and what it prints."""
+    """Run a command; return its peak memory in MiB and its output."""
     python = [sys.executable, '-W', 'ignore']
     printed = shell(sys.executable, '-c', MEASURED, *python, *command, cwd=folder)
     *lines, peak = printed.splitlines()
@@ -37,7 +37,7 @@ def run(command, folder: Path) -> tuple[float, str]:
 
 @pytest.fixture(scope='module')
 def long_video(tmp_path_factory) -> Path:
-    """Folder with the data of Kinetics: a video of two minutes, 340 x 256 pixels."""
+    """Make a Kinetics data folder with a video of two minutes, 340 x 256 pixels."""
     folder = tmp_path_factory.mktemp('long')
     data = folder / 'data/kinetics400'
     (data / 'videos_val').mkdir(parents=True)
@@ -78,7 +78,7 @@ else:
 
 
 def read(path: Path) -> tuple[float, str]:
-    """Read an annotation file; return the peak of memory, and what comes of it."""
+    """Read an annotation file; return the peak memory in MiB and the output."""
     return run(['-c', READ, path], path.parent)
 
 
@@ -143,7 +143,7 @@ if __name__ == '__main__':
 
 
 def test_sixty_four_workers(kinetics, fault):
-    """They share what was there when they were forked; each decodes clips of 32 frames."""
+    """Forked workers share memory with the main process; each decodes clips of 32 frames."""
     with fault('load: 64 workers'):
         _, printed = run(['-c', WORKERS, CONFIG], kinetics)
         clips, private, all_of_it = map(int, re.findall(r'\d+', printed.splitlines()[-1]))

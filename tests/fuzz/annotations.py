@@ -1,4 +1,4 @@
-"""What annotation files may do: give videos, or an error of one line."""
+"""Property of annotation files: they give videos, or an error of one line."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ FILES = {
 
 
 def encode(form: str, *contents: bytes) -> bytes:
-    """A test case: its form in a byte, then its files."""
+    """Encode a test case: one byte for its form, then its files."""
     return bytes([list(FILES).index(form)]) + b'\0'.join(contents)
 
 
 def read(form: str, paths: list[Path]) -> None:
-    """Read all that the files say."""
+    """Read everything in the files."""
     if form in READERS:
         for report in match_videos(READERS[form](paths)[1], {}):
             assert report.problem in ('missing', 'duplicate')
@@ -50,7 +50,7 @@ def read(form: str, paths: list[Path]) -> None:
 
 
 def check(data: bytes) -> None:
-    """Read a test case, which may fail with an InputError of one line."""
+    """Read a test case; only an InputError of one line is allowed."""
     form = list(FILES)[(data[0] if data else 0) % len(FILES)]
     names, contents = FILES[form], data[1:].split(b'\0')
     with tempfile.TemporaryDirectory() as folder:

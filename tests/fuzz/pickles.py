@@ -1,4 +1,7 @@
-"""What a pickle may do: give data no larger than its file, or an error, of one line for weights."""
+"""Property of pickles.
+
+They give data no larger than the file, or an error; for weights, an error of one line.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,16 @@ INSTRUMENTED = [
 ]
 
 HARM = ('exec', 'compile', 'import', 'os.', 'subprocess.', 'socket.', 'ctypes.', 'shutil.')
-"""Beginnings of the audit events that no weights may cause."""
+"""Prefixes of the audit events that weights must not cause."""
 
 for name in ('ascii', 'cp437', 'latin_1', 'raw_unicode_escape', 'unicode_escape'):
-    codecs.lookup(name)  # imported now, as they would be when they are first needed
+    codecs.lookup(name)  # imported now, or torch would import them while it is watched
 
 watching = False
 
 
 def watch(event: str, args: tuple) -> None:
-    """Fail where something runs, or is opened to be written, while weights are read."""
+    """Audit hook: fail if reading weights runs code or opens a file for writing."""
     written = event == 'open' and isinstance(args[1], str) and set(args[1]) & set('wax+')
     if watching and (written or event.startswith(HARM)):
         raise SystemError(f'{event} {args}')
@@ -44,7 +47,7 @@ sys.addaudithook(watch)
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Watch what the block does."""
+    """Context manager: watch the block."""
     global watching  # noqa: PLW0603
     watching = True
     try:

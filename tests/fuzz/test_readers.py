@@ -1,4 +1,4 @@
-"""The readers on the seeds of the fuzzers, among which are all crashes found, and on variations."""
+"""The readers, run on the seeds of the fuzzers (which include all crashes found) and variations."""
 
 import pytest
 from fuzz import annotations, pickles, weight_files
@@ -30,7 +30,7 @@ def test_seeds(reader, path):
 
 @st.composite
 def variations(draw, paths):
-    """A seed with pieces of it replaced by others."""
+    """Replace pieces of a seed with others."""
     content = bytearray(draw(st.sampled_from(paths)).read_bytes())
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))

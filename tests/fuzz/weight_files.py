@@ -1,4 +1,4 @@
-"""What a .pth file may do: give weights that fit the network, or an error of one line."""
+"""Property of .pth files: they give weights that fit the network, or an error of one line."""
 
 import io
 import tempfile
@@ -35,7 +35,7 @@ for zip_file in (
 
 
 def check(data: bytes) -> None:
-    """Read a test case: 0 and a file, or 1 and the pickle in one, with the right checksums."""
+    """Read a test case: 0 and a file, or 1 and the pickle in a file with correct checksums."""
     content = zipped(data[1:]) if data[:1] == b'\1' else data[1:]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'a.pth')

@@ -29,7 +29,7 @@ def scores(first, second):
 
 @pytest.fixture(params=SIZES, ids='{0[0]}x{0[1]}'.format)
 def drawn(request):
-    """Function from scores to frame 0 and frame 15 of noise, each with what is drawn below it."""
+    """Return a function from scores to frames 0 and 15 of noise, each with its drawing below."""
     width, height = request.param
     noise = np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
 
@@ -48,7 +48,7 @@ def drawn(request):
 
 
 def colour_at(strip, x, y):
-    """Which of the colours a place of a strip has, if any."""
+    """Return the colour at a place of a strip, or None."""
     height, width = strip.shape[:2]
     place = strip[int(y * height), int(x * width)]
     distances = np.abs(COLOURS - place).sum(1)
@@ -84,12 +84,12 @@ def test_bars_are_as_long_as_their_scores(drawn):
     strip = drawn(scores([0.5, 0, 0, 0, 0], [0.5, 0, 0, 0, 0]))[0]
     coloured = np.flatnonzero((strip[1] != BACKGROUND).any(1))
     assert len(coloured) == round(strip.shape[1] / 2)
-    beyond = drawn(scores([7, -3, 0, 0, 0], [1, 0, 0, 0, 0]))[0]  # numbers that are no share
+    beyond = drawn(scores([7, -3, 0, 0, 0], [1, 0, 0, 0, 0]))[0]  # numbers outside 0 to 1
     assert (beyond[1] != BACKGROUND).any(1).all()
 
 
 def test_labels_stay_within_the_bar(drawn):
-    """The longest name reaches the edge, and no name is needed."""
+    """The longest name reaches the edge, and names are optional."""
     plain = drawn(scores([0] * 5, [0] * 5), [''] * 5)[0]
     named = drawn(scores([0, 0, 0.01, 0, 0], [0, 0, 0.01, 0, 0]))[0]
     changed = np.flatnonzero(np.abs(named.astype(int) - plain).max(axis=(0, 2)) > 60)

@@ -7,7 +7,7 @@ from r21d_plugin.inference.linear_probe import ClipFeatures, best_classifier, fi
 
 @pytest.fixture
 def clusters() -> ClipFeatures:
-    """40 videos of 3 clips around four points, in channels of very different scale."""
+    """Make 40 videos of 3 clips around four points, with channels of very different scale."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(40) % 4
     centres = torch.randn(4, 8, generator=generator) * 3

@@ -1,4 +1,4 @@
-"""Streams: their clips, what is kept of them, and what happens when they break."""
+"""Streams: their clips, memory use, and broken connections."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ def pipeline(stream='rgb', **sampling):
 
 
 def play(source, steps, stride=4, **options):
-    """The clips of a stream, and what it notified of."""
+    """Play a stream; return its clips and notifications."""
     lines = []
     with LiveClips(
         str(source), live_window(steps), stride, notify=lines.append, **options
@@ -106,7 +106,7 @@ def test_scores_of_a_file_are_those_over_time(tmp_path, stream):
 
 @pytest.fixture
 def kept(monkeypatch):
-    """Numbers of resized frames in memory: now, and the most at once."""
+    """Count the resized frames in memory: now, and the maximum."""
     counts = dict(now=0, most=0)
     resize = ReadFrames.resize
 
@@ -126,7 +126,7 @@ def kept(monkeypatch):
 
 @pytest.fixture
 def endless(monkeypatch, tmp_path):
-    """Have a file stand for a stream of so many frames, which bear their number."""
+    """Make a file act as a stream of numbered frames, as many as given."""
     video = write_video(tmp_path / 'a.mp4', 2)
 
     def stream(frames, cannot_wait):
@@ -147,14 +147,14 @@ def test_a_long_stream_that_waits_keeps_a_few_frames(endless, kept):
         numbers = [clip.frames[0].image[0, 0, 0] for clip in clips]
     assert numbers == [i % 256 for i in range(0, 2996, 4)]
     assert clips.dropped == 0
-    # Those of the buffer, of the clip that waits, the one that is put and the one that is taken.
+    # Frames of the buffer, the waiting clip, the clip being put and the clip being taken.
     assert kept['most'] <= 4 * 8
 
 
 def test_a_long_stream_that_cannot_wait_keeps_the_newest_clip(endless, kept):
     with endless(3000, cannot_wait=True) as clips:
         while clips.thread.is_alive():
-            clips.thread.join(0.1)  # it waits, with the end of the stream, for the last clip to go
+            clips.thread.join(0.1)  # it waits until the last clip and the end are taken
             if clips.dropped == 748:
                 break
         last = [clip.frames[-1].image[0, 0, 0] for clip in clips][-1]

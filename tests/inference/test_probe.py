@@ -1,4 +1,4 @@
-"""Probes of features whose answers are known."""
+"""Probes of features with known results."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def on_circle(degrees, length=1.0):
 
 
 def test_recall_by_hand():
-    """Neighbours by angle: of 0 degrees 2 (class 0), 4 (1), 10 (1), of 50 degrees 40, 65, 10."""
+    """Neighbours by angle: of 0 degrees 2 (class 0), 4 (1), 10 (1); of 50 degrees 40, 65, 10."""
     training = features(on_circle([2, 4, 10, 40, 65, 180], length=7), [0, 1, 1, 2, 3, 4])
     test = features(on_circle([0, 50, 0, 50, 0]), [0, 3, 1, 1, 4])
     found = recalls(training, test, (1, 2, 3, 6, 7))
@@ -50,13 +50,13 @@ def test_classes_that_a_line_tells_apart():
 
 
 def test_features_of_a_video_are_averaged(tmp_path):
-    """Over clips, crops and time; lists find them with and without the extension."""
+    """They are averaged over clips, crops and time. Lists may omit the extension."""
     stored = dict(zip(['a/x.mp4', 'y_r21d'], np.random.rand(2, 5, 10, 3, 8).astype('f')))
     for name, values in stored.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         np.save(tmp_path / f'{name}.npy', values)
         (tmp_path / f'{name}.json').write_text('{}')
-    np.save(tmp_path / 'half.npy', np.ones(3))  # without its facts: not complete
+    np.save(tmp_path / 'half.npy', np.ones(3))  # not complete: its facts are missing
     (tmp_path / 'list.txt').write_text('a/x.mp4 3\ny.avi 1\nbroken.mp4 2\n')
     found = labelled_features(tmp_path / 'list.txt', mean_features([tmp_path]))
     assert found.labels.tolist() == [3, 1]

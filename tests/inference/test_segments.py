@@ -1,4 +1,4 @@
-"""Where a class is above a threshold, and the files that say so."""
+"""Segments in which the score of a class is above a threshold, and their files."""
 
 import csv
 
@@ -26,7 +26,7 @@ def test_clips_of_a_class_are_merged():
 
 
 def test_several_classes_at_once():
-    """Scores of several labels do not add up to 1."""
+    """Scores of several labels need not add up to 1."""
     values = np.float32([[0.9, 0.8, 0.1], [0.2, 0.7, 0.1]])
     found = find_segments(values, spans([0, 2]), 0.5)
     assert [(s.start, s.end, s.number) for s in found] == [(0, 2, 0), (0, 4, 1)]

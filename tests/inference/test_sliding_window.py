@@ -19,14 +19,14 @@ def window(stream='rgb', *args):
 
 
 def pixels(batches):
-    """Inputs of all clips, of each stream."""
+    """Return the inputs of all clips, for each stream."""
     inputs = [batch.packed['inputs'] for batch in batches]
     streams = inputs if isinstance(inputs[0], dict) else [dict(imgs=x) for x in inputs]
     return {name: torch.cat([x[name] for x in streams]) for name in streams[0]}
 
 
 def means(packed):
-    """Stands in for a network: the mean of each channel of each view."""
+    """Stand in for a network: return the mean of each channel of each view."""
     return packed['inputs'].float().flatten(2).mean(2)
 
 
@@ -127,7 +127,7 @@ def test_values_at_a_frame_are_means_of_covering_clips():
     dense = WindowScores(values, starts, starts + 8, frames=20, fps=25.0)
     assert [dense.at(frame)[0] for frame in (0, 3, 4, 7, 8, 11, 12, 15, 19)] == [
         *(1, 1, 2, 2, 5, 5, 7, 7),
-        7,  # no clip ends here: that of the last one
+        7,  # no clip ends here: the score of the last clip counts
     ]
     starts = np.array([0, 10, 20])
     sparse = dense._replace(starts=starts, ends=starts + 8, frames=30)

@@ -11,7 +11,7 @@ VIDEOS = [Path(name) for name in 'abcde']
 
 
 def load(video):
-    """Two items, of which 'b' gives one before its error."""
+    """Yield two items for a video; for 'b', yield one and raise an error."""
     yield video.name
     if video.name == 'b':
         raise InputError('b: does not decode')

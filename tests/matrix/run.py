@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Environment(NamedTuple):
-    """Versions; without an mmengine, an environment has PyTorch and NumPy alone."""
+    """Versions of an environment; without mmengine it has PyTorch and NumPy alone."""
 
     python: str
     torch: str
@@ -83,7 +83,7 @@ class Run:
         self.bin = self.folder / 'venv' / ('Scripts' if os.name == 'nt' else 'bin')
 
     def results(self) -> list[str]:
-        """What each step gave; those after a failed installation are left out."""
+        """Results of the steps; if the installation fails, those of later steps are missing."""
         steps = [self.install, self.imports, self.core_tests]
         if self.versions.mmengine:
             steps += [self.train, self.resume, self.test]
@@ -141,7 +141,7 @@ class Run:
         self.call('install_mmcv', *pip, *compiled, mmcv)
 
     def imports(self) -> None:
-        """Import what there is."""
+        """Import the installed packages."""
         module = 'r21d_plugin.registry' if self.versions.mmengine else 'r21d_plugin'
         self.call('imports', 'python', '-c', f'import {module}')
 

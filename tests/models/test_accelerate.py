@@ -1,4 +1,4 @@
-"""Accelerated networks against plain ones."""
+"""Accelerated networks, compared with plain ones."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ KERNELS = {
 
 @pytest.fixture(autouse=True)
 def avx512(monkeypatch):
-    """Have gradients of the 2D form where only AVX2 is there, which does without."""
+    """Use the 2D form for gradients also on a CPU that has only AVX2."""
     monkeypatch.setattr(sys.modules[accelerate.__module__], 'cpu_capability', lambda: 'AVX512')
 
 
@@ -49,13 +49,13 @@ def test_convolutions(kernel, stride, frames, clips, memory):
 @pytest.mark.parametrize('kernel', KERNELS)
 @pytest.mark.parametrize('frames', [1, 2])
 def test_more_weights_than_activations(kernel, frames):
-    """Which are copied to the usual memory, and back."""
+    """The activations are copied to contiguous memory and back."""
     y = agrees(kernel, (1, 1, 1), (1, 5, frames, 2, 2), torch.channels_last_3d)
     assert y.is_contiguous(memory_format=torch.channels_last_3d)
 
 
 def agrees(kernel, stride, shape, memory):
-    """See that a convolution and its gradients are PyTorch's, and return its output."""
+    """Check that a convolution and its gradients equal PyTorch's; return its output."""
     torch.manual_seed(0)
     module = conv(kernel, stride)
     x = torch.randn(shape, dtype=torch.double, requires_grad=True)
@@ -89,7 +89,7 @@ def test_networks(name, clips, capability, monkeypatch):
 
 
 def pair(name, **kwargs):
-    """A network whose norms have statistics, in evaluation, and its accelerated copy."""
+    """Build a network in evaluation mode whose norms have statistics, and its accelerated copy."""
     torch.manual_seed(0)
     model = create_model(name, 7, base_channels=8, **kwargs)
     model(torch.randn(4, 3, 8, 56, 56))
@@ -98,7 +98,7 @@ def pair(name, **kwargs):
 
 
 def gradients(model, x):
-    """Gradients of all parameters, flat, by name."""
+    """Return the gradients of all parameters, flattened, by name."""
     model.zero_grad()
     model(x).float().square().sum().backward()
     return {key: value.grad.flatten().clone() for key, value in model.named_parameters()}
@@ -156,7 +156,7 @@ def test_a_hooked_convolution_is_not_folded():
 
 
 def test_replaced_modules_are_not_folded():
-    """Copies, fused layers and wrappers compute what they would in the plain network."""
+    """Copies, fused layers and wrappers give the same results as in the plain network."""
     model, fast = pair('r3d_18')
     x = torch.randn(2, 3, 8, 32, 32)
     with torch.no_grad():
@@ -171,7 +171,7 @@ def test_replaced_modules_are_not_folded():
 
 
 def test_channels_last_from_end_to_end():
-    """A network has its activations in channels-last memory from the first to the last layer."""
+    """Activations are in channels-last memory from the first to the last layer."""
     model = accelerate(create_model('r2plus1d_18', base_channels=8)).eval()
     seen = []
     for module in model.modules():
@@ -188,7 +188,7 @@ def test_channels_last_from_end_to_end():
 
 
 def test_other_norms():
-    """Which cannot be folded."""
+    """Norms other than batch norm cannot be folded."""
     norm_cfg = dict(type='IN3d', affine=True)
     model = create_model('r2plus1d_18', 7, base_channels=8, norm_cfg=norm_cfg).eval()
     x = torch.randn(1, 3, 8, 64, 64)
@@ -262,7 +262,7 @@ def test_exporters_see_3d_convolutions():
 
 
 def test_weights_of_inference_mode_are_folded_each_time():
-    """PyTorch does not count how often they change."""
+    """PyTorch does not count changes of tensors of inference mode."""
     with torch.inference_mode():
         model, fast = (create_model('r3d_18', 7, base_channels=8).eval() for _ in range(2))
         fast.load_state_dict(model.state_dict())

@@ -1,4 +1,4 @@
-"""Depths beyond the paper's, with bottlenecks, as the authors' release has them."""
+"""The depths that the authors' release adds to the paper's, with bottlenecks."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def count(name, **kwargs):
 
 
 def image_resnet(depth):
-    """Parameters of an image ResNet of 400 classes, which are f-R2D's."""
+    """Return the parameters of an image ResNet with 400 classes, which f-R2D has too."""
     features = 512 if depth < 50 else 2048
     return IMAGE_RESNETS[depth] - 600 * (features + 1)
 
@@ -68,7 +68,7 @@ def test_r2d_and_r2plus1d_of_50_layers():
 
 @on_meta
 def test_r2plus1d_152_is_the_published_network():
-    """118.0M parameters, by the weights of convolutions and classifier that the authors count."""
+    """The authors count 118.0M weights of convolutions and classifier."""
     with torch.device('meta'):
         model = create_model('r2plus1d_152', 400)
     assert sum(p.numel() for p in model.parameters()) == 118_226_785
@@ -87,7 +87,7 @@ def test_r2plus1d_152_is_the_published_network():
     ],
 )
 def test_multiply_adds(name, frames, size, gflops):
-    """The first two are published, under 32 x 112 x 112: a max-pool would give 83.8 at 128."""
+    """The first two are published for 32 x 112 x 112. At 128, a max-pool would give 83.8."""
     from tools.complexity import measure
 
     assert f'{measure(name, frames, size).gflops:.1f}' == gflops
@@ -106,7 +106,7 @@ def test_layers_and_features(depth):
 
 
 def blocks_of(model):
-    """Blocks whose shortcut is a projection."""
+    """Return the blocks whose shortcut is a projection."""
     blocks = [block for layer in model.groups[1:] for block in layer]
     return [b for b in blocks if isinstance(b.downsample, nn.Sequential)]
 
@@ -143,7 +143,7 @@ def test_the_middle_convolution_has_form_and_stride():
 
 
 def test_a_block_by_hand():
-    """Its last ReLU follows the sum, and the last convolution has none of its own."""
+    """The last ReLU follows the sum; the last convolution has no ReLU of its own."""
     torch.manual_seed(0)
     block = create_model('r2plus1d_50', 5, base_channels=4).eval().layer2[0]
     x = torch.randn(2, 16, 4, 6, 6)

@@ -1,4 +1,4 @@
-"""What a head's scores and losses are, by its loss."""
+"""Scores and losses of a head, for each kind of loss."""
 
 import copy
 
@@ -61,7 +61,7 @@ def test_several_labels_with_sigmoid():
 
 @pytest.mark.parametrize('loss', ['class_', 'labels'])
 def test_the_optimum(loss):
-    """Of two true labels each gets half of a softmax, and all of its sigmoid."""
+    """With two true labels, each gets half of a softmax, or all of its sigmoid."""
     head, logits = build(LOSSES[loss]), torch.zeros(1, 4, requires_grad=True)
     optimizer = torch.optim.Adam([logits], 0.5)
     for _ in range(300):

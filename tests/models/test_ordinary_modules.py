@@ -1,4 +1,4 @@
-"""What works on any module of PyTorch works on every network of the family."""
+"""The tools of PyTorch that work on any module, on every network of the family."""
 
 import subprocess
 import sys

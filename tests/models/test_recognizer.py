@@ -95,7 +95,7 @@ def test_bfloat16_ends_at_the_classifier(recognizer):
 
 @pytest.mark.parametrize('head', ['r21d_plugin.ClipHead', 'I3DHead'])
 def test_training_in_bfloat16(head):
-    """The network alone: MMAction2's heads need float32."""
+    """Only the network computes in bfloat16, because MMAction2's heads need float32."""
     cfg = copy.deepcopy(CFG)
     cfg['cls_head']['type'] = head
     recognizer = MODELS.build(cfg)

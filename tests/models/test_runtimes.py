@@ -1,4 +1,4 @@
-"""Networks computed by OpenVINO, against PyTorch."""
+"""Networks in OpenVINO, compared with PyTorch."""
 
 import copy
 import gc
@@ -57,7 +57,7 @@ def build(name='r2plus1d_18', stream='rgb', **test_cfg):
 
 @torch.no_grad()
 def randomize(model):
-    """Numbers as different from each other as those of a trained network."""
+    """Draw parameters as varied as those of a trained network."""
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             module.running_mean.normal_(0, 0.1)
@@ -85,7 +85,7 @@ def batch(stream='rgb', videos=1, views=3, size=32):
 
 @torch.no_grad()
 def logits(model, **kwargs):
-    """Logits of all views of a batch, which its head is given to predict by."""
+    """Return the logits of all views of a batch, which the head receives."""
     found = []
     predict = model.cls_head.predict_by_feat
     model.cls_head.predict_by_feat = lambda x, samples: found.append(x) or predict(x, samples)
@@ -101,7 +101,7 @@ def difference(a, b):
 
 
 def test_types(monkeypatch):
-    """Without OpenVINO too."""
+    """This works without OpenVINO too."""
     with pytest.raises(InputError, match=r"^test_cfg.runtime='tensorrt': use torch or openvino$"):
         build(runtime='tensorrt')
     with pytest.raises(InputError, match=r"dtype='int8': use float32, bfloat16 or float16, which"):
@@ -171,7 +171,7 @@ def test_new_weights_have_other_scores(openvino):
     model.load_state_dict(other.state_dict())
     check()
     for each in (model, other):
-        each.backbone.stem[0].weight.data.mul_(-1)  # as averages of weights are swapped in
+        each.backbone.stem[0].weight.data.mul_(-1)  # as EMAHook swaps averages in
         each.eval()
     check()
 

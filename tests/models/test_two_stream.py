@@ -67,7 +67,7 @@ def batch(videos=3, views=5):
 
 
 def alone(model, stream):
-    """The recognizer of one stream, with the weights of the two-stream network."""
+    """Return the recognizer of one stream, with the weights of the two-stream network."""
     recognizer = MODELS.build(stream_cfg(dict(rgb=3, flow=2)[stream])).eval()
     recognizer.backbone.load_state_dict(model.backbone.get_submodule(stream).state_dict())
     recognizer.cls_head.load_state_dict(model.cls_head.classifiers[stream].state_dict())
@@ -145,7 +145,7 @@ def test_bad_weights(weights):
 
 @pytest.fixture
 def checkpoints(tmp_path):
-    """Checkpoints of the streams of a network."""
+    """Write checkpoints of the streams of a network."""
     model = build()
     paths = {stream: str(tmp_path / f'{stream}.pth') for stream in ('rgb', 'flow')}
     for stream, path in paths.items():
@@ -201,7 +201,7 @@ def test_bad_checkpoints(checkpoints, tmp_path):
 
 
 def alone_state(model):
-    """State dict of the flow stream as its own training would write it."""
+    """Return the state dict of the flow stream as its own training writes it."""
     backbone = {f'backbone.{k}': v for k, v in model.backbone.flow.state_dict().items()}
     head = model.cls_head.classifiers['flow'].state_dict()
     return {**backbone, **{f'cls_head.{k}': v for k, v in head.items()}}

@@ -259,7 +259,7 @@ def test_bf16_gradients_on_the_cpu(name, compiled):
 
 @pytest.mark.slow
 def test_bf16_gradients_without_amx():
-    """The same on a CPU with AMX, where oneDNN would else not show its defect."""
+    """The same on a CPU with AMX, where oneDNN would hide the defect."""
     command = ['-m', 'pytest', '-q', '-p', 'no:xdist', '-m', '', __file__]
     command += ['-k', 'bf16_gradients_on_the_cpu']
     out = shell(sys.executable, *command, cwd=ROOT, ONEDNN_MAX_CPU_ISA='AVX512_CORE_BF16')
@@ -279,7 +279,7 @@ def test_amp_on_a_gpu(name):
 
 
 def test_mmactions_network_differs():
-    """As its own config builds it: wider in the middle of conv1, a max-pool, other shortcuts."""
+    """MMAction2 builds it with a wider middle in conv1, a max-pool and other shortcuts."""
     theirs = Config.fromfile(get_installed_path('mmaction') + THEIR_CONFIG).model
     theirs.backbone.pretrained = None
     model = MODELS.build(theirs)

@@ -1,4 +1,4 @@
-"""The command line tools, in this process where nothing speaks against it."""
+"""Fixtures to run the command line tools, in this process where possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support import ROOT, TINY, write_video
 
 @pytest.fixture
 def tool(monkeypatch):
-    """Run a script of tools/ in this process, on the CPU, as if nothing ran in it before."""
+    """Run a script of tools/ in this process, on the CPU, as in a new process."""
 
     def run(script: str, *args: str) -> None:
         for manager in (DefaultScope, MMLogger, MessageHub, Visualizer, ActionVisualizer):
@@ -54,7 +54,7 @@ def fails(tool):
 
 
 def end_loaders(error: BaseException) -> None:
-    """Let go of loaders that were being read, whose workers else end five seconds late."""
+    """Release loaders that were being read; otherwise their workers end five seconds later."""
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__context__
@@ -62,7 +62,7 @@ def end_loaders(error: BaseException) -> None:
 
 @pytest.fixture(scope='session')
 def trained_dir(kinetics, tmp_path_factory):
-    """The work dir of a training of two epochs of two steps; tests leave it as it is."""
+    """Train for two epochs of two steps; return the work dir, which tests must not change."""
     work_dir = tmp_path_factory.mktemp('trained')
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(kinetics)
@@ -75,14 +75,14 @@ def trained_dir(kinetics, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def made(tmp_path_factory) -> list[Path]:
-    """Videos of 10 frames, no two alike."""
+    """Make different videos of 10 frames."""
     folder = tmp_path_factory.mktemp('made')
     return [write_video(folder / f'{i}.mp4', 10, (32, 24), seed=i) for i in range(30)]
 
 
 @pytest.fixture
 def put(made, tmp_path):
-    """Make videos with these paths below ``my``, all different."""
+    """Make different videos at these paths below ``my``."""
     left = iter(made)
 
     def put_all(*paths: str) -> None:

@@ -39,7 +39,7 @@ def test_bad_arguments_of_the_training_benchmark(fails):
 
 
 def test_speed(tool, tmp_path, capsys, contestants):
-    """A measurement in a process of its own, and a page with its table."""
+    """Measure in a separate process, and write a page with the table."""
     speed = import_module('speed')
     found = speed.run_worker([['small', 'training', 'r2d_18', 1, 8], 'float32', True, 1, 1, ''])
     assert found['difference']['ours'] < 1e-3
@@ -61,7 +61,7 @@ def test_speed(tool, tmp_path, capsys, contestants):
     ids=['as before', 'slower', 'noise'],
 )
 def test_check(tool, tmp_path, capsys, contestants, peer, verdict):
-    """Exit status 1 where a ratio fell by more than the range of the turns, here a peer's time."""
+    """The exit status is 1 if a ratio drops by more than the range of the turns."""
     figures, ratios = tmp_path / 'speed.json', tmp_path / 'ratios.json'
     this = dict(processor='this', instructions='AVX2')
     result = dict(seconds={'peer': peer, 'ours': [1, 1, 1]})
@@ -86,7 +86,7 @@ def test_check(tool, tmp_path, capsys, contestants, peer, verdict):
 
 
 def test_decoding(python, tmp_path):
-    """The same frames as MMAction2's, one by one and by whole dataloaders."""
+    """The frames equal those of MMAction2, one by one and through whole dataloaders."""
     size = ['--sizes', '96x72', '--seconds', 1, '--repeats', 1, '--clips', 2]
     command = [python, ROOT / 'tools/benchmark/decoding.py', *size]
     out = shell(*command, cwd=tmp_path)
@@ -133,7 +133,7 @@ def test_gpu(tool, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def contestants(monkeypatch):
-    """The benchmark's contestants, without the ceiling, which takes long."""
+    """Import the benchmark's contestants, without the slow measurement of the ceiling."""
     monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
     module = import_module('contestants')
     monkeypatch.setattr(module, 'ceiling', lambda *_: 1.0)
@@ -154,7 +154,7 @@ def test_contestants_agree(name, dtype, contestants):
 
 
 def test_runtimes_agree(contestants):
-    """The peer's network compiled, and by the runtimes that are installed."""
+    """The peer's network gives equal results compiled and in each installed runtime."""
     measure = contestants.Measure('small', 'forward', 'r2d_18', 1, 8)
     found = contestants.run(measure, 'float32', False, torch.get_num_threads(), 1, '')
     names = list(found['difference'])

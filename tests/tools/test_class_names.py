@@ -1,4 +1,4 @@
-"""Names of classes from training to all that uses a checkpoint, in a folder without the lists."""
+"""Class names, from training to every use of a checkpoint, in a folder without the lists."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def checkpoint(folder, tool, monkeypatch) -> Path:
-    """The checkpoint of a training and a test, whose lists are gone then."""
+    """Train and test, then remove the lists; return the checkpoint."""
     path = folder / 'work/epoch_2.pth'
     if not path.exists():
         for name in ('own', 'videos'):
@@ -149,7 +149,7 @@ def test_hub(checkpoint, tmp_path):
 
 
 def test_mmaction2s_inferencer(checkpoint, tmp_path):
-    """It gives numbers, and its ``label_file`` changes nothing in them."""
+    """It returns numbers, and its ``label_file`` does not change them."""
     cfg = load_config(str(CONFIG), dict(DATA))
     cfg.dump(tmp_path / 'config.py')
     inferencer = MMAction2Inferencer(str(tmp_path / 'config.py'), str(checkpoint), device='cpu')
@@ -170,7 +170,7 @@ def test_a_test_with_lists_of_other_numbers(checkpoint, tool, tmp_path):
 
 
 def test_two_streams(tool, tmp_path, monkeypatch):
-    """The names are those of the stream that has some, joined before or not."""
+    """The names are those of the stream that has some, fused before or not."""
     monkeypatch.chdir(tmp_path)
     names = tuple(f'move {i}' for i in range(10))
     for stream in ('rgb', 'flow'):

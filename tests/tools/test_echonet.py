@@ -1,4 +1,4 @@
-"""EchoNet-Dynamic: its lists, its recipe, and a run on videos of its form."""
+"""EchoNet-Dynamic: its lists, its recipe, and a run on videos of its format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPLITS = ('TRAIN', 'TRAIN', 'TRAIN', 'VAL', 'VAL', 'TEST', 'TEST')
 
 @pytest.fixture(scope='module')
 def echonet(tmp_path_factory) -> Path:
-    """Seven videos, the last of which has traces of one frame, and weights of a narrow network."""
+    """Make seven videos, the last with one traced frame, and weights of a narrow network."""
     folder = tmp_path_factory.mktemp('echonet')
     (folder / 'Videos').mkdir()
     rows, traces = [HEADER], ['FileName,X1,Y1,X2,Y2,Frame\n']
@@ -75,7 +75,7 @@ def test_bad_rows(prepared, fails, row, message):
 
 
 def test_recipe(prepared):
-    """That of the authors' code, as of 2020."""
+    """The recipe is that of the authors' code of 2020."""
     cfg = load_config(CONFIG, {})
     weights = PublicWeights.R2PLUS1D_18_TORCHVISION_KINETICS_16F.value
     assert cfg.load_from == weights.url
@@ -102,7 +102,7 @@ def test_recipe(prepared):
 
 
 def test_mean_and_deviation(prepared):
-    """Those of the middle 16 frames of the training videos, every second one, looped."""
+    """They are of the middle 16 frames of the training videos, every second one, looped."""
     from r21d_plugin.datasets.video_reader import VideoReader
 
     pixels = []

@@ -1,4 +1,4 @@
-"""Exported files against the networks that they were made from."""
+"""Exported files, compared with the networks from which they were made."""
 
 import logging
 import re
@@ -154,7 +154,7 @@ def test_other_networks(exported, name, suffix):
     ('name', 'size', 'dimensions'), [(RGB, 48, {2}), ('mc3_18_kinetics', 112, {2, 3})]
 )
 def test_conv2d(exported, name, size, dimensions):
-    """(2+1)D and 2D convolutions in 2D with norms folded, and 3D ones as they are."""
+    """(2+1)D and 2D convolutions become 2D ones with folded norms; 3D ones stay as they are."""
     import onnx
 
     out, recognizer = exported(name, '.onnx', '--conv2d', changes=NARROW)
@@ -245,7 +245,7 @@ def weights(checkpoint):
 
 @pytest.fixture
 def refused(fails, weights, tmp_path):
-    """Export in vain, with an earlier file in place; return the message."""
+    """Run an export that must fail beside an earlier file; return the message."""
 
     def run(suffix, *args, changes=SHALLOW):
         out = tmp_path / f'out/network{suffix}'

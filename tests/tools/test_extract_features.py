@@ -1,4 +1,4 @@
-"""Features against those computed by hand, and extraction that is stopped and started again."""
+"""Features, compared with those computed by hand, and extraction that is resumed."""
 
 import json
 import signal
@@ -37,7 +37,7 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture
 def network(checkpoints):
-    """Arguments that name a network."""
+    """Return arguments for a network."""
     return named(checkpoints, 'rgb')
 
 
@@ -46,7 +46,7 @@ def named(checkpoints, stream):
 
 
 def by_hand(path, stream, checkpoint, starts, clip_len=8):
-    """Features of clips without pipeline, recognizer or head, and of looped ones."""
+    """Compute the features of clips, also looped ones, without pipeline, recognizer or head."""
     decord = pytest.importorskip('decord')
     reader = decord.VideoReader(str(path))
     frames = [mmcv.imresize(reader[i].asnumpy(), (64, 64))[8:56, 8:56] for i in range(len(reader))]
@@ -86,7 +86,7 @@ def test_features_are_those_computed_by_hand(videos, checkpoints, stream, tool, 
         assert features.dtype == np.float32
         assert features.shape == (len(starts), 128 if stream == 'twostream' else 64)
         if stream != 'rgb' and name == 'sub/short.mp4':
-            continue  # where it starts over nothing moves, which by_hand does not know
+            continue  # the flow is zero where the video starts over, unlike in by_hand
         manual = by_hand(videos / name, stream, checkpoints[stream], starts)
         np.testing.assert_allclose(features, manual, rtol=1e-3, atol=1e-4)
         assert np.ptp(features, axis=1).min() > 0.1
@@ -114,7 +114,7 @@ def test_a_list_and_a_second_run(videos, network, tool, tmp_path, capsys):
 
 
 def test_clips_of_a_frame_rate(videos, network, tool, fails, tmp_path):
-    """At half the rate a clip lasts twice as long, and so does the step to the next one."""
+    """At half the rate, a clip and the step to the next one last twice as long."""
     rate = ['--cfg-options', 'test_dataloader.dataset.pipeline.1.target_fps=12.5']
     out = ['--out', tmp_path / 'out']
     tool(TOOL, videos, *out, *network, *rate)
@@ -163,7 +163,7 @@ def test_other_settings_are_not_mixed_in(videos, checkpoints, network, fails, to
     ]
     for other in others:
         assert held in fails(*arguments, *other)
-    # The same weights from elsewhere, and a number of test clips, make no difference.
+    # The place of the weights and the number of test clips do not count.
     tool(
         *arguments,
         *network,

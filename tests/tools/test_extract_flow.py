@@ -1,4 +1,4 @@
-"""Extraction as a process that is stopped and started again."""
+"""Extraction in a process that is interrupted and resumed."""
 
 import signal
 import subprocess
@@ -25,7 +25,7 @@ def videos(tmp_path):
 
 @pytest.fixture
 def run(python, videos, tmp_path):
-    """Extract the flow of the videos; return what is printed."""
+    """Extract the flow of the videos; return the output."""
     command = [python, SCRIPT, videos, tmp_path / 'flow', '--workers', 2]
     return lambda: shell(*command, cwd=tmp_path)
 
@@ -45,7 +45,7 @@ def test_resumes_after_a_kill(python, videos, run, tmp_path, kill):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(kill)
-    # The workers end with their parent, else standard error stays open.
+    # If the workers outlived their parent, standard error would stay open.
     message = process.communicate()[1]
     if kill == signal.SIGINT:
         assert process.returncode == 1

@@ -1,4 +1,4 @@
-"""What features have of a video, by options and by presets, and the files they are in."""
+"""The features of a video, for each option and preset, and their files."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def checkpoint(tmp_path_factory):
 
 @pytest.fixture
 def features(tool, checkpoint, tmp_path):
-    """Extract with options; return what is in the folder, and its facts, by name."""
+    """Extract with options; return the features and the facts, by name."""
 
     def extract(*arguments, out='out'):
         network = ['--config', CONFIGS['rgb'], '--checkpoint', checkpoint]
@@ -81,7 +81,7 @@ def test_axes_that_are_kept(features, video):
 
 
 def test_a_layer(features, video):
-    """The channels and the time steps double and halve from group to group."""
+    """From group to group, channels double and time steps halve."""
     for group, (channels, steps) in enumerate([(8, 8), (16, 4), (32, 2), (64, 1)], start=2):
         options = ['--layer', f'conv{group}_x', '--keep', 'time']
         assert of(features(video, *options, out=str(group)))[0].shape == (5, steps, channels)
@@ -103,7 +103,7 @@ def test_segments(features, video):
 
 
 def by_tool(video, clips, checkpoint, crops=1):
-    """Features of clips, lists of frames, by the transforms of torchvision's scripts."""
+    """Compute the features of clips, given as lists of frames, with torchvision's transforms."""
     with av.open(str(video)) as container:
         frames = np.stack([f.to_ndarray(format='rgb24') for f in container.decode(video=0)])
     backbone = MODELS.build(load_config(str(CONFIGS['rgb'])).model.backbone).eval()
@@ -131,7 +131,7 @@ def test_video_features(features, video, checkpoint):
 
 
 def test_tsp(features, video, checkpoint, tmp_path):
-    """25 frames a second: frame k of a clip is floor(25 k / 15), and 40 frames are 24 of those."""
+    """At 25 frames a second, frame k of a clip is floor(25 k / 15), so 40 frames become 24."""
     found, facts = features(video, '--preset', 'tsp-actionformer')
     expected = by_tool(video, [np.arange(16) * 25 // 15], checkpoint)[:, 0]
     np.testing.assert_allclose(found['a'], expected, rtol=1e-3, atol=1e-4)
@@ -155,7 +155,7 @@ def test_ten_crops_in_32_segments(features, video, checkpoint):
 
 
 def test_weights_without_a_classifier(features, video, checkpoint, tmp_path):
-    """As TSP and self-supervised methods publish them."""
+    """TSP and self-supervised methods publish such weights."""
     whole, _ = of(features(video))
     state = torch.load(checkpoint)['state_dict']
     backbone = {name: value for name, value in state.items() if name.startswith('backbone.')}

@@ -1,4 +1,4 @@
-"""Finetuning on one's own videos, from a folder to a report."""
+"""Finetuning on own videos, from a folder to a report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL += ['scale=(40,32)', 'crop=24', 'target_fps=None']
 
 @pytest.fixture(scope='session')
 def own_data(tmp_path_factory) -> Path:
-    """A folder with ``out``, which prepare folder wrote, and weights of narrow networks."""
+    """Make a folder with ``out`` (by prepare folder) and weights of narrow networks."""
     folder = tmp_path_factory.mktemp('own')
     for number, name in enumerate(CLASSES):
         (folder / 'my' / name).mkdir(parents=True)
@@ -40,7 +40,7 @@ def own_data(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def in_own_data(own_data, tmp_path, monkeypatch, tool) -> Path:
-    """A copy of it to work in."""
+    """Work in a copy of that folder."""
     folder = tmp_path / 'own'
     shutil.copytree(own_data, folder)
     monkeypatch.chdir(folder)
@@ -145,7 +145,7 @@ TASKS = {
     'several labels': (['labels'], [], 'mAP'),
     'numbers': (['x', 'y'], [], 'MAE'),
 }
-"""Columns of a table, options and the metric that tells the best checkpoint."""
+"""Columns of a table, options, and the metric of the best checkpoint."""
 
 
 @pytest.fixture

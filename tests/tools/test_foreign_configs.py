@@ -76,7 +76,7 @@ def test_a_config_without_training(tool, tmp_path, monkeypatch):
 
 @pytest.fixture
 def public_weights(tmp_path):
-    """Weights as torchvision publishes them, of tiny width."""
+    """Write weights of tiny width as torchvision publishes them."""
     torch.manual_seed(0)
     network = seed_norms(create_model('r2plus1d_18', 400, base_channels=4, midplanes='block'))
     torch.save(dict(network.state_dict()), tmp_path / 'public.pth')
@@ -85,7 +85,7 @@ def public_weights(tmp_path):
 
 @pytest.mark.parametrize('ema', [False, True])
 def test_finetuning_begins_with_public_weights(ema, public_weights, tool, tmp_path, monkeypatch):
-    """In the average of EMAHook too, which takes its weights from the file as well."""
+    """So does the average of EMAHook, which reads the file too."""
     monkeypatch.chdir(tmp_path)
     recipe = RECIPES['R2plus1D']
     hooks = "\ncustom_hooks = [dict(type='EMAHook')]" if ema else ''

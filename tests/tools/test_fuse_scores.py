@@ -1,4 +1,4 @@
-"""What fuse_scores.py says to wrong arguments."""
+"""Errors of fuse_scores.py about wrong arguments."""
 
 
 def test_the_same_file_twice(tmp_path, fails):

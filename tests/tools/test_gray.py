@@ -1,4 +1,4 @@
-"""Networks of one channel and of two, from weights of RGB."""
+"""Networks with one and two input channels, from RGB weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CPU = ['--device', 'cpu']
 
 @pytest.fixture
 def weights(in_kinetics, tmp_path, monkeypatch):
-    """Work in a folder with the videos and with weights of RGB."""
+    """Work in a folder with the videos and RGB weights."""
     monkeypatch.chdir(tmp_path)
     Path('data').symlink_to(in_kinetics / 'data')
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""predict, features and export on configs of MMAction2's making with a backbone of ours."""
+"""predict, features and export with configs of MMAction2 and a backbone of ours."""
 
 import json
 
@@ -88,7 +88,7 @@ def network(path, checkpoint):
 
 
 def expected(path, checkpoint, video):
-    """Logits of each clip, as MMAction2 itself tests the video."""
+    """Return the logits of each clip, as MMAction2 computes them in a test."""
     model = init_recognizer(str(path), str(checkpoint), device='cpu')
     model.cls_head.average_clips = None
     return inference_recognizer(model, str(video)).pred_score

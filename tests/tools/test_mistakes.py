@@ -1,4 +1,4 @@
-"""What a mistake in a config, an option or an argument gets: one line that names it."""
+"""Mistakes in a config, an option or an argument: one line names each."""
 
 import pytest
 from support import OPTIONS, ROOT
@@ -63,7 +63,7 @@ def test_several_gpus_and_no_gpu(in_kinetics, fails, tmp_path):
     ],
 )
 def test_a_dump_that_cannot_be_written(in_kinetics, fails, tmp_path, name, line):
-    """Before the test, of a checkpoint that is not even read."""
+    """The error comes before the test, even before the checkpoint is read."""
     (tmp_path / 'none').write_text('a file')
     words = ['--device', 'cpu', '--work-dir', tmp_path / 'work', '--dump', tmp_path / name]
     assert line in fails('test.py', CONFIG, 'nowhere.pth', *words, *OPTIONS)

@@ -1,4 +1,4 @@
-"""Videos in a folder with names that are not UTF-8, through every command that takes folders."""
+"""Videos whose names are not UTF-8, in every command that takes folders."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def test_predictions(videos, network, fails, tmp_path, capfd, out):
 
 
 def test_drawn_copies(videos, network, fails, tool, tmp_path):
-    """OpenCV writes no such name, so that of the copy has escapes."""
+    """OpenCV cannot write such a name, so the name of the copy has escapes."""
     (videos / BROKEN).unlink()
     tool('predict.py', videos, '--draw', tmp_path / 'drawn', *network)
     for number, name in enumerate((SHOWN, *NAMES[1:])):

@@ -1,4 +1,4 @@
-"""Tests, predictions and features by OpenVINO, against PyTorch's."""
+"""Tests, predictions and features in OpenVINO, compared with PyTorch."""
 
 import json
 

@@ -52,7 +52,7 @@ val_dataloader = test_dataloader
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
-    """Ten videos of three classes, one of them broken, and configs for them."""
+    """Make ten videos of three classes, of which one is broken, and configs for them."""
     root = tmp_path_factory.mktemp('own')
     (root / 'videos').mkdir()
     for i in range(9):
@@ -68,7 +68,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def checkpoint(folder) -> Path:
-    """A random network for the configs."""
+    """Write a random network for the configs."""
     init_default_scope('mmaction')
     model = MODELS.build(load_config(str(folder / 'own.py'), dict(SHARED)).model)
     torch.save(dict(state_dict=model.state_dict()), folder / 'random.pth')
@@ -96,16 +96,16 @@ GOOD = ['train_dataloader.dataset.ann_file=good.txt', 'val_dataloader.dataset.an
 
 
 def test_an_epoch_has_the_data_of_a_derived_config(here, tool, tmp_path):
-    """Not the million clips of Kinetics."""
+    """It does not inherit Kinetics' million clips."""
     tool('train.py', 'own.py', *CPU, '--work-dir', tmp_path, *OPTIONS, *GOOD)
     assert steps_of(tmp_path) == [1], 'one batch of four'
 
 
 def test_wrapped_datasets(here, tool, tmp_path):
-    """Classes are balanced and broken videos skipped and counted, through three wrappers."""
+    """Through three wrappers, classes are balanced, and broken videos skipped and counted."""
     train, test = tmp_path / 'train', tmp_path / 'test'
     tool('train.py', 'wrapped.py', *CPU, '--work-dir', train, *OPTIONS)
-    log = log_of(train)  # of 24 clips the six of classes 0 and 1 come twice
+    log = log_of(train)  # the six videos of classes 0 and 1 come twice among 24 clips
     assert '[1][8/8]' in log, '30 clips in batches of four'
     assert 'videos/9.mp4: does not decode' in (train / 'skipped_train_videos.txt').read_text()
     assert re.search(r'val: skipped 1 of 14 videos read', log)
@@ -133,7 +133,7 @@ def test_predict_with_wrapped_datasets(here, tool, tmp_path, checkpoint):
 
 
 def test_a_list_without_labels(here, tool, tmp_path, checkpoint):
-    """Its scores are those of the list with labels, and there is no accuracy."""
+    """Scores equal those of the list with labels, and no accuracy is printed."""
     (tmp_path / 'bare.txt').write_text('0.mp4\n1.mp4\n2.mp4\n3.mp4\n')
     test = ['test.py', 'own.py', checkpoint, *CPU, '--work-dir', tmp_path, '--dump']
     listed = 'test_dataloader.dataset.ann_file='

@@ -23,12 +23,12 @@ SIX_CLASSES = [
     'model.cls_head.num_classes=6',
     *(f'{split}_dataloader.dataset.num_classes=6' for split in ('train', 'val', 'test')),
 ]
-"""Of which a few clips are right by chance."""
+"""Classes; with so few, some clips are right by chance."""
 
 
 @pytest.fixture(scope='module')
 def trained(kinetics, python, tmp_path_factory) -> Path:
-    """Two epochs; every batch is logged, for TensorBoard too."""
+    """Train two epochs; log every batch, to TensorBoard too."""
     work_dir = tmp_path_factory.mktemp('runs') / 'first'
     config = work_dir.parent / 'tensorboard.py'
     config.write_text(TENSORBOARD)
@@ -39,7 +39,7 @@ def trained(kinetics, python, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(trained, tmp_path) -> Path:
-    """A copy of it that may be changed."""
+    """Copy the run, so that it may be changed."""
     return Path(shutil.copytree(trained, tmp_path / 'first'))
 
 
@@ -66,7 +66,7 @@ def test_errors_are_means_over_whole_epochs(trained):
 
 
 def test_a_resumed_run_is_one_curve(run, in_kinetics, tool):
-    """Stopped in epoch 3 while it wrote its log, and resumed at epoch 2."""
+    """The run was stopped while it wrote the log of epoch 3, and resumed at epoch 2."""
     log = logs(run)[0]
     beyond = '{"train/clip@1": 1.0, "step": 2}\n{"clip@1": 1.0, "step": 3}\n'
     log.write_text(log.read_text() + beyond + '{"train/clip@1": 0.9, "st')
@@ -86,7 +86,7 @@ def test_a_resumed_run_is_one_curve(run, in_kinetics, tool):
 
 
 def test_picture_of_several_runs(run, in_kinetics, tool, tmp_path, capsys):
-    """One was not validated, and a test of another does not count."""
+    """One run has no validation, and the test of another does not count."""
     other = tmp_path / 'second'
     quick = [*OPTIONS, *SIX_CLASSES]
     options = [*quick, 'train_cfg.max_epochs=1']
@@ -115,7 +115,7 @@ def alone(tool, run, folder):
 
 
 def colours(path):
-    """Colours of more than 200 pixels of a picture, which lines and legend have."""
+    """Return the colours of more than 200 pixels, which are those of lines and legend."""
     pixels = (255 * imread(path)[..., :3]).astype(int).reshape(-1, 3)
     found, counts = np.unique(pixels, axis=0, return_counts=True)
     return {tuple(colour) for colour in found[counts > 200].tolist()}

@@ -1,4 +1,4 @@
-"""Prediction of videos that are in no dataset, against tests of a dataset."""
+"""Prediction of videos outside a dataset, compared with tests of a dataset."""
 
 import json
 import pickle
@@ -20,7 +20,7 @@ CPU = ['--device', 'cpu']
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """A folder with videos in videos/ and an annotation file and label map in data/."""
+    """Make a folder with videos/ and, in data/, an annotation file and a label map."""
     root = tmp_path_factory.mktemp('predict')
     frames = write_videos(root / 'videos')
     (root / 'data').mkdir()
@@ -35,7 +35,7 @@ def checkpoint(root):
 
 
 def network(root, checkpoint, stream='rgb', *options):
-    """Arguments of predict.py, with the dataset of the folder."""
+    """Return arguments of predict.py, with the dataset of the folder."""
     data = [
         f'test_dataloader.dataset.ann_file={root}/data/motion_val_list_videos.txt',
         f'test_dataloader.dataset.data_prefix.video={root}/videos',

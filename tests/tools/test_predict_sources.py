@@ -1,4 +1,4 @@
-"""Predictions of addresses, of standard input and of streams, and their scores over time."""
+"""Predictions of addresses, standard input and streams, and scores over time."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def network(tmp_path_factory):
 
 @pytest.fixture
 def over_time(video, network):
-    """Scores over time by the library, with stride 4."""
+    """Compute scores over time with the library, stride 4."""
     cfg = load_config(str(CONFIGS['rgb']))
     model = load_recognizer(cfg, str(network[3]), 'cpu')
     return predict_over_time(model, SlidingWindow(pipeline_of(cfg), 4), video)
@@ -200,7 +200,7 @@ def test_live(video, network, tool, tmp_path, capsys, over_time):
 
 
 def test_numbers(video, network, tool, fails, capsys):
-    """A head for numbers, whose values are no percentages and have no bars."""
+    """The values of a head for numbers are not percentages and have no bars."""
     loss = ['--cfg-options', 'model.cls_head.loss_cls.type=r21d_plugin.RegressionLoss']
     common = [video, '--top', 1, '--stride', 4, *network, *loss]
     tool('predict.py', '--json', '-', '--over-time', *common)

@@ -1,4 +1,4 @@
-"""Preparing the four benchmarks from files in the form of the official ones."""
+"""The four benchmarks, prepared from files in the official formats."""
 
 import os
 
@@ -22,13 +22,13 @@ TOOL = 'data/prepare.py'
 
 @pytest.fixture(autouse=True)
 def few_classes(monkeypatch):
-    """Datasets of three classes in place of hundreds."""
+    """Reduce the datasets to three classes."""
     monkeypatch.setattr(annotations, 'CLASSES', dict.fromkeys(annotations.CLASSES, 3))
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder to work in, with a folder of videos."""
+    """Work in a folder with a folder of videos."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'videos').mkdir()
     return tmp_path
@@ -97,7 +97,7 @@ def test_kinetics(kinetics, folder, tool, capsys):
     ]
     assert {(f.frames, f.fps, f.width, f.height) for f in facts} == {(4, 25.0, 96, 72)}
 
-    # The configs find all of it.
+    # The configs find all of these files.
     cfg = Config.fromfile(ROOT / 'configs/r2plus1d_34_kinetics.py')
     for split, count in (('train', 3), ('val', 1)):
         data = cfg[f'{split}_dataloader'].dataset
@@ -115,7 +115,7 @@ def test_without_opening_the_videos(kinetics, folder, tool):
 
 
 def test_again(kinetics, folder, tool):
-    """A second run, with the missing and the broken video there, replaces all of the first."""
+    """A second run, with the missing and the broken video present, replaces all output."""
     tool(*kinetics, 'train.csv', 'validate.csv')
     videos(folder, 'half.mp4', 'lost.mp4')
     tool(*kinetics, 'train.csv', 'validate.csv')
@@ -135,7 +135,7 @@ def test_again(kinetics, folder, tool):
 
 @pytest.mark.parametrize('out', ['/proc/there', 'train.csv/there', 'train.csv'])
 def test_an_output_that_is_not_writable(kinetics, folder, fails, out):
-    """It is told before the videos are opened."""
+    """The error comes before the videos are opened."""
     message = fails(*kinetics, 'train.csv', 'validate.csv', '--out', out)
     assert message.startswith(f'error: {out}: cannot write there: ')
 
@@ -227,7 +227,7 @@ def test_hmdb51(folder, tool):
         (KINETICS.replace('7,17,train', '7,17'), 'train.csv, line 3: 4 columns, not 5'),
         (KINETICS.replace('7,17,train', '7,17,test'), "train.csv, line 3: split 'test' or times"),
         (KINETICS.replace('7,17,train', 'x,17,train'), 'train.csv, line 3: split'),
-        (KINETICS.replace('zumba', 'abseiling'), '2 classes, and kinetics400 has 3'),
+        (KINETICS.replace('zumba', 'abseiling'), '2 classes, but kinetics400 has 3'),
         (KINETICS + 'abseiling,ghi,0,10,train\n', 'line 8: ghi_000000_000010 has labels (0,), and'),
     ],
 )
@@ -273,7 +273,7 @@ def test_bad_ucf101(folder, fails, file, line, message):
 
 @pytest.fixture
 def inspected(monkeypatch):
-    """The videos that are checked, in this process."""
+    """Record the videos that this process checks."""
     inspect, seen = video_facts.inspect_video, []
 
     def note(video, path, level):
@@ -327,7 +327,7 @@ def test_bad_annotations_are_reported_before_videos_are_opened(kinetics, folder,
 
 
 def test_verifying_all_frames(kinetics, folder, tool):
-    """A file that is damaged between its ends."""
+    """The file is damaged in its middle."""
     path = write_numbered(folder / 'videos/jkl.mp4', [i / 25 for i in range(60)], g='12')
     content = bytearray(path.read_bytes())
     for at in range(len(content) // 3, len(content) // 2, 7):

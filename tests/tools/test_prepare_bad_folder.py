@@ -1,4 +1,4 @@
-"""Own videos that cannot be prepared: one line, and nothing written."""
+"""Own videos that cannot be prepared: one line, and nothing is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from r21d_plugin.datasets import preparation
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
-    """A folder to work in; videos are checked in this process."""
+    """Work in an empty folder; this process checks the videos."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return tmp_path
@@ -100,7 +100,7 @@ def test_bad_folders(put, fails):
 
 
 def test_links(put, tool, fails):
-    """Those to videos are read; a class does not go unnoticed because it is a link."""
+    """Links to videos are read, and a class that is a link is not overlooked."""
     put(*many('walk'), *many('.hidden'))
     Path('my/run').mkdir()
     for name in os.listdir('my/.hidden'):

@@ -1,4 +1,4 @@
-"""Preparing one's own videos: a folder of classes, folders of sets, a table."""
+"""Own videos: a folder of classes, folders of sets, a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from r21d_plugin.datasets.video_reader import VideoReader
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
-    """A folder to work in; videos are checked in this process."""
+    """Work in an empty folder; this process checks the videos."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return tmp_path
@@ -122,7 +122,7 @@ def test_few_videos(put, tool, capsys):
 
 
 def test_again_with_more_videos(put, tool, capsys, monkeypatch):
-    """Old videos keep set and number, and are not checked again."""
+    """Old videos keep their set and number, and are not checked again."""
     put(*many('walk', 10), *many('run', 10), 'walk/a_c01.mp4')
     tool(*PREPARE, 'my', *COMMON)
     before, inspect, inspected = lists(), video_facts.inspect_video, []
@@ -151,7 +151,7 @@ def test_again_with_more_videos(put, tool, capsys, monkeypatch):
 
 
 def test_again_with_fewer_videos(put, tool):
-    """What an earlier run wrote and this one does not is removed."""
+    """Files that an earlier run wrote and this one does not are removed."""
     put(*(path for s in ('train', 'val', 'test') for c in 'ab' for path in many(f'{s}/{c}', 2)))
     Path('my/val/a/text.mp4').write_text('no video')
     tool(*PREPARE, 'my', *COMMON)
@@ -165,7 +165,7 @@ def test_again_with_fewer_videos(put, tool):
 
 
 def test_again_with_copies(put, tool):
-    """The old video stays in the list, though another comes first."""
+    """The old video stays in the list, even if a copy of it comes first."""
     put(*many('walk'), *many('run'))
     tool(*PREPARE, 'my', *COMMON)
     before = lists()
@@ -177,7 +177,7 @@ def test_again_with_copies(put, tool):
 
 
 def test_again_from_a_store(put, tool):
-    """The lists have other paths there than the folder."""
+    """The paths in the lists are the store's, not the folder's."""
     put(*many('walk', name='{}.avi'), *many('run', name='{}.avi'))
     tool(*PREPARE, 'my', *COMMON)
     before = lists()
@@ -254,7 +254,7 @@ def test_a_table(put, tool, capsys, name, separator):
 
 
 def test_a_table_of_paths_alone(put, tool):
-    """Labels are the folders; paths begin at the table, or are absolute."""
+    """Folders give the labels. Paths are relative to the table, or absolute."""
     put(*many('walk', 2), *many('run', 2))
     absolute = Path('my/run/1.mp4').absolute()
     table('my/t.csv', 'path', 'walk/0.mp4', './walk/1.mp4', 'run/0.mp4', str(absolute))

@@ -21,7 +21,7 @@ HEAD = 'label,youtube_id,time_start,time_end,split\n'
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder to work in, with a little Kinetics of three classes."""
+    """Work in a folder with a small Kinetics of three classes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(annotations, 'CLASSES', dict.fromkeys(annotations.CLASSES, 3))
     rows = 'a,abc,1,11,train\nb,whole,0.4,1,train\nc,half,0,10,train\n'
@@ -37,7 +37,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def encoded(monkeypatch):
-    """The videos that are encoded, in this process."""
+    """Record the videos that this process encodes."""
     store, seen = video_checks.store_video, []
 
     def note(source, *arguments):
@@ -77,7 +77,7 @@ def test_a_store(folder, tool, capsys):
     assert 'store: 3 videos, ' in printed
     assert '; encoded now: 3, ' in printed
 
-    # The configs find all of it.
+    # The configs find all of these files.
     cfg = Config.fromfile(ROOT / 'configs/r2plus1d_34_kinetics.py')
     data = cfg.train_dataloader.dataset
     arguments = {key: data[key] for key in ('ann_file', 'data_prefix', 'num_classes')}
@@ -99,7 +99,7 @@ def test_an_interrupted_store_resumes(folder, tool, fails, capsys, encoded):
 
 
 def test_a_store_in_parts(folder, tool, capsys, encoded):
-    """Processes encode their parts, and a last run writes the lists of all."""
+    """Processes encode their parts, and a last run writes all lists."""
     for part in ('0/2', '1/2'):
         tool(*ARGUMENTS, '--shard', part)
         assert 'when all parts are done, run without --shard' in capsys.readouterr().out
@@ -116,7 +116,7 @@ def test_a_store_in_parts(folder, tool, capsys, encoded):
     for path in lists:
         once = (folder / 'once' / path.name).read_text().splitlines()
         kept = [line.split('\t')[:6] for line in path.read_text().splitlines()]
-        assert [line.split('\t')[:6] for line in once] == kept  # but for times of files
+        assert [line.split('\t')[:6] for line in once] == kept  # except for the times of files
 
 
 def test_a_damaged_file_of_a_store_is_encoded_again(folder, tool, fails, encoded):

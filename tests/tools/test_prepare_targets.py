@@ -12,7 +12,7 @@ from r21d_plugin.datasets import LabelledVideoDataset, preparation
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
-    """A folder to work in; videos are checked in this process."""
+    """Work in an empty folder; this process checks the videos."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(preparation, 'parallel_map', lambda f, items, _: map(f, items))
     return tmp_path

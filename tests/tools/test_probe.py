@@ -1,4 +1,4 @@
-"""Features of videos, stored and probed."""
+"""Features of videos: stored, then probed."""
 
 import json
 from shutil import copy
@@ -20,7 +20,7 @@ def write_plain(path, colour, seed):
 
 @pytest.fixture
 def features(tool, tmp_path):
-    """Features of six red, six green and six blue videos, and lists of them."""
+    """Extract the features of six red, six green and six blue videos, and list these."""
     (tmp_path / 'videos').mkdir()
     lines = []
     for i in range(18):
@@ -52,7 +52,7 @@ def test_probe(features, tool, fails, tmp_path, capsys):
 
     (tmp_path / 'last.txt').write_text('3.mp4 0\n4.mp4 1\n5.mp4 2\n')
     (tmp_path / 'others').mkdir()
-    for number in (3, 4, 5):  # in another folder, with names that are there already
+    for number in (3, 4, 5):  # in another folder, with the same names
         for end in ('mp4.npy', 'mp4.json'):
             copy(features / f'{number + 12}.{end}', tmp_path / f'others/{number}.{end}')
     elsewhere = ['--test-features', tmp_path / 'others', '--test', tmp_path / 'last.txt']

@@ -1,4 +1,4 @@
-"""What users start: mim in a checkout, launchers, several processes."""
+"""Programs that users start: mim in a checkout, launchers, several processes."""
 
 import os
 import sys
@@ -33,19 +33,19 @@ ROW = ROOT / 'configs/r2plus1d_34_kinetics.py'
 
 @pytest.fixture(scope='module')
 def mim(python) -> Path:
-    """The script, which begins in a process that has imported everything."""
+    """Return a mim script that starts in a process in which all packages are imported."""
     return write_script(python, 'mim', 'mim.cli', 'cli')
 
 
 @pytest.fixture(scope='module')
 def path(mim) -> str:
-    """PATH on which that mim and its Python come first."""
+    """Return a PATH that begins with mim and its Python."""
     return f'{mim.parent}:{os.environ["PATH"]}'
 
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory) -> Path:
-    """A config whose result does not depend on the number of processes."""
+    """Write a config whose result is independent of the number of processes."""
     path = tmp_path_factory.mktemp('config') / 'comparable.py'
     path.write_text(COMPARABLE)
     return path
@@ -58,7 +58,7 @@ def test_mim_finds_an_editable_install(kinetics, mim):
 
 
 def test_mim_searches(kinetics, mim):
-    """Every config that there are public weights for."""
+    """The search finds every config that has public weights."""
     row = shell(mim, 'search', 'r21d_plugin', '--config', ROW.stem, cwd=kinetics)
     assert '72.4' in row
     assert 'r2plus1d_34' in row
@@ -68,7 +68,7 @@ def test_mim_searches(kinetics, mim):
 
 
 def test_mim_gridsearch(kinetics, mim, tmp_path):
-    """Which trains a flattened copy of the config."""
+    """It trains a flattened copy of the config."""
     options = ['--gpus', 0, '--work-dir', tmp_path, '--search-args']
     search = '--optim_wrapper.optimizer.lr 0.02'
     command = [mim, 'gridsearch', 'r21d_plugin', ROW.with_name('r2d_18_kinetics_16f.py')]
@@ -78,7 +78,7 @@ def test_mim_gridsearch(kinetics, mim, tmp_path):
 
 @pytest.fixture(scope='module')
 def alone(kinetics, config, python, tmp_path_factory) -> Path:
-    """Work dir of a single process that trained and tested."""
+    """Train and test in a single process; return the work dir."""
     work_dir = tmp_path_factory.mktemp('alone')
     train(kinetics, work_dir, [python, ROOT / 'tools/train.py', config])
     command = [python, ROOT / 'tools/test.py', config, work_dir / 'epoch_2.pth']
@@ -124,7 +124,7 @@ def assert_same_scores(a, b):
 
 
 def test_two_gloo_processes_equal_one(kinetics, config, alone, path, tmp_path):
-    """Epochs of 8 clips in steps of 4, by one process or by two with 2 each."""
+    """Epochs of 8 clips in steps of 4: one process with 4 clips, or two with 2 each."""
     mim = [BIN / 'mim', 'train', 'r21d_plugin', config, '--launcher', 'pytorch', '--gpus', '2']
     train(kinetics, tmp_path, mim, batch_size=2)
     assert_same_training(alone, tmp_path)
@@ -144,7 +144,7 @@ sys.exit(int(sys.argv[1]))
 
 @pytest.mark.parametrize('status', [0, 3])
 def test_a_process_for_each_gpu(python, tmp_path, status):
-    """What --gpus 2 starts, with a script that needs no GPU."""
+    """--gpus 2 starts these, here with a script that needs no GPU."""
     (tmp_path / 'printer.py').write_text(PRINTER)
     code = f"""
 import sys
@@ -186,7 +186,7 @@ SLURM = {
 
 @pytest.mark.parametrize('command', SLURM.values(), ids=SLURM)
 def test_slurm(kinetics, config, alone, python, path, tmp_path, command):
-    """Through stand-ins for srun and scontrol, which set the variables that Slurm sets."""
+    """Stand-ins for srun and scontrol set the variables that Slurm sets."""
     programs = tmp_path / 'bin'
     programs.mkdir()
     (programs / 'srun').write_text(SRUN.format(python=python))
@@ -199,7 +199,7 @@ def test_slurm(kinetics, config, alone, python, path, tmp_path, command):
 
 
 def test_two_nodes_equal_one(kinetics, config, alone, path, tmp_path):
-    """As dist_train.sh starts them, both on this machine."""
+    """dist_train.sh starts both nodes on this machine."""
     script = ['bash', ROOT / 'tools/dist_train.sh', config, 1]
     env = dict(PATH=path, PORT='29615', NNODES='2')
     env['MASTER_ADDR'] = '127.0.0.1'
@@ -221,7 +221,7 @@ param_scheduler = []
 
 
 def test_demo(path, tmp_path):
-    """Its commands and its table, on few videos and for an epoch."""
+    """The demo, on few videos and for one epoch: its commands and its table."""
     (tmp_path / 'tools').symlink_to(ROOT / 'tools')
     (tmp_path / 'configs').mkdir()
     networks = ['r2plus1d_18', 'fr2d_18']
@@ -230,6 +230,8 @@ def test_demo(path, tmp_path):
     for _ in make_dataset(tmp_path / 'data/motion', 20, 10):
         pass
     out = shell('bash', tmp_path / 'tools/demo.sh', cwd=tmp_path, PATH=path)
+    assert out.count('Epoch(train) [1]') == 2, 'the end of each epoch'
+    assert out.count('Epoch(val) [1]') == 2
     table = [line.split() for line in out.partition('so chance is 10%.')[2].splitlines() if line]
     assert table[0] == ['run', 'clip@1', 'video@1', 'video@5']
     assert [row[0] for row in table[2:]] == networks

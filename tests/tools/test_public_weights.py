@@ -1,4 +1,4 @@
-"""From mim download to a tested network, and finetuning, with a file as VMZ publishes it."""
+"""From mim download to a tested or finetuned network, with a file in VMZ's format."""
 
 import threading
 from functools import partial
@@ -13,13 +13,13 @@ from weights.published import caffe2_blobs, seed_norms, write_caffe2
 
 from r21d_plugin import PublicWeights, create_model
 
-DOWNLOAD = import_module('mim.commands.download')  # mim.commands names the function so
+DOWNLOAD = import_module('mim.commands.download')  # mim.commands also has a function of this name
 VMZ = PublicWeights.R2PLUS1D_18_VMZ_KINETICS_8F.value
 
 
 @pytest.fixture
 def web(tmp_path, monkeypatch):
-    """A small network of VMZ's form where the real one is, but on this machine."""
+    """Serve a small network of that format in place of the published file."""
     torch.manual_seed(0)
     model = seed_norms(create_model('r2plus1d_18', 400, base_channels=4))
     file = tmp_path / 'web' / urlsplit(VMZ.url).path.lstrip('/')

@@ -1,4 +1,4 @@
-"""Checkpoints written for others."""
+"""Checkpoints written for publication."""
 
 import hashlib
 import re
@@ -43,7 +43,7 @@ def test_a_trained_checkpoint(tool, trained_dir, tmp_path, capsys):
 
 
 def test_the_outputs_are_the_same(tool, network, tmp_path):
-    """With the epsilon, which only a state dict's metadata have; torch.hub accepts the hash."""
+    """So is the epsilon, which is only in the state dict's metadata; torch.hub accepts the hash."""
     torch.save(network.state_dict(), tmp_path / 'a.pth')
     tool('publish_model.py', tmp_path / 'a.pth', tmp_path / 'net.pth')
     (path,) = tmp_path.glob('net-*.pth')

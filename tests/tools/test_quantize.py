@@ -1,4 +1,4 @@
-"""Quantised checkpoints: what is written, how it scores, and what is refused."""
+"""Quantised checkpoints: their content, their scores, and what is refused."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ CPU = ['--device', 'cpu']
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """A folder of the motion dataset's layout with some videos."""
+    """Make a folder in the layout of the motion dataset, with some videos."""
     pytest.importorskip('openvino')
     pytest.importorskip('nncf')
     root = tmp_path_factory.mktemp('quantize')
@@ -87,7 +87,7 @@ def test_wrong_options(root, fails, tmp_path):
 
 
 def test_layers_are_given_back(root, tool, fails, tmp_path, monkeypatch):
-    """Accuracies are invented: those of int8 are bad until NNCF's accuracy control has run."""
+    """Accuracies are made up: int8 is bad until NNCF's accuracy control has run."""
     import nncf
 
     ran = []

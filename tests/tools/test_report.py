@@ -23,7 +23,7 @@ CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 
 
 class Page(HTMLParser):
-    """What a page shows and loads."""
+    """Parser of what a page shows and loads."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -42,13 +42,13 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope='module')
 def tested(trained_dir, tmp_path_factory) -> Path:
-    """A work dir of a training to which a test is added once."""
+    """Train, then test once; return the work dir."""
     return Path(shutil.copytree(trained_dir, tmp_path_factory.mktemp('tested') / 'a <b> & c'))
 
 
 @pytest.fixture
 def work_dir(tested, in_kinetics, tool) -> Path:
-    """A work dir of a training and a test."""
+    """Copy the work dir of a training and a test."""
     if not list(tested.glob('*/scores.npz')):
         checkpoint = tested / 'epoch_2.pth'
         tool('test.py', CONFIG, checkpoint, '--device', 'cpu', '--work-dir', tested, *OPTIONS)
@@ -109,7 +109,7 @@ def test_grad_cam_maps(work_dir):
     clip = network.clip(Path('data/kinetics400/videos_val/video 5.mp4'), 3, 7)
     assert clip.frames.shape == (8, 112, 112, 3)
     assert clip.cells == (1, 7, 7)
-    # Behind the map are its mean and the classifier, whose weights are the gradients.
+    # The mean and the classifier follow the map, so the gradients are the weights.
     weights = network.model.cls_head.fc_cls.weight[7]
     expected = torch.einsum('c,cthw->thw', weights, maps[0][0]).clamp(min=0)[0].detach()
     assert expected.max() > 0

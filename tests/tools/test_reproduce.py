@@ -1,4 +1,4 @@
-"""Public weights on validation videos, with both served or made here."""
+"""Public weights tested on validation videos; a local server has both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from r21d_plugin.weights.public import kinetics_400
 
 NAME = 'r2plus1d_18_torchvision_kinetics_16f'
 CLASSES = kinetics_400()
-RIGHT = 3  # the class that the network always says
+RIGHT = 3  # the class that the network always predicts
 TINY = ['model.backbone.base_channels=4', 'model.cls_head.in_channels=32']
 TINY += ['test_dataloader.num_workers=1', 'test_dataloader.persistent_workers=False']
 OPTIONS = ['--device', 'cpu', '--cfg-options', *TINY]
@@ -56,7 +56,7 @@ def published(tmp_path, monkeypatch):
 
 @pytest.fixture(scope='module')
 def videos(tmp_path_factory):
-    """Six videos in folders of their classes, half of them of the class that is always said."""
+    """Make six videos in folders of their classes; half are of the predicted class."""
     root = tmp_path_factory.mktemp('val')
     for i in range(6):
         name = CLASSES[RIGHT if i % 2 else 20 + i].replace(' ', '_')
@@ -66,7 +66,7 @@ def videos(tmp_path_factory):
 
 
 def write_annotations(path):
-    """The official file: the six videos, and one that is not there for every other class."""
+    """Write the official file: the six videos, and a missing one of every other class."""
     of = {RIGHT if i % 2 else 20 + i: f'video-{i:05}' for i in range(0, 6, 2)}
     rows = [(name, of.get(i, f'none-{i:06}')) for i, name in enumerate(CLASSES)]
     rows += [(CLASSES[RIGHT], f'video-{i:05}') for i in (1, 3, 5)]
@@ -103,7 +103,7 @@ def test_outside(published, videos, tool, tmp_path, capsys):
 
 
 def test_the_same_list_by_annotations(published, videos, tool, tmp_path, capsys):
-    """Whatever says the classes, and wherever the videos are."""
+    """The list is the same for any source of classes and any place of the videos."""
     flat = tmp_path / 'flat'
     flat.mkdir()
     for path in videos.rglob('*.mp4'):

@@ -1,4 +1,4 @@
-"""A resumed training follows the config it is given."""
+"""Resumed training follows the current config."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ LR = 'optim_wrapper.optimizer.lr'
 
 @pytest.fixture
 def resume(in_kinetics, trained_dir, tool, tmp_path):
-    """Train one more epoch and return its rates, step by step, and the log."""
+    """Train one more epoch; return its rate at each step, and the log."""
 
     def run(*options):
         work_dir = tmp_path / 'resumed'

@@ -1,4 +1,4 @@
-"""Videos that several processes share."""
+"""Processes that share the videos of a command."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def videos(tmp_path):
 
 @pytest.fixture
 def command(tmp_path, videos):
-    """The script that extracts features into a folder or file, and its arguments."""
+    """Return the command that extracts features into a folder or file."""
     network = ['--config', CONFIGS['rgb'], '--checkpoint', untrained(tmp_path)]
     arguments = [*network, '--device', 'cpu', '--workers', 0, '--stride', 1, '--batch-size', 1]
     return lambda out: [ROOT / 'tools/extract_features.py', videos, '--out', out, *arguments]

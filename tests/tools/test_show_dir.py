@@ -1,4 +1,4 @@
-"""Pictures of a test."""
+"""Pictures of a test (``--show-dir``)."""
 
 import re
 
@@ -13,7 +13,7 @@ from r21d_plugin.engine import PredictionPicturesHook
 
 @pytest.fixture
 def arguments(tmp_path):
-    """Arguments of test.py, for a stream: draw every other of three videos, two of one name."""
+    """Return arguments of test.py that draw every other of three videos; two have one name."""
     names = ['a b.mp4', 'c.mp4', 'sub/a b.mp4']
     (tmp_path / 'videos/sub').mkdir(parents=True)
     for name in names:
@@ -38,7 +38,7 @@ def arguments(tmp_path):
 
 @pytest.fixture
 def texts(monkeypatch):
-    """What is drawn on each frame."""
+    """Record the texts that are drawn on frames."""
     texts, draw_texts = [], ActionVisualizer.draw_texts
 
     def draw(self, text, *args, **kwargs):
@@ -89,7 +89,7 @@ def test_without_a_label(arguments, tool, tmp_path, texts):
 
 
 def test_files_elsewhere():
-    """Two absolute paths cannot be drawn into one folder."""
+    """Two videos with absolute paths cannot be drawn into one folder."""
     hook = PredictionPicturesHook()
     hook.folder = '/data/videos'
     assert hook.relative_path('/data/videos/../videos/a/b.mp4') == 'a/b.mp4'

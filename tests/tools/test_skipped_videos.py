@@ -1,4 +1,4 @@
-"""Training and testing on datasets of which some videos do not decode."""
+"""Training and tests on datasets in which some videos do not decode."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ annotation file
 
 
 def write_dataset(root: Path, names: list[str]) -> None:
-    """Write good videos, and those of other names that are damaged."""
+    """Write good videos, and damaged ones under the other names."""
     data = root / 'data/kinetics400'
     for split in ('train', 'val'):
         folder = data / f'videos_{split}'
@@ -48,7 +48,7 @@ def write_dataset(root: Path, names: list[str]) -> None:
 
 @pytest.fixture(scope='module')
 def half_broken(tmp_path_factory) -> Path:
-    """Three videos that decode, and three that do not, two of these a whole batch of a test."""
+    """Make three good and three broken videos; two broken ones are a whole batch of a test."""
     root = tmp_path_factory.mktemp('half_broken')
     names = ['good_0.mp4', 'good_1.mp4', 'gone.mp4', 'cut.mp4', 'text.mp4', 'good_5.mp4']
     write_dataset(root, names)
@@ -57,7 +57,7 @@ def half_broken(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def trained(half_broken, python) -> Path:
-    """A checkpoint, trained on what there is."""
+    """Train on the videos that decode; return the checkpoint."""
     work_dir = half_broken / 'trained'
     train = [ROOT / 'tools/train.py', CONFIG, *CPU, '--work-dir', work_dir, *OPTIONS, *SKIP]
     shell(python, *train, 'train_dataloader.num_workers=2', cwd=half_broken)
@@ -106,7 +106,7 @@ def test_skipped_videos_are_excluded_from_metrics_and_dumps(here, trained, tool,
 
 
 def test_processes_that_test_together_skip_videos_too(here, trained, python, tmp_path):
-    """Three of six, all those of one batch and process among them, none counted twice."""
+    """Three of six, among them a whole batch of one process; none is counted twice."""
     torchrun = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
     test = [ROOT / 'tools/test.py', CONFIG, trained / 'epoch_2.pth', '--launcher', 'pytorch', *CPU]
     dump = tmp_path / 'scores.pkl'
@@ -120,7 +120,7 @@ def test_processes_that_test_together_skip_videos_too(here, trained, python, tmp
 
 @pytest.mark.parametrize('script', ['train.py', 'test.py'])
 def test_a_run_that_skips_nothing_ends_with_a_name(here, trained, fails, tmp_path, script):
-    """As a test does by default."""
+    """A test does so by default."""
     arguments = [*CPU, '--work-dir', tmp_path, *OPTIONS]
     if script == 'test.py':
         message = fails(script, CONFIG, trained / 'epoch_2.pth', *arguments)

@@ -1,4 +1,4 @@
-"""Three splits averaged, and accuracy by the number of clips, from real runs."""
+"""The average of three splits, and accuracy by the number of clips, from real runs."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ SHORT = [
 
 @pytest.fixture(scope='module')
 def ucf101(tmp_path_factory):
-    """A folder with three splits of six videos, and a checkpoint to begin with."""
+    """Make a folder with three splits of six videos, and a checkpoint of the pretraining."""
     root = tmp_path_factory.mktemp('ucf101')
     (root / 'data/ucf101/videos').mkdir(parents=True)
     lines = []
@@ -73,7 +73,7 @@ def test_only_benchmarks_with_splits(fails):
 
 
 def test_missing_pretraining(ucf101, fails, monkeypatch, tmp_path):
-    """Neither training nor --resume begins from scratch instead."""
+    """Neither training nor --resume starts from scratch in its place."""
     monkeypatch.chdir(ucf101)
     for resume in ([], ['--resume']):
         message = fails(

@@ -1,4 +1,4 @@
-"""Training, testing and resuming, for real, and what bad input gets."""
+"""Training, tests and resuming in real runs, and errors of bad input."""
 
 import json
 import os
@@ -29,7 +29,7 @@ CPU = ['--device', 'cpu']
 
 @pytest.fixture
 def trained(trained_dir):
-    """A checkpoint after two epochs."""
+    """Train two epochs; return the checkpoint."""
     return trained_dir / 'epoch_2.pth'
 
 
@@ -74,7 +74,7 @@ def test_videos_in_lmdb(in_kinetics, trained, tool, tmp_path):
 
 
 def test_a_killed_run_resumes_like_an_uninterrupted_one(in_kinetics, python, tool, tmp_path):
-    """Bit for bit: weights, and the loss of every step."""
+    """Bit for bit: the weights, and the loss of every step."""
     options = [*OPTIONS, 'train_cfg.max_epochs=3']
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     tool('train.py', CONFIG, *CPU, '--work-dir', whole, *options)
@@ -106,7 +106,7 @@ default_hooks = dict(checkpoint=dict(save_best='video@5'))
 
 
 def test_each_epoch_is_validated_once(in_kinetics, tool, tmp_path):
-    """A schedule that follows the accuracy is that of the unbroken run."""
+    """A schedule that follows the accuracy equals that of the unbroken run."""
 
     def rates(work_dir):
         logs = [path.read_text() for path in sorted(work_dir.glob('*/vis_data/scalars.json'))]
@@ -151,7 +151,7 @@ def test_finetuning_replaces_the_classifier_only(in_kinetics, trained, tool, tmp
 
 
 def test_mixed_precision_on_the_cpu(in_kinetics, tool, tmp_path):
-    """In bfloat16, which MMEngine's own wrapper refuses there."""
+    """Training computes in bfloat16; MMEngine's own wrapper refuses the CPU."""
     tool('train.py', CONFIG, *CPU, '--amp', '--work-dir', tmp_path, *OPTIONS)
     (log,) = tmp_path.glob('*/*.log')
     assert 'BFloat16OptimWrapper' in log.read_text()
@@ -161,7 +161,7 @@ def test_mixed_precision_on_the_cpu(in_kinetics, tool, tmp_path):
 
 
 def test_compiled_training(in_kinetics, tool, tmp_path):
-    """The same losses, and a checkpoint of the same keys."""
+    """Losses and the keys of the checkpoint are the same."""
     eager, compiled = tmp_path / 'eager', tmp_path / 'compiled'
     train = ['train.py', ROOT / 'configs/fr2d_18_kinetics.py', *CPU, '--no-validate', '--work-dir']
     tool(*train, eager, *OPTIONS)

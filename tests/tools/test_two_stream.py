@@ -1,4 +1,4 @@
-"""Flow and two streams from training to fused scores, on the motion dataset."""
+"""Flow and two streams on the motion dataset, from training to fused scores."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ STANDSTILL = [
 
 @pytest.fixture(scope='module')
 def motion(tmp_path_factory):
-    """A folder whose data/motion has the four translations of a small motion dataset."""
+    """Make a folder whose data/motion has the four translations of a small motion dataset."""
     root = tmp_path_factory.mktemp('motion')
     for _ in make_dataset(root / 'data/motion', train=100, val=20):
         pass
@@ -58,7 +58,7 @@ def in_motion(motion, monkeypatch):
 
 @pytest.fixture(scope='module')
 def streams(motion, tmp_path_factory):
-    """Checkpoints of the RGB stream after an epoch and of the flow stream after three."""
+    """Train the RGB stream for one epoch and the flow stream for three; return checkpoints."""
     paths = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(motion)
@@ -73,13 +73,13 @@ def streams(motion, tmp_path_factory):
 
 
 def named(streams):
-    """Options that name the checkpoints of both streams."""
+    """Return options that name the checkpoints of both streams."""
     return [f'model.checkpoints.{n}={p}' for n, p in zip(('rgb', 'flow'), streams)]
 
 
 @pytest.fixture
 def tested(in_motion, streams, tool, tmp_path):
-    """Work dirs of a test of each stream, with dumps, and of the fused checkpoint."""
+    """Test each stream with a dump, and the fused checkpoint; return the work dirs."""
     fused = tmp_path / 'fused.pth'
     tool('fuse_checkpoints.py', *streams, fused)
     for name, config, checkpoint in (
@@ -159,7 +159,7 @@ def test_stored_flow(in_motion, streams, tool, fails, tmp_path):
 
 
 def test_the_two_stream_network_of_the_paper(in_kinetics, tool, tmp_path):
-    """R(2+1)D-34 on 32 frames, but for its width."""
+    """R(2+1)D-34 on 32 frames, in a smaller width."""
     config = ROOT / 'configs/r2plus1d_34_twostream_kinetics.py'
     narrow = [f'model.backbone.{stream}.base_channels=4' for stream in ('rgb', 'flow')]
     short = ['train_cfg.max_epochs=1', 'train_dataloader.sampler.epoch_size=4']

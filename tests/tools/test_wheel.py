@@ -1,4 +1,4 @@
-"""A wheel in an environment of its own, by its commands and by mim."""
+"""A wheel in a separate environment, used by its commands and by mim."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ SCRIPTS = {'mim': ('mim.cli', 'cli'), 'r21d': ('r21d_plugin.cli.main', 'main')}
 
 @pytest.fixture(scope='module')
 def wheel_bin(tmp_path_factory) -> Path:
-    """Scripts of an environment that has our wheel and sees our dependencies."""
+    """Return the scripts of an environment with our wheel and access to the dependencies."""
     root = tmp_path_factory.mktemp('wheel')
     source = copy_source(root / 'source')
     wheel = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet']
@@ -42,7 +42,7 @@ def wheel_bin(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def quick_bin(wheel_bin, tmp_path_factory) -> Path:
-    """The same scripts, which begin in a process that has imported everything."""
+    """Return the same scripts, in a process in which all packages are imported."""
     folder = tmp_path_factory.mktemp('quick')
     with serve(folder, wheel_bin / 'python') as python:
         for name, function in SCRIPTS.items():
@@ -63,7 +63,7 @@ def test_mim_trains_and_tests(kinetics, wheel_bin, quick_bin, tmp_path):
 
 
 def test_r21d(kinetics, wheel_bin, quick_bin, tmp_path):
-    """In a folder that is no checkout: it finds the configs of the package."""
+    """Outside a checkout, it finds the configs of the package."""
     wrong = subprocess.run([wheel_bin / 'r21d', 'tran'], capture_output=True, text=True)
     assert wrong.returncode == 1
     assert wrong.stderr.startswith('error: tran: no such command: choose from train, test, ')

@@ -1,4 +1,4 @@
-"""Tests and training of a network with weights as others wrap them."""
+"""Tests and training of a network from weights as others wrap them."""
 
 import argparse
 
@@ -38,7 +38,7 @@ def weights():
 
 @pytest.fixture
 def scores(tool, in_kinetics, tmp_path):
-    """Scores of a test with a file of weights."""
+    """Test a file of weights; return the scores."""
 
     def run(content):
         torch.save(content, tmp_path / 'a.pth')
@@ -52,7 +52,7 @@ def scores(tool, in_kinetics, tmp_path):
 
 
 def test_all_formats_give_the_same_scores(weights, scores, capsys):
-    """The plain file is what create_model computes, as other tests show."""
+    """Other tests show that the plain file gives what create_model computes."""
     expected = scores(FORMS['plain'](weights))
     for name, form in list(FORMS.items())[1:]:
         np.testing.assert_array_equal(scores(form(weights)), expected, err_msg=name)

@@ -4,5 +4,5 @@ pytestmark = pytest.mark.slow
 
 
 def test_pages_are_up_to_date(tool):
-    """As tools/write_docs.py would write them."""
+    """Each page equals what tools/write_docs.py writes."""
     tool('write_docs.py', '--check')

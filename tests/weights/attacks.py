@@ -1,4 +1,4 @@
-"""Pickles that would run code, and pieces of such."""
+"""Pickles that would run code, and parts of such pickles."""
 
 import io
 import os
@@ -15,7 +15,7 @@ CALL = string(CANARY.encode()) + b'\x85R.'
 
 
 class Calls:
-    """Pickles as a call."""
+    """Object that is pickled as a call."""
 
     def __init__(self, function, *args):
         self.call = function, args
@@ -25,7 +25,7 @@ class Calls:
 
 
 def blob(value: bytes) -> bytes:
-    """A Caffe2 pickle with one blob, itself a piece of pickle."""
+    """Pickle a Caffe2 file with one blob, given as a piece of pickle."""
     return b'\x80\x02}' + string(b'blobs') + b'}' + string(b'conv1_w') + value + b'ss.'
 
 
@@ -82,12 +82,12 @@ ATTACKS = {
 
 
 def nested_tuples(depth: int) -> bytes:
-    """A tuple of 2^depth parts in a few bytes."""
+    """Pickle a tuple of 2^depth parts in a few bytes."""
     return b')' + b'q\x01h\x01\x86' * depth
 
 
 def zipped(pickled: bytes) -> bytes:
-    """A file as torch writes it, around the pickle in it."""
+    """Write a pickle into a file in the format of torch."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
         archive.writestr('a/data.pkl', pickled)
@@ -99,12 +99,12 @@ def zipped(pickled: bytes) -> bytes:
 
 
 def text(content: str) -> bytes:
-    """A string as torch pickles it."""
+    """Pickle a string as torch does."""
     return b'X' + struct.pack('<I', len(content.encode())) + content.encode()
 
 
 def call(name: bytes, *args: bytes) -> bytes:
-    """What a function returns, or what a class makes."""
+    """Pickle the call of a function or class."""
     return b'c' + name + b'\n(' + b''.join(args) + b'tR'
 
 
@@ -114,7 +114,7 @@ EMPTY = call(b'numpy.core.multiarray\n_reconstruct', b'cnumpy\nndarray\n', integ
 
 
 def filled(empty: bytes, flags: int = 0) -> bytes:
-    """An array of eight doubles, whose type claims to have flags of NumPy's."""
+    """Pickle an array of eight doubles whose dtype has forged flags."""
     dtype = call(b'numpy\ndtype', text('f8'), b'\x89\x88')
     dtype += b'(' + integer(3) + text('<') + b'NNN' + integer(-1) * 2 + integer(flags) + b'tb'
     return empty + b'(' + integer(1) + b'(' + integer(8) + b't' + dtype + b'\x89' + CONTENT + b'tb'
@@ -146,4 +146,4 @@ TORCH_ATTACKS = {
     'nested key': (b'}' + nested_tuples(60) + b'Ns', 'nested tuples'),
     'long key': (b'}(' + b'K\x00' * 9 + b'tNs', 'nested tuples'),
 }
-"""Pickles within torch's files that torch would read."""
+"""Pickles in files of torch that ``torch.load`` would accept."""

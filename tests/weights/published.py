@@ -1,4 +1,4 @@
-"""Files in exactly the forms in which others publish weights, written from seeded networks."""
+"""Write files in exactly the formats in which others publish weights, from seeded networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def seed_norms(model: nn.Module) -> nn.Module:
 
 
 def caffe2_blobs(model: nn.Module) -> dict[str, np.ndarray]:
-    """Blobs of a ``create_model`` network under VMZ's names, built block by block."""
+    """Return the blobs of a ``create_model`` network under VMZ's names, built block by block."""
     blobs: dict[str, np.ndarray] = {}
 
     def conv(name: str, module: nn.Module) -> None:
@@ -65,7 +65,7 @@ def caffe2_blobs(model: nn.Module) -> dict[str, np.ndarray]:
 
 
 def gluoncv(model: nn.Module) -> dict[str, torch.Tensor]:
-    """State dict of a ``create_model`` R(2+1)D under GluonCV's names."""
+    """Return the state dict of a ``create_model`` R(2+1)D under GluonCV's names."""
     names = {}
     for i, new in {0: 'conv1', 1: 'bn1', 3: 'conv2', 4: 'bn2'}.items():
         names[f'stem.{i}.'] = f'{new}.'
@@ -79,7 +79,7 @@ def gluoncv(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def gluoncv_of_vmz(model: nn.Module) -> dict[str, torch.Tensor]:
-    """State dict of a ``create_model`` R(2+1)D of bottlenecks under its names of VMZ's network."""
+    """Return the state dict of an R(2+1)D of bottlenecks under GluonCV's names of VMZ's network."""
     names = {'stem.0.': 'conv1_middle.', 'stem.1.': 'bn1_middle.', 'stem.3.': 'conv1.'}
     names.update({'stem.4.': 'bn1.', 'fc.': 'out_fc.'})
     for name, _ in model.named_modules():
@@ -95,7 +95,7 @@ def gluoncv_of_vmz(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def string(content: bytes) -> bytes:
-    """A string as Python 2 pickles it."""
+    """Pickle a string as Python 2 does."""
     if len(content) < 256:
         return b'U' + bytes([len(content)]) + content
     return b'T' + struct.pack('<i', len(content)) + content
@@ -106,7 +106,7 @@ def integer(value: int) -> bytes:
 
 
 def array(value: np.ndarray) -> bytes:
-    """An array as NumPy pickled it under Python 2, its bytes in a string."""
+    """Pickle an array as NumPy did under Python 2, with its bytes in a string."""
     kind = value.dtype.str[1:].encode()
     dtype = b'cnumpy\ndtype\n' + string(kind) + b'K\x00K\x01\x87R'
     dtype += b'(K\x03' + string(b'<') + b'NNN' + integer(-1) * 2 + b'K\x00tb'

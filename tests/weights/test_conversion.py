@@ -17,7 +17,7 @@ def network(name, **kwargs):
 
 @pytest.mark.parametrize(('name', 'kwargs'), NETWORKS)
 def test_ours_are_the_same_tensors_and_epsilon(name, kwargs, tmp_path):
-    """Whatever epsilon the source has: torchvision's, the authors' or another."""
+    """This holds for any epsilon of the source: torchvision's, the authors' or another."""
     for eps in (1e-5, 1e-3, 1e-2):
         original = network(name, norm_cfg=dict(type='BN3d', eps=eps), **kwargs)
         torch.save(original.state_dict(), tmp_path / 'a.pth')
@@ -32,7 +32,7 @@ def test_ours_are_the_same_tensors_and_epsilon(name, kwargs, tmp_path):
 
 @pytest.mark.parametrize(('name', 'kwargs'), NETWORKS)
 def test_torchvisions_have_its_epsilon(name, kwargs, tmp_path):
-    """A program that reads them fixes it, so running variances make up for the difference."""
+    """Its readers use a fixed epsilon, so running variances compensate for the difference."""
     original = network(name, **kwargs)
     torch.save(original.state_dict(), tmp_path / 'a.pth')
     report = convert(str(tmp_path / 'a.pth'), tmp_path / 'b.pth', 'torchvision')

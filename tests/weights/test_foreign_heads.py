@@ -46,7 +46,7 @@ def model():
 
 
 def published(model, form):
-    """Weights of a network as somebody publishes them."""
+    """Write weights of a network in a published format."""
     if form == 'Caffe2':
         return {name: torch.from_numpy(blob) for name, blob in caffe2_blobs(model).items()}
     state_dict = dict(model.state_dict())
@@ -109,7 +109,7 @@ def test_another_network_is_refused(model, finetuning):
 
 
 def pyramid():
-    """MMAction2's TPN, whose head adds a classifier of its own in the first test."""
+    """Build MMAction2's TPN; in the first test its head adds a second classifier."""
     head = dict(type='TPNHead', num_classes=5, in_channels=2048)
     model = recognizer(head, TPN, base_channels=8, type='r21d_plugin.FR2D', out_indices=(2, 3))
     model.test_cfg = dict(fcn_test=True)
@@ -140,7 +140,7 @@ def test_a_checkpoint_with_a_neck_is_its_own(tmp_path):
 
 
 class Detector(nn.Module):
-    """Shaped as MMDetection's FastRCNN is."""
+    """Module with the structure of MMDetection's FastRCNN."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Weights as others publish them, through each of the ways in."""
+"""Weights in published formats, loaded in each possible way."""
 
 import copy
 import pickle
@@ -59,7 +59,7 @@ def test_caffe2_flow(tmp_path):
 
 
 def test_caffe2_file_is_one(pkl):
-    """What the other tests write is what Python's own unpickler reads, bytes as latin-1."""
+    """Python's own unpickler, with bytes as latin-1, reads the files that other tests write."""
     with pkl.open('rb') as file:
         blobs = pickle.load(file, encoding='latin-1')['blobs']  # our own file
     expected = caffe2_blobs(network())
@@ -77,7 +77,7 @@ def test_caffe2_as_python_3_writes_it(tmp_path, protocol):
 
 
 def test_torchvision_epsilon(tmp_path):
-    """The network takes it over, and says so; a norm_cfg that names another wins."""
+    """The network adopts the epsilon and reports it; another one in norm_cfg takes precedence."""
     published = network('r3d_18', norm_cfg=dict(type='BN3d', eps=1e-5))
     path = str(save(published, tmp_path / 'r3d_18.pth'))
     loaded = create_model('r3d_18', weights=path, **SMALL)
@@ -88,7 +88,7 @@ def test_torchvision_epsilon(tmp_path):
 
 
 def test_epsilon_travels_with_our_own_files(tmp_path):
-    """Under torchvision's names, at 18 layers, where a guess would be torchvision's epsilon."""
+    """At 18 layers with torchvision's names, a guess would give torchvision's epsilon."""
     torch.save(network('r3d_18').state_dict(), tmp_path / 'own.pth')
     loaded = create_model('r3d_18', weights=str(tmp_path / 'own.pth'), **SMALL)
     assert loaded.stem[1].eps == 1e-3
@@ -146,7 +146,7 @@ def test_ig65m(tmp_path):
 
 
 def test_plain_load_state_dict():
-    """As torchvision's users do it, without any file."""
+    """Users of torchvision load weights in this way."""
     original = network('r2plus1d_34')
     model = create_model('r2plus1d_34', **SMALL)
     model.load_state_dict(original.state_dict())
@@ -165,7 +165,7 @@ def test_some_tensors_can_be_loaded_on_purpose():
     'init_cfg', [dict(type='r21d_plugin.Pretrained'), dict(type='Pretrained', prefix='backbone.')]
 )
 def test_init_cfg_pretrained(init_cfg, pkl):
-    """In a config that has nothing of ours but the backbone; MMEngine's own would load nothing."""
+    """The config has only our backbone; MMEngine's own initialiser would load nothing."""
     pretrained = dict(init_cfg, checkpoint=str(pkl))
     backbone = dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4, init_cfg=pretrained)
     head = dict(type='I3DHead', in_channels=32, num_classes=7)
@@ -235,7 +235,7 @@ def test_clip_len_of_r2d(tmp_path):
     ],
 )
 def test_mmaction2s_networks(backbone, message, tmp_path):
-    """Their keys look alike; the network is another."""
+    """The keys look alike, but the network differs."""
     common = dict(pretrained=None, pretrained2d=False, norm_eval=False, with_pool2=False)
     cfg = (
         dict(backbone, conv_cfg=dict(type='Conv2plus1d'))

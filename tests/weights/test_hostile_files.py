@@ -1,4 +1,4 @@
-"""Weight files that mean harm: code in pickles, and files that unpack to gigabytes."""
+"""Malicious weight files: code in pickles, and files that unpack to gigabytes."""
 
 import copyreg
 import os
@@ -73,7 +73,7 @@ def test_pickles_that_torch_would_read(attack, tmp_path):
 
 
 def test_storage_keys_of_the_legacy_format(tmp_path):
-    """The last of its pickles is read like the others."""
+    """The last pickle of the file is read as safely as the others."""
     path = tmp_path / 'a.pth'
     torch.save({'a': torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
     content = path.read_bytes()
@@ -85,7 +85,7 @@ def test_storage_keys_of_the_legacy_format(tmp_path):
 
 
 def test_arrays_in_a_torch_file_are_numbers(tmp_path):
-    """NumPy would keep flags by which these doubles are pointers to objects."""
+    """NumPy would keep flags that declare these doubles to be object pointers."""
     path = tmp_path / 'a.pth'
     path.write_bytes(zipped(b'\x80\x02}' + text('a') + filled(EMPTY, flags=63) + b's.'))
     expected = torch.frombuffer(bytearray(b'A' * 64), dtype=torch.float64)
@@ -94,7 +94,7 @@ def test_arrays_in_a_torch_file_are_numbers(tmp_path):
 
 @needs_torch('serialization.get_unsafe_globals_in_checkpoint')  # torch 2.6
 def test_values_that_other_networks_store(tmp_path):
-    """Extra state and quantised tensors are of no network of ours, and may be read for others."""
+    """Extra state and quantised tensors are not of our networks, but other files have them."""
     quantised = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
     state_dict = {'fc.weight': quantised, 'fc._extra_state': dict(bits=8)}
     path = str(tmp_path / 'a.pth')
@@ -109,7 +109,7 @@ def test_values_that_other_networks_store(tmp_path):
 
 
 def test_an_extension_that_python_remembers(tmp_path):
-    """Past find_class, once some unpickler has looked it up."""
+    """Once an unpickler has looked it up, Python does not call find_class for it."""
     copyreg.add_extension('os', 'system', 1)
     try:
         (tmp_path / 'a.pkl').write_bytes(b'\x80\x02\x82\x01' + CALL)
@@ -122,7 +122,7 @@ def test_an_extension_that_python_remembers(tmp_path):
 
 
 def test_an_attack_would_work():
-    """The pickles above are no straw men: Python's own unpickler obeys them."""
+    """Python's own unpickler obeys the pickles above, so they are real attacks."""
     out = subprocess.run(
         [sys.executable, '-c', 'import pickle, sys; pickle.load(sys.stdin.buffer)'],
         input=b'cos\nsystem\n' + string(b'echo obeyed') + b'\x85R.',
@@ -132,7 +132,7 @@ def test_an_attack_would_work():
 
 
 def bombs(folder) -> list:
-    """Small files that claim or unpack to gigabytes, or hash for years."""
+    """Write small files that claim or unpack to gigabytes, or take years to hash."""
     huge = array(np.zeros(3, 'f4'))
     shape = b'(' + b'J' + struct.pack('<i', 3) + b't'
     shapes = dict(
@@ -178,7 +178,7 @@ def bombs(folder) -> list:
 
 @pytest.mark.slow
 def test_bombs(tmp_path):
-    """In a process that may not use more memory than its imports and 1 GiB."""
+    """The process is limited to the memory of its imports and 1 GiB."""
     paths = bombs(tmp_path)
     code = """
 import resource, sys
@@ -208,7 +208,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def test_absurd_shapes_are_never_filled(tmp_path):
-    """A tensor of a terabyte that is one number seen again and again."""
+    """The tensor of a terabyte is a single number, seen repeatedly."""
     state_dict = {'backbone.stem.0.weight': torch.zeros(1).expand(10**6, 10**6)}
     torch.save(dict(state_dict=state_dict), tmp_path / 'a.pth')
     with pytest.raises(InputError, match=r'a\.pth: weights of another network'):

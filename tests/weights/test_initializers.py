@@ -9,7 +9,7 @@ NETWORK = dict(type='r21d_plugin.R2Plus1D', depth=18, base_channels=4)
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """An RGB checkpoint as training writes it, and its backbone."""
+    """Write an RGB checkpoint as training does; return it and its backbone."""
     rgb = MODELS.build(NETWORK)
     rgb.init_weights()
     state = {f'backbone.{key}': value for key, value in rgb.state_dict().items()}

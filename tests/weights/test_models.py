@@ -1,4 +1,4 @@
-"""Models that hold a network, into each of which its weights are loaded."""
+"""Models that contain a network. The weights of the network load into each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def network(**kwargs):
 
 
 class Net(nn.Module):
-    """PyTorchVideo's, as far as names go."""
+    """Module with the names of PyTorchVideo's Net."""
 
     def __init__(self, model):
         super().__init__()
@@ -38,7 +38,7 @@ class Net(nn.Module):
 
 
 class Task(nn.Module):
-    """A network among other things, as in PyTorch Lightning."""
+    """Module that contains a network among others, as in PyTorch Lightning."""
 
     def __init__(self, model):
         super().__init__()
@@ -50,7 +50,7 @@ class Task(nn.Module):
 
 
 class Localizer(nn.Module):
-    """A classifier of its own after a network without one, as in TSP."""
+    """A network without a classifier, followed by one of its own, as in TSP."""
 
     def __init__(self, model):
         super().__init__()
@@ -62,7 +62,7 @@ class Localizer(nn.Module):
 
 
 class Recognizer(nn.Module):
-    """MMAction2's, of a backbone and a head."""
+    """Module with a backbone and a head, like MMAction2's."""
 
     def __init__(self, model):
         super().__init__()
@@ -99,7 +99,7 @@ MODELS_AROUND = {
 
 @pytest.fixture(scope='module')
 def published(tmp_path_factory):
-    """A file that torchvision could have published, and what its network computes."""
+    """Write a file as torchvision publishes it; return it and the output of its network."""
     torch.manual_seed(0)
     model = seed_norms(network(norm_cfg=dict(type='BN3d', eps=1e-5)))
     path = save(model, tmp_path_factory.mktemp('weights') / 'net.pth')
@@ -109,7 +109,7 @@ def published(tmp_path_factory):
 
 
 def innermost(model):
-    """The model without torch.compile and DataParallel, which not every machine runs."""
+    """Return the model inside torch.compile and DataParallel, which not every machine can run."""
     for name in ('_orig_mod', 'module'):
         if isinstance(getattr(model, name, None), nn.Module):
             return innermost(getattr(model, name))

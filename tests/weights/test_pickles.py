@@ -68,7 +68,7 @@ def assert_equal(read, written):
 
 @pytest.mark.parametrize('protocol', range(6))
 def test_a_dump_is_read_back(protocol, tmp_path):
-    """Protocol 5 writes arrays in another way, which is refused."""
+    """Arrays of protocol 5 have another format, which is refused."""
     path = tmp_path / 'a.pkl'
     samples = [*SAMPLES, ARRAYS] if protocol < 5 else SAMPLES
     mmengine.fileio.dump(samples, str(path), protocol=protocol)
@@ -117,28 +117,28 @@ SIZE = 25_000
 
 
 def encoded(content: bytes) -> bytes:
-    """Bytes as protocol 2 pickles them."""
+    """Pickle bytes with protocol 2."""
     return call(ENCODE, text(content.decode('latin-1')), text('latin1'))
 
 
 def view(storage: bytes, size: int, stride: int) -> bytes:
-    """A tensor of one dimension."""
+    """Pickle a tensor of one dimension."""
     shape = integer(size) + b'\x85' + integer(stride) + b'\x85'
     return call(b'torch._utils\n_rebuild_tensor_v2', storage, integer(0), shape, b'\x89}')
 
 
 def array(content: bytes, size: int) -> bytes:
-    """An array of doubles."""
+    """Pickle an array of doubles."""
     return filled(EMPTY).replace(CONTENT, content).replace(integer(8), integer(size))
 
 
 def repeated(value: bytes, part: bytes) -> bytes:
-    """A list of a thousand things that are made of one value, number 1 of the memo."""
+    """Pickle a list of a thousand objects made from one value, entry 1 of the memo."""
     return b'](' + value + b'q\x01' + part * 1000 + b'e'
 
 
 def oversized() -> dict[str, tuple[bytes, str]]:
-    """Small pickles that ask for gigabytes, or for tensors to compute gigabytes of."""
+    """Write small pickles that claim gigabytes, or tensors that need gigabytes to compute."""
     # What torch writes of storages of 16 and SIZE floats into the pickle of a tensor.
     stored, large = (torch.zeros(n).storage().__reduce__()[1][0] for n in (16, SIZE))
     system, keys = stored.index(b'}q\x00('), stored.rindex(b']q\x00')
@@ -188,7 +188,7 @@ def oversized() -> dict[str, tuple[bytes, str]]:
 
 
 def test_no_more_memory_than_the_file_justifies(tmp_path):
-    """In a process that may not use more memory than its imports and 1 GiB, nor much of that."""
+    """The process is limited to its imports and 1 GiB, and uses far less."""
     files = oversized()
     for name, (content, _) in files.items():
         (tmp_path / name).write_bytes(b'\x80\x02' + content + b'.')

@@ -1,4 +1,4 @@
-"""Named public weights, and how they are downloaded."""
+"""Public weights by name, and their download."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A web server for a folder, and torch.hub's cache in another."""
+    """Serve a folder, and keep torch.hub's cache in another one."""
     folder = tmp_path / 'web'
     folder.mkdir()
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
@@ -44,7 +44,7 @@ def server(tmp_path, monkeypatch):
 
 @pytest.fixture
 def published(server, monkeypatch):
-    """Weights of ig65m-pytorch's kind on that server, in place of the real ones."""
+    """Replace weights of ig65m-pytorch with a file of the same format on that server."""
     folder, url = server
     torch.manual_seed(0)
     path = save(seed_norms(create_model('r2plus1d_34', 359, **SMALL)), folder / 'net.pth')
@@ -75,7 +75,7 @@ def test_published_values_are_consistent(weights):
 
 @pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
 def test_networks_and_their_epsilon(weights, tmp_path):
-    """A file of the form that is published loads with the epsilon that the table states."""
+    """A file in the published format loads with the epsilon of the table."""
     value = weights.value
     if value.network.startswith('r2plus1d'):
         kwargs = dict(SMALL, midplanes=value.midplanes)
@@ -98,7 +98,7 @@ def test_networks_and_their_epsilon(weights, tmp_path):
 
 @pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
 def test_meta(weights):
-    """As torchvision's weights have it, from the member and from what find_weights returns."""
+    """Its keys are those of torchvision's weights, for the member and for find_weights."""
     value, meta = weights.value, weights.meta
     assert meta == find_weights(value.network, weights.name[len(value.network) + 1 :].lower()).meta
     for name in (

@@ -1,4 +1,4 @@
-"""What others' training scripts write around the weights of our networks."""
+"""Contents that others' training scripts store around the weights of our networks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def network(name='r2plus1d_18', eps=1e-5, num_classes=7, **kwargs):
 
 @pytest.fixture(scope='module')
 def published():
-    """A network as torchvision publishes one."""
+    """Build a network as torchvision publishes it."""
     return network()
 
 
@@ -45,7 +45,7 @@ def tensors(model, prefix='', without=()):
 
 
 def training(weights, key='model'):
-    """A checkpoint of a training script, with what stands beside the weights."""
+    """Build the checkpoint of a training script, with the other contents."""
     momentum = {'state': {0: {'momentum_buffer': torch.zeros(3)}}, 'param_groups': [{'lr': 0.1}]}
     milestones = collections.Counter([10, 20])
     return {
@@ -115,7 +115,7 @@ def two_heads(prefix, **heads):
 
 
 def contrast(prefix):
-    """A network that is trained against its moving average."""
+    """Build a network that is trained against its moving average."""
     return lambda w: {
         **{f'module.encoder_q.{prefix}{k}': v for k, v in w.items()},
         **{f'module.encoder_k.{prefix}{k}': v + 1 for k, v in w.items()},
@@ -126,7 +126,7 @@ def contrast(prefix):
 
 
 def in_sequence(weights):
-    """conv1 to conv5_x as a Sequential."""
+    """Put conv1 to conv5_x into a Sequential."""
     places = {'stem.': '0.', **{f'layer{i}.': f'{i}.' for i in range(1, 5)}}
     return replace_prefixes(weights, places)
 
@@ -168,7 +168,7 @@ def test_a_classifier_beside_the_network(published, tmp_path):
 
 @pytest.mark.parametrize('form', ['pth', 'pkl'])
 def test_the_papers_mid_channels_have_its_epsilon(form, tmp_path, caplog):
-    """As in XDC's files, of either kind."""
+    """This holds for both kinds of XDC's files."""
     caplog.set_level('INFO', 'r21d_plugin')
     original = network(eps=1e-3)
     path = tmp_path / f'xdc.{form}'
@@ -210,7 +210,7 @@ def test_gluoncvs_network_of_vmz(tmp_path):
 
 
 def write_safetensors(weights, path, eps=None, **changes):
-    """The documented format: length of the header, header, data."""
+    """Write the documented format: length of the header, header, data."""
     header, data = {'__metadata__': {'format': 'pt'}}, b''
     for name, value in weights.items():
         kind = {torch.float32: 'F32', torch.int64: 'I64'}[value.dtype]

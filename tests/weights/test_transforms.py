@@ -1,4 +1,4 @@
-"""Preprocessing for public weights, against OpenCV and torchvision's numbers."""
+"""Preprocessing for public weights, compared with OpenCV and torchvision's numbers."""
 
 import cv2
 import numpy as np
@@ -15,13 +15,13 @@ FLOW = PublicWeights.R2PLUS1D_34_VMZ_SPORTS1M_KINETICS_FLOW_32F
 
 @pytest.fixture
 def clips():
-    """Two clips of four frames."""
+    """Make two clips of four frames."""
     torch.manual_seed(0)
     return torch.randint(0, 256, (2, 4, 3, 240, 320), dtype=torch.uint8)
 
 
 def test_it_is_torchvisions_normalisation():
-    """``VideoClassification(mean=(0.43216, ...), std=...)`` of its presets, for 0 to 1."""
+    """Its presets have ``VideoClassification(mean=(0.43216, ...), std=...)`` for 0 to 1."""
     preset = RGB.transforms()
     theirs = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
     for ours, expected in zip((preset.mean, preset.std), theirs):
@@ -30,7 +30,7 @@ def test_it_is_torchvisions_normalisation():
 
 
 def test_rgb(clips):
-    """Frames as OpenCV resizes them and MMAction2 crops them."""
+    """OpenCV resizes the frames and MMAction2 crops them."""
     preset = RGB.transforms()
     out = preset(clips)
     assert out.shape == (2, 3, 4, 112, 112)
@@ -56,7 +56,7 @@ def test_normalisation_is_exact():
 
 
 def test_flow():
-    """In pixels, on frames of their final size: it is not resized, so its values need no scale."""
+    """Flow is in pixels of the final size. It is not resized, so its values need no scaling."""
     preset = FLOW.transforms()
     flow = torch.randn(4, 2, 128, 171)
     mean, std = (torch.tensor(values)[:, None, None] for values in (preset.mean, preset.std))
@@ -87,7 +87,7 @@ def test_it_is_an_ordinary_module(clips):
 
 
 def test_the_shorter_side():
-    """The aspect ratio is kept, whichever side is the shorter."""
+    """The aspect ratio is kept, whichever side is shorter."""
     transform = VideoClassification([0], [1], 8, (8, 6))
     assert transform(torch.zeros(2, 1, 16, 20)).shape == (1, 2, 8, 6)
     wide = torch.arange(20.0).expand(1, 1, 4, 20)
