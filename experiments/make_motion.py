@@ -6,8 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.motion import MOTION, make_dataset
-from experiments.study.hard_motion import HARD_MOTION
+from experiments.motion import make_dataset
 from r21d_plugin.cli.errors import errors_in_one_line
 
 
@@ -15,7 +14,6 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('out', nargs='?', type=Path, default=Path('data/motion'), help='folder')
-    parser.add_argument('--hard', action='store_true', help='make the harder dataset of the study')
     parser.add_argument('--train', type=int, default=1000, help='training videos (1000)')
     parser.add_argument('--val', type=int, default=200, help='validation videos (200)')
     parser.add_argument('--seed', type=int, default=0, help='seed (0)')
@@ -26,9 +24,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Generate the dataset."""
     args = parse_args()
-    videos = HARD_MOTION if args.hard else MOTION
     with errors_in_one_line():
-        lines = make_dataset(args.out, args.train, args.val, args.seed, args.workers, videos)
+        lines = make_dataset(args.out, args.train, args.val, args.seed, args.workers)
         for _ in tqdm(lines, total=args.train + args.val, unit='video', desc=str(args.out)):
             pass
 

@@ -8,10 +8,10 @@ single frames, or frames without their order, cannot exceed chance.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -55,20 +55,6 @@ SCALES = (0.6, 1.8)
 """Smallest and largest size of the texture; zooming videos go from one to the other."""
 
 
-class VideoSet(NamedTuple):
-    """Specification of videos to make.
-
-    Attributes:
-        classes (Mapping): Definition of each class by name; its label is its
-            position.
-        render (Callable): Function from the definition of a class and a random
-            number generator to a video, T x H x W x 3 uint8, BGR.
-    """
-
-    classes: Mapping[str, Any]
-    render: Callable[[Any, np.random.Generator], np.ndarray]
-
-
 def render(motion: Motion, rng: np.random.Generator) -> np.ndarray:
     """Render one video.
 
@@ -96,12 +82,13 @@ def render(motion: Motion, rng: np.random.Generator) -> np.ndarray:
     return np.stack(frames)
 
 
-MOTION = VideoSet(MOTIONS, render)
-"""The motion dataset."""
-
-
 def view(
-    canvas: np.ndarray, centre: np.ndarray, angle: float, scale: float, shift: np.ndarray
+    canvas: np.ndarray,
+    centre: np.ndarray,
+    angle: float,
+    scale: float,
+    shift: np.ndarray,
+    size: int = SIZE,
 ) -> np.ndarray:
     """View the canvas, which is repeated periodically, through a square window.
 
@@ -111,32 +98,39 @@ def view(
         angle (float): Clockwise rotation of the image, in degrees.
         scale (float): Size of the image relative to the canvas.
         shift (ndarray): Movement of the image, right and down, in pixels.
+        size (int): Height and width of the window, in pixels. Defaults to 64.
 
     Returns:
-        ndarray: 64 x 64 x 3.
+        ndarray: size x size x 3.
     """
     radians = np.deg2rad(angle)
     cos, sin = np.cos(radians) / scale, np.sin(radians) / scale
     to_canvas = np.array([[cos, sin], [-sin, cos]])
-    offset = centre - to_canvas @ (shift + SIZE / 2)
+    offset = centre - to_canvas @ (shift + size / 2)
     return cv2.warpAffine(
         canvas,
         np.column_stack([to_canvas, offset]),
-        (SIZE, SIZE),
+        (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_WRAP,
     )
 
 
-def texture(rng: np.random.Generator, size: int = 256) -> np.ndarray:
+def texture(rng: np.random.Generator, size: int = 256, cutoff: float = 0.12) -> np.ndarray:
     """Draw smooth isotropic colour noise with periodic edges.
+
+    Args:
+        rng (Generator): Random number generator.
+        size (int): Height and width, in pixels. Defaults to 256.
+        cutoff (float): Frequency beyond which there is little, in cycles per pixel. Defaults to
+            0.12.
 
     Returns:
         ndarray: size x size x 3 uint8.
     """
     noise = np.fft.rfft2(rng.standard_normal((3, size, size), np.float32))
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size))
-    band = np.exp(-((frequency / 0.12) ** 2)) * (frequency > 0.01)
+    band = np.exp(-((frequency / cutoff) ** 2)) * (frequency > 0.01)
     smooth = np.fft.irfft2(noise * band.astype(np.float32)).transpose(1, 2, 0)
     bright = 127 + 55 * smooth / smooth.std(axis=(0, 1))
     return np.ascontiguousarray(bright.clip(0, 255), np.uint8)
@@ -153,16 +147,16 @@ def write_video(path: Path, frames: np.ndarray) -> None:
     partial.rename(path)
 
 
-def make_video(videos: VideoSet, folder: Path, split: str, index: int, seed: int) -> str:
+def make_video(folder: Path, split: str, index: int, seed: int) -> str:
     """Render and write one video.
 
     Returns:
         str: The video's line in the annotation file.
     """
-    label = index % len(videos.classes)
+    label = index % len(MOTIONS)
     name = f'{index:05d}.mp4'
     rng = np.random.default_rng([seed, split == 'val', index])
-    write_video(folder / name, videos.render(list(videos.classes.values())[label], rng))
+    write_video(folder / name, render(list(MOTIONS.values())[label], rng))
     return f'{name} {label}\n'
 
 
@@ -172,7 +166,6 @@ def make_dataset(
     val: int = 200,
     seed: int = 0,
     workers: int = 1,
-    videos: VideoSet = MOTION,
 ) -> Iterator[str]:
     """Write a dataset in MMAction2's folder layout, one video at a time.
 
@@ -187,7 +180,6 @@ def make_dataset(
         val (int): Number of validation videos. Defaults to 200.
         seed (int): Seed. Defaults to 0.
         workers (int): Number of processes. Defaults to 1.
-        videos (VideoSet): Videos to make. Defaults to the motion dataset.
 
     Yields:
         str: The annotation of each video after it was written.
@@ -203,12 +195,12 @@ def make_dataset(
             for split, count in (('train', train), ('val', val)):
                 folder = out / f'videos_{split}'
                 folder.mkdir(parents=True, exist_ok=True)
-                tasks = repeat(videos), repeat(folder), repeat(split), range(count), repeat(seed)
+                tasks = repeat(folder), repeat(split), range(count), repeat(seed)
                 for line in pool.map(make_video, *tasks, chunksize=8):
                     lists[split].append(line)
                     yield line
         for split, lines in lists.items():
             (out / f'motion_{split}_list_videos.txt').write_text(''.join(lines))
-        (out / 'label_map_motion.txt').write_text('\n'.join(videos.classes) + '\n')
+        (out / 'label_map_motion.txt').write_text('\n'.join(MOTIONS) + '\n')
     except OSError as error:
         raise InputError(f'{out}: cannot write the dataset there: {error.strerror}') from error

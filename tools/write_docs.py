@@ -64,14 +64,14 @@ pip install -e '.[lite,study]'   # in a checkout
 python -m experiments.study      # for 2 CPU cores; --scale full is for a GPU
 ```
 
-trains the twelve networks with 18 layers, R3D and R(2+1)D with 34, and R(2+1)D on 8, 16 and 32
-frames and finetuned from 8 to 32, each from several seeds, on a harder motion dataset
-(`python -m experiments.make_motion --hard`). Its report has Tables 2 and 3 beside the paper's
-numbers, Figures 3, 4, 5a and 5b, and for each claim of the paper whether it held, and by how much
-compared with the spread of seeds. The same command resumes a study that was stopped, and
-`mim train` takes the config of each run. [The small scale](study/report.md) took 47 minutes on two
-cores with AVX-512; by the times of single runs it takes about 70 minutes without AVX-512. The full
-scale has not been run.
+chooses a learning rate for each network on videos of its own, then trains f-R2D, R2D, MC3, rMC3,
+R3D and R(2+1)D with 18 layers on 8 frames, and R(2+1)D on 32 frames from scratch and finetuned from
+8. Each is trained with eight seeds, which all networks share. [The report](study/report.md) has
+the paper's claims with a verdict by a rule stated beforehand, Tables 2 and 3 beside the paper's
+numbers, and Figures 3, 4 and 5b, all with 95% intervals. The same command resumes a study that was
+stopped, at most a twentieth of a run earlier; the report takes the seeds that are finished. The
+full scale has all twelve networks, and R3D and R(2+1)D with 34 layers, on a GPU. It has not been
+run.
 """
 
 CARD = """\

@@ -1,56 +1,89 @@
-"""Compare the claims of the paper with the results of the study."""
+"""Compare the claims of the paper with the results of the study, by a rule stated beforehand.
+
+Each claim is one or more differences that the paper says are positive. A difference is computed
+seed by seed, and its mean has a 95% interval (Student's t). It
+
+- *holds* if the interval is above zero,
+- is *reversed* if the interval is below zero,
+- is *absent* if the interval includes zero and is narrower than a third of the paper's difference,
+- and is *undecided* otherwise.
+
+A claim holds if all its differences hold, does not hold if one is reversed or absent, and is
+undecided otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
-from statistics import fmean
-from typing import NamedTuple
+from statistics import fmean, stdev
+from typing import List, NamedTuple
+
+from scipy.stats import t as student
 
 from .paper import TABLES
-from .plan import LENGTHS
-from .results import ACCURACIES, Results, Values
+from .plan import LONG_CLIP, SHORT_CLIP
+from .results import Result
 
-TABLE_2 = [row for row in TABLES[0].rows if row.frames == LENGTHS[0]]
-"""Table 2, trained and tested on 8 frames."""
-SHORT, SHORT_ON_LONG, LONG, TUNED = ((r.clip1 or 0.0, r.video1 or 0.0) for r in TABLES[1].rows)
-"""clip@1 and video@1 of the rows of Table 3."""
+Results = Mapping[str, Sequence[Result]]
+"""Results by setting, in the order of seeds."""
+
+Values = List[float]
+"""A value for each seed."""
+
+TABLE_2 = {row.network: row for row in TABLES[0].rows if row.frames == SHORT_CLIP}
+SHORT, SHORT_ON_LONG, LONG, TUNED = TABLES[1].rows
+"""Rows of Table 3."""
 PAPER_HOURS = (11.8, 11.8, 59.8, 20.5)
 """Training hours of these rows, on 64 GPUs."""
 
 PLAIN = ('r2d_18', 'fr2d_18')
-MIXED = tuple(f'{r}mc{x}_18' for r in ('', 'r') for x in range(2, 6))
+BEST = 'r2plus1d_18'
 
 
-class Comparison(NamedTuple):
-    """A difference that a claim is about.
+class Mean(NamedTuple):
+    """A mean over seeds and its 95% interval.
 
     Attributes:
-        what (str): Name of the comparison.
-        difference (Values): Difference of accuracy or error, 0 to 1, by seed.
-        spread (float): Standard deviation of such a value between seeds, pooled
-            over all settings.
-        paper (float, optional): The paper's difference, in per cent. Defaults
-            to None: the paper has only a figure.
-        none_expected (bool): Whether the claim is that there is no difference,
-            instead of a positive one. Defaults to False.
+        mean (float): The mean.
+        half (float): Half of the interval's width; infinite for one seed.
+    """
+
+    mean: float
+    half: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Mean:
+        """Compute the mean and the interval of values, one per seed."""
+        count = len(values)
+        if count < 2:
+            return cls(values[0], float('inf'))
+        return cls(fmean(values), student.ppf(0.975, count - 1) * stdev(values) / sqrt(count))
+
+
+class Difference(NamedTuple):
+    """A difference that the paper says is positive.
+
+    Attributes:
+        what (str): Name of the difference.
+        values (list[float]): The difference of accuracy or error, -1 to 1, by seed.
+        paper (float, optional): The paper's difference. Defaults to None: the paper has only a
+            figure.
     """
 
     what: str
-    difference: Values
-    spread: float
+    values: Values
     paper: float | None = None
-    none_expected: bool = False
 
     @property
     def verdict(self) -> str:
-        """Whether the difference is as claimed: beyond the spread, or within it."""
-        mean = self.difference.mean
-        if self.none_expected:
-            return 'held' if mean <= self.spread else 'did not hold'
-        if abs(mean) <= self.spread:
-            return 'undecided'
-        return 'held' if mean > 0 else 'did not hold'
+        """``'holds'``, ``'reversed'``, ``'absent'`` or ``'undecided'``."""
+        mean, half = Mean.of(self.values)
+        if abs(mean) > half:
+            return 'holds' if mean > 0 else 'reversed'
+        if self.paper is not None and 2 * half < abs(self.paper) / 3:
+            return 'absent'
+        return 'undecided'
 
 
 class Claim(NamedTuple):
@@ -59,34 +92,32 @@ class Claim(NamedTuple):
     Attributes:
         text (str): The claim.
         source (str): Place of the claim in the paper.
-        comparisons (list[Comparison]): Comparisons that test the claim.
+        differences (list[Difference]): Differences that test the claim.
         remark (str): A remark. Defaults to an empty string.
     """
 
     text: str
     source: str
-    comparisons: list[Comparison]
+    differences: list[Difference]
     remark: str = ''
 
     @property
     def verdict(self) -> str:
-        """``'held'`` if all comparisons held, ``'did not hold'`` if one did not."""
-        verdicts = {comparison.verdict for comparison in self.comparisons}
-        return next(v for v in ('did not hold', 'undecided', 'held') if v in verdicts)
+        """``'holds'``, ``'does not hold'`` or ``'undecided'``."""
+        verdicts = {difference.verdict for difference in self.differences}
+        if verdicts & {'reversed', 'absent'}:
+            return 'does not hold'
+        return 'holds' if verdicts == {'holds'} else 'undecided'
 
 
-def claims(results: Mapping[str, Results]) -> list[Claim]:
-    """Test the claims of the paper.
-
-    Args:
-        results (Mapping[str, Results]): Results by setting.
-
-    Returns:
-        list[Claim]: The claims, in the order of the paper.
-    """
+def claims(results: Results) -> list[Claim]:
+    """Test the claims of the paper, in its order; those on 34 layers if they were run."""
+    depths = [depth for depth in (18, 34) if f'r3d_{depth}_{SHORT_CLIP}f' in results]
     return [
-        forms_of_convolution(results),
-        training_error(results),
+        motion_modelling(results),
+        factorised(results),
+        *(training_error(results, depth) for depth in depths),
+        *([training_error_by_depth(results)] if 34 in depths else []),
         longer_clips(results),
         longer_tests(results),
         finetuning(results),
@@ -94,142 +125,178 @@ def claims(results: Mapping[str, Results]) -> list[Claim]:
     ]
 
 
-def forms_of_convolution(results: Mapping[str, Results]) -> Claim:
-    """Test that accuracy rises: 2D < mixed < 3D < (2+1)D."""
-    spread = spread_of_accuracy(results)
-    published = {row.network: row.video1 or 0.0 for row in TABLE_2}
-    others = [*PLAIN, *MIXED, 'r3d_18']
-    best = max(others, key=lambda name: accuracy(results, f'{name}_8f').mean)
-
-    def step(what: str, upper: Sequence[str], lower: Sequence[str]) -> Comparison:
-        above, below = (
-            mean_of([accuracy(results, f'{name}_8f') for name in names]) for names in (upper, lower)
-        )
-        paper = fmean(published[name] for name in upper) - fmean(published[name] for name in lower)
-        return Comparison(what, above - below, spread, paper)
-
+def motion_modelling(results: Results) -> Claim:
+    """Test that networks with convolutions over time beat 2D networks."""
+    plain = fmean(published(name) for name in PLAIN)
+    baseline = mean_of([accuracy(results, name) for name in PLAIN])
     return Claim(
-        'At equal depth and input, accuracy rises from 2D by mixed and 3D to (2+1)D convolutions.',
-        'Table 2, Figure 4; video@1',
+        'Networks with convolutions over time are more accurate than 2D networks.',
+        'Table 2; video@1',
         [
-            step('mixed above 2D (means of eight and of two networks)', MIXED, PLAIN),
-            step('3D above mixed', ['r3d_18'], MIXED),
-            step('(2+1)D above 3D', ['r2plus1d_18'], ['r3d_18']),
-            step(f'(2+1)D above the best other one here, {best}', ['r2plus1d_18'], [best]),
-        ],
-        "In the paper's own table the mixed networks are on average a little above R3D.",
-    )
-
-
-def training_error(results: Mapping[str, Results]) -> Claim:
-    """Test that R(2+1)D is easier to optimise than R3D, especially if deeper."""
-    errors = {
-        name: results[f'{name}_8f'].training_error
-        for name in ('r3d_18', 'r2plus1d_18', 'r3d_34', 'r2plus1d_34')
-    }
-    spread = pooled(errors.values())
-    of_18 = errors['r3d_18'] - errors['r2plus1d_18']
-    of_34 = errors['r3d_34'] - errors['r2plus1d_34']
-    return Claim(
-        'R(2+1)D has a lower training error than R3D, and the gap is larger at 34 layers.',
-        'Figure 3; training error of the last epoch',
-        [
-            Comparison('R3D-18 above R(2+1)D-18', of_18, spread),
-            Comparison('R3D-34 above R(2+1)D-34', of_34, spread),
-            Comparison('the gap at 34 layers above that at 18', of_34 - of_18, spread * sqrt(2)),
+            Difference(
+                f'{TABLE_2[name].name} above the mean of R2D and f-R2D',
+                minus(accuracy(results, name), baseline),
+                published(name) - plain,
+            )
+            for name in temporal(results)
         ],
     )
 
 
-def longer_clips(results: Mapping[str, Results]) -> Claim:
-    """Test that longer clips raise clip accuracy more than video accuracy."""
-    clip = gain(results, 'clip@1')
-    difference = LONG[0] - SHORT[0] - (LONG[1] - SHORT[1])
-    video = gain(results, 'video@1')
-    spread = spread_of_accuracy(results)
+def factorised(results: Results) -> Claim:
+    """Test that R(2+1)D beats R3D and the mixed networks."""
     return Claim(
-        'Longer clips raise the accuracy of clips, and less that of videos.',
-        'Table 3, Figure 5a; R(2+1)D-18, 8 to 32 frames',
+        'R(2+1)D is more accurate than R3D and the mixed networks.',
+        'Table 2; video@1',
         [
-            Comparison('gain of clip@1', clip, spread, LONG[0] - SHORT[0]),
-            Comparison('gain of video@1', video, spread, LONG[1] - SHORT[1]),
-            Comparison('the former above the latter', clip - video, spread, difference),
+            Difference(
+                f'R(2+1)D above {TABLE_2[name].name}',
+                minus(accuracy(results, BEST), accuracy(results, name)),
+                published(BEST) - published(name),
+            )
+            for name in temporal(results)
         ],
     )
 
 
-def gain(results: Mapping[str, Results], metric: str) -> Values:
-    """Return the gain of R(2+1)D-18 from training on 32 frames instead of 8."""
-    longer = accuracy(results, 'r2plus1d_18_32f', metric)
-    return longer - accuracy(results, 'r2plus1d_18_8f', metric)
+def training_error(results: Results, depth: int) -> Claim:
+    """Test that R(2+1)D is easier to optimise than R3D."""
+    return Claim(
+        f'R(2+1)D-{depth} has a lower training error than R3D-{depth}, of as many parameters.',
+        'Figure 3; training error at the end',
+        [Difference(f'R3D-{depth} above R(2+1)D-{depth}', error_gap(results, depth))],
+    )
 
 
-def longer_tests(results: Mapping[str, Results]) -> Claim:
-    """Test that testing on longer clips alone does not give the gain."""
-    spread = spread_of_accuracy(results)
-    short, long = (results['r2plus1d_18_8f'].tests[frames] for frames in (8, 32))
-    falls = [on_8 - on_32 for on_8, on_32 in zip(SHORT, SHORT_ON_LONG)]
+def training_error_by_depth(results: Results) -> Claim:
+    """Test that this advantage grows with depth."""
+    growth = minus(error_gap(results, 34), error_gap(results, 18))
+    return Claim(
+        'The difference of training errors is larger at 34 layers.',
+        'Figure 3; training error at the end',
+        [Difference('R3D above R(2+1)D, at 34 layers above 18', growth)],
+    )
+
+
+def error_gap(results: Results, depth: int) -> Values:
+    """Return how much the training error of R3D is above that of R(2+1)D."""
+    r3d, r2plus1d = (
+        [result.errors[-1] for result in results[f'{name}_{depth}_{SHORT_CLIP}f']]
+        for name in ('r3d', 'r2plus1d')
+    )
+    return minus(r3d, r2plus1d)
+
+
+def longer_clips(results: Results) -> Claim:
+    """Test that training on longer clips raises accuracy."""
+    return Claim(
+        'Training on 32 frames gives more accuracy than training on 8.',
+        'Table 3, Figure 5a; R(2+1)D-18',
+        [
+            Difference(
+                f'{metric} from 8 to 32 frames',
+                minus(table_3(results, metric)[2], table_3(results, metric)[0]),
+                paper(LONG, metric) - paper(SHORT, metric),
+            )
+            for metric in ('clip@1', 'video@1')
+        ],
+    )
+
+
+def longer_tests(results: Results) -> Claim:
+    """Test that testing on longer clips alone does not raise accuracy."""
     return Claim(
         'A network trained on 8 frames does worse when it is tested on 32.',
         'Table 3; R(2+1)D-18',
         [
-            Comparison(f'{metric} on 8 above that on 32', short[metric] - long[metric], spread, by)
-            for metric, by in zip(ACCURACIES, falls)
+            Difference(
+                f'{metric} on 8 frames above that on 32',
+                minus(table_3(results, metric)[0], table_3(results, metric)[1]),
+                paper(SHORT, metric) - paper(SHORT_ON_LONG, metric),
+            )
+            for metric in ('clip@1', 'video@1')
         ],
     )
 
 
-def finetuning(results: Mapping[str, Results]) -> Claim:
-    """Test that finetuning from short to long clips is the best trade-off."""
-    spread = spread_of_accuracy(results)
-    short, long = (accuracy(results, f'r2plus1d_18_{frames}f') for frames in (8, 32))
-    tuned = accuracy(results, 'r2plus1d_18_32f_from_8f')
-    times = {s: results[f'r2plus1d_18_{s}'].seconds.mean for s in ('8f', '32f', '32f_from_8f')}
-    share = (times['8f'] + times['32f_from_8f']) / times['32f']
+def finetuning(results: Results) -> Claim:
+    """Test that finetuning from short to long clips keeps most of the gain of long clips."""
+    short, _, long, tuned = table_3(results, 'clip@1')
+    halfway = mean_of([short, long])
+    in_paper = [paper(row, 'clip@1') for row in (SHORT, LONG, TUNED)]
+    seconds = [
+        sum(result.seconds for result in results[f'{BEST}_{name}'])
+        for name in ('8f', '32f', '32f_from_8f')
+    ]
     return Claim(
-        'Training on 8 frames and finetuning on 32 is nearly as good as training on 32, in a part '
-        'of the time.',
-        'Table 3; R(2+1)D-18, video@1',
+        'Training on 8 frames and finetuning on 32 is nearly as good as training on 32: it keeps '
+        'more than half of the gain.',
+        'Table 3; R(2+1)D-18, clip@1',
         [
-            Comparison('finetuned above 8 frames', tuned - short, spread, TUNED[1] - SHORT[1]),
-            Comparison(
-                'from scratch above finetuned', long - tuned, spread, LONG[1] - TUNED[1], True
+            Difference('finetuned above 8 frames', minus(tuned, short), in_paper[2] - in_paper[0]),
+            Difference(
+                'finetuned above the mean of 8 and 32 frames',
+                minus(tuned, halfway),
+                in_paper[2] - fmean(in_paper[:2]),
             ),
         ],
-        f'Both trainings together took {share:.0%} of the time from scratch; in the paper '
-        f'{PAPER_HOURS[3] / PAPER_HOURS[2]:.0%}.',
+        f'Both trainings together took {(seconds[0] + seconds[2]) / seconds[1]:.0%} of the time of '
+        f'training on 32 frames; in the paper {PAPER_HOURS[3] / PAPER_HOURS[2]:.0%}.',
     )
 
 
-def test_clips(results: Mapping[str, Results]) -> Claim:
-    """Test that about twenty clips of a video are enough."""
-    by_clips = results['r2plus1d_18_32f'].by_clips
-    spread = spread_of_accuracy(results)
+def test_clips(results: Results) -> Claim:
+    """Test that twenty clips of a video are enough."""
+    rows = [result.by_clips for result in results[f'{BEST}_{LONG_CLIP}f']]
+    one, twenty, hundred = ([row[count] for row in rows] for count in ('1', '20', '100'))
+    most = [0.9 * gain for gain in minus(hundred, one)]
     return Claim(
-        'Twenty clips of a video are nearly as good as a hundred.',
+        'Twenty clips of a video are nearly as good as a hundred: they give nine tenths of the '
+        'gain over one clip.',
         'Figure 5b; R(2+1)D-18, 32 frames, video@1',
         [
-            Comparison('20 clips above one', by_clips[20] - by_clips[1], spread),
-            Comparison('100 clips above 20', by_clips[100] - by_clips[20], spread, 0.5, True),
+            Difference('20 clips above one', minus(twenty, one)),
+            Difference('20 clips above nine tenths of the gain', minus(minus(twenty, one), most)),
         ],
     )
 
 
-def accuracy(results: Mapping[str, Results], setting: str, metric: str = 'video@1') -> Values:
-    """Return the accuracy of a setting, tested with the clip length of its training."""
-    return next(iter(results[setting].tests.values()))[metric]
+def temporal(results: Results) -> list[str]:
+    """List the networks of Table 2 with convolutions over time, without R(2+1)D."""
+    found = (name for name in TABLE_2 if f'{name}_{SHORT_CLIP}f' in results)
+    return [name for name in found if name not in (*PLAIN, BEST)]
+
+
+def accuracy(results: Results, network: str, metric: str = 'video@1') -> Values:
+    """Return the accuracy of a network on clips of 8 frames, by seed."""
+    found = results[f'{network}_{SHORT_CLIP}f']
+    return [result.tests[str(SHORT_CLIP)][metric] for result in found]
+
+
+def table_3(results: Results, metric: str) -> list[Values]:
+    """Return an accuracy by seed for the rows of Table 3."""
+    rows = [('8f', '8'), ('8f', '32'), ('32f', '32'), ('32f_from_8f', '32')]
+    return [
+        [result.tests[frames][metric] for result in results[f'{BEST}_{name}']]
+        for name, frames in rows
+    ]
+
+
+def published(network: str) -> float:
+    """Return the paper's video@1 in Table 2, 0 to 1."""
+    return paper(TABLE_2[network], 'video@1')
+
+
+def paper(row: object, metric: str) -> float:
+    """Return an accuracy of a row of the paper, 0 to 1."""
+    return float(getattr(row, {'clip@1': 'clip1', 'video@1': 'video1'}[metric])) / 100
+
+
+def minus(values: Values, others: Values) -> Values:
+    """Subtract values seed by seed."""
+    return [a - b for a, b in zip(values, others)]
 
 
 def mean_of(settings: Sequence[Values]) -> Values:
     """Return the mean of settings, seed by seed."""
-    return Values(tuple(fmean(seed) for seed in zip(*(v.each for v in settings))))
-
-
-def spread_of_accuracy(results: Mapping[str, Results]) -> float:
-    """Return the standard deviation of video@1 between seeds, pooled over settings."""
-    return pooled(accuracy(results, setting) for setting in results)
-
-
-def pooled(settings: Iterable[Values]) -> float:
-    """Return the standard deviation between seeds, pooled over settings."""
-    return sqrt(fmean(values.spread**2 for values in settings))
+    return [fmean(seed) for seed in zip(*settings)]

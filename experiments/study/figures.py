@@ -1,8 +1,8 @@
-"""Draw Figures 3, 4, 5a and 5b of the paper from the results of the study."""
+"""Draw Figures 3, 4 and 5b of the paper from the results of the study, with 95% intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -10,34 +10,50 @@ from matplotlib.figure import Figure
 
 from r21d_plugin.evaluation.plots import save_figure
 
-from .results import Results, Values
+from .claims import Mean, Results, accuracy
+from .plan import SHORT_CLIP
+from .training import EPOCHS
 
 
-def plot_errors(results: Mapping[str, Results], path: Path) -> None:
-    """Draw Figure 3: errors of R3D and R(2+1)D by epoch; thin: training, thick: testing."""
-    figure = Figure(figsize=(9, 4), layout='constrained')
-    for axes, depth in zip(figure.subplots(1, 2, sharey=True), (18, 34)):
+def plot_errors(results: Results, path: Path) -> None:
+    """Draw Figure 3: training error of R3D and R(2+1)D, and testing error at the end."""
+    depths = [depth for depth in (18, 34) if f'r3d_{depth}_{SHORT_CLIP}f' in results]
+    figure = Figure(figsize=(5 * len(depths), 4), layout='constrained')
+    for axes, depth in zip(figure.subplots(1, len(depths), squeeze=False)[0], depths):
         for name, label, colour in (('r3d', 'R3D', 'C0'), ('r2plus1d', 'R(2+1)D', 'C3')):
-            curves = results[f'{name}_{depth}_8f'].curves
-            training = mean_curve([c.training for c in curves])
-            testing = mean_curve([c.validation for c in curves])
-            axes.plot(*training, color=colour, linewidth=1, label=f'{label} training')
-            axes.plot(*testing, color=colour, linewidth=2.5, label=f'{label} testing')
+            found = results[f'{name}_{depth}_{SHORT_CLIP}f']
+            curve = list(zip(*(result.errors for result in found)))
+            done = [100 * (i + 1) / EPOCHS for i in range(len(curve))]
+            draw_curve(axes, done, curve, f'{label} training', colour)
+            testing = Mean.of([1 - clip for clip in accuracy(results, f'{name}_{depth}', 'clip@1')])
+            axes.errorbar(
+                100,
+                *in_percent(testing),
+                fmt='o',
+                color=colour,
+                capsize=3,
+                label=f'{label} testing, at the end',
+            )
         axes.set_title(f'{depth} layers')
-        axes.set_xlabel('epoch')
+        axes.set_xlabel('part of the training (%)')
+        axes.set_ylabel('error of clips (%)')
+        axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend()
-        axes.set_ylabel('error of clips (%)')
     save_figure(figure, path)
 
 
-def mean_curve(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], list[float]]:
-    """Return epochs, and the mean of several errors at each epoch, in per cent."""
-    epochs = list(curves[0])
-    return epochs, [100 * sum(c[epoch] for c in curves) / len(curves) for epoch in epochs]
+def draw_curve(
+    axes: Axes, x: Sequence[float], rows: Sequence[Sequence[float]], label: str, colour: str
+) -> None:
+    """Draw means over seeds as a line and their intervals as a band."""
+    means = [in_percent(Mean.of(row)) for row in rows]
+    axes.plot(x, [mean for mean, _ in means], color=colour, label=label)
+    low, high = [mean - half for mean, half in means], [mean + half for mean, half in means]
+    axes.fill_between(x, low, high, color=colour, alpha=0.2)
 
 
-def plot_cost(points: Mapping[str, tuple[float, Values]], path: Path) -> None:
+def plot_cost(points: Mapping[str, tuple[float, Mean]], path: Path) -> None:
     """Draw Figure 4: video@1 against multiply-adds.
 
     Args:
@@ -46,52 +62,39 @@ def plot_cost(points: Mapping[str, tuple[float, Values]], path: Path) -> None:
     """
     figure = Figure(figsize=(7, 5), layout='constrained')
     axes = figure.subplots()
-    for name, (gflops, accuracy) in points.items():
-        point = axes.errorbar(gflops, *in_percent([accuracy]), fmt='o', capsize=3)
+    for name, (gflops, found) in points.items():
+        point = axes.errorbar(gflops, *in_percent(found), fmt='o', capsize=3)
         axes.annotate(
             name,
-            (gflops, 100 * accuracy.mean),
+            (gflops, 100 * found.mean),
             xytext=(6, 4),
             textcoords='offset points',
             color=point[0].get_color(),
         )
     axes.set_xlabel('GFLOPs of a clip (multiply-adds)')
     axes.set_ylabel('video@1 (%)')
-    axes.margins(x=0.12)
+    axes.margins(x=0.15)
     axes.grid(alpha=0.3)
     save_figure(figure, path)
 
 
-def plot_lengths(curves: Mapping[str, Mapping[int, Values]], path: Path) -> None:
-    """Draw Figure 5a: accuracies against frames per clip, by metric."""
-    figure = Figure(figsize=(6, 4), layout='constrained')
-    axes = figure.subplots()
-    for metric, curve in curves.items():
-        axes.errorbar(list(curve), *in_percent(curve.values()), fmt='o-', capsize=3, label=metric)
-    finish(axes, 'frames of a clip', list(next(iter(curves.values()))))
-    save_figure(figure, path)
-
-
-def plot_clips(curve: Mapping[int, Values], path: Path) -> None:
+def plot_clips(curve: Mapping[str, Mean], path: Path) -> None:
     """Draw Figure 5b: video@1 against clips per video."""
     figure = Figure(figsize=(6, 4), layout='constrained')
     axes = figure.subplots()
-    axes.errorbar(list(curve), *in_percent(curve.values()), fmt='o-', capsize=3, label='video@1')
+    counts = [int(count) for count in curve]
+    means = [100 * found.mean for found in curve.values()]
+    halves = [100 * found.half for found in curve.values()]
+    axes.errorbar(counts, means, halves, fmt='o-', capsize=3)
     axes.set_xscale('log')
     axes.minorticks_off()
-    finish(axes, 'clips of a video', list(curve))
+    axes.set_xlabel('clips of a video')
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_ylabel('video@1 (%)')
+    axes.grid(alpha=0.3)
     save_figure(figure, path)
 
 
-def in_percent(values: Collection[Values]) -> tuple[list[float], list[float]]:
-    """Return means and spreads in per cent."""
-    return [100 * v.mean for v in values], [100 * v.spread for v in values]
-
-
-def finish(axes: Axes, varied: str, ticks: list[int]) -> None:
-    """Label the axes of accuracies against the ``varied`` quantity."""
-    axes.set_xlabel(varied)
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_ylabel('accuracy (%)')
-    axes.grid(alpha=0.3)
-    axes.legend()
+def in_percent(found: Mean) -> tuple[float, float]:
+    """Return a mean and half of its interval in per cent."""
+    return 100 * found.mean, 100 * found.half

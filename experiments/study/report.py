@@ -1,152 +1,124 @@
-"""Write the report of the study as Markdown and as one HTML page with embedded figures."""
+"""Write the report of the study in Markdown, with figures."""
 
 from __future__ import annotations
 
-import base64
-import os
-import re
-from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from tabulate import tabulate
 
-from experiments.machine import processor_name
 from r21d_plugin._atomic import atomic_write
-from r21d_plugin._errors import InputError
 from tools.complexity import measure
 
-from .claims import PAPER_HOURS, TABLE_2, Claim, accuracy, claims
-from .figures import plot_clips, plot_cost, plot_errors, plot_lengths
-from .hard_motion import ACTIONS
+from .claims import (
+    PAPER_HOURS,
+    TABLE_2,
+    Claim,
+    Difference,
+    Mean,
+    Results,
+    accuracy,
+    claims,
+    table_3,
+)
+from .figures import in_percent, plot_clips, plot_cost, plot_errors
 from .paper import TABLES
-from .plan import LENGTHS, Run, Scale
-from .results import ACCURACIES, REQUIREMENTS, Results, Values, read_results
+from .plan import LONG_CLIP, SHORT_CLIP, Scale, runs
+from .results import ACCURACIES, best_rate, read_results, tuned_rates
+from .training import CROP, EPOCHS
+from .videos import ACTIONS, REQUIREMENTS
 
-try:
-    from markdown import markdown
-except ModuleNotFoundError as error:
-    raise InputError(f"{error}: pip install 'r21d_plugin[study]'") from error
-
-PACKAGES = ('r21d_plugin', 'torch', 'mmengine', 'mmaction2', 'av')
-
-PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; font-size: 0.85rem; margin: 1rem 0; }}
-th, td {{ border-bottom: 1px solid #ccc; padding: 0.2rem 0.6rem; text-align: left; }}
-img {{ max-width: 100%; }}
-</style>
-{body}
-</html>
-"""
+RULE = """\
+The rule was stated before the run. Each claim is one or more differences that the paper says are
+positive. A difference is computed seed by seed, and its mean has a 95% interval (Student's t). It
+*holds* if the interval is above zero, is *reversed* if it is below, is *absent* if it includes zero
+and is narrower than a third of the paper's difference, and is *undecided* otherwise. A claim holds
+if all its differences hold, and does not hold if one is reversed or absent. The intervals are of
+single differences: of twenty that are zero, one is expected to exclude zero by chance."""
 
 
-def write_report(
-    planned: Sequence[Run], scale: Scale, out: Path, device: str, command: str
-) -> list[Path]:
-    """Write ``report.md``, ``report.html`` and the figures of a finished study.
+def write_report(scale: Scale, out: Path) -> Path:
+    """Write ``report.md`` and the figures, from the seeds that are finished.
 
     Args:
-        planned (Sequence[Run]): The runs of the study.
         scale (Scale): Scale of the study.
         out (Path): Folder of the study.
-        device (str): Device of the study, ``'cpu'`` or ``'cuda'``.
-        command (str): Command that ran the study.
 
     Returns:
-        list[Path]: The two reports.
+        Path: The report.
 
     Raises:
-        InputError: If a run is not finished, or a file cannot be written.
+        InputError: If fewer than two seeds are finished, or a file cannot be written.
     """
-    results = read_results(planned, scale, out)
-    figures = out / 'figures'
-    figures.mkdir(exist_ok=True)
-    plot_errors(results, figures / 'figure_3.png')
-    plot_cost(costs(results), figures / 'figure_4.png')
-    plot_lengths(lengths(results), figures / 'figure_5a.png')
-    plot_clips(results['r2plus1d_18_32f'].by_clips, figures / 'figure_5b.png')
-    text = '\n\n'.join(sections(results, setting(planned, scale, device, command, results))) + '\n'
+    results = read_results(runs(scale), out)
+    (out / 'figures').mkdir(exist_ok=True)
+    plot_errors(results, out / 'figures/figure_3.svg')
+    plot_cost(costs(results), out / 'figures/figure_4.svg')
+    plot_clips(by_clips(results), out / 'figures/figure_5b.svg')
     with atomic_write(out / 'report.md') as partial:
-        partial.write_text(text)
-    with atomic_write(out / 'report.html') as partial:
-        partial.write_text(page(text, out))
-    return [out / 'report.md', out / 'report.html']
+        partial.write_text('\n\n'.join(sections(scale, results, out)) + '\n', 'utf-8')
+    return out / 'report.md'
 
 
-def page(text: str, out: Path) -> str:
-    """Convert Markdown to an HTML page with embedded figures."""
-    html = markdown(text, extensions=['tables'])
-    body = re.sub(r'src="([^"]+)"', lambda m: f'src="{embedded(out / m[1])}"', html)
-    return PAGE.format(title=text.partition('\n')[0].lstrip('# '), body=body)
-
-
-def embedded(picture: Path) -> str:
-    """Encode an image as a data URI."""
-    return f'data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}'
-
-
-def sections(results: Mapping[str, Results], run: str) -> list[str]:
+def sections(scale: Scale, results: Results, out: Path) -> list[str]:
     """Return the sections of the report in Markdown."""
     found = claims(results)
     return [
-        "# The paper's comparison on the harder motion dataset",
-        run,
+        "# The paper's comparisons on made videos",
+        '<!-- Written by python -m experiments.study. -->',
+        setting(scale, results),
         '## Claims',
         claims_in_short(found),
+        RULE,
         *(paragraph(claim) for claim in found),
         '## Table 2: forms of convolution',
-        'Accuracies in per cent, mean ± standard deviation over seeds; on the right video@1 of the '
-        'classes by what has to be seen to recognise them.',
-        table_2(results),
-        '## Figure 3: training and testing error',
-        'R3D and R(2+1)D, mean over seeds.\n\n![Figure 3](figures/figure_3.png)',
+        'Per cent, with 95% intervals. On the right is video@1 of the classes by what has to be '
+        'recognised: the grain of a texture, its motion, both, or the order of two motions.',
+        table_of_networks(results),
+        '## Figure 3: training error',
+        f'Training error in each {1 / EPOCHS:.0%} of the training, with 95% intervals.\n\n'
+        '![Figure 3](figures/figure_3.svg)',
+        settled(results),
         '## Figure 4: accuracy and cost',
-        '![Figure 4](figures/figure_4.png)',
-        '## Table 3 and Figure 5a: frames of a clip',
-        'R(2+1)D-18. Hours in the paper are those of 64 GPUs, minutes here are of training steps.',
-        table_3(results),
-        '![Figure 5a](figures/figure_5a.png)',
+        '![Figure 4](figures/figure_4.svg)',
+        '## Table 3: frames of a clip',
+        'R(2+1)D-18. Hours in the paper are those of 64 GPUs; minutes here are of training on one '
+        'core, or on the GPU.',
+        table_of_lengths(results),
         '## Figure 5b: clips of a video',
-        'R(2+1)D-18 of 32 frames, from one test with 100 clips of five videos of each class.',
-        table_5b(results),
-        '![Figure 5b](figures/figure_5b.png)',
+        f'R(2+1)D-18 on {LONG_CLIP} frames, from one test of {scale.many_clips} videos with 100 '
+        'clips.',
+        github(
+            [['video@1', *map(in_text, by_clips(results).values())]], ['clips', *by_clips(results)]
+        ),
+        '![Figure 5b](figures/figure_5b.svg)',
+        '## Learning rates',
+        f'video@1 after {scale.tuning_steps:,} steps, as a mean of {scale.tuning_seeds} seeds, on '
+        'videos that no other run sees. The best rate is used for all lengths of clips; finetuning '
+        'has a fifth of it.',
+        table_of_rates(scale, out),
     ]
 
 
-def setting(
-    planned: Sequence[Run], scale: Scale, device: str, command: str, results: Mapping[str, Results]
-) -> str:
-    """Describe the runs, the data and the machine."""
-    seeds = 1 + max(run.seed for run in planned)
-    counts = [
-        sum(a.requires == requirement for a in ACTIONS.values()) for requirement in REQUIREMENTS
-    ]
-    kinds = ', '.join(f'{n} {name}' for n, name in zip(counts, REQUIREMENTS))
-    packages = ', '.join(f'{name} {version(name)}' for name in PACKAGES)
-    hours = sum(sum(each.seconds.each) for each in results.values()) / 3600
+def setting(scale: Scale, results: Results) -> str:
+    """Describe the runs and the videos."""
+    seeds = len(next(iter(results.values())))
+    counts = [sum(action.requires == each for action in ACTIONS) for each in REQUIREMENTS]
+    hours = sum(result.seconds for each in results.values() for result in each) / 3600
     return (
-        f'{len(planned)} runs, {seeds} of each from different seeds: networks of {scale.width} '
-        f'filters in conv1 (the paper has 64) on crops of 48 x 48 pixels, {scale.epochs} epochs of '
-        f'{scale.epoch_size:,} clips, {scale.finetuning} of finetuning; {scale.train:,} training '
-        f'and {scale.val:,} validation videos of {len(ACTIONS)} classes (chance is '
-        f'{1 / len(ACTIONS):.1%}), by what they require: {kinds}. Tested with 10 clips of a video '
-        f'unless said.\n\nRun by `{command}` on {machine(device)} with {packages}; training took '
-        f'{hours:.1f} hours of one process.'
+        f'{len(results)} settings, each trained with {seeds} of the planned {scale.seeds} seeds. '
+        'Within a seed, all networks have the same videos, the same clips in the same order, and '
+        f'the same seed of their weights. Networks of {scale.width} filters in conv1 (the paper '
+        f'has 64) on {SHORT_CLIP} frames of {CROP} x {CROP} pixels are trained on '
+        f'{scale.steps * scale.batch_size:,} clips of {scale.train:,} videos by SGD with momentum '
+        f'in float32, in batches of {scale.batch_size}; the learning rate falls to zero as a '
+        f'cosine. Finetuning has {scale.finetuning_steps / scale.steps:.0%} of these clips. The '
+        f'{scale.test:,} test videos are tested with 10 clips. There are {len(ACTIONS)} classes '
+        f'(chance is {1 / len(ACTIONS):.1%}) of moving textures: {counts[0]} differ in grain, '
+        f'which a single frame shows, {counts[1]} in motion, which it does not, {counts[2]} in '
+        f'both, and {counts[3]} in the order of two motions. Training took {hours:.1f} hours of '
+        'one process.'
     )
-
-
-def machine(device: str) -> str:
-    """Name the GPU or CPU."""
-    if device == 'cuda':
-        return torch.cuda.get_device_name()
-    return f'{os.cpu_count()} cores of {processor_name()}'
 
 
 def claims_in_short(found: Sequence[Claim]) -> str:
@@ -157,72 +129,101 @@ def claims_in_short(found: Sequence[Claim]) -> str:
 
 def paragraph(claim: Claim) -> str:
     """Format the findings about a claim."""
-    rows = []
-    for comparison in claim.comparisons:
-        paper = '' if comparison.paper is None else f'{comparison.paper:+.1f}'
-        here = f'{100 * comparison.difference.mean:+.1f}'
-        spread = f'{100 * comparison.spread:.1f}'
-        rows.append([comparison.what, paper, here, spread, comparison.verdict])
-    header = ['points of per cent', 'paper', 'here', 'spread of seeds', 'verdict']
+    header = ['difference, points', 'paper', 'here', '95% interval', 'verdict']
+    rows = [row_of(difference) for difference in claim.differences]
     parts = [f'**{claim.text}** {claim.source}: {claim.verdict}.', github(rows, header)]
     return '\n\n'.join([*parts, claim.remark] if claim.remark else parts)
 
 
-def table_2(results: Mapping[str, Results]) -> str:
-    """Format the accuracies of the twelve networks beside the paper's."""
+def row_of(difference: Difference) -> list[str]:
+    """Format a difference and its interval, in points of per cent."""
+    mean, half = in_percent(Mean.of(difference.values))
+    paper = '' if difference.paper is None else f'{100 * difference.paper:+.1f}'
+    interval = f'{mean - half:+.1f} to {mean + half:+.1f}'
+    return [difference.what, paper, f'{mean:+.1f}', interval, difference.verdict]
+
+
+def table_of_networks(results: Results) -> str:
+    """Format the accuracies of the networks beside the paper's."""
+    metrics = (*ACCURACIES, *REQUIREMENTS)
     rows = []
-    for row in TABLE_2:
-        found = results[f'{row.network}_8f'].tests[8]
-        figures = [format_values(found[name]) for name in (*ACCURACIES, *REQUIREMENTS)]
-        rows.append([row.name, row.clip1, row.video1, *figures])
-    return github(rows, ['network', 'paper clip@1', 'paper video@1', *ACCURACIES, *REQUIREMENTS])
+    for network, row in TABLE_2.items():
+        if f'{network}_{SHORT_CLIP}f' in results:
+            figures = [in_text(Mean.of(accuracy(results, network, metric))) for metric in metrics]
+            rows.append([row.name, row.clip1, row.video1, *figures])
+    return github(rows, ['network', 'paper clip@1', 'paper video@1', *metrics])
 
 
-def table_3(results: Mapping[str, Results]) -> str:
+def settled(results: Results) -> str:
+    """Say by how much the training error still fell at the end."""
+    falls = {
+        setting: Mean.of([mean_error(r.errors[-4:-2]) - mean_error(r.errors[-2:]) for r in each])
+        for setting, each in results.items()
+        if '_from_' not in setting
+    }
+    worst = max(falls, key=lambda setting: falls[setting].mean)
+    return (
+        'A setting counts as trained if its training error in the last tenth is at most one point '
+        'below that in the tenth before, as a mean over seeds. The largest fall is that of '
+        f'`{worst}`: {100 * falls[worst].mean:.1f} points.'
+    )
+
+
+def mean_error(errors: Sequence[float]) -> float:
+    """Return the mean of errors."""
+    return sum(errors) / len(errors)
+
+
+def table_of_lengths(results: Results) -> str:
     """Format accuracies by clip length in training and testing beside the paper's."""
-    settings = [('8f', 8), ('8f', 32), ('32f', 32), ('32f_from_8f', 32)]
-    times = {name: results[f'r2plus1d_18_{name}'].seconds.mean / 60 for name, _ in settings}
-    times['32f_from_8f'] += times['8f']
-    rows = []
-    for (name, frames), hours, row in zip(settings, PAPER_HOURS, TABLES[1].rows):
-        found = results[f'r2plus1d_18_{name}'].tests[frames]
-        figures = [format_values(found[name]) for name in (*ACCURACIES, *REQUIREMENTS)]
-        minutes = f'{times[name]:.1f}'
-        rows.append([row.name, hours, row.clip1, row.video1, minutes, *figures])
+    names = ('8f', '8f', '32f', '32f_from_8f')
+    minutes = [Mean.of([r.seconds / 60 for r in results[f'r2plus1d_18_{n}']]).mean for n in names]
+    minutes[3] += minutes[0]
+    columns = [table_3(results, metric) for metric in (*ACCURACIES, *REQUIREMENTS)]
+    rows = [
+        [
+            row.name,
+            hours,
+            row.clip1,
+            row.video1,
+            f'{time:.1f}',
+            *(in_text(Mean.of(v)) for v in each),
+        ]
+        for row, hours, time, *each in zip(TABLES[1].rows, PAPER_HOURS, minutes, *columns)
+    ]
     paper = ['paper hours', 'paper clip@1', 'paper video@1']
     return github(rows, ['frames', *paper, 'minutes', *ACCURACIES, *REQUIREMENTS])
 
 
-def table_5b(results: Mapping[str, Results]) -> str:
-    """Format video@1 by number of clips."""
-    by_clips = results['r2plus1d_18_32f'].by_clips
-    return github(
-        [['video@1', *map(format_values, by_clips.values())]], ['clips', *map(str, by_clips)]
-    )
+def table_of_rates(scale: Scale, out: Path) -> str:
+    """Format the accuracy of each network by learning rate; the best is bold."""
+    rows = []
+    for network, row in tuned_rates(scale, out).items():
+        best = best_rate(row)
+        cells = [f'{100 * row[r]:.1f}' if r != best else f'**{100 * row[r]:.1f}**' for r in row]
+        rows.append([network, *cells])
+    return github(rows, ['network', *(f'{rate:g}' for rate in scale.rates)])
 
 
-def costs(results: Mapping[str, Results]) -> dict[str, tuple[float, Values]]:
+def by_clips(results: Results) -> dict[str, Mean]:
+    """Return video@1 by number of clips."""
+    rows = [result.by_clips for result in results[f'r2plus1d_18_{LONG_CLIP}f']]
+    return {count: Mean.of([row[count] for row in rows]) for count in rows[0]}
+
+
+def costs(results: Results) -> dict[str, tuple[float, Mean]]:
     """Return GFLOPs of the paper's networks on 8 frames, and their video@1 in the study."""
     return {
-        row.name: (
-            measure(row.network, LENGTHS[0]).gflops,
-            accuracy(results, f'{row.network}_8f'),
-        )
-        for row in TABLE_2
+        row.name: (measure(name, SHORT_CLIP).gflops, Mean.of(accuracy(results, name)))
+        for name, row in TABLE_2.items()
+        if f'{name}_{SHORT_CLIP}f' in results
     }
 
 
-def lengths(results: Mapping[str, Results]) -> dict[str, dict[int, Values]]:
-    """Return accuracies of R(2+1)D-18 by metric and frames per clip."""
-    return {
-        metric: {n: accuracy(results, f'r2plus1d_18_{n}f', metric) for n in LENGTHS}
-        for metric in ACCURACIES
-    }
-
-
-def format_values(values: Values) -> str:
-    """Format mean and spread in per cent."""
-    return f'{100 * values.mean:.1f} ± {100 * values.spread:.1f}'
+def in_text(found: Mean) -> str:
+    """Format a mean and its interval in per cent."""
+    mean, half = in_percent(found)
+    return f'{mean:.1f} ± {half:.1f}'
 
 
 def github(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:

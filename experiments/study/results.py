@@ -1,132 +1,118 @@
-"""Read the results of the study's runs."""
+"""Results of the study's runs: compute, write and read them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from r21d_plugin.evaluation.curves import Curves, find_logs, read_curves, read_log
-from r21d_plugin.evaluation.scores import Scores, accuracy, accuracy_by_clips, read_scores
+from r21d_plugin._errors import InputError
+from r21d_plugin.evaluation.scores import Scores, accuracy
 
-from .hard_motion import ACTIONS
-from .plan import MANY_CLIPS, Run, Scale, Test, epochs_of, tests_of
+from .plan import Run, Scale, tuning_runs
+from .videos import ACTIONS, REQUIREMENTS
 
-COUNTS = (1, 2, 5, 10, 20, 50, MANY_CLIPS)
+COUNTS = (1, 2, 5, 10, 20, 50, 100)
 """Numbers of test clips in Figure 5b."""
 
 ACCURACIES = ('clip@1', 'video@1')
 
-REQUIREMENTS = tuple(dict.fromkeys(action.requires for action in ACTIONS.values()))
-"""Requirements of classes."""
 
-
-class Values(NamedTuple):
-    """A value for each of several runs with different seeds."""
-
-    each: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Their mean."""
-        return fmean(self.each)
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation; 0 for a single value."""
-        return stdev(self.each) if len(self.each) > 1 else 0.0
-
-    def __sub__(self, other: Values) -> Values:
-        """Return the differences, seed by seed."""
-        return Values(tuple(a - b for a, b in zip(self.each, other.each)))
-
-
-class Results(NamedTuple):
-    """Results of one setting, over its seeds.
+class Result(NamedTuple):
+    """Result of a run. Accuracies and errors are 0 to 1.
 
     Attributes:
-        tests (dict): Accuracies, 0 to 1, by frames of the test's clips, then by
-            ``'clip@1'``, ``'video@1'`` and the requirements of classes, for
-            which it is video@1 of those classes.
+        name (str): Name of the run.
+        rate (float): Learning rate.
+        errors (list[float]): Training error of each twentieth of the run.
+        seconds (float): Time of training.
+        tests (dict): Accuracies by frames of the test's clips, then by ``'clip@1'``, ``'video@1'``
+            and what has to be recognised, for which it is video@1 of those classes.
         by_clips (dict): video@1 by number of clips; empty without such a test.
-        curves (list[Curves]): Errors by epoch, for each seed.
-        seconds (Values): Training time, without validation.
     """
 
-    tests: dict[int, dict[str, Values]]
-    by_clips: dict[int, Values]
-    curves: list[Curves]
-    seconds: Values
-
-    @property
-    def training_error(self) -> Values:
-        """Training error of the last epoch."""
-        return Values(tuple(curves.training[max(curves.training)] for curves in self.curves))
-
-
-def read_results(planned: Iterable[Run], scale: Scale, out: Path) -> dict[str, Results]:
-    """Read the results of finished runs.
-
-    Args:
-        planned (Iterable[Run]): The runs.
-        scale (Scale): Scale of the runs.
-        out (Path): Folder of the study.
-
-    Returns:
-        dict[str, Results]: Results by setting.
-
-    Raises:
-        InputError: If a run is not finished or a file is damaged.
-    """
-    settings: dict[str, list[Run]] = {}
-    for run in planned:
-        settings.setdefault(run.setting, []).append(run)
-    return {setting: results_of(seeds, scale, out) for setting, seeds in settings.items()}
-
-
-def results_of(seeds: list[Run], scale: Scale, out: Path) -> Results:
-    """Return the results of the runs of one setting."""
-    tests: dict[int, dict[str, Values]] = {}
-    by_clips: dict[int, Values] = {}
-    for test in tests_of(seeds[0]):
-        scores = [read_scores(out / Test(run, *test[1:]).scores) for run in seeds]
-        if test.clips == MANY_CLIPS:
-            counted = [accuracy_by_clips(each, COUNTS) for each in scores]
-            by_clips = {n: Values(tuple(row[n]['video@1'] for row in counted)) for n in COUNTS}
-        else:
-            tests[test.frames] = together([accuracies(each) for each in scores])
-    return Results(
-        tests,
-        by_clips,
-        [read_curves(out / run.name) for run in seeds],
-        Values(tuple(training_seconds(run, scale, out) for run in seeds)),
-    )
+    name: str
+    rate: float
+    errors: list[float]
+    seconds: float
+    tests: dict[str, dict[str, float]]
+    by_clips: dict[str, float]
 
 
 def accuracies(scores: Mapping[str, Scores]) -> dict[str, float]:
-    """Compute clip@1 and video@1 of a test, and video@1 by requirement of classes."""
+    """Compute clip@1 and video@1 of a test, and video@1 by what has to be recognised."""
     whole = accuracy(scores)
     found = {metric: whole[metric] for metric in ACCURACIES}
-    requirements = [action.requires for action in ACTIONS.values()]
     for requirement in REQUIREMENTS:
         part = {
             video: each
             for video, each in scores.items()
-            if requirements[min(each.labels)] == requirement
+            if ACTIONS[min(each.labels)].requires == requirement
         }
         found[requirement] = accuracy(part)['video@1']
     return found
 
 
-def together(runs: list[dict[str, float]]) -> dict[str, Values]:
-    """Collect the values of several runs by name."""
-    return {name: Values(tuple(run[name] for run in runs)) for name in runs[0]}
+def read_result(path: Path) -> Result:
+    """Read the result of a finished run.
+
+    Raises:
+        InputError: If the file is missing or damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text('utf-8'))
+        return Result(**content)
+    except FileNotFoundError:
+        raise InputError(f'{path}: this run is not finished: run the study again') from None
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f'{path}: damaged: remove it and run the study again') from error
 
 
-def training_seconds(run: Run, scale: Scale, out: Path) -> float:
-    """Compute the time of a run's training steps: their logged mean times their number."""
-    steps = epochs_of(run, scale) * (scale.epoch_size // scale.batch_size)
-    logs = find_logs(out / run.name)
-    times = [record['time'] for log in logs for record in read_log(log) if 'loss' in record]
-    return fmean(times) * steps
+def path_of(run: Run, out: Path) -> Path:
+    """Return the path of a run's result."""
+    return out / 'runs' / f'{run.name}.json'
+
+
+def read_results(runs: Iterable[Run], out: Path) -> dict[str, list[Result]]:
+    """Read the results of the seeds of which all runs are finished.
+
+    Args:
+        runs (Iterable[Run]): The runs of the study.
+        out (Path): Folder of the study.
+
+    Returns:
+        dict[str, list[Result]]: Results by setting, in the order of seeds.
+
+    Raises:
+        InputError: If fewer than two seeds are finished, which give no interval, or a file is
+            damaged.
+    """
+    paths = {run: path_of(run, out) for run in runs}
+    unfinished = {run.seed for run, path in paths.items() if not path.exists()}
+    found: dict[str, list[Result]] = {}
+    for run, path in paths.items():
+        if run.seed not in unfinished:
+            found.setdefault(run.setting, []).append(read_result(path))
+    if not found or len(next(iter(found.values()))) < 2:
+        raise InputError(f'{out}: fewer than two seeds are finished: run the study again')
+    return found
+
+
+def tuned_rates(scale: Scale, out: Path) -> dict[str, dict[float, float]]:
+    """Read video@1 by learning rate for each network, as a mean over seeds.
+
+    Raises:
+        InputError: If a run that chooses a rate is not finished.
+    """
+    table = {network: dict.fromkeys(scale.rates, 0.0) for network in scale.networks}
+    for run in tuning_runs(scale):
+        assert run.rate is not None
+        tested = read_result(path_of(run, out)).tests[str(run.frames)]
+        table[run.network][run.rate] += tested['video@1'] / scale.tuning_seeds
+    return table
+
+
+def best_rate(by_rate: Mapping[float, float]) -> float:
+    """Return the rate of the highest accuracy; of equal ones, the lowest."""
+    return max(sorted(by_rate), key=lambda rate: by_rate[rate])

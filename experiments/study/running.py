@@ -1,148 +1,211 @@
-"""Train and test all runs of the study, several at a time."""
+"""Train and test the runs of the study, several at a time."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-import subprocess
-import sys
-from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, wait
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from r21d_plugin._atomic import atomic_write
+import torch
+
+from r21d_plugin import create_model
+from r21d_plugin._atomic import atomic_write, write_json
 from r21d_plugin._errors import InputError
+from r21d_plugin.datasets.workers import worker_pool
+from r21d_plugin.evaluation.scores import accuracy_by_clips
 
-from .plan import Run, Scale, Test, checkpoint, config, tests_of
+from .plan import LONG_CLIP, SHORT_CLIP, Run, Scale, runs, tuning_runs
+from .results import COUNTS, Result, accuracies, best_rate, path_of, tuned_rates
+from .training import Trainer, Videos, test
+from .videos import ACTIONS, make_videos
 
-TOOLS = Path(__file__).parents[2] / 'tools'
-
-Progress = Callable[[Run, int], None]
-"""Callback with a run and its number of finished epochs; called by several threads."""
+FINETUNING_RATE = 0.2
+"""Learning rate of finetuning, relative to that of training."""
 
 
 def run_all(
-    planned: list[Run], scale: Scale, out: Path, device: str, jobs: int, progress: Progress
+    scale: Scale, out: Path, device: str, jobs: int, progress: Callable[[int], None]
 ) -> None:
-    """Train and test runs; skip what an earlier call has finished.
+    """Choose learning rates, then train and test; skip what an earlier call has finished.
 
     Args:
-        planned (list[Run]): The runs; a run comes after the run that it starts from.
         scale (Scale): Scale of the study.
         out (Path): Folder of the study.
         device (str): ``'cpu'`` or ``'cuda'``.
-        jobs (int): Number of parallel runs.
-        progress (Callable): Called after every finished epoch.
+        jobs (int): Number of processes.
+        progress (Callable): Called every few seconds with the number of finished runs.
 
     Raises:
-        InputError: If a run fails, or the folder belongs to another study.
+        InputError: If the folder belongs to another study, or a process dies.
     """
-    futures: dict[Run, Future] = {}
-    with ThreadPoolExecutor(jobs) as pool:
+    check_settings(scale, out)
+    tuning, planned = tuning_runs(scale), runs(scale)
+    run_groups(tuning, {}, scale, out, device, jobs, progress)
+    rates = {network: best_rate(row) for network, row in tuned_rates(scale, out).items()}
+    run_groups(planned, rates, scale, out, device, jobs, lambda n: progress(len(tuning) + n))
+
+
+def check_settings(scale: Scale, out: Path) -> None:
+    """Write the scale of a new study, or check that it is that of the existing one.
+
+    Raises:
+        InputError: If the folder belongs to a study of another scale.
+    """
+    path = out / 'settings.json'
+    if not path.exists():
+        write_json(path, scale._asdict(), parents=True)
+    elif Scale.read(path) != scale:
+        raise InputError(f'{path}: a study with other settings: give another folder with --out')
+
+
+def run_groups(
+    planned: Sequence[Run],
+    rates: dict[str, float],
+    scale: Scale,
+    out: Path,
+    device: str,
+    jobs: int,
+    progress: Callable[[int], None],
+) -> None:
+    """Do the runs of each seed and network, ``jobs`` such groups at a time."""
+    groups: dict[tuple[int, str], list[Run]] = {}
+    for run in planned:
+        if not path_of(run, out).exists():
+            groups.setdefault((run.seed, run.network), []).append(run)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with worker_pool(jobs, 'spawn') as pool:
+        pending = {
+            pool.submit(run_group, group, rates, scale, out, device, threads)
+            for group in groups.values()
+        }
         try:
-            for run in planned:
-                job = Job(run, scale, out, device, jobs)
-                futures[run] = pool.submit(job.run, progress, futures.get(run.pretraining or run))
-            finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-        finally:  # also after an interrupt
-            pool.shutdown(cancel_futures=True)
-    for future in finished:
-        future.result()
+            while pending:
+                finished, pending = wait(pending, 5, FIRST_EXCEPTION)
+                for future in finished:
+                    future.result()
+                progress(sum(path_of(run, out).exists() for run in planned))
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
-class Job:
-    """A run and its tests, each executed by the command for users.
+def run_group(
+    group: Sequence[Run],
+    rates: dict[str, float],
+    scale: Scale,
+    out: Path,
+    device: str,
+    threads: int,
+) -> None:
+    """Do runs of one seed, one after the other, on the same videos."""
+    torch.set_num_threads(threads)
+    seed, tuning = group[0].seed, group[0].rate is not None
+    train = load_videos(scale.train, seed, 'train', device)
+    held_out = load_videos(scale.test, seed, 'val' if tuning else 'test', device)
+    study = SeedStudy(train, held_out, rates, scale, out, device)
+    for run in group:
+        study.do(run)
 
-    Args:
-        run (Run): The run.
+
+@lru_cache(maxsize=2)
+def load_videos(count: int, seed: int, split: str, device: str) -> Videos:
+    """Make videos on a device; a process keeps the last ones, as its next runs often need them."""
+    frames, labels = make_videos(count, seed, split)
+    return Videos(torch.from_numpy(frames).to(device), torch.from_numpy(labels).to(device))
+
+
+@dataclass
+class SeedStudy:
+    """The runs of one seed.
+
+    Attributes:
+        train (Videos): The training videos.
+        held_out (Videos): The test videos; in runs that choose a learning rate, other ones.
+        rates (dict[str, float]): Learning rates by network.
         scale (Scale): Scale of the study.
         out (Path): Folder of the study.
         device (str): ``'cpu'`` or ``'cuda'``.
-        jobs (int): Number of parallel runs, which share the cores.
     """
 
-    def __init__(self, run: Run, scale: Scale, out: Path, device: str, jobs: int) -> None:
-        self.planned = run
-        self.scale = scale
-        self.out = out
-        self.folder = out / run.name
-        self.device = device
-        self.threads = max(1, (os.cpu_count() or 1) // jobs)
+    train: Videos
+    held_out: Videos
+    rates: dict[str, float]
+    scale: Scale
+    out: Path
+    device: str
 
-    def run(self, progress: Progress, pretraining: Future | None) -> None:
-        """Train, then test.
+    def do(self, run: Run) -> None:
+        """Train and test a run, and write its result."""
+        trainer, rate = self.trainer(run)
+        seconds = self.train_or_resume(run, trainer)
+        result = Result(run.name, rate, trainer.errors, seconds, {}, {})
+        for frames, clips, videos in tests_of(run, self.scale):
+            subset = Videos(self.held_out.frames[:videos], self.held_out.labels[:videos])
+            scores = test(trainer.model, subset, frames, clips)
+            if clips == COUNTS[-1]:
+                counted = accuracy_by_clips(scores, COUNTS)
+                result.by_clips.update((str(n), row['video@1']) for n, row in counted.items())
+            else:
+                result.tests[str(frames)] = accuracies(scores)
+        write_json(path_of(run, self.out), result._asdict(), parents=True)
 
-        Raises:
-            InputError: If one fails.
-        """
-        if pretraining is not None:
-            pretraining.result()
-        trained = checkpoint(self.planned, self.scale, self.out)
-        path = self.write_config(self.planned)
-        if not trained.exists():
-            arguments = (path, '--resume', '--work-dir', self.folder)
-            self.call('train.py', *arguments, epoch=lambda epoch: progress(self.planned, epoch))
-        for test in tests_of(self.planned):
-            self.test(test, trained)
-        progress(self.planned, int(trained.stem[len('epoch_') :]))
+    def trainer(self, run: Run) -> tuple[Trainer, float]:
+        """Build a run's network and its training; return that and its learning rate."""
+        if run.rate is None:
+            rate, steps = self.rates[run.network], self.scale.steps
+        else:
+            rate, steps = run.rate, self.scale.tuning_steps
+        torch.manual_seed(run.seed)
+        model = create_model(
+            run.network, len(ACTIONS), clip_len=run.frames, base_channels=self.scale.width
+        )
+        model.to(self.device, memory_format=torch.channels_last_3d)
+        if run.pretraining is not None:
+            rate, steps = FINETUNING_RATE * rate, self.scale.finetuning_steps
+            model.load_state_dict(self.weights_of(run.pretraining))
+        batch_size = self.scale.batch_size
+        trainer = Trainer(model, self.train, run.frames, batch_size, steps, rate, run.seed)
+        return trainer, rate
 
-    def test(self, test: Test, trained: Path) -> None:
-        """Test, unless the scores exist."""
-        scores = self.out / test.scores
-        if scores.exists():
-            return
-        tested = self.planned._replace(frames=test.frames)
-        path = self.write_config(tested)
-        with atomic_write(scores) as partial:
-            options = [
-                '--cfg-options',
-                f'test_dataloader.dataset.pipeline.1.num_clips={test.clips}',
-            ]
-            if test.videos > 0:
-                options.append(f'test_dataloader.dataset.indices={test.videos}')
-            work_dir = ('--work-dir', self.folder / 'tests')
-            self.call('test.py', path, trained, '--dump', partial, *work_dir, *options)
+    def weights_of(self, run: Run) -> dict[str, Any]:
+        """Return the weights of a finished run; without its file, it is trained again."""
+        if not self.state_path(run).exists():
+            self.do(run)
+        return torch.load(self.state_path(run), weights_only=True)['model']
 
-    def write_config(self, run: Run) -> Path:
-        """Write the config of a run, or check that the existing one is equal.
+    def train_or_resume(self, run: Run, trainer: Trainer) -> float:
+        """Train to the end; return the seconds of training, also those before an interruption."""
+        path, start, before = self.state_path(run), time.perf_counter(), 0.0
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            before = state.pop('seconds')
+            trainer.load_state_dict(state)
 
-        It is not in the work dir, where MMEngine writes a config with the same name.
-
-        Raises:
-            InputError: If a different config exists.
-        """
-        name = self.planned.name
-        if run != self.planned:
-            name += f'_on_{run.frames}f'
-        path, content = self.out / 'configs' / f'{name}.py', config(run, self.scale, self.out)
-        if not path.exists():
+        def save(state: dict[str, Any]) -> None:
             with atomic_write(path, parents=True) as partial:
-                partial.write_text(content)
-        elif path.read_text() != content:
-            raise InputError(
-                f'{path}: differs from the config that this study writes: give it another folder '
-                'with --out, or remove this one'
-            )
-        return path
+                torch.save(dict(state, seconds=before + time.perf_counter() - start), partial)
 
-    def call(
-        self, script: str, *arguments: object, epoch: Callable[[int], None] = lambda _: None
-    ) -> None:
-        """Run a script and log its output.
+        trainer.run(save)
+        return float(torch.load(path, weights_only=True)['seconds'])
 
-        Raises:
-            InputError: If it fails.
-        """
-        command = [sys.executable, TOOLS / script, *arguments, '--device', self.device]
-        log = self.folder / f'{Path(script).stem}.log'
-        self.folder.mkdir(exist_ok=True)
-        streams: dict = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        env = dict(os.environ, OMP_NUM_THREADS=str(self.threads))
-        words = [str(word) for word in command]
-        with log.open('a') as file, subprocess.Popen(words, env=env, **streams) as process:
-            for line in process.stdout or ():
-                file.write(line)
-                _, saved, rest = line.partition('Saving checkpoint at ')
-                if saved:
-                    epoch(int(rest.split()[0]))
-        if process.returncode:
-            raise InputError(f'{log}: {script} failed: {line.strip()}')
+    def state_path(self, run: Run) -> Path:
+        """Return the path of the state of training."""
+        return self.out / 'states' / f'{run.name}.pth'
+
+
+def tests_of(run: Run, scale: Scale) -> list[tuple[int, int, int]]:
+    """List the tests of a run: frames per clip, clips per video and number of videos."""
+    tests = [(run.frames, 10, scale.test)]
+    if run.rate is None and run.network == 'r2plus1d_18' and run.source is None:
+        if run.frames == SHORT_CLIP:
+            tests.append((LONG_CLIP, 10, scale.test))
+        else:
+            tests.append((LONG_CLIP, COUNTS[-1], scale.many_clips))
+    return tests

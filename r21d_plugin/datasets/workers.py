@@ -22,14 +22,15 @@ Result = TypeVar('Result')
 
 
 @contextmanager
-def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(workers: int, start_method: str | None = None) -> Iterator[ProcessPoolExecutor]:
     """Context manager: a pool of processes that exit with this one.
 
-    Raises an InputError if a worker dies.
+    ``start_method`` is Python's own by default. Raises an InputError if a worker dies.
     """
     if workers < 1:
         raise InputError(f'workers={workers}: at least 1 is needed')
-    pool = ProcessPoolExecutor(workers, initializer=init_worker)
+    context = multiprocessing.get_context(start_method)
+    pool = ProcessPoolExecutor(workers, context, init_worker)
     try:
         yield pool
     except BrokenExecutor as error:

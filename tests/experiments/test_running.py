@@ -1,77 +1,153 @@
+import json
 import os
-import sys
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
+import torch
 
-from experiments.study import Run, Scale, make_videos, run_all
-from experiments.study.plan import runs
-from experiments.study.results import read_results
-from r21d_plugin import InputError, list_models
+from experiments.study import report, running, training
+from experiments.study.plan import SCALES, Run, runs, tuning_runs
+from experiments.study.results import best_rate, path_of, read_results, tuned_rates
+from experiments.study.running import SeedStudy, check_settings, load_videos, run_group, run_groups
+from experiments.study.training import Trainer
+from r21d_plugin import InputError, create_model
 
-TINY = Scale(4, 32, 16, 2, 1, 8, 4, 1, 1)
-
-
-@pytest.fixture(scope='module', autouse=True)
-def quick_scripts(python):
-    """Have scripts begin in a process that has imported everything."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, 'executable', str(python))
-        yield
+TINY = SCALES['tiny']
+RATES = dict.fromkeys(TINY.networks, 0.05)
+RUN = Run('r2plus1d_18', 8, 0)
+TUNED = Run('r2plus1d_18', 32, 0, source=8)
 
 
 @pytest.fixture(scope='module')
-def study(quick_scripts, tmp_path_factory):
-    """A network trained on 8 frames and finetuned on 32, with all tests."""
-    out = tmp_path_factory.mktemp('study')
-    assert len(list(make_videos(TINY, out, 2))) == 48
-    planned = [Run('r2plus1d_18', 8, 0), Run('r2plus1d_18', 32, 0, source=8)]
-    seen = []
-    run_all(planned, TINY, out, 'cpu', 2, lambda run, epoch: seen.append((run.name, epoch)))
-    return out, planned, seen
+def study():
+    """The study of one seed, without a folder."""
+    train, test = (
+        load_videos(count, 0, split, 'cpu') for count, split in ((32, 'train'), (16, 'test'))
+    )
+    return SeedStudy(train, test, RATES, TINY, None, 'cpu')
 
 
-def test_runs_and_their_tests(study):
-    out, planned, seen = study
-    first, second = (run.name for run in planned)
-    assert (first, 'r2plus1d_18_8f_seed0') == ('r2plus1d_18_8f_seed0', first)
-    assert seen.index((first, 2)) < seen.index((second, 1))
-    assert 'loaded' in (out / second / 'train.log').read_text()
-    found = read_results(planned, TINY, out)
-    assert list(found['r2plus1d_18_8f'].tests) == [8, 32]
-    assert len(found['r2plus1d_18_8f'].curves[0].training) == 2
-    assert found['r2plus1d_18_32f_from_8f'].seconds.mean > 0
-    parts = found['r2plus1d_18_8f'].tests[8]
-    weighted = 2 * parts['appearance'].mean + 8 * parts['short motion'].mean
-    weighted += 6 * parts['long motion'].mean
-    assert weighted / 16 == pytest.approx(parts['video@1'].mean)
+def test_training_reduces_the_error(study):
+    """On few clips, which a network can learn by heart."""
+    torch.manual_seed(0)
+    model = create_model('r3d_18', 16, base_channels=4)
+    few = training.Videos(study.train.frames[:4, :9], study.train.labels[:4])
+    trainer = Trainer(model, few, 8, 8, 60, 0.05, 0)
+    trainer.run(lambda state: None)
+    assert len(trainer.errors) == training.EPOCHS
+    assert trainer.errors[0] > 0.5 > trainer.errors[-1]
 
 
-def test_finished_runs_are_not_done_again(study):
-    out, planned, _ = study
-    before = {path: path.stat().st_mtime_ns for path in out.rglob('*') if path.is_file()}
-    assert not list(make_videos(TINY, out, 2))
-    run_all(planned, TINY, out, 'cpu', 1, lambda *_: None)
-    assert before == {path: path.stat().st_mtime_ns for path in out.rglob('*') if path.is_file()}
+def test_networks_of_a_seed_see_the_same_clips(study):
+    def clips(seed, network='r2d_18', step=3):
+        model = create_model(network, 16, base_channels=4)
+        trainer = Trainer(model, study.train, 8, 4, 20, 0.05, seed)
+        trainer.step = step
+        return trainer.draw_clips()
+
+    one, labels = clips(0)
+    other, same = clips(0, 'r3d_18')
+    assert one.shape == (4, 3, 8, 32, 32)
+    assert torch.equal(one, other)
+    assert torch.equal(labels, same)
+    assert not torch.equal(one, clips(1)[0])
+    assert not torch.equal(one, clips(0, step=4)[0])
 
 
-def test_another_study_in_the_folder(study):
-    out, planned, _ = study
-    with pytest.raises(InputError, match=r'seed0\.py: differs from the config.*--out'):
-        run_all(planned, TINY._replace(width=8), out, 'cpu', 1, lambda *_: None)
+def test_a_run_resumes_where_it_was_stopped(study, tmp_path, monkeypatch):
+    whole = replace(study, out=tmp_path / 'whole')
+    whole.do(RUN)
+    stopped = replace(study, out=tmp_path / 'stopped')
+    step, steps = Trainer.train_step, []
+
+    def interrupted(trainer):
+        steps.append(trainer.step)
+        if len(steps) == 13:
+            raise KeyboardInterrupt
+        return step(trainer)
+
+    monkeypatch.setattr(Trainer, 'train_step', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.do(RUN)
+    stopped.do(RUN)
+    assert steps == [*range(13), *range(12, 20)]
+    one, other = (json.loads(path_of(RUN, s.out).read_text()) for s in (whole, stopped))
+    assert one.pop('seconds') > 0 < other.pop('seconds')
+    assert one == other
 
 
-def test_a_run_that_fails(tmp_path):
-    """One line says why, and where more stands."""
-    with pytest.raises(InputError, match=r'train\.log: train\.py failed: error: .*annotation file'):
-        run_all([Run('r2d_18', 8, 0)], TINY, tmp_path, 'cpu', 1, lambda *_: None)
-    assert sorted(os.listdir(tmp_path)) == ['configs', 'r2d_18_8f_seed0']
+def test_finetuning_starts_from_the_short_clips(study, tmp_path):
+    """Also where the weights of that run are gone."""
+    tuned = replace(study, out=tmp_path)
+    tuned.do(RUN)
+    saved = tuned.weights_of(RUN)
+    trainer, rate = tuned.trainer(TUNED)
+    assert rate == pytest.approx(0.2 * 0.05)
+    assert trainer.clip_len == 32
+    assert all(torch.equal(saved[k], v) for k, v in trainer.model.state_dict().items())
+    tuned.state_path(RUN).unlink()
+    again = tuned.weights_of(RUN)
+    assert all(torch.equal(saved[k], again[k]) for k in saved)
 
 
-def test_planned_runs():
-    names = [run.name for run in runs(2)]
-    assert len(set(names)) == len(names)
-    alone = {f'{name}_8f' for name in list_models(18)}
-    alone |= {'r3d_34_8f', 'r2plus1d_34_8f', 'r2plus1d_18_16f', 'r2plus1d_18_32f'}
-    expected = alone | {'r2plus1d_18_32f_from_8f'}
-    assert set(names) == {f'{name}_seed{seed}' for name in expected for seed in (0, 1)}
-    assert names.index('r2plus1d_18_8f_seed1') < names.index('r2plus1d_18_32f_from_8f_seed1')
+@pytest.mark.slow
+def test_the_whole_study(tmp_path, monkeypatch):
+    """A report, a second call without work, and one line for another scale."""
+    scale = TINY._replace(networks=('r2d_18', 'fr2d_18', 'r3d_18', 'r2plus1d_18'), rates=(0.1,))
+    monkeypatch.setattr(running, 'make_videos', lambda count, *_: noise(count))
+    for planned, rates in ((tuning_runs(scale), {}), (runs(scale), RATES)):
+        for seed, network in dict.fromkeys((run.seed, run.network) for run in planned):
+            group = [run for run in planned if (run.seed, run.network) == (seed, network)]
+            run_group(group, rates, scale, tmp_path, 'cpu', 1)
+    chosen = tuned_rates(scale, tmp_path)
+    assert {best_rate(row) for row in chosen.values()} <= set(scale.rates)
+    found = read_results(runs(scale), tmp_path)
+    assert found['r2plus1d_18_8f'][1].tests.keys() == {'8', '32'}
+    assert found['r2plus1d_18_32f'][0].by_clips.keys() == {'1', '2', '5', '10', '20', '50', '100'}
+    text = report.write_report(scale, tmp_path).read_text()
+    assert 'trained with 2 of the planned 2 seeds' in text
+    more = scale._replace(seeds=3)
+    path_of(runs(more)[-3], tmp_path).write_text('')  # a part of the third seed
+    assert read_results(runs(more), tmp_path) == found
+
+
+def noise(count):
+    """Make videos of noise, quickly."""
+    rng = torch.Generator().manual_seed(0)
+    frames = torch.randint(0, 256, (count, 48, 40, 40, 3), generator=rng, dtype=torch.uint8)
+    return frames.numpy(), (torch.arange(count) % 16).numpy()
+
+
+def test_finished_runs_are_not_done_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(running, 'worker_pool', lambda *_: nullcontext())  # without submit
+    for run in runs(TINY):
+        path_of(run, tmp_path).parent.mkdir(exist_ok=True)
+        path_of(run, tmp_path).write_text('')
+    run_groups(runs(TINY), RATES, TINY, tmp_path, 'cpu', 1, lambda finished: None)
+
+
+def test_another_study_in_the_folder(tmp_path):
+    check_settings(TINY, tmp_path)
+    check_settings(TINY, tmp_path)
+    with pytest.raises(InputError, match=r'settings\.json: a study with other settings.*--out'):
+        check_settings(TINY._replace(width=8), tmp_path)
+
+
+def test_damaged_results(tmp_path):
+    with pytest.raises(InputError, match='fewer than two seeds are finished'):
+        read_results(runs(TINY), tmp_path)
+    os.makedirs(tmp_path / 'runs')
+    for run in runs(TINY):
+        path_of(run, tmp_path).write_text('{}')
+    with pytest.raises(InputError, match=r'seed0\.json: damaged: remove it'):
+        read_results(runs(TINY), tmp_path)
+
+
+def test_order_of_runs():
+    """Seed by seed, so that every finished seed counts; and sources before what they start."""
+    planned = runs(TINY)
+    assert [run.seed for run in planned] == sorted(run.seed for run in planned)
+    assert planned.index(RUN) < planned.index(TUNED)
+    assert TUNED.pretraining == RUN
+    assert {run.network for run in runs(SCALES['full'])} > {'r3d_34', 'r2plus1d_34', 'rmc4_18'}

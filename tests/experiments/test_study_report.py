@@ -1,0 +1,27 @@
+from xml.etree import ElementTree
+
+from invented_results import results
+
+from experiments.study import report
+from experiments.study.plan import SCALES
+
+TINY = SCALES['tiny']
+
+
+def test_report(tmp_path, monkeypatch):
+    """Tables beside the paper's numbers, intervals, and figures as SVG."""
+    accuracies = {'fr2d_18_8f': 0.3, 'r2plus1d_18_8f': 0.55}
+    monkeypatch.setattr(report, 'read_results', lambda *_: results(accuracies))
+    rates = {name: {0.03: 0.25, 0.1: 0.5} for name in TINY.networks}
+    monkeypatch.setattr(report, 'tuned_rates', lambda *_: rates)
+    text = report.write_report(TINY, tmp_path).read_text()
+    lines = [line.replace(' ', '') for line in text.splitlines()]
+    row = next(line for line in lines if line.startswith('|f-R2D'))
+    assert row == '|f-R2D|48.1|59.4|' + 6 * '30.0±0.2|'
+    assert '|R(2+1)DaboveMC3|+1.9|+5.0|+4.8to+5.2|holds|' in lines
+    assert '|r3d_18|25.0|**50.0**|' in lines
+    assert 'The largest fall is that of `fr2d_18_8f`: 50.0 points.' in text
+    for name in ('3', '4', '5b'):
+        assert f'(figures/figure_{name}.svg)' in text
+        drawn = ElementTree.parse(tmp_path / f'figures/figure_{name}.svg')
+        assert drawn.getroot().tag.endswith('svg')
