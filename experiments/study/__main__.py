@@ -15,8 +15,6 @@ from experiments.study.plan import SCALES, runs, tuning_runs
 from r21d_plugin import InputError
 from r21d_plugin.cli.errors import errors_in_one_line
 
-SIZES = [name for name in SCALES if name != 'tiny']
-
 
 def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
@@ -25,7 +23,8 @@ def parse_args() -> argparse.Namespace:
         '--scale',
         choices=SCALES,
         default='small',
-        help='small: for 2 CPU cores; full: for a GPU; tiny: for tests of the code (small)',
+        help='small: for 2 CPU cores; full: for a GPU; tenth: full with a tenth of the steps and '
+        'two seeds, to try it; tiny: for tests of the code (small)',
     )
     parser.add_argument('--out', type=Path, help='folder of the study (work_dirs/study_SCALE)')
     parser.add_argument('--jobs', type=int, help='processes (one per core, and with a GPU 8)')

@@ -14,10 +14,9 @@ undecided otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from math import sqrt
 from statistics import fmean, stdev
-from typing import List, NamedTuple
+from typing import List, Mapping, NamedTuple, Sequence
 
 from scipy.stats import t as student
 

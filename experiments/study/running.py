@@ -175,10 +175,10 @@ class SeedStudy:
         return trainer, rate
 
     def weights_of(self, run: Run) -> dict[str, Any]:
-        """Return the weights of a finished run; without its file, it is trained again."""
-        if not self.state_path(run).exists():
-            self.do(run)
-        return torch.load(self.state_path(run), weights_only=True)['model']
+        """Return the weights of a finished run; it is trained again if its state is gone."""
+        trainer, _ = self.trainer(run)
+        self.train_or_resume(run, trainer)
+        return trainer.model.state_dict()
 
     def train_or_resume(self, run: Run, trainer: Trainer) -> float:
         """Train to the end; return the seconds of training, also those before an interruption."""
@@ -193,7 +193,7 @@ class SeedStudy:
                 torch.save(dict(state, seconds=before + time.perf_counter() - start), partial)
 
         trainer.run(save)
-        return float(torch.load(path, weights_only=True)['seconds'])
+        return before + time.perf_counter() - start
 
     def state_path(self, run: Run) -> Path:
         """Return the path of the state of training."""

@@ -74,11 +74,12 @@ class Trainer:
         ends = [round(self.steps * (i + 1) / EPOCHS) for i in range(EPOCHS)]
         self.model.train()
         for end in ends[len(self.errors) :]:
-            count, wrong = end - self.step, 0
+            clips = (end - self.step) * self.batch_size
+            wrong = torch.zeros((), device=self.videos.labels.device)
             while self.step < end:
-                wrong += int(self.train_step())
+                wrong += self.train_step()
                 self.step += 1
-            self.errors.append(wrong / max(1, count * self.batch_size))
+            self.errors.append(float(wrong) / max(1, clips))
             save(self.state_dict())
 
     def train_step(self) -> Tensor:
