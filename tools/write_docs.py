@@ -59,19 +59,9 @@ its streams ([flow and two streams](flow.md#two-streams)), as the paper does, or
 
 ## The comparisons on made videos
 
-```shell
-pip install -e '.[lite,study]'   # in a checkout
-python -m experiments.study      # for 2 CPU cores; --scale full is for a GPU
-```
-
-chooses a learning rate for each network on videos of its own, then trains f-R2D, R2D, MC3, rMC3,
-R3D and R(2+1)D with 18 layers on 8 frames, and R(2+1)D on 32 frames from scratch and finetuned from
-8. Each is trained with eight seeds, which all networks share. [The report](study/report.md) has
-the paper's claims with a verdict by a rule stated beforehand, Tables 2 and 3 beside the paper's
-numbers, and Figures 3, 4 and 5b, all with 95% intervals. The same command resumes a study that was
-stopped, at most a twentieth of a run earlier; the report takes the seeds that are finished. The
-full scale has all twelve networks, and R3D and R(2+1)D with 34 layers, on a GPU. It has not been
-run.
+`python -m experiments.study` repeats the comparisons of networks with 18 layers on made videos, with
+paired seeds and a verdict for each claim by [a rule stated beforehand](study/design.md). It has not
+been run to its end.
 """
 
 CARD = """\
