@@ -73,7 +73,7 @@ ALL = (*list_models(18), 'r3d_34', 'r2plus1d_34')
 FULL = Scale(ALL, 5, 16, 1024, 512, 160, 32, 1000, 1, 500, (0.03, 0.06))
 
 SCALES = {
-    'small': Scale(SIX, 8, 8, 1024, 512, 160, 16, 2000, 2, 800, (0.015, 0.03, 0.06)),
+    'small': Scale(SIX, 8, 8, 1024, 512, 160, 32, 1250, 2, 600, (0.015, 0.03, 0.06)),
     'full': FULL,
     'tenth': FULL._replace(seeds=2, steps=100, tuning_steps=50),
     'tiny': Scale(SIX, 2, 4, 32, 16, 2, 4, 20, 1, 10, (0.03, 0.1)),

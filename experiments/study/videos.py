@@ -22,7 +22,7 @@ CYCLE = (12, 12, 8)
 """Frames of the first of two motions, of the second, and of rest, which repeat in this order."""
 INTERRUPTION = 8
 """Frames for which a video shows another class; there are two such parts."""
-NOISE = 15.0
+NOISE = 10.0
 """Standard deviation of the noise, in levels of 0 to 255."""
 
 Motions = Tuple[Motion, ...]
