@@ -8,7 +8,7 @@ single frames, or frames without their order, cannot exceed chance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
@@ -147,16 +147,18 @@ def write_video(path: Path, frames: np.ndarray) -> None:
     partial.rename(path)
 
 
-def make_video(folder: Path, split: str, index: int, seed: int) -> str:
+def make_video(
+    motions: Mapping[str, Motion], folder: Path, split: str, index: int, seed: int
+) -> str:
     """Render and write one video.
 
     Returns:
         str: The video's line in the annotation file.
     """
-    label = index % len(MOTIONS)
+    label = index % len(motions)
     name = f'{index:05d}.mp4'
     rng = np.random.default_rng([seed, split == 'val', index])
-    write_video(folder / name, render(list(MOTIONS.values())[label], rng))
+    write_video(folder / name, render(list(motions.values())[label], rng))
     return f'{name} {label}\n'
 
 
@@ -166,6 +168,7 @@ def make_dataset(
     val: int = 200,
     seed: int = 0,
     workers: int = 1,
+    motions: Mapping[str, Motion] = MOTIONS,
 ) -> Iterator[str]:
     """Write a dataset in MMAction2's folder layout, one video at a time.
 
@@ -180,6 +183,7 @@ def make_dataset(
         val (int): Number of validation videos. Defaults to 200.
         seed (int): Seed. Defaults to 0.
         workers (int): Number of processes. Defaults to 1.
+        motions (Mapping[str, Motion]): The classes. Defaults to all.
 
     Yields:
         str: The annotation of each video after it was written.
@@ -195,12 +199,12 @@ def make_dataset(
             for split, count in (('train', train), ('val', val)):
                 folder = out / f'videos_{split}'
                 folder.mkdir(parents=True, exist_ok=True)
-                tasks = repeat(folder), repeat(split), range(count), repeat(seed)
+                tasks = repeat(motions), repeat(folder), repeat(split), range(count), repeat(seed)
                 for line in pool.map(make_video, *tasks, chunksize=8):
                     lists[split].append(line)
                     yield line
         for split, lines in lists.items():
             (out / f'motion_{split}_list_videos.txt').write_text(''.join(lines))
-        (out / 'label_map_motion.txt').write_text('\n'.join(MOTIONS) + '\n')
+        (out / 'label_map_motion.txt').write_text('\n'.join(motions) + '\n')
     except OSError as error:
         raise InputError(f'{out}: cannot write the dataset there: {error.strerror}') from error
