@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from r21d_plugin import create_model
+from r21d_plugin import accelerate, create_model
 from r21d_plugin._atomic import atomic_write, write_json
 from r21d_plugin._errors import InputError
 from r21d_plugin.datasets.workers import worker_pool
@@ -166,7 +166,7 @@ class SeedStudy:
         model = create_model(
             run.network, len(ACTIONS), clip_len=run.frames, base_channels=self.scale.width
         )
-        model.to(self.device, memory_format=torch.channels_last_3d)
+        accelerate(model.to(self.device))  # it avoids wrong gradients of narrow convolutions, too
         if run.pretraining is not None:
             rate, steps = FINETUNING_RATE * rate, self.scale.finetuning_steps
             model.load_state_dict(self.weights_of(run.pretraining))

@@ -131,8 +131,7 @@ def schedule(done: float) -> float:
 
 def normalise(clips: Tensor) -> Tensor:
     """Scale clips, N x T x H x W x C uint8, to -2 to 2, N x C x T x H x W."""
-    scaled = (clips.permute(0, 4, 1, 2, 3).float() - 127.5) / 63.75
-    return scaled.contiguous(memory_format=torch.channels_last_3d)
+    return (clips.permute(0, 4, 1, 2, 3).float() - 127.5) / 63.75
 
 
 @torch.no_grad()
