@@ -151,6 +151,8 @@ class Run:
         pytest = ('python', '-m', 'pytest', '-q', '-m', '', '--continue-on-collection-errors')
         pytest += ('-n', '2', '--dist', 'loadfile')
         output = self.call('core_tests', *pytest, *selection, check=False)
+        for line in re.findall(r'^(?:FAILED|ERROR) [^\n]*', output, re.MULTILINE):
+            print(f'    {line}', flush=True)
         summary = re.findall(
             r'^[^\n]*(?:passed|failed|error)[^\n]* in [\d.]+s', output, re.MULTILINE
         )
