@@ -44,7 +44,7 @@ lint: $(VENV)/dev.installed
 	$(BIN)/mypy
 	$(BIN)/shellcheck .ci/run tools/*.sh tools/benchmark/*.sh
 	$(BIN)/codespell
-	$(BIN)/proselint check --config .proselintrc.json *.md docs/*.md model_cards/*.md
+	$(BIN)/proselint check --config .proselintrc.json *.md docs/*.md docs/study/*.md model_cards/*.md
 
 # The site, in build/site; a broken link is an error.
 docs: $(VENV)/docs.installed

@@ -1,8 +1,9 @@
 """Invented results of a study."""
 
 from experiments.study.plan import SCALES, runs
-from experiments.study.results import COUNTS, REQUIREMENTS, Result
+from experiments.study.results import REQUIREMENTS, Result
 from experiments.study.running import tests_of
+from r21d_plugin.evaluation.scores import COUNTS
 
 
 def results(accuracies, spread=0.001, scale=SCALES['tiny'], seeds=3):

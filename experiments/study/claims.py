@@ -1,16 +1,4 @@
-"""Compare the claims of the paper with the results of the study, by a rule stated beforehand.
-
-Each claim is one or more differences that the paper says are positive. A difference is computed
-seed by seed, and its mean has a 95% interval (Student's t). It
-
-- *holds* if the interval is above zero,
-- is *reversed* if the interval is below zero,
-- is *absent* if the interval includes zero and is narrower than a third of the paper's difference,
-- and is *undecided* otherwise.
-
-A claim holds if all its differences hold, does not hold if one is reversed or absent, and is
-undecided otherwise.
-"""
+"""Compare the claims of the paper with the results of the study, by :data:`RULE`."""
 
 from __future__ import annotations
 
@@ -20,9 +8,9 @@ from typing import List, Mapping, NamedTuple, Sequence
 
 from scipy.stats import t as student
 
-from .paper import TABLES
+from .paper import TABLE_3_HOURS, TABLES, Row
 from .plan import LONG_CLIP, SHORT_CLIP
-from .results import Result
+from .results import ACCURACIES, Result
 
 Results = Mapping[str, Sequence[Result]]
 """Results by setting, in the order of seeds."""
@@ -33,8 +21,14 @@ Values = List[float]
 TABLE_2 = {row.network: row for row in TABLES[0].rows if row.frames == SHORT_CLIP}
 SHORT, SHORT_ON_LONG, LONG, TUNED = TABLES[1].rows
 """Rows of Table 3."""
-PAPER_HOURS = (11.8, 11.8, 59.8, 20.5)
-"""Training hours of these rows, on 64 GPUs."""
+
+RULE = """\
+The rule was stated before the run. Each claim is one or more differences that the paper says are
+positive. A difference is computed seed by seed, and its mean has a 95% interval (Student's t). It
+*holds* if the interval is above zero, is *reversed* if it is below, is *absent* if it includes zero
+and is narrower than a third of the paper's difference, and is *undecided* otherwise. A claim holds
+if all its differences hold, and does not hold if one is reversed or absent. The intervals are of
+single differences: of twenty that are zero, one is expected to exclude zero by chance."""
 
 PLAIN = ('r2d_18', 'fr2d_18')
 BEST = 'r2plus1d_18'
@@ -191,14 +185,7 @@ def longer_clips(results: Results) -> Claim:
     return Claim(
         'Training on 32 frames gives more accuracy than training on 8.',
         'Table 3, Figure 5a; R(2+1)D-18',
-        [
-            Difference(
-                f'{metric} from 8 to 32 frames',
-                minus(table_3(results, metric)[2], table_3(results, metric)[0]),
-                paper(LONG, metric) - paper(SHORT, metric),
-            )
-            for metric in ('clip@1', 'video@1')
-        ],
+        between_rows(results, 'from 8 to 32 frames', LONG, SHORT),
     )
 
 
@@ -207,15 +194,20 @@ def longer_tests(results: Results) -> Claim:
     return Claim(
         'A network trained on 8 frames does worse when it is tested on 32.',
         'Table 3; R(2+1)D-18',
-        [
-            Difference(
-                f'{metric} on 8 frames above that on 32',
-                minus(table_3(results, metric)[0], table_3(results, metric)[1]),
-                paper(SHORT, metric) - paper(SHORT_ON_LONG, metric),
-            )
-            for metric in ('clip@1', 'video@1')
-        ],
+        between_rows(results, 'on 8 frames above that on 32', SHORT, SHORT_ON_LONG),
     )
+
+
+def between_rows(results: Results, what: str, upper: Row, lower: Row) -> list[Difference]:
+    """Return the differences of clip@1 and video@1 between two rows of Table 3."""
+    differences = []
+    for metric in ACCURACIES:
+        here = dict(zip(TABLES[1].rows, table_3(results, metric)))
+        in_paper = paper(upper, metric) - paper(lower, metric)
+        differences.append(
+            Difference(f'{metric} {what}', minus(here[upper], here[lower]), in_paper)
+        )
+    return differences
 
 
 def finetuning(results: Results) -> Claim:
@@ -240,7 +232,7 @@ def finetuning(results: Results) -> Claim:
             ),
         ],
         f'Both trainings together took {(seconds[0] + seconds[2]) / seconds[1]:.0%} of the time of '
-        f'training on 32 frames; in the paper {PAPER_HOURS[3] / PAPER_HOURS[2]:.0%}.',
+        f'training on 32 frames; in the paper {TABLE_3_HOURS[3] / TABLE_3_HOURS[2]:.0%}.',
     )
 
 
@@ -286,7 +278,7 @@ def published(network: str) -> float:
     return paper(TABLE_2[network], 'video@1')
 
 
-def paper(row: object, metric: str) -> float:
+def paper(row: Row, metric: str) -> float:
     """Return an accuracy of a row of the paper, 0 to 1."""
     return float(getattr(row, {'clip@1': 'clip1', 'video@1': 'video1'}[metric])) / 100
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from r21d_plugin._errors import InputError
 from r21d_plugin.models.factory import list_models
 
+from .paper import TABLE_3_HOURS
+
 SHORT_CLIP, LONG_CLIP = 8, 32
 """Frames per clip (Table 3)."""
 
@@ -65,7 +67,8 @@ class Scale(NamedTuple):
     @property
     def finetuning_steps(self) -> int:
         """Steps of finetuning: the part of the training time on 32 frames that it is in Table 3."""
-        return round(self.steps * (20.5 - 11.8) / 59.8)
+        short, _, long, both = TABLE_3_HOURS
+        return round(self.steps * (both - short) / long)
 
 
 ALL = (*list_models(18), 'r3d_34', 'r2plus1d_34')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from tabulate import tabulate
 
@@ -11,7 +12,7 @@ from r21d_plugin._atomic import atomic_write
 from tools.complexity import measure
 
 from .claims import (
-    PAPER_HOURS,
+    RULE,
     TABLE_2,
     Claim,
     Difference,
@@ -22,19 +23,11 @@ from .claims import (
     table_3,
 )
 from .figures import in_percent, plot_clips, plot_cost, plot_errors
-from .paper import TABLES
+from .paper import TABLE_3_HOURS, TABLES
 from .plan import LONG_CLIP, SHORT_CLIP, Scale, runs
 from .results import ACCURACIES, best_rate, read_results, tuned_rates
 from .training import CROP, EPOCHS
 from .videos import ACTIONS, REQUIREMENTS
-
-RULE = """\
-The rule was stated before the run. Each claim is one or more differences that the paper says are
-positive. A difference is computed seed by seed, and its mean has a 95% interval (Student's t). It
-*holds* if the interval is above zero, is *reversed* if it is below, is *absent* if it includes zero
-and is narrower than a third of the paper's difference, and is *undecided* otherwise. A claim holds
-if all its differences hold, and does not hold if one is reversed or absent. The intervals are of
-single differences: of twenty that are zero, one is expected to exclude zero by chance."""
 
 
 def write_report(scale: Scale, out: Path) -> Path:
@@ -157,7 +150,7 @@ def table_of_networks(results: Results) -> str:
 def settled(results: Results) -> str:
     """Say by how much the training error still fell at the end."""
     falls = {
-        setting: Mean.of([mean_error(r.errors[-4:-2]) - mean_error(r.errors[-2:]) for r in each])
+        setting: Mean.of([fmean(r.errors[-4:-2]) - fmean(r.errors[-2:]) for r in each])
         for setting, each in results.items()
         if '_from_' not in setting
     }
@@ -169,15 +162,10 @@ def settled(results: Results) -> str:
     )
 
 
-def mean_error(errors: Sequence[float]) -> float:
-    """Return the mean of errors."""
-    return sum(errors) / len(errors)
-
-
 def table_of_lengths(results: Results) -> str:
     """Format accuracies by clip length in training and testing beside the paper's."""
     names = ('8f', '8f', '32f', '32f_from_8f')
-    minutes = [Mean.of([r.seconds / 60 for r in results[f'r2plus1d_18_{n}']]).mean for n in names]
+    minutes = [fmean(r.seconds / 60 for r in results[f'r2plus1d_18_{name}']) for name in names]
     minutes[3] += minutes[0]
     columns = [table_3(results, metric) for metric in (*ACCURACIES, *REQUIREMENTS)]
     rows = [
@@ -189,7 +177,7 @@ def table_of_lengths(results: Results) -> str:
             f'{time:.1f}',
             *(in_text(Mean.of(v)) for v in each),
         ]
-        for row, hours, time, *each in zip(TABLES[1].rows, PAPER_HOURS, minutes, *columns)
+        for row, hours, time, *each in zip(TABLES[1].rows, TABLE_3_HOURS, minutes, *columns)
     ]
     paper = ['paper hours', 'paper clip@1', 'paper video@1']
     return github(rows, ['frames', *paper, 'minutes', *ACCURACIES, *REQUIREMENTS])

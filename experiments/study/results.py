@@ -13,9 +13,6 @@ from r21d_plugin.evaluation.scores import Scores, accuracy
 from .plan import Run, Scale, tuning_runs
 from .videos import ACTIONS, REQUIREMENTS
 
-COUNTS = (1, 2, 5, 10, 20, 50, 100)
-"""Numbers of test clips in Figure 5b."""
-
 ACCURACIES = ('clip@1', 'video@1')
 
 

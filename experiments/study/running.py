@@ -18,10 +18,10 @@ from r21d_plugin import accelerate, create_model
 from r21d_plugin._atomic import atomic_write, write_json
 from r21d_plugin._errors import InputError
 from r21d_plugin.datasets.workers import worker_pool
-from r21d_plugin.evaluation.scores import accuracy_by_clips
+from r21d_plugin.evaluation.scores import COUNTS, accuracy_by_clips
 
 from .plan import LONG_CLIP, SHORT_CLIP, Run, Scale, runs, tuning_runs
-from .results import COUNTS, Result, accuracies, best_rate, path_of, tuned_rates
+from .results import Result, accuracies, best_rate, path_of, tuned_rates
 from .training import Trainer, Videos, test
 from .videos import ACTIONS, make_videos
 
