@@ -43,7 +43,8 @@ class Trainer:
         seed (int): Seed of the clips.
 
     Attributes:
-        errors (list[float]): Training error, 0 to 1, of each finished twentieth of the run.
+        errors (list[float]): Training error, 0 to 1, of each finished twentieth of the run; with
+            fewer than twenty steps, of each step.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Trainer:
 
     def run(self, save: Callable[[dict[str, Any]], None]) -> None:
         """Train to the end; call ``save`` with the state after each twentieth."""
-        ends = [round(self.steps * (i + 1) / EPOCHS) for i in range(EPOCHS)]
+        ends = sorted({round(self.steps * (i + 1) / EPOCHS) for i in range(EPOCHS)} - {0})
         self.model.train()
         for end in ends[len(self.errors) :]:
             clips = (end - self.step) * self.batch_size
@@ -79,7 +80,7 @@ class Trainer:
             while self.step < end:
                 wrong += self.train_step()
                 self.step += 1
-            self.errors.append(float(wrong) / max(1, clips))
+            self.errors.append(float(wrong) / clips)
             save(self.state_dict())
 
     def train_step(self) -> Tensor:

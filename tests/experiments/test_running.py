@@ -39,6 +39,16 @@ def test_training_reduces_the_error(study):
     assert trainer.errors[0] > 0.5 > trainer.errors[-1]
 
 
+def test_fewer_steps_than_parts(study):
+    """No error is recorded for a part without a step."""
+    model = create_model('r2d_18', 16, base_channels=4)
+    trainer = Trainer(model, study.train, 8, 4, 3, 0.05, 0)
+    states = []
+    trainer.run(lambda state: states.append(state['step']))
+    assert states == [1, 2, 3]
+    assert len(trainer.errors) == 3
+
+
 def test_networks_of_a_seed_see_the_same_clips(study):
     def clips(seed, network='r2d_18', step=3):
         model = create_model(network, 16, base_channels=4)

@@ -154,7 +154,7 @@ def test_a_long_stream_that_waits_keeps_a_few_frames(endless, kept):
 def test_a_long_stream_that_cannot_wait_keeps_the_newest_clip(endless, kept):
     with endless(3000, cannot_wait=True) as clips:
         while clips.thread.is_alive():
-            clips.thread.join(0.1)  # it waits until the last clip and the end are taken
+            clips.thread.join(0.1)  # the thread ends after the last clip is taken
             if clips.dropped == 748:
                 break
         last = [clip.frames[-1].image[0, 0, 0] for clip in clips][-1]
