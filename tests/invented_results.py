@@ -29,6 +29,6 @@ def results(accuracies, spread=0.001, scale=SCALES['tiny'], seeds=3):
                 tests[str(frames)] = {name: accuracies.get(key, 0.5) + shift for name in metrics}
         error = accuracies.get(f'{run.setting} error', 0.4) + shift
         clips = {str(count): accuracies.get(count, 0.5) + shift for count in COUNTS}
-        result = Result(run.name, 0.1, [0.9] * 18 + [error] * 2, 60.0, tests, clips)
+        result = Result(run.name, 0.1, [0.9] * 18 + [error] * 2, 60.0, tests, clips, 'a machine')
         found.setdefault(run.setting, []).append(result)
     return found

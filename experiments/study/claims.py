@@ -48,10 +48,14 @@ class Mean(NamedTuple):
     @classmethod
     def of(cls, values: Sequence[float]) -> Mean:
         """Compute the mean and the interval of values, one per seed."""
-        count = len(values)
-        if count < 2:
+        if len(values) < 2:
             return cls(values[0], float('inf'))
-        return cls(fmean(values), student.ppf(0.975, count - 1) * stdev(values) / sqrt(count))
+        return cls(fmean(values), half_width(stdev(values), len(values)))
+
+
+def half_width(spread: float, seeds: int) -> float:
+    """Return half of the width of the 95% interval of a mean, from the standard deviation."""
+    return float(student.ppf(0.975, seeds - 1)) * spread / sqrt(seeds)
 
 
 class Difference(NamedTuple):
@@ -77,6 +81,13 @@ class Difference(NamedTuple):
         if self.paper is not None and 2 * half < abs(self.paper) / 3:
             return 'absent'
         return 'undecided'
+
+    @property
+    def seeds_needed(self) -> int:
+        """Seeds that give a verdict if mean and spread remain as they are, at most 1,000."""
+        target = max(abs(fmean(self.values)), abs(self.paper or 0) / 6)
+        spread = stdev(self.values)
+        return next((n for n in range(2, 1000) if half_width(spread, n) < target), 1000)
 
 
 class Claim(NamedTuple):

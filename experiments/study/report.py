@@ -64,6 +64,8 @@ def sections(scale: Scale, results: Results, out: Path) -> list[str]:
         claims_in_short(found),
         RULE,
         *(paragraph(claim) for claim in found),
+        '## What remains open',
+        open_questions(found),
         '## Table 2: forms of convolution',
         'Per cent, with 95% intervals. On the right is video@1 of the classes by what has to be '
         'recognised: the grain of a texture, its motion, both, or the order of two motions.',
@@ -90,6 +92,8 @@ def sections(scale: Scale, results: Results, out: Path) -> list[str]:
         'videos that no other run sees. The best rate is used for all lengths of clips; finetuning '
         'has a fifth of it.',
         table_of_rates(scale, out),
+        '## Machine',
+        machines(results),
     ]
 
 
@@ -97,7 +101,6 @@ def setting(scale: Scale, results: Results) -> str:
     """Describe the runs and the videos."""
     seeds = len(next(iter(results.values())))
     counts = [sum(action.requires == each for action in ACTIONS) for each in REQUIREMENTS]
-    hours = sum(result.seconds for each in results.values() for result in each) / 3600
     return (
         f'{len(results)} settings, each trained with {seeds} of the planned {scale.seeds} seeds. '
         'Within a seed, all networks have the same videos, the same clips in the same order, and '
@@ -109,8 +112,18 @@ def setting(scale: Scale, results: Results) -> str:
         f'{scale.test:,} test videos are tested with 10 clips. There are {len(ACTIONS)} classes '
         f'(chance is {1 / len(ACTIONS):.1%}) of moving textures: {counts[0]} differ in grain, '
         f'which a single frame shows, {counts[1]} in motion, which it does not, {counts[2]} in '
-        f'both, and {counts[3]} in the order of two motions. Training took {hours:.1f} hours of '
-        'one process.'
+        f'both, and {counts[3]} in the order of two motions.'
+    )
+
+
+def machines(results: Results) -> str:
+    """Say on what the runs were trained, and for how long."""
+    found = [result for each in results.values() for result in each]
+    hours = sum(result.seconds for result in found) / 3600
+    names = ', '.join(sorted({result.machine for result in found}))
+    return (
+        f'{names}. The training of the {len(found)} runs above took {hours:.1f} hours of one '
+        'process. `settings.json` has the settings, and `runs/` the result of each run.'
     )
 
 
@@ -134,6 +147,27 @@ def row_of(difference: Difference) -> list[str]:
     paper = '' if difference.paper is None else f'{100 * difference.paper:+.1f}'
     interval = f'{mean - half:+.1f} to {mean + half:+.1f}'
     return [difference.what, paper, f'{mean:+.1f}', interval, difference.verdict]
+
+
+def open_questions(found: Sequence[Claim]) -> str:
+    """List the differences without a verdict, and the seeds that each needs."""
+    undecided = [
+        (difference, claim)
+        for claim in found
+        for difference in claim.differences
+        if difference.verdict == 'undecided'
+    ]
+    if not undecided:
+        return 'Every difference has a verdict.'
+    rows = [
+        [difference.what, claim.source, f'{difference.seeds_needed:,}']
+        for difference, claim in undecided
+    ]
+    return (
+        'These differences are undecided. With the mean and the spread between seeds that they '
+        'have here, this many seeds would decide them (1,000 stands for more, too):\n\n'
+        + github(rows, ['difference', 'where', 'seeds'])
+    )
 
 
 def table_of_networks(results: Results) -> str:

@@ -27,6 +27,7 @@ class Result(NamedTuple):
         tests (dict): Accuracies by frames of the test's clips, then by ``'clip@1'``, ``'video@1'``
             and what has to be recognised, for which it is video@1 of those classes.
         by_clips (dict): video@1 by number of clips; empty without such a test.
+        machine (str): CPU or GPU, threads and PyTorch's version.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Result(NamedTuple):
     seconds: float
     tests: dict[str, dict[str, float]]
     by_clips: dict[str, float]
+    machine: str
 
 
 def accuracies(scores: Mapping[str, Scores]) -> dict[str, float]:

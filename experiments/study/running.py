@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from experiments.machine import processor_name
 from r21d_plugin import accelerate, create_model
 from r21d_plugin._atomic import atomic_write, write_json
 from r21d_plugin._errors import InputError
@@ -145,7 +146,8 @@ class SeedStudy:
         """Train and test a run, and write its result."""
         trainer, rate = self.trainer(run)
         seconds = self.train_or_resume(run, trainer)
-        result = Result(run.name, rate, trainer.errors, seconds, {}, {})
+        machine = describe_machine(self.device)
+        result = Result(run.name, rate, trainer.errors, seconds, {}, {}, machine)
         for frames, clips, videos in tests_of(run, self.scale):
             subset = Videos(self.held_out.frames[:videos], self.held_out.labels[:videos])
             scores = test(trainer.model, subset, frames, clips)
@@ -198,6 +200,14 @@ class SeedStudy:
     def state_path(self, run: Run) -> Path:
         """Return the path of the state of training."""
         return self.out / 'states' / f'{run.name}.pth'
+
+
+def describe_machine(device: str) -> str:
+    """Name what a run is trained on."""
+    torch_version = f'PyTorch {torch.__version__}'
+    if device == 'cuda':
+        return f'{torch.cuda.get_device_name()}, {torch_version}'
+    return f'{processor_name()}, {torch.get_num_threads()} thread, {torch_version}'
 
 
 def tests_of(run: Run, scale: Scale) -> list[tuple[int, int, int]]:

@@ -73,6 +73,13 @@ def test_rule(values, paper, verdict):
     assert Difference('', values, paper).verdict == verdict
 
 
+def test_seeds_needed():
+    """Student's t over the root of the seeds is 1.05 for 6 seeds and 0.92 for 7."""
+    assert Difference('', [0.0, 1.0, 2.0]).seeds_needed == 7
+    assert Difference('', [-1.0, 0.0, 1.0], paper=6.0).seeds_needed == 7
+    assert Difference('', [-1.0, 0.0, 1.0]).seeds_needed == 1000
+
+
 def test_differences_are_paired():
     """A spread that all networks of a seed share does not count."""
     spread = {**AS_CLAIMED, 'r3d_18_8f': 0.69}
