@@ -19,7 +19,7 @@ def results(accuracies, spread=0.001, scale=SCALES['tiny'], seeds=3):
         seeds (int): Number of seeds.
     """
     found = {}
-    for index, run in enumerate(runs(scale._replace(seeds=seeds))):
+    for index, run in enumerate(runs(scale._replace(seeds=seeds, long_seeds=seeds))):
         shift = spread * ((run.seed * (1 + index % 2)) % seeds - (seeds - 1) / 2)
         tests = {}
         for frames, clips, _ in tests_of(run, scale):

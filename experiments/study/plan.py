@@ -27,6 +27,8 @@ class Scale(NamedTuple):
     Attributes:
         networks (tuple[str, ...]): Networks, trained on clips of 8 frames.
         seeds (int): Number of seeds, each with its own videos.
+        long_seeds (int): Number of the first seeds in which R(2+1)D-18 is also trained on clips of
+            32 frames, which takes more than half of the time of a seed.
         width (int): Filters of conv1, 64 in the paper.
         train (int): Number of training videos.
         test (int): Number of test videos, and of videos on which rates are compared.
@@ -40,6 +42,7 @@ class Scale(NamedTuple):
 
     networks: tuple[str, ...]
     seeds: int
+    long_seeds: int
     width: int
     train: int
     test: int
@@ -73,13 +76,13 @@ class Scale(NamedTuple):
 
 ALL = (*list_models(18), 'r3d_34', 'r2plus1d_34')
 
-FULL = Scale(ALL, 5, 16, 1024, 512, 160, 32, 1000, 1, 500, (0.03, 0.06))
+FULL = Scale(ALL, 5, 5, 16, 1024, 512, 160, 32, 1000, 1, 500, (0.03, 0.06))
 
 SCALES = {
-    'small': Scale(SIX, 8, 8, 1024, 512, 160, 32, 1250, 2, 600, (0.015, 0.03, 0.06)),
+    'small': Scale(SIX, 8, 4, 8, 1024, 512, 160, 32, 1000, 1, 1000, (0.015, 0.03, 0.06)),
     'full': FULL,
-    'tenth': FULL._replace(seeds=2, steps=100, tuning_steps=50),
-    'tiny': Scale(SIX, 2, 4, 32, 16, 2, 4, 20, 1, 10, (0.03, 0.1)),
+    'tenth': FULL._replace(seeds=2, long_seeds=2, steps=100, tuning_steps=50),
+    'tiny': Scale(SIX, 2, 2, 4, 32, 16, 2, 4, 20, 1, 10, (0.03, 0.1)),
 }
 """Scales: for two CPU cores; for a GPU; a tenth of the latter, to try it; and for tests."""
 
@@ -133,13 +136,10 @@ def tuning_runs(scale: Scale) -> list[Run]:
 
 def runs(scale: Scale) -> list[Run]:
     """List the runs of the study seed by seed; a run comes after the one that it starts from."""
-    settings: list[tuple[str, int, int | None]] = [
-        *((network, SHORT_CLIP, None) for network in reversed(scale.networks)),
-        ('r2plus1d_18', LONG_CLIP, SHORT_CLIP),
-        ('r2plus1d_18', LONG_CLIP, None),
-    ]
+    short = [(network, SHORT_CLIP, None) for network in reversed(scale.networks)]
+    long = [('r2plus1d_18', LONG_CLIP, SHORT_CLIP), ('r2plus1d_18', LONG_CLIP, None)]
     return [
         Run(network, frames, seed, source=source)
         for seed in range(scale.seeds)
-        for network, frames, source in settings
+        for network, frames, source in (short + long if seed < scale.long_seeds else short)
     ]

@@ -12,6 +12,7 @@ from r21d_plugin._atomic import atomic_write
 from tools.complexity import measure
 
 from .claims import (
+    BEST,
     RULE,
     TABLE_2,
     Claim,
@@ -88,9 +89,9 @@ def sections(scale: Scale, results: Results, out: Path) -> list[str]:
         ),
         '![Figure 5b](figures/figure_5b.svg)',
         '## Learning rates',
-        f'video@1 after {scale.tuning_steps:,} steps, as a mean of {scale.tuning_seeds} seeds, on '
-        'videos that no other run sees. The best rate is used for all lengths of clips; finetuning '
-        'has a fifth of it.',
+        f'Mean video@1 after {scale.tuning_steps:,} steps (seeds: {scale.tuning_seeds}), on videos '
+        'that no other run sees. The best rate is used for all lengths of clips; finetuning has a '
+        'fifth of it.',
         table_of_rates(scale, out),
         '## Machine',
         machines(results),
@@ -99,10 +100,11 @@ def sections(scale: Scale, results: Results, out: Path) -> list[str]:
 
 def setting(scale: Scale, results: Results) -> str:
     """Describe the runs and the videos."""
-    seeds = len(next(iter(results.values())))
+    finished, long = len(next(iter(results.values()))), len(results[f'{BEST}_{LONG_CLIP}f'])
     counts = [sum(action.requires == each for action in ACTIONS) for each in REQUIREMENTS]
     return (
-        f'{len(results)} settings, each trained with {seeds} of the planned {scale.seeds} seeds. '
+        f'Each network is trained with {finished} of the planned {scale.seeds} seeds on '
+        f'{SHORT_CLIP} frames, and R(2+1)D-18 with {long} of {scale.long_seeds} on {LONG_CLIP}. '
         'Within a seed, all networks have the same videos, the same clips in the same order, and '
         f'the same seed of their weights. Networks of {scale.width} filters in conv1 (the paper '
         f'has 64) on {SHORT_CLIP} frames of {CROP} x {CROP} pixels are trained on '
@@ -199,7 +201,7 @@ def settled(results: Results) -> str:
 def table_of_lengths(results: Results) -> str:
     """Format accuracies by clip length in training and testing beside the paper's."""
     names = ('8f', '8f', '32f', '32f_from_8f')
-    minutes = [fmean(r.seconds / 60 for r in results[f'r2plus1d_18_{name}']) for name in names]
+    minutes = [fmean(r.seconds / 60 for r in results[f'{BEST}_{name}']) for name in names]
     minutes[3] += minutes[0]
     columns = [table_3(results, metric) for metric in (*ACCURACIES, *REQUIREMENTS)]
     rows = [
@@ -229,7 +231,7 @@ def table_of_rates(scale: Scale, out: Path) -> str:
 
 def by_clips(results: Results) -> dict[str, Mean]:
     """Return video@1 by number of clips."""
-    rows = [result.by_clips for result in results[f'r2plus1d_18_{LONG_CLIP}f']]
+    rows = [result.by_clips for result in results[f'{BEST}_{LONG_CLIP}f']]
     return {count: Mean.of([row[count] for row in rows]) for count in rows[0]}
 
 

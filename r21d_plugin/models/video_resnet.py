@@ -69,7 +69,7 @@ def make_stem(
 ) -> nn.Sequential:
     """conv1: ``x -> 3x7x7 convolution, stride 1x2x2 -> norm -> ReLU``."""
     if clip_len is None:
-        mid_channels = max(1, STEM_MIDPLANES * channels // 64)
+        mid_channels = min(STEM_MIDPLANES, factorized_channels(3, channels, 3, 7))
         spec = ConvSpec(in_channels, channels, mid_channels, norm, (3, 7, 7), (1, 2, 2))
         conv = FORMS[form](spec)
     else:  # R2D treats a clip as an image of 3L channels (Section 3.1)

@@ -116,7 +116,7 @@ def test_the_whole_study(tmp_path, monkeypatch):
     assert found['r2plus1d_18_8f'][1].tests.keys() == {'8', '32'}
     assert found['r2plus1d_18_32f'][0].by_clips.keys() == {'1', '2', '5', '10', '20', '50', '100'}
     text = report.write_report(scale, tmp_path).read_text()
-    assert 'trained with 2 of the planned 2 seeds' in text
+    assert '2 of the planned 2 seeds on 8 frames, and R(2+1)D-18 with 2 of 2 on 32.' in text
     more = scale._replace(seeds=3)
     path_of(runs(more)[-3], tmp_path).write_text('')  # a part of the third seed
     assert read_results(runs(more), tmp_path) == found
@@ -160,4 +160,6 @@ def test_order_of_runs():
     assert [run.seed for run in planned] == sorted(run.seed for run in planned)
     assert planned.index(RUN) < planned.index(TUNED)
     assert TUNED.pretraining == RUN
+    few = runs(TINY._replace(long_seeds=1))
+    assert [run.seed for run in few if run.frames == 32] == [0, 0]
     assert {run.network for run in runs(SCALES['full'])} > {'r3d_34', 'r2plus1d_34', 'rmc4_18'}
