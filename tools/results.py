@@ -1,6 +1,7 @@
 """Print the accuracy of finished tests, with one row for each work dir or stream."""
 
 import argparse
+import os
 from pathlib import Path
 
 
@@ -19,9 +20,11 @@ def main() -> None:
     with errors_in_one_line():
         from r21d_plugin.evaluation.results import accuracy_table, group_by_stream, last_test
 
+        paths = [path.resolve() for path in args.work_dirs]
+        folder = os.path.commonpath([path.parent for path in paths])
         rows = {
-            f'{path.name} {stream}'.rstrip(): metrics
-            for path in args.work_dirs
+            f'{os.path.relpath(path, folder)} {stream}'.rstrip(): metrics
+            for path in paths
             for stream, metrics in group_by_stream(last_test(path)).items()
         }
     print(accuracy_table(rows, 'run'))

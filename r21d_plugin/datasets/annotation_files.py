@@ -68,7 +68,11 @@ class AnnotationFiles:
                 partial = written.enter_context(atomic_write(self.out / name))
                 partial.write_text(''.join(f'{line}\n' for line in lines), 'utf-8')
         for path in self.earlier():
-            if path.name not in files:
+            list_of = path.with_suffix('.txt')
+            is_table_of_kept = (
+                path.suffix == '.tsv' and list_of.exists() and list_of.name not in files
+            )
+            if path.name not in files and not is_table_of_kept:
                 path.unlink()
 
 

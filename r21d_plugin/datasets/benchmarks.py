@@ -33,16 +33,18 @@ def index_videos(folder: Path) -> dict[str, str]:
     Files without an extension are included, because annotations name the videos to use.
 
     Returns paths relative to the folder by name without extension, such as ``clip_1``. If several
-    files have the same name, the key includes their folder, as in ``run/clip_1``.
+    files have the same name, the key includes their folder, as in ``run/clip_1``. The path of a
+    name that is still ambiguous is empty.
     """
     by_stem: dict[str, list[str]] = defaultdict(list)
     for path in sorted(names_below(folder, (*SUFFIXES, ''))):
         by_stem[os.path.splitext(os.path.basename(path))[0]].append(path)
     index: dict[str, str] = {}
     for stem, paths in by_stem.items():
-        for path in paths:
-            parent = os.path.basename(os.path.dirname(path))
-            index[stem if len(paths) == 1 else f'{parent}/{stem}'] = path
+        index[stem] = paths[0] if len(paths) == 1 else ''
+        for path in paths if len(paths) > 1 else ():
+            key = f'{os.path.basename(os.path.dirname(path))}/{stem}'
+            index[key] = '' if key in index else path
     return index
 
 
@@ -58,10 +60,12 @@ def match_videos(videos: Iterable[Video], index: dict[str, str]) -> Iterator[Mat
         if labels != video.labels:
             before = f'labels {video.labels}, and {labels} before'
             raise InputError(f'{video.where}: {video.names[0]} has {before}')
-        path = next((index[name] for name in video.names if name in index), '')
-        problem = 'duplicate' if key in seen else '' if path else 'missing'
+        name = next((name for name in video.names if name in index), '')
+        path = index.get(name, '')
+        problem = 'duplicate' if key in seen else '' if path else 'broken' if name else 'missing'
         seen[key] = video.labels
-        match = MatchedVideo(video, path, problem)
+        reason = f'several files have this name, {name}: keep one' if problem == 'broken' else ''
+        match = MatchedVideo(video, path, problem, reason)
         why = 'its name is not UTF-8, or has a line break: rename it'
         yield match if is_listable(path) else broken(match, why)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
@@ -17,7 +18,7 @@ import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine.fileio import FileClient
+from mmengine.fileio import get
 
 from .._errors import InputError, VideoInputError, check_whole, first_line
 from .._registries import TRANSFORMS
@@ -38,6 +39,8 @@ def run_with_timeout(function: Callable[[], Result], seconds: float) -> Result:
     Thread(target=_run, args=(future, function), daemon=True).start()
     try:
         return future.result(seconds)
+    except FutureTimeoutError as error:  # not Python's own before 3.11
+        raise TimeoutError from error
     finally:
         del future  # breaks a reference cycle between the future and the exception
 
@@ -89,10 +92,11 @@ class OpenVideo(BaseTransform):
         if backend == 'decord' and io_backend not in LOCAL:
             problem = 'decord crashes on damaged videos in memory'
             raise InputError(f"backend='decord' with io_backend={io_backend!r}: {problem}")
+        if kwargs and io_backend in LOCAL:
+            raise InputError(f'OpenVideo has no argument {min(kwargs)}: correct or drop it')
         self.io_backend, self.kwargs = io_backend, kwargs
         self.num_threads, self.timeout, self.strict = num_threads, timeout, strict
         self.backend = backend
-        self.file_client: FileClient | None = None
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Open ``filename``; add ``video_reader``, ``total_frames`` and ``avg_fps``."""
@@ -122,10 +126,8 @@ class OpenVideo(BaseTransform):
         return reader, len(reader)
 
     def _content(self, filename: str) -> bytes:
-        if self.file_client is None:
-            self.file_client = FileClient(self.io_backend, **self.kwargs)
         try:
-            content = self.file_client.get(filename)
+            content = get(filename, dict(backend=self.io_backend, **self.kwargs))
         except (FileNotFoundError, PermissionError):
             raise
         except (OSError, HTTPException) as error:

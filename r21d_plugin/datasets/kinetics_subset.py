@@ -74,8 +74,10 @@ def fixed_list(
 
 def in_class_folders(folder: Path) -> Iterator[LabelledVideo]:
     """Find videos in folders named after classes."""
-    for path in index_videos(folder).values():
-        if is_listable(path):
+    for key, path in index_videos(folder).items():
+        if not path and '/' in key:
+            raise InputError(f'{folder}: several files have this name, {key}: keep one')
+        if path and is_listable(path):
             name = os.path.basename(os.path.dirname(path))
             yield LabelledVideo(path, label_of(name, f'{folder}/{path}'))
 

@@ -121,10 +121,6 @@ def videos_of_folder(folder: Path) -> Iterator[OwnVideo]:
 
     Hidden files and folders, such as macOS's ``._clip.mp4``, are skipped.
     """
-    for path in sorted([*folder.glob('*'), *folder.glob('*/*')]):
-        if path.is_symlink() and path.is_dir():
-            remedy = 'move the folder there, or name its videos in a CSV file'
-            raise InputError(f'{path}: links to folders are not followed: {remedy}')
     parts = [name.split(os.sep) for name in names_below(folder)]
     parts = [part for part in parts if not any(name.startswith('.') for name in part)]
     in_sets = any(len(part) > 2 and part[0].lower() in SPLIT_NAMES for part in parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +54,11 @@ class SampleFramesOfClips(SampleFrames):
         target_fps: float | None = None,
         **kwargs: Any,
     ) -> None:
+        known = inspect.signature(SampleFrames.__init__).parameters
+        if unknown := kwargs.keys() - known.keys():  # SampleFrames ignores them
+            raise InputError(
+                f'SampleFramesOfClips has no argument {min(unknown)}: correct or drop it'
+            )
         check_whole('flow_gap', flow_gap, least=0)
         check_whole('clip_len', clip_len)
         check_whole('frame_interval', frame_interval)

@@ -56,7 +56,13 @@ def names_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[str]
     Paths are relative to the folder. Raises an InputError if there are none.
     """
     names = []
-    for parent, _, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        for path in (os.path.join(parent, name) for name in folders):
+            if os.path.islink(path):
+                raise InputError(
+                    f'{path}: links to folders are not followed: move the folder there, or name '
+                    'its videos'
+                )
         below = os.path.relpath(parent, folder)
         below = '' if below == os.curdir else below
         for file in files:
@@ -66,6 +72,12 @@ def names_below(folder: Path, suffixes: Collection[str] = SUFFIXES) -> list[str]
         known = '.avi, .mkv, .mov, .mp4, .webm, ...: docs/videos.md lists all extensions'
         raise InputError(f'{folder}: no videos in it ({known})')
     return names
+
+
+def refuse(error: OSError) -> None:
+    """Raise an InputError for a folder that cannot be read, which os.walk would skip."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise InputError(f'{error.filename}: cannot read it: {error.strerror}') from error
 
 
 def by_name(videos: Iterable[Path], sources: Iterable[str | Path]) -> dict[str, Path]:

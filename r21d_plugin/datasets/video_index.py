@@ -68,7 +68,7 @@ class VideoIndex:
 
     def entry_before(self, frame: int) -> Entry | None:
         """Return the last entry from which a frame can be decoded; None: start of the video."""
-        position = bisect_right([entry.frame for entry in self.entries], frame)
+        position = bisect_right(self.entries, (frame, inf))
         return self.entries[position - 1] if position else None
 
     def number(self, timestamp: int | None) -> int | None:

@@ -23,6 +23,7 @@ from .._atomic import atomic_write
 from .._errors import InputError, VideoInputError
 from ._compat_av import ANY_METADATA, ONE_THREAD
 from .store_tag import KEY_INTERVAL, StoreTag, even
+from .video_facts import SLOW
 from .video_files import bytes_of
 from .video_reader import VideoReader
 
@@ -99,7 +100,7 @@ def store_video(
         seconds: Begin and end of the part to encode. Defaults to the whole video.
     """
     source_bytes = bytes_of(source)
-    with VideoReader(source) as reader:
+    with VideoReader(source, timeout=SLOW) as reader:
         numbers, times = choose_frames(reader, form.fps, seconds)
         if not len(numbers):
             part = 'at all' if seconds is None else 'from second {:g} to {:g}'.format(*seconds)

@@ -70,7 +70,7 @@ def labels_of(sample: dict[str, Any]) -> frozenset[int]:
     A label of -1, or a vector of zeros, means no label.
     """
     label = torch.as_tensor(sample['gt_label'])
-    if label.numel() == 1:
+    if label.numel() == 1 and not label.is_floating_point():  # else a vector of one label
         return frozenset(label.flatten().tolist()) - {-1}
     return frozenset(label.nonzero().flatten().tolist())
 

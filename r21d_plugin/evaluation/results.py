@@ -19,11 +19,25 @@ def last_test(work_dir: Path) -> dict[str, float]:
     """
     # MMEngine writes <time>/<time>.json, so names sort by time.
     for path in sorted(work_dir.glob('*/*.json'), reverse=True):
-        # Every rank writes this file, so the end of a longer object may follow the first one.
-        content, _ = json.JSONDecoder().raw_decode(path.read_text())
+        content = read_metrics(path)
         if set(ACCURACIES) <= set(content):
             return {k: v for k, v in content.items() if k.rpartition('/')[2] in ACCURACIES}
     raise InputError(f'{work_dir}: no finished test there: run mim test with this --work-dir')
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    """Read the file of metrics that MMEngine writes in a test.
+
+    Every rank writes this file, so the end of a longer object may follow the first one.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    try:
+        content: dict[str, float] = json.JSONDecoder().raw_decode(path.read_text('utf-8'))[0]
+    except ValueError as error:
+        raise InputError(f'{path}: not JSON: run the test again') from error
+    return content
 
 
 def group_by_stream(metrics: dict[str, float]) -> dict[str, dict[str, float]]:

@@ -69,10 +69,16 @@ class DumpScores(BaseMetric):
                 )
             clips = clip_probabilities(sample)
             check_finite(sample, [clips])
+            self.check_shape(clips)
             given = sorted(labels_of(sample))
             if is_of_numbers(sample):
                 given = sample['gt_label'].tolist()
             self.results.append((sample['filename'], clips.numpy(), given))
+
+    def check_shape(self, clips: Tensor) -> None:
+        """Raise an InputError, early in a test, if a video has another number of clips."""
+        if self.results and self.results[0][1].shape != clips.shape:
+            raise InputError(f'{self.path}: numbers of clips differ: name a .pkl file')
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Write the file; there are no metrics."""
@@ -103,6 +109,9 @@ class KeptScores(DumpScores):
         """Keep the scores of one batch of videos."""
         needed = {'filename', 'gt_label', 'pred_score'}
         super().process(data_batch, [each for each in data_samples if needed <= set(each)])
+
+    def check_shape(self, clips: Tensor) -> None:
+        """Accept any number of clips."""
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
         """Write the file; there are no metrics."""

@@ -35,11 +35,11 @@ class ScoreMetric(VideoMetric):
         super().__init__(**kwargs)
         scikit_learn()  # fail now, not after an epoch
 
-    def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
-        """The score and the target of a video; None if it has no label."""
+    def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, ...]:
+        """The score and the target of a video; empty if it has no label."""
         check_finite(sample, [sample['pred_score']])
         score, target = (np.asarray(sample[key].cpu(), float) for key in ('pred_score', 'gt_label'))
-        return (score, target) if self.is_labelled(target) else None
+        return (score, target) if self.is_labelled(target) else ()  # MMEngine drops None
 
     def is_labelled(self, target: np.ndarray) -> bool:
         """Whether a video has a label."""

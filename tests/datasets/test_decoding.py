@@ -329,6 +329,8 @@ def test_invalid_backends(path, monkeypatch):
         pipeline(OURS, backend='ffmpeg')
     with pytest.raises(InputError, match="backend='decord' with io_backend='lmdb': decord crash"):
         pipeline(OURS, **DECORD, io_backend='lmdb')
+    with pytest.raises(InputError, match='OpenVideo has no argument wait: correct or drop it'):
+        pipeline(OURS, wait=600)
     monkeypatch.setitem(sys.modules, 'decord', None)
     with pytest.raises(InputError, match='pip install decord, or drop'):
         pipeline(OURS, **DECORD)(video(path))

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from mmaction.datasets.transforms import SampleFrames
 
-from r21d_plugin.datasets import SampleClips
+from r21d_plugin import InputError
+from r21d_plugin.datasets import SampleClips, SampleFramesOfClips
 
 
 def starts(frames, clip_len, num_clips, **kwargs):
@@ -22,6 +23,12 @@ def test_test_clips_match_the_authors(frames, clip_len, num_clips):
     assert starts(frames, clip_len, num_clips, test_mode=True) == expected
     assert expected[0] == 0
     assert expected[-1] == needed
+
+
+def test_a_misspelt_argument():
+    """MMAction2's SampleFrames drops it."""
+    with pytest.raises(InputError, match='SampleFramesOfClips has no argument num_clip: correct'):
+        SampleFramesOfClips(8, num_clip=10)
 
 
 def test_a_single_test_clip_is_the_middle_one():

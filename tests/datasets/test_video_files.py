@@ -104,3 +104,20 @@ def test_names(folder, sources, names):
     assert list(by_name(find_videos(*sources), sources)) == names
     absolute = [folder.parent / source for source in sources]
     assert list(by_name(find_videos(*absolute), sources)) == names
+
+
+def test_a_linked_folder(folder):
+    """It is no silent loss of videos."""
+    (folder / 'x/linked').symlink_to(folder / 'z')
+    with pytest.raises(InputError, match='videos/x/linked: links to folders are not followed'):
+        find_videos('videos')
+
+
+def test_a_folder_that_cannot_be_read(folder, monkeypatch):
+    def walk(top, onerror):
+        onerror(PermissionError(13, 'Permission denied', f'{top}/x'))
+        return []
+
+    monkeypatch.setattr(os, 'walk', walk)
+    with pytest.raises(InputError, match='videos/x: cannot read it: Permission denied'):
+        find_videos('videos')

@@ -4,6 +4,7 @@ from mmengine.evaluator import Evaluator
 
 from r21d_plugin import InputError
 from r21d_plugin.evaluation import ClipVideoAccuracy
+from r21d_plugin.evaluation.clip_video_accuracy import labels_of
 
 
 def one_hot_scores(*winners, classes=6):
@@ -47,6 +48,13 @@ def test_any_of_several_labels_is_right():
         metrics = evaluate([dict(clip_scores=clips, gt_label=several)])
         assert metrics['clip@1'] == pytest.approx(clip)
         assert metrics['video@1'] == video
+
+
+def test_a_vector_of_one_label():
+    """Of a task with one label, which a video has or has not; no number of a class."""
+    assert labels_of(dict(gt_label=torch.tensor([1.0]))) == {0}
+    assert labels_of(dict(gt_label=torch.tensor([0.0]))) == frozenset()
+    assert labels_of(dict(gt_label=torch.tensor([1]))) == {1}
 
 
 @pytest.mark.parametrize('no_label', [torch.tensor([-1]), torch.zeros(6)])

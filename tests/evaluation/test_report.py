@@ -1,5 +1,6 @@
 """Figures of a report, compared with counts by hand, and its charts."""
 
+import json
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,6 +15,7 @@ pytest.importorskip('jinja2')  # PyTorch brings it since 2.0
 
 from r21d_plugin.evaluation.report import charts, find_test, statistics
 from r21d_plugin.evaluation.report.mistakes import average_crops
+from r21d_plugin.evaluation.report.work_dir import training_of
 
 NAMES = ['cat', 'dog', '<b>&']
 VIDEOS = [(0, 0.9), (0, 0.6), (1, 0.9), (2, 0.7), (0, 0.8)]
@@ -108,6 +110,22 @@ def test_crops_are_averaged():
     cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
     assert average_crops(views, cfg).tolist() == [[4, 5], [6, 7]]
     assert average_crops(views[:5], cfg).tolist() == views[:5].tolist()
+    cfg.test_dataloader.dataset.pipeline[0].num_clips = 'all'
+    assert average_crops(views, cfg).tolist() == views.tolist()
+
+
+def test_losses_of_a_second_start(tmp_path):
+    """They replace those of the same epochs in an earlier start."""
+    starts = {'20260101_000000': [(1, 9.0), (2, 8.0)], '20260102_000000': [(2, 0.5), (2, 0.3)]}
+    for name, steps in starts.items():
+        folder = tmp_path / name / 'vis_data'
+        folder.mkdir(parents=True)
+        lines = [
+            json.dumps(dict(epoch=epoch, loss=loss, time=1.0, step=1)) for epoch, loss in steps
+        ]
+        lines.append(json.dumps({'train/clip@1': 0.5, 'step': 2}))
+        (folder / 'scalars.json').write_text('\n'.join(lines))
+    assert training_of(tmp_path)[1] == {1: 9.0, 2: pytest.approx(0.4)}
 
 
 def sample(**changes) -> dict:

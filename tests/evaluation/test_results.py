@@ -28,6 +28,13 @@ def test_several_ranks_wrote_the_file(tmp_path):
     assert last_test(tmp_path) == {'clip@1': 0.1, 'video@1': 0.2, 'video@5': 0.3}
 
 
+def test_a_damaged_file(tmp_path):
+    write(tmp_path, '20260101_000000', FIRST)
+    (tmp_path / '20260101_000000/20260101_000000.json').write_text('')
+    with pytest.raises(InputError, match=r'20260101_000000\.json: not JSON: run the test again'):
+        last_test(tmp_path)
+
+
 def test_no_test(tmp_path):
     with pytest.raises(InputError, match='no finished test there'):
         last_test(tmp_path)

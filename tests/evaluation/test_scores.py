@@ -109,12 +109,17 @@ def test_a_video_twice(tmp_path, scores):
 
 
 def test_videos_of_different_clips(tmp_path):
+    """An error at the first such video, not after the last."""
     metric = DumpScores(str(tmp_path / 'a.npz'))
-    for clips in (2, 3):
-        scores = torch.rand(clips, 4)
-        metric.process({}, [dict(filename=f'{clips}.mp4', clip_scores=scores, gt_label=[1])])
+    two, three = (
+        dict(filename=f'{clips}.mp4', clip_scores=torch.rand(clips, 4), gt_label=[1])
+        for clips in (2, 3)
+    )
+    metric.process({}, [two])
     with pytest.raises(InputError, match=r'numbers of clips differ: name a \.pkl file'):
-        metric.evaluate(2)
+        metric.process({}, [three])
+    with pytest.raises(InputError, match=r'numbers of clips differ: name a \.pkl file'):
+        metric.compute_metrics([(name, np.zeros((n, 4)), [1]) for name, n in (('a', 2), ('b', 3))])
 
 
 def test_not_a_dump(tmp_path):

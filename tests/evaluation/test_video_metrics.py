@@ -71,6 +71,9 @@ def test_lists_without_labels(metric):
         MultiLabelMetric=[0.0, 0], OrdinalMetric=[-1], RegressionMetric=[float('nan')] * 2
     )
     assert evaluate(metric(), [[0.2, 0.3]], [target[metric.__name__]]) == {}
+    if metric is not MultiLabelMetric:
+        sample = dict(pred_score=torch.rand(2), gt_label=torch.tensor(target[metric.__name__]))
+        assert metric().reduce(sample) is not None, 'MMEngine drops None where processes collect'
 
 
 def test_scores_that_are_not_finite():

@@ -114,6 +114,29 @@ def test_without_opening_the_videos(kinetics, folder, tool):
     assert not list((folder / 'there').glob('*.tsv'))
 
 
+def test_two_files_of_one_name(kinetics, folder, tool):
+    """Neither is taken, and the video is not called missing."""
+    videos(folder, 'a/jkl.mp4', 'b/jkl.mp4')
+    (folder / 'videos/jkl.mp4').unlink()
+    tool(*kinetics, 'train.csv', 'validate.csv')
+    _, line = read(folder / 'data/kinetics400/broken_videos.txt')
+    assert line.endswith(': several files have this name, jkl: keep one')
+
+
+def test_splits_one_after_the_other(kinetics, folder, tool):
+    """The list of the first split keeps its table."""
+    other = KINETICS.replace('train', 'validate')
+    (folder / 'validate.csv').write_text(other, encoding='utf-8')
+    tool(*kinetics, 'train.csv')
+    tool(*kinetics, 'validate.csv')
+    names = {path.name for path in (folder / 'data/kinetics400').glob('kinetics400_*')}
+    assert names == {
+        f'kinetics400_{split}_list_videos.{suffix}'
+        for split in ('train', 'val')
+        for suffix in ('txt', 'tsv')
+    }
+
+
 def test_again(kinetics, folder, tool):
     """A second run, with the missing and the broken video present, replaces all output."""
     tool(*kinetics, 'train.csv', 'validate.csv')

@@ -1,5 +1,7 @@
 """The average of three splits, and accuracy by the number of clips, from real runs."""
 
+import json
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -101,3 +103,16 @@ def test_accuracy_by_clips(ucf101, tool, fails, monkeypatch, tmp_path, capsys):
     assert plot.stat().st_size > 5000
     message = fails('accuracy_by_clips.py', dump, '--clips', 30)
     assert message == 'error: 30 clips: the test has 1 to 20 clips per video'
+
+
+def test_results_of_work_dirs_of_one_name(tmp_path, tool, capsys):
+    """As those of two networks on one split."""
+    for network, accuracy in (('r2plus1d', 0.97), ('r3d', 0.9)):
+        folder = tmp_path / network / 'split1/20260101_000000'
+        folder.mkdir(parents=True)
+        metrics = {'clip@1': 0.5, 'video@1': accuracy, 'video@5': 0.99}
+        (folder / '20260101_000000.json').write_text(json.dumps(metrics))
+    tool('results.py', tmp_path / 'r2plus1d/split1', tmp_path / 'r3d/split1')
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ['r2plus1d/split1', '50.0%', '97.0%', '99.0%'] in rows
+    assert ['r3d/split1', '50.0%', '90.0%', '99.0%'] in rows

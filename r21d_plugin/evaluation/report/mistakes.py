@@ -98,7 +98,8 @@ def average_crops(views: np.ndarray, cfg: Config) -> np.ndarray:
     The number of clips is that of the test pipeline.
     """
     pipeline = inner_datasets(cfg.test_dataloader.dataset)[0].get('pipeline', [])
-    counts = [transform['num_clips'] for transform in pipeline if 'num_clips' in transform]
+    given = [transform.get('num_clips') for transform in pipeline]
+    counts = [count for count in given if isinstance(count, int)]  # not 'all'
     count = counts[-1] if counts and len(views) % counts[-1] == 0 else len(views)
     scores: np.ndarray = views.reshape(-1, count, views.shape[1]).mean(0)
     return scores

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from ..._errors import InputError
 from ..curves import Curves, find_logs, read_curves, read_log
+from ..results import read_metrics
 from ..scores import Scores, read_scores
 
 ENVIRONMENT = re.compile(r'^    (\w[^:\n]*): (.+)$', re.MULTILINE)
@@ -90,14 +91,22 @@ def training_of(work_dir: Path) -> tuple[Curves, dict[int, float]]:
     except InputError:
         return Curves({}, {}), {}
     losses: dict[int, list[float]] = {}
-    for record in training_records(work_dir):
-        losses.setdefault(record['epoch'], []).append(record['loss'])
+    for log in find_logs(work_dir):
+        start: dict[int, list[float]] = {}
+        for record in steps_of(read_log(log)):
+            start.setdefault(record['epoch'], []).append(record['loss'])
+        first = min(start, default=inf)
+        losses = {**{epoch: row for epoch, row in losses.items() if epoch < first}, **start}
     return curves, {epoch: fmean(losses[epoch]) for epoch in sorted(losses)}
 
 
 def training_records(work_dir: Path) -> list[dict[str, Any]]:
     """Return the records that the training in a work dir logged for its steps."""
-    records = (record for log in find_logs(work_dir) for record in read_log(log))
+    return steps_of(record for log in find_logs(work_dir) for record in read_log(log))
+
+
+def steps_of(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Select the records of training steps."""
     return [record for record in records if {'loss', 'epoch', 'time'} <= set(record)]
 
 
@@ -106,8 +115,7 @@ def speed_of(test: FinishedTest, cfg: Config) -> list[Speed]:
     rows = []
     log = test.folder / f'{test.folder.name}.json'
     if log.is_file():
-        # Every rank writes this file, so the end of a longer object may follow the first one.
-        content, _ = json.JSONDecoder().raw_decode(log.read_text())
+        content = read_metrics(log)
         clips = len(next(iter(test.scores.values())).clips)
         rows.append(speed('test', [content], cfg['test_dataloader'].get('batch_size', 1) * clips))
     records = training_records(test.folder.parent)
