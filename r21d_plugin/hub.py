@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ._atomic import atomic_write, name_file_on_error
+from ._atomic import atomic_write, name_file_on_error, write_json
 from ._errors import InputError, first_line
 from ._norm_eps import norm_eps
 from ._packages import missing_packages_named
@@ -93,8 +93,22 @@ class HubNetwork(
         arguments['norm_cfg'] = dict(type='BN3d', eps=float(norm_eps))
         backbone = create_model(name, None, in_channels, clip_len, features_only=True, **arguments)
         super().__init__(backbone, num_classes, drop_rate)
+        self.arguments = dict(
+            name=name,
+            in_channels=in_channels,
+            clip_len=clip_len,
+            base_channels=base_channels,
+            midplanes=midplanes,
+            norm_eps=norm_eps,
+        )
         self.meta = dict(meta or {})
         check_meta(self.meta, num_classes, in_channels)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier, without the names of its classes; see Classifier."""
+        super().reset_classifier(num_classes)
+        if hasattr(self, 'meta'):  # not while the network is built
+            self.meta.pop('categories', None)
 
     @classmethod
     def _load_as_safetensor(
@@ -104,7 +118,9 @@ class HubNetwork(
         return model.to(map_location)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """Write the weights, also with the epsilon of batch norm in the header of the file."""
+        """Write the arguments, and the weights with batch norm's epsilon in the file's header."""
+        now = dict(num_classes=self.num_classes, drop_rate=self.drop_rate, meta=self.meta)
+        write_json(Path(save_directory, 'config.json'), dict(self.arguments, **now))
         with atomic_write(Path(save_directory, 'model.safetensors')) as partial:
             partial.write_bytes(safetensors_bytes(self.state_dict(), {}))
 
@@ -205,5 +221,9 @@ def check_meta(meta: dict[str, Any], num_classes: int, in_channels: int) -> None
         raise InputError(f'meta: {first_line(error)}: use numbers, text and lists') from error
     for key, count in dict(categories=num_classes, mean=in_channels, std=in_channels).items():
         found = meta.get(key)
-        if found is not None and len(found) != count:
+        if found is None:
+            continue
+        if not isinstance(found, (list, tuple)):
+            raise InputError(f'meta[{key!r}]={found!r}: give a list of {count}')
+        if len(found) != count:
             raise InputError(f'meta[{key!r}]: has {len(found)} items, and the network {count}')

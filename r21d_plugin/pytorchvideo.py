@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ._errors import InputError
+from ._errors import InputError, check_whole
 from ._norm_eps import keep_norm_eps_in_state_dicts
 from ._packages import missing_packages_named
 from .models.factory import create_model
@@ -46,8 +46,11 @@ def create_net(
     ``in_channels`` and ``base_channels``; ``kwargs`` are its other arguments, such as ``weights``.
     ``head_activation``, such as ``nn.Softmax``, is applied to the logits, in training too.
     """
-    if refused := sorted({'out_indices', 'frozen_stages', 'norm_eval'} & kwargs.keys()):
+    ours = {'drop_rate', 'features_only', 'frozen_stages', 'norm_eval', 'out_indices'}
+    if refused := sorted(ours & kwargs.keys()):
         raise InputError(f'{refused[0]}: not supported by a Net: change its blocks instead')
+    if model_num_class is not None:
+        check_whole('model_num_class', model_num_class)
     model = create_model(name, model_num_class, input_channel, base_channels=stem_dim_out, **kwargs)
     head = create_res_basic_head(
         in_features=model.fc.in_features,

@@ -97,11 +97,28 @@ def test_unsupported_models(tmp_path, model):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_new_classifier(tmp_path, model):
+    """The folder of a network that was finetuned on other classes."""
+    save_pretrained(model, tmp_path / 'a', dict(categories=['a', 'b', 'c'], fps=15))
+    network = from_pretrained(tmp_path / 'a')
+    network.reset_classifier(2)
+    for name, save in (
+        ('b', network.save_pretrained),
+        ('c', lambda f: save_pretrained(network, f)),
+    ):
+        save(tmp_path / name)
+        loaded = from_pretrained(tmp_path / name)
+        assert torch.equal(loaded(CLIP), network(CLIP))
+        assert loaded.meta == dict(fps=15)
+
+
 def test_meta_that_does_not_fit(tmp_path, model):
     with pytest.raises(InputError, match=r"meta\['categories'\]: has 2 items, and the network 3"):
         save_pretrained(model, tmp_path, dict(categories=['a', 'b']))
     with pytest.raises(InputError, match='meta: Object of type Tensor is not JSON'):
         save_pretrained(model, tmp_path, dict(mean=CLIP))
+    with pytest.raises(InputError, match=r"meta\['mean'\]=0.5: give a list of 3"):
+        save_pretrained(model, tmp_path, dict(mean=0.5))
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, model):

@@ -43,9 +43,9 @@ def convert(source: str, path: Path, to: str) -> dict[str, Any]:
         infer_network,
         replace_prefixes,
     )
-    from r21d_plugin.weights.loading import with_eps
+    from r21d_plugin.weights.loading import with_eps, with_target_scale
 
-    weights = read_weights(source)
+    weights = with_target_scale(read_weights(source))
     if 'fc.weight' not in weights.tensors:
         raise InputError(f'{source}: no weights of a single network with its classifier')
     tensors = weights.tensors

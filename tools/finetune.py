@@ -91,8 +91,11 @@ def train(args: argparse.Namespace, config: str, work_dir: Path, options: dict[s
     gpus = [] if args.gpus is None else ['--gpus', args.gpus]
     resume = ['--resume'] if args.resume else []
     run('train r21d_plugin', 'train.py', *common, *gpus, *resume, *changes)
-    (best,) = work_dir.glob('best_*.pth')
-    return best
+    best = [*work_dir.glob('best_*.pth')]
+    if len(best) != 1:
+        problem = f'{len(best)} checkpoints best_*.pth, not one'
+        raise InputError(f'{work_dir}: {problem}: name the one to use for r21d test')
+    return best[0]
 
 
 def main() -> None:

@@ -72,12 +72,14 @@ def main() -> None:
     args = parse_args()
     with errors_in_one_line():
         from r21d_plugin.cli import launch
+        from r21d_plugin.cli.config_check import check_run
         from r21d_plugin.cli.runner import CommandRunner
 
         cfg = launch.load_config(args.config, args.cfg_options)
-        apply_args(cfg, args)
         if cfg.get('test_cfg') is None:
             raise InputError(f'{args.config}: no test_cfg: nothing to test')
+        check_run(cfg, args.config)
+        apply_args(cfg, args)
         if cfg.load_from is None and not cfg.model.get('checkpoints'):
             raise InputError('no checkpoint to test: name one after the config')
         with launch.processes(cfg, args.launcher, args.device, args.gpus):

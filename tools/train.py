@@ -40,11 +40,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def apply_args(cfg: Any, args: argparse.Namespace) -> None:
-    """Apply the arguments to the config."""
+    """Apply the arguments to the config; raise an InputError if a part of it is missing."""
+    from r21d_plugin.cli.config_check import check_run
+
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-        cfg.get('default_hooks', {}).get('checkpoint', {}).pop('save_best', None)
+        (cfg.get('default_hooks', {}).get('checkpoint') or {}).pop('save_best', None)
+    check_run(cfg, args.config)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

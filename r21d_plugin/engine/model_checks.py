@@ -36,7 +36,7 @@ def check_model(model: nn.Module, cfg: Config) -> None:
     """
     model = getattr(model, 'module', model)
     check_parts(model)
-    check_runtime(model)
+    check_runtime(model, ('runtime', 'dtype'))
     streams = list(streams_of(model))
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name)

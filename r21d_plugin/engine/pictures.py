@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import LabelData
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 from .._registries import HOOKS
 from ..datasets.wrappers import inner_datasets
 from ..evaluation.clip_video_accuracy import labels_of
@@ -35,6 +35,7 @@ class PredictionPicturesHook(Hook):
     """
 
     def __init__(self, out_dir: str | None = None, interval: int = 1, **drawing: Any) -> None:
+        check_whole('interval', interval)
         self.out_dir, self.interval, self.drawing = out_dir, interval, drawing
         self.seen, self.folder = 0, os.sep
 

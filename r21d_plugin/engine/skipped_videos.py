@@ -31,6 +31,10 @@ class SkippedVideosHook(Hook):
     def __init__(self) -> None:
         self.counts: dict[str, SkippedVideos] = {}
 
+    def before_train(self, runner: Runner) -> None:
+        """Collate without skipped videos, also for hooks that read a batch before the training."""
+        omit_skipped(runner.train_dataloader)
+
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         loader: Any = getattr(runner, f'{mode}_dataloader')
         if not skipping_datasets(loader.dataset):
@@ -40,8 +44,7 @@ class SkippedVideosHook(Hook):
                 f"{mode}_dataloader.dataset.on_error='skip' in several processes needs a sampler "
                 f'that repeats no video: set {mode}_dataloader.sampler.round_up=False'
             )
-        if getattr(loader.collate_fn, 'func', None) is not collate_without_skipped:
-            loader.collate_fn = partial(collate_without_skipped, collate=loader.collate_fn)
+        omit_skipped(loader)
         if mode != 'train' or mode not in self.counts:
             self.counts[mode] = SkippedVideos()
             path = list_path(runner, mode)
@@ -70,6 +73,15 @@ class SkippedVideosHook(Hook):
             if total.skipped:
                 runner.logger.warning(f'{mode}: skipped {total}: see {list_path(runner, mode)}')
         check_fraction(runner, mode, total)
+
+
+def omit_skipped(loader: Any) -> None:
+    """Make a loader of datasets with ``on_error='skip'`` collate the videos that decode."""
+    collate = loader.collate_fn
+    if skipping_datasets(loader.dataset) and (
+        getattr(collate, 'func', None) is not collate_without_skipped
+    ):
+        loader.collate_fn = partial(collate_without_skipped, collate=collate)
 
 
 def skipping_datasets(dataset: Any) -> list[Any]:

@@ -161,7 +161,7 @@ class Conv2d(AcceleratedConv3d):
 def use_conv2d(model: nn.Module) -> None:
     """Fold batch norms, and use 2D convolutions where the result is the same, in place."""
     for conv in [m for m in accelerate(model).modules() if isinstance(m, AcceleratedConv3d)]:
-        if conv.pair is not None and (norm := conv.pair.norm_to_fold()) is not None:
+        if conv.pair is not None and (norm := conv.pair.norm_to_fold(conv)) is not None:
             weight, bias = conv.fold(norm)
             conv.weight, conv.bias = (nn.Parameter(x, requires_grad=False) for x in (weight, bias))
             parent, _, name = conv.pair.norm.rpartition('.')
@@ -186,6 +186,8 @@ def noise_videos(cfg: Config, clips: int | None) -> dict[str, Any]:
 def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> dict[str, Any]:
     """Build the metadata of a file, from types that JSON supports."""
     classes = scorer.recognizer.cls_head.num_classes
+    pipeline = preprocessing_of(pipeline_of(cfg))
+    colour = f'{pipeline["colour"]}, 0 to 255'
     content = task_of(scorer.recognizer.cls_head).content
     content += f', mean over {scorer.clips} clips' if scorer.clips else ''
     return dict(
@@ -194,11 +196,11 @@ def metadata_of(cfg: Config, scorer: ClipScores, inputs: dict[str, Tensor]) -> d
         clip_len=next(iter(inputs.values())).shape[-3],
         num_clips=scorer.clips or 1,
         num_classes=classes,
-        preprocessing=preprocessing_of(pipeline_of(cfg)),
+        preprocessing=pipeline,
         inputs={
             name: dict(
                 shape=['batch', *inputs[name].shape[1:]],
-                content='RGB, 0 to 255' if name == 'imgs' else 'optical flow in pixels',
+                content=colour if name == 'imgs' else 'optical flow in pixels',
                 # Via text, which gives the decimal digits of the config, not those of float64.
                 mean=[float(str(value)) for value in processor.mean.flatten().numpy()],
                 std=[float(str(value)) for value in processor.std.flatten().numpy()],
@@ -219,7 +221,7 @@ def preprocessing_of(pipeline: Pipeline) -> dict[str, Any]:
     sampling = next(steps[name] for name in SAMPLERS if name in steps)
     read: dict[str, Any] = steps.get('ReadFrames', {})
     found = dict(
-        colour='RGB',
+        colour='gray' if 'ToGray' in steps else 'RGB',
         frame_interval=sampling.get('frame_interval', 1),
         target_fps=sampling.get('target_fps'),
         resize=steps.get('Resize', read).get('scale'),

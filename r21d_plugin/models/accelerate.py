@@ -8,6 +8,7 @@ exporters see plain 3D convolutions.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any, Optional, Tuple, TypeVar
 
 import torch
@@ -87,8 +88,11 @@ class ConvNormPair:
         sequence = memo.get(id(self.sequence))
         return None if sequence is None else ConvNormPair(sequence, self.conv, self.norm)
 
-    def norm_to_fold(self) -> AcceleratedBatchNorm3d | None:
-        """Return the batch norm if it can be folded now and neither module was replaced."""
+    def norm_to_fold(self, caller: nn.Module) -> AcceleratedBatchNorm3d | None:
+        """Return the batch norm if it can be folded now and neither module was replaced.
+
+        The caller is one of the two, or a copy of it that shares the pair and is not folded.
+        """
         if torch.is_grad_enabled():
             return None
         conv: Any = self.sequence.get_submodule(self.conv)
@@ -97,7 +101,11 @@ class ConvNormPair:
             return None
         if conv.pair is not self or norm.pair is not self or norm.training:
             return None
-        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in (conv, norm))
+        if caller is not conv and caller is not norm:
+            return None
+        paths = accumulate(self.conv.split('.'), '{}.{}'.format)  # of the convolution and around it
+        modules = [norm, *map(self.sequence.get_submodule, paths)]
+        hooked = any(m._forward_hooks or m._forward_pre_hooks for m in modules)
         whole = norm.affine and norm.running_var is not None and conv.bias is None
         return norm if whole and not hooked else None
 
@@ -109,7 +117,7 @@ class AcceleratedBatchNorm3d(nn.BatchNorm3d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise N x C x T x H x W."""
-        if self.pair is not None and is_eager(x) and self.pair.norm_to_fold() is self:
+        if self.pair is not None and is_eager(x) and self.pair.norm_to_fold(self) is self:
             return x
         return super().forward(x)
 
@@ -126,7 +134,7 @@ class AcceleratedConv3d(nn.Conv3d):
             if bf16_weight_gradient_is_wrong(x, self):
                 return sum_of_conv2d(x, self.weight, self.bias, self.stride, self.padding)
             return super().forward(x)
-        norm = self.pair.norm_to_fold() if self.pair is not None else None
+        norm = self.pair.norm_to_fold(self) if self.pair is not None else None
         weight, bias = (self.weight, self.bias) if norm is None else self.fold(norm)
         if x.is_cuda or prefers_channels_last():
             x = x.contiguous(memory_format=torch.channels_last_3d)
@@ -168,7 +176,8 @@ class AcceleratedConv3d(nn.Conv3d):
             bias = norm.bias - norm.running_mean * scale
             weight = self.weight * scale.view(-1, 1, 1, 1, 1)
             weight = weight.to(dtype, memory_format=torch.channels_last_3d)
-            self.folded = key, weight, bias.to(dtype)
+            # Keep the parts: the address of a freed tensor can be that of the next one.
+            self.folded = key, weight, bias.to(dtype), parts
         return self.folded[1], self.folded[2]
 
     def __getstate__(self) -> dict[str, Any]:

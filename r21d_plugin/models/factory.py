@@ -141,6 +141,10 @@ def create_model(
     """
     if features_only and num_classes:
         raise InputError(f'num_classes={num_classes}: features_only=True has no classifier')
+    if features_only and drop_rate:
+        raise InputError(f'drop_rate={drop_rate}: features_only=True has no classifier')
+    if not features_only and 'out_indices' in kwargs:
+        raise InputError(f'out_indices={kwargs["out_indices"]}: needs features_only=True')
     cfg = backbone_cfg(name, clip_len)
     source = '' if weights is None else find_source(name, weights)
     found = read_weights(source) if source else None

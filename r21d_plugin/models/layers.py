@@ -18,8 +18,9 @@ NormLayer = Callable[[int], nn.Module]  # builds a norm for a number of channels
 STEM_MIDPLANES = 45
 """Mid channels of R(2+1)D's conv1 with 64 filters, as in the authors' code and released weights.
 
-The formula of Section 3.5 gives 83, which contradicts the paper's 33.3M parameters. With other numbers of
-filters, conv1 has as many as the formula gives for RGB (20 with 8 filters), up to 45.
+The formula of Section 3.5 gives 83, which contradicts the paper's 33.3M parameters. With other
+numbers of filters, conv1 has as many mid channels as the formula gives for RGB, up to 45; with 8
+filters, 20.
 """
 
 

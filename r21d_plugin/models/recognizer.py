@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Dict, List, Union
@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from .._errors import InputError
+from .._errors import InputError, check_whole
 from .._registries import MODELS
 from .accelerate import has_fast_bfloat16
 from .parts import check_parts
@@ -45,6 +45,8 @@ class MultiClipTesting(BaseRecognizer):
         super().__init__(*args, **kwargs)
         check_parts(self)
         check_runtime(self)
+        if (limit := (self.test_cfg or {}).get('max_testing_views')) is not None:
+            check_whole('model.test_cfg.max_testing_views', limit)
 
     def train(self, mode: bool = True) -> MultiClipTesting:
         """Set the mode; OpenVINO will compile the backbone again."""
@@ -79,14 +81,18 @@ class MultiClipRecognizer(MultiClipTesting, Recognizer3D):
     """MMAction2's Recognizer3D that tests as :class:`MultiClipTesting` does."""
 
 
-def check_runtime(model: nn.Module) -> None:
-    """Raise an InputError if a recognizer does not support the runtime or dtype of test_cfg."""
+def check_runtime(model: nn.Module, keys: Sequence[str] = ('runtime',)) -> None:
+    """Raise an InputError if a recognizer does not support the runtime or dtype of test_cfg.
+
+    Another recognizer than ours reads none of the keys, ``'runtime'`` and in a test ``'dtype'``.
+    """
     test_cfg = getattr(model, 'test_cfg', None) or {}
     if isinstance(model, MultiClipTesting):
         runtime_and_dtype(test_cfg)
-    elif 'runtime' in test_cfg:
+    elif unread := [key for key in keys if key in test_cfg]:
         remedy = "use model.type='r21d_plugin.MultiClipRecognizer'"
-        raise InputError(f'model.test_cfg.runtime: {type(model).__name__} ignores it: {remedy}')
+        where = f'model.test_cfg.{unread[0]}'
+        raise InputError(f'{where}: {type(model).__name__} ignores it: {remedy}')
 
 
 @contextmanager

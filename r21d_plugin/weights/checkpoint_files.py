@@ -46,12 +46,17 @@ NO_WEIGHTS = '{}: holds no weights by name: save model.state_dict()'
 def download(url: str) -> Path:
     """Download a file to ``checkpoints/<name>`` in :func:`torch.hub.get_dir`, unless it exists.
 
+    The names of files that are not public weights begin with a hash of the address.
+
     Raises an InputError if the download fails, or the file's hash is not the published one.
     """
-    path = Path(torch.hub.get_dir(), 'checkpoints', file_name(url))
     if url.startswith('https://drive.google.com/'):
         raise InputError(f'{url}: a page, not a file: save the file from there and name that')
     published = next((w.value for w in PublicWeights if w.value.url == url), None)
+    name = file_name(url)
+    if published is None:  # files of several addresses may have one name
+        name = f'{hashlib.sha256(url.encode()).hexdigest()[:8]}-{name}'
+    path = Path(torch.hub.get_dir(), 'checkpoints', name)
     several = distributed.is_available() and distributed.is_initialized()
     if several and distributed.get_rank() > 0:
         distributed.barrier()
@@ -97,6 +102,9 @@ def load_checkpoint(filename: str, map_location: Any = None) -> dict[str, Any]:
         if refused := str(error) if isinstance(error, pickles.RefusalError) else named and named[1]:
             reason = 'not loaded, as it holds more than tensors and plain data '
             reason += f'({refused[:200]}) and could run code'
+        elif web:  # an interrupted connection can end a download without an error
+            path.unlink(missing_ok=True)
+            reason = 'its file was damaged or incomplete, and was deleted: download it again'
         raise InputError(f'{filename}: {reason}') from error
     state_dict = find_state_dict(checkpoint, filename)
     if isinstance(checkpoint.get('state_dict'), dict):

@@ -162,10 +162,20 @@ def named_as_in(place: Place, weights: StateDict | Weights) -> StateDict:
     """Rename weights to the keys of ``place.names``, and omit those that the model lacks."""
     if not isinstance(weights, Weights):
         return {plain: weights[name] for plain, name in unwrapped(weights).items()}
-    named = weights.tensors
+    named = (with_target_scale(weights) if place.root is None else weights).tensors
     if 'fc.weight' not in place.names:
         named = {key: value for key, value in named.items() if not key.startswith('fc.')}
     return named if place.root is None else {**named, **weights.others}
+
+
+def with_target_scale(weights: Weights) -> Weights:
+    """Fold the scale of a regression head's targets into the classifier."""
+    mean, std = (weights.others.get(f'cls_head.target_{name}') for name in ('mean', 'std'))
+    if mean is None or std is None or 'fc.bias' not in weights.tensors:
+        return weights
+    own = dict(weights.tensors)
+    own['fc.weight'], own['fc.bias'] = own['fc.weight'] * std[:, None], own['fc.bias'] * std + mean
+    return weights._replace(tensors=own)
 
 
 def explain_eps(network: nn.Module, eps: float | None, found: Weights | None) -> str:
@@ -323,6 +333,8 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict[str, Any]:
         if weights.reason:
             logger.info(f'{path}{inferred(weights)}')
         classes[stream] = len(weights.tensors['fc.weight'])
+        if names != weights.classes and {*names} == {*weights.classes}:
+            raise InputError(f'{rgb} and {flow}: same classes, other order: train one again')
         names = names or weights.classes
     if (channels := tensors['backbone.rgb.stem.0.weight'].shape[1]) != 3:
         raise InputError(f'{rgb}: takes {channels} channels, not RGB: are the two swapped?')

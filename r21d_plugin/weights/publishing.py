@@ -82,7 +82,8 @@ def safetensors_bytes(state_dict: StateDict, meta: Mapping[str, Any]) -> bytes:
     with missing_packages_named():
         from safetensors.torch import save
     notes = getattr(state_dict, '_metadata', None) or {}
-    eps = {path: note['norm_eps'] for path, note in notes.items() if 'norm_eps' in note}
+    noted = {path: note.get('norm_eps') for path, note in notes.items()}
+    eps = {path: value for path, value in noted.items() if value is not None}  # None: no batch norm
     header = {**meta, 'norm_eps': eps} if eps else meta
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}
     content: bytes = save(dict(compact(state_dict)), dict(texts, format='pt'))

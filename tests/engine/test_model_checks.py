@@ -38,6 +38,12 @@ def test_foreign_recognizers_and_groups_in_the_middle_fit():
     checked(**options)
 
 
+@pytest.mark.parametrize('key', ['runtime', 'dtype'])
+def test_options_of_our_recognizer_alone(key):
+    with pytest.raises(InputError, match=f'^model.test_cfg.{key}: Recognizer3D ignores it: use'):
+        checked(**FOREIGN, **{f'model.test_cfg.{key}': 'bfloat16'})
+
+
 @pytest.mark.parametrize('foreign', [{}, FOREIGN], ids=['ours', 'foreign'])
 @pytest.mark.parametrize(
     ('options', 'message'),

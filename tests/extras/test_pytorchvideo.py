@@ -189,6 +189,10 @@ def test_wrong_state_dicts():
 def test_arguments_that_only_a_backbone_supports():
     with pytest.raises(InputError, match=r'^frozen_stages: not supported by a Net'):
         create_r2plus1d(frozen_stages=2)
+    with pytest.raises(InputError, match=r'^drop_rate: not supported by a Net'):
+        create_r2plus1d(drop_rate=0.5)
+    with pytest.raises(InputError, match=r'^model_num_class'):
+        create_r2plus1d(model_num_class=0)
 
 
 def test_unknown_networks():

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import weakref
 from copy import deepcopy
 from itertools import cycle, islice
 from random import Random
@@ -146,13 +147,32 @@ def test_names_values_and_hooks_stay():
 
 
 def test_a_hooked_convolution_is_not_folded():
-    model, fast = pair('r3d_18')
+    """A hook on a (2+1)D convolution is one on its last half, too."""
+    for name in ('r3d_18', 'r2plus1d_18'):
+        check_hooked_convolution(*pair(name))
+
+
+def check_hooked_convolution(model, fast):
     seen = []
     for network in (model, fast):
         network.layer1[0].conv1[0].register_forward_hook(lambda m, args, out: seen.append(out))
     with torch.no_grad():
         model(x := torch.randn(2, 3, 8, 32, 32)), fast(x)
     torch.testing.assert_close(seen[1], seen[0], rtol=1e-4, atol=1e-5)
+
+
+def test_shallow_copies_are_not_folded():
+    """As those of DataParallel: they share everything with the network but their weights."""
+    model, fast = pair('r3d_18')
+    sources = fast.layer1[0].conv1[:2]
+    copies = [source._replicate_for_data_parallel() for source in sources]
+    for source, copied in zip(sources, copies):
+        for name in ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'):
+            setattr(copied, name, getattr(source, name, None))
+    with torch.no_grad():
+        x = model.stem(torch.randn(2, 3, 8, 32, 32))
+        expected = model.layer1[0].conv1[:2](x)
+        torch.testing.assert_close(copies[1](copies[0](x)), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_replaced_modules_are_not_folded():
@@ -220,6 +240,19 @@ def test_weights_may_change_between_calls():
     model.double(), fast.double()
     with torch.no_grad():
         torch.testing.assert_close(fast(x.double()), model(x.double()))
+
+
+@needs_torch('func.functional_call')
+def test_folded_weights_keep_their_sources():
+    """Otherwise a new tensor may get the address of a freed one, whose weights were folded."""
+    _, fast = pair('r3d_18')
+    name = 'layer1.0.conv1.0.weight'
+    weight = fast.get_parameter(name) * 2
+    alive = weakref.ref(weight)
+    with torch.no_grad():
+        torch.func.functional_call(fast, {name: weight}, (torch.randn(1, 3, 8, 32, 32),))
+    del weight
+    assert alive() is not None
 
 
 def test_backward_writes_where_it_may():

@@ -63,6 +63,20 @@ def test_weights_of_a_trained_recognizer(tmp_path):
         create_model('fr2d_34', num_classes=3, weights=str(tmp_path / 'epoch_1.pth'))
 
 
+def test_weights_of_a_head_for_numbers(tmp_path):
+    """The scale of the targets is folded into the classifier."""
+    model = create_model('fr2d_18', num_classes=2, base_channels=4)
+    state_dict = {as_trained(k): v for k, v in model.state_dict().items()}
+    mean, std = torch.tensor([50.0, 3.0]), torch.tensor([10.0, 2.0])
+    scale = {'cls_head.target_mean': mean, 'cls_head.target_std': std}
+    torch.save(dict(state_dict={**state_dict, **scale}), tmp_path / 'epoch_1.pth')
+    loaded = create_model('fr2d_18', weights=str(tmp_path / 'epoch_1.pth'), base_channels=4)
+    x = torch.randn(1, 3, 8, 32, 32)
+    with torch.no_grad():
+        expected = model.eval()(x) * std + mean
+        torch.testing.assert_close(loaded.eval()(x), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_weights_of_other_models(tmp_path):
     torch.save(dict(weight=torch.zeros(2)), tmp_path / 'x.pth')
     with pytest.raises(InputError, match=r'x.pth: weights of another network: no tensor name'):
@@ -82,3 +96,7 @@ def test_unknown_name():
 def test_features_have_no_classes():
     with pytest.raises(InputError, match='num_classes=5: features_only=True has no classifier'):
         create_model('r3d_18', num_classes=5, features_only=True)
+    with pytest.raises(InputError, match=r'drop_rate=0\.5: features_only=True has no'):
+        create_model('r3d_18', drop_rate=0.5, features_only=True)
+    with pytest.raises(InputError, match=r'out_indices=\(1,\): needs features_only=True'):
+        create_model('r3d_18', out_indices=(1,))

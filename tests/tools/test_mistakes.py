@@ -37,6 +37,33 @@ def test_errors_in_a_training(in_kinetics, fails, tmp_path, option, line):
     assert not list(tmp_path.glob('*.pth'))
 
 
+@pytest.mark.parametrize('part', ['optim_wrapper', 'train_dataloader'])
+def test_a_config_without_a_part(fails, tmp_path, part):
+    config = tmp_path / 'part.py'
+    config.write_text(f'_base_ = {str(CONFIG)!r}\n{part} = None\n')
+    line = fails('train.py', config, '--amp', '--device', 'cpu', '--work-dir', tmp_path)
+    assert f'part.py: {part} missing, which ' in line
+
+
+def test_a_config_without_a_test(fails, tmp_path):
+    config = tmp_path / 'part.py'
+    config.write_text(f'_base_ = {str(CONFIG)!r}\ntest_evaluator = None\n')
+    line = fails('test.py', config, 'none.pth', '--dump', tmp_path / 'a.npz', '--device', 'cpu')
+    assert 'part.py: test_evaluator missing, which ' in line
+
+
+@pytest.mark.parametrize('views', [-1, 2.5])
+def test_views_at_a_time(in_kinetics, fails, views):
+    option = f'model.test_cfg.max_testing_views={views}'
+    line = fails('test.py', CONFIG, 'none.pth', '--device', 'cpu', *OPTIONS, option)
+    assert f'model.test_cfg.max_testing_views={views}' in line
+
+
+def test_pictures_of_no_video(in_kinetics, fails, tmp_path):
+    command = ['test.py', CONFIG, 'none.pth', '--device', 'cpu', '--show-dir', tmp_path / 'a']
+    assert 'interval=0' in fails(*command, '--interval', 0, *OPTIONS)
+
+
 def test_a_diverged_training_ends(in_kinetics, fails, tmp_path):
     command = ['train.py', CONFIG, '--no-validate', '--device', 'cpu', '--work-dir', tmp_path]
     line = fails(*command, *OPTIONS, 'optim_wrapper.optimizer.lr=1e12', 'train_cfg.max_epochs=3')

@@ -107,3 +107,14 @@ def test_safetensors_keep_the_epsilon(tool, network, tmp_path):
     (path,) = tmp_path.glob('net-*.safetensors')
     loaded = create_model('r2plus1d_18', weights=path).eval()
     assert torch.equal(loaded(CLIP), network(CLIP))
+
+
+def test_safetensors_without_batch_norm(tool, tmp_path):
+    pytest.importorskip('safetensors')
+    norm = dict(norm_cfg=dict(type='GN', num_groups=1))
+    network = create_model('r2plus1d_18', 3, base_channels=4, **norm)
+    torch.save(network.state_dict(), tmp_path / 'a.pth')
+    tool('publish_model.py', tmp_path / 'a.pth', tmp_path / 'net.safetensors')
+    (path,) = tmp_path.glob('net-*.safetensors')
+    loaded = create_model('r2plus1d_18', weights=path, **norm)
+    assert torch.equal(loaded.fc.weight, network.fc.weight)

@@ -85,6 +85,17 @@ def test_training_skips_videos_that_do_not_decode(here, trained, tool, tmp_path)
     assert f'val: skipped 3 of 6 videos read: see {trained}' in log.read_text()
 
 
+def test_the_first_batch_may_have_a_damaged_video(here, tool, tmp_path):
+    """The training time is estimated from it."""
+    (tmp_path / 'list.txt').write_text('text.mp4 0\n' * 2 + 'good_0.mp4 1\n' * 2)
+    data = [f'train_dataloader.dataset.ann_file={tmp_path}/list.txt']
+    data += ['train_dataloader.sampler.epoch_size=4', 'train_dataloader.batch_size=4']
+    data += ['default_hooks.training_time.type=r21d_plugin.TrainingTimeHook']
+    arguments = [CONFIG, *CPU, '--work-dir', tmp_path, '--no-validate']
+    tool('train.py', *arguments, *OPTIONS, *SKIP, *data)
+    assert [*tmp_path.glob('epoch_*.pth')]
+
+
 def test_replacements_of_videos_depend_on_the_seed(here, trained, tool, tmp_path):
     options = [*OPTIONS, *SKIP, 'train_dataloader.num_workers=2']
     tool('train.py', CONFIG, *CPU, '--work-dir', tmp_path, '--no-validate', *options)

@@ -263,6 +263,17 @@ def test_two_streams_of_published_weights(pkl, tmp_path):
         fuse_checkpoints(str(pkl), str(tmp_path / 'headless.pth'))
 
 
+def test_streams_with_other_orders_of_classes(tmp_path):
+    for path, channels, names in (('rgb', 3, ('jump', 'run')), ('flow', 2, ('run', 'jump'))):
+        model = create_model('r3d_18', 2, channels, base_channels=4)
+        checkpoint = dict(
+            state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=names))
+        )
+        torch.save(checkpoint, tmp_path / f'{path}.pth')
+    with pytest.raises(InputError, match=r'flow\.pth: same classes, other order: train one again'):
+        fuse_checkpoints(str(tmp_path / 'rgb.pth'), str(tmp_path / 'flow.pth'))
+
+
 def test_every_tensor_has_a_name_in_a_net():
     state_dict = network('r2plus1d_18').state_dict()
     of_net = replace_prefixes(state_dict, NET_NAMES)

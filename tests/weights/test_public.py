@@ -169,6 +169,32 @@ def test_any_address(server):
     assert 'fc.weight' in CheckpointLoader.load_checkpoint(f'{url}/best-ade.pth')
 
 
+def test_two_files_of_one_name(server):
+    """The second address does not get the cached file of the first."""
+    folder, url = server
+    for number, name in enumerate(('first', 'second')):
+        model = create_model('r3d_18', 5, **SMALL)
+        torch.nn.init.constant_(model.fc.bias, number)
+        (folder / name).mkdir()
+        torch.save(model.state_dict(), folder / name / 'epoch_45.pth')
+    for number, name in enumerate(('first', 'second')):
+        loaded = create_model('r3d_18', 5, weights=f'{url}/{name}/epoch_45.pth', **SMALL)
+        assert loaded.fc.bias.tolist() == [number] * 5
+
+
+def test_a_truncated_download_is_not_kept(server):
+    folder, url = server
+    model = create_model('r3d_18', 5, **SMALL)
+    torch.save(model.state_dict(), folder / 'a.pth')
+    whole = (folder / 'a.pth').read_bytes()
+    (folder / 'a.pth').write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r'a\.pth: its file was damaged .* deleted: download it'):
+        create_model('r3d_18', 5, weights=f'{url}/a.pth', **SMALL)
+    (folder / 'a.pth').write_bytes(whole)
+    loaded = create_model('r3d_18', 5, weights=f'{url}/a.pth', **SMALL)
+    assert torch.equal(loaded.fc.weight, model.fc.weight)
+
+
 def test_a_file_with_a_wrong_hash_is_deleted(published):
     published.write_bytes(published.read_bytes() + b'x')
     with pytest.raises(InputError, match=r'net\.pth: its SHA-256 begins with \w{8}, where'):
