@@ -129,7 +129,7 @@ def extract(args: argparse.Namespace) -> None:
     """Extract the features of the videos of this process."""
     from r21d_plugin.cli.launch import load_config
     from r21d_plugin.datasets.video_files import write_report
-    from r21d_plugin.inference.feature_files import open_features
+    from r21d_plugin.inference.feature_files import check_names, open_features
     from r21d_plugin.inference.features import extract_features, use_layer
     from r21d_plugin.inference.presets import PRESETS, Preset
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
@@ -144,6 +144,7 @@ def extract(args: argparse.Namespace) -> None:
     shard = find_shard(args.shard)
     cfg = load_config(args.config, args.cfg_options)
     videos = find_named_videos(args, preset, shard)
+    check_names(args.out, videos)
     pipeline = preset.pipeline(cfg)
     device = use_device(device_of_process(args.device))
     model = load_recognizer(cfg, args.checkpoint, device, head='any')

@@ -196,8 +196,14 @@ def check_options(args: argparse.Namespace) -> None:
             raise InputError(f'{args.draw}: name a file with .mp4 for --live')
         check_name(args.draw)
         check_writable(args.draw)
-    if not args.live and (args.show or args.retries is not None):
-        raise InputError(f'--{"show" if args.show else "retries"}: only with --live')
+    live = dict(show=args.show or None, retries=args.retries, smooth=args.smooth)
+    wrong = [name for name, value in live.items() if value is not None and not args.live]
+    if wrong:
+        raise InputError(f'--{wrong[0]}: only with --live')
+    if args.threshold is not None and not args.segments:
+        raise InputError('--threshold: only with --segments')
+    args.smooth = 1.0 if args.smooth is None else args.smooth
+    args.threshold = 0.5 if args.threshold is None else args.threshold
     if args.show:
         check_display()
     if args.over_time and not args.json:
@@ -244,9 +250,7 @@ def parse_args() -> argparse.Namespace:
         help='write segments with a class above --threshold: FILE.csv, FILE.srt for one video, '
         'or a folder of subtitles',
     )
-    parser.add_argument(
-        '--threshold', type=float, default=0.5, help='score above which a segment begins (0.5)'
-    )
+    parser.add_argument('--threshold', type=float, help='score above which a segment begins (0.5)')
     parser.add_argument(
         '--stride',
         type=int,
@@ -259,7 +263,6 @@ def parse_args() -> argparse.Namespace:
     live.add_argument(
         '--smooth',
         type=float,
-        default=1.0,
         metavar='SECONDS',
         help='time constant in seconds for smoothing the scores (1; 0: none)',
     )
@@ -296,8 +299,9 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         if args.draw or args.segments or args.over_time:
             outputs = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
     model = load_recognizer(cfg, args.checkpoint, use_device(device_of_process(args.device)))
-    if (args.draw or args.show) and gives_numbers(model):
-        raise InputError('--draw and --show: draw classes, and the head gives numbers')
+    if (args.draw or args.show or args.segments) and gives_numbers(model):
+        names = '--segments: writes' if args.segments else '--draw and --show: draw'
+        raise InputError(f'{names} classes, and the head gives numbers')
     stored = model.dataset_meta.get('classes', ())
     labels = class_names(cfg, args.checkpoint, stored, args.labels)
     if args.live:

@@ -56,7 +56,7 @@ def calibration_clips(cfg: Config, ann_file: str | None, count: int) -> Any:
     )
     pipeline = update_transform(test.pipeline, *SAMPLERS, num_clips=1)
     ann_file = ann_file or given.ann_file
-    if ann_file == test.ann_file:
+    if Path(ann_file).resolve() == Path(test.ann_file).resolve():
         raise InputError(f'{ann_file}: is the list of the test: calibrate with other videos')
     changed = dict(ann_file=ann_file, pipeline=pipeline, test_mode=True, on_error='raise')
     videos = build(cfg, 'train_dataloader', dict(given, **changed))

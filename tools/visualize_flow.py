@@ -129,6 +129,8 @@ def add_wheel(image: np.ndarray, longest: float) -> None:
     grid = np.linspace(-1, 1, 2 * radius + 1, dtype=np.float32)
     wheel = np.dstack(np.meshgrid(grid, grid))
     inside = np.linalg.norm(wheel, axis=-1) <= 1
+    if min(image.shape[:2]) < 2 * radius + 9:
+        return
     corner = image[4 : 5 + 2 * radius, -5 - 2 * radius : -4]
     corner[inside] = flow_colours(wheel, 1.0)[inside]
     centre = (image.shape[1] - 5 - radius, 4 + radius)

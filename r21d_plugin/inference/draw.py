@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import chain, count
 from pathlib import Path
 
+import av
 import cv2
 import matplotlib
 import numpy as np
@@ -178,14 +180,14 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float, parents: b
     """Write frames, H x W x 3 uint8 RGB, as .mp4 or .avi, atomically; an InputError if it fails."""
     first = next(frames)
     check_name(path)
-    with atomic_write(path, parents) as partial:
-        fourcc = cv2.VideoWriter_fourcc(*'mp4v')  # type: ignore[attr-defined]
-        writer = cv2.VideoWriter(str(partial), fourcc, fps, first.shape[1::-1])
-        if not writer.isOpened():
-            size = 'x'.join(map(str, first.shape[1::-1]))
-            raise InputError(f'{path}: cannot write a video of {size} pixels there')
-        try:
-            for frame in chain([first], frames):
-                writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        finally:
-            writer.release()
+    fps = min(fps or 25.0, 65535.0)
+    # MPEG-4 stores the rate as a fraction of 16-bit numbers.
+    rate = Fraction(fps).limit_denominator(max(1, int(65535 / fps)))
+    with atomic_write(path, parents) as partial, av.open(f'file:{partial.absolute()}', 'w') as file:
+        stream = file.add_stream('mpeg4', rate=rate)
+        stream.height, stream.width = first.shape[:2]
+        stream.pix_fmt = 'yuv420p'
+        stream.bit_rate = int(fps * stream.width * stream.height / 2)
+        for frame in chain([first], frames):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
+        file.mux(stream.encode(None))

@@ -51,6 +51,8 @@ def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[f
         folded, quantised = Path(folder, 'folded.onnx'), Path(folder, 'quantised.onnx')
         preparation.quant_pre_process(path, folded, skip_symbolic_shape=True)
         reader = Clips(feeds(calibrating, cfg, clips, CALIBRATION))
+        if reader.first is None:
+            raise InputError(f'{videos}: none of its videos decodes: int8 needs some to calibrate')
         options = dict(
             activation_type=quantization.QuantType.QUInt8,  # QInt8 is slow in 3D on x86
             per_channel=True,
@@ -64,7 +66,10 @@ def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[f
         right = [
             [session.run(None, feed)[0].argmax() == label for session in sessions]
             for feed, label in feeds(held_out, cfg, clips, HELD_OUT)
+            if label >= 0
         ]
+        if not right:
+            raise InputError(f'{held_out.ann_file}: no video with a label decodes: int8 needs them')
         before, after = 100 * np.mean(right, 0)
         if not before - after <= MAX_DROP:
             raise InputError(
@@ -79,20 +84,22 @@ class Clips:
     """Calibration data reader for ONNX Runtime."""
 
     def __init__(self, found: Iterator[tuple[Feed, int]]) -> None:
-        self.found = found
+        self.feeds = (feed for feed, _ in found)
+        self.first = self.following = next(self.feeds, None)
 
     def get_next(self) -> Feed | None:
         """Return the inputs of the next video; None after the last."""
-        return next(self.found, (None, 0))[0]
+        feed, self.following = self.following, next(self.feeds, None)
+        return feed
 
 
 def feeds(dataset: Any, cfg: Config, clips: int | None, limit: int) -> Iterator[tuple[Feed, int]]:
     """Yield model inputs and labels of videos spread evenly over a dataset."""
     built = DATASETS.build(dict(dataset, pipeline=one_crop_pipeline(cfg, clips), test_mode=True))
     for index in np.linspace(0, len(built) - 1, min(limit, len(built))).round().astype(int):
-        video = pseudo_collate([built[int(index)]])
-        inputs = named_inputs(video, clips)
-        yield (
-            {name: x.numpy() for name, x in inputs.items()},
-            int(video['data_samples'][0].gt_label),
-        )
+        item = built[int(index)]
+        if 'inputs' not in item:  # on_error='skip', and the video does not decode
+            continue
+        inputs = named_inputs(pseudo_collate([item]), clips)
+        label = int(item['data_samples'].gt_label)
+        yield {name: x.numpy() for name, x in inputs.items()}, label

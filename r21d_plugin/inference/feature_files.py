@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class FeatureFile(FeatureFolder):
         added = [*npy_files(self.folder)]
         there = self.path.exists()
         if added or not there:
-            with atomic_write(self.path) as partial:
+            with atomic_write(self.path) as partial, name_hdf5_on_error(self.path):
                 if there:
                     shutil.copyfile(self.path, partial)
                 with open_hdf5(partial, 'a' if there else 'w') as file:
@@ -108,6 +109,23 @@ class FeatureFile(FeatureFolder):
                             del file[os.fsencode(name)]
                         add_dataset(file, name, path)
         shutil.rmtree(self.folder)
+
+
+@contextmanager
+def name_hdf5_on_error(path: Path) -> Iterator[None]:
+    """Context manager: convert h5py's RuntimeError (a full disk) to an InputError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise InputError(f'{path}: cannot write there: is the disk full? ({error})') from error
+
+
+def check_names(out: Path, names: Collection[str]) -> None:
+    """Raise an InputError if an HDF5 file would need a dataset and a group of the same name."""
+    for name in names if out.suffix in HDF5 else ():
+        if both := [str(parent) for parent in Path(name).parents if str(parent) in names]:
+            reason = f'HDF5 cannot hold {both[0]} beside {name}'
+            raise InputError(f'{out}: {reason}: rename one, or write a folder')
 
 
 def add_dataset(file: Any, name: str, path: Path) -> None:

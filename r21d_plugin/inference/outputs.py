@@ -125,7 +125,7 @@ def output_paths(target: Path, suffix: str, videos: Mapping[str, Path]) -> dict[
             video: name[:-4] if video.suffix == '.mp4' else name for name, video in videos.items()
         }
         outputs = {video: target / escape_bytes(name + suffix) for video, name in names.items()}
-    elif target.suffix == suffix and len(videos) == 1:
+    elif target.suffix == suffix and len(videos) <= 1:
         outputs = dict.fromkeys(videos.values(), target)
     else:
         raise InputError(f'{target}: name a folder, or for a single video a file with {suffix}')
@@ -133,5 +133,6 @@ def output_paths(target: Path, suffix: str, videos: Mapping[str, Path]) -> dict[
     for path in outputs.values():
         if path.resolve() in originals:
             raise InputError(f'{path}: is a video itself: give another folder to draw into')
-    check_writable(next(iter(outputs.values())))
+    for path in list(outputs.values())[:1]:  # a shard may have no videos
+        check_writable(path)
     return outputs

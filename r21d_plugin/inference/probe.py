@@ -91,6 +91,10 @@ def probe(training: ClipFeatures, test: ClipFeatures) -> dict[str, Any]:
     count = len(training.labels)
     if count < HELD_OUT:
         raise InputError(f'{count} videos to train: a probe needs at least {HELD_OUT}')
+    channels = [of.values.shape[-1] for of in (training, test)]
+    if channels[0] != channels[1]:
+        both = ' and '.join(map(str, channels))
+        raise InputError(f'features of {both} channels: extract both lists with one network')
     classes = int(torch.cat([training.labels, test.labels]).max()) + 1
     held_out = torch.arange(count) % HELD_OUT == HELD_OUT - 1
     rest, chosen = (ClipFeatures(*(x[part] for x in training)) for part in (~held_out, held_out))

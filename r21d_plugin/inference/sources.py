@@ -6,11 +6,12 @@ import os
 import re
 import shutil
 import sys
+from base64 import b64encode
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from .._errors import InputError, first_line
 
@@ -36,7 +37,7 @@ def is_remote(source: str) -> bool:
 
 def is_endless(source: str) -> bool:
     """Whether a source is a camera or RTSP stream, which can only be followed live."""
-    return is_camera(source) or source.startswith('rtsp')
+    return is_camera(source) or (is_address(source) and source.startswith('rtsp'))
 
 
 def shown_name(source: str) -> str:
@@ -78,7 +79,12 @@ def download(address: str, copy: Path) -> None:
     """Download a URL to a file; raise an InputError if it cannot be fetched completely."""
     name = shown_name(address)
     try:
-        with urlopen(address, timeout=TIMEOUT) as response, open(copy, 'wb') as file:
+        request, parts = Request(name), urlsplit(address)
+        if parts.username is not None:  # urllib would take them for a part of the host's name
+            login = f'{unquote(parts.username)}:{unquote(parts.password or "")}'
+            token = b64encode(login.encode()).decode()
+            request.add_unredirected_header('Authorization', f'Basic {token}')
+        with urlopen(request, timeout=TIMEOUT) as response, open(copy, 'wb') as file:
             kind, length = response.headers.get_content_type(), response.headers['Content-Length']
             if any(part in kind for part in PLAYLISTS):
                 raise InputError(f'{name}: is a stream: add --live')

@@ -21,7 +21,8 @@ from support import OPTIONS, ROOT, write_video
 from untrained import CONFIGS, untrained
 
 from r21d_plugin import InputError
-from r21d_plugin.inference.features import FeatureFolder
+from r21d_plugin.inference.draw import write_video as write_video_file
+from r21d_plugin.inference.feature_files import FeatureFolder, open_features
 
 TRAIN = [ROOT / 'tools/train.py', ROOT / 'configs/r2plus1d_18_kinetics.py', '--device', 'cpu']
 KIB = 1024
@@ -229,6 +230,28 @@ def test_the_end_of_an_array(missing, tmp_path, fault):
         assert list(contents(tmp_path)) == ['settings.json']
         store.write('a', values, facts)
         assert (tmp_path / 'a.npy').stat().st_size == size
+
+
+def test_a_drawn_video(tmp_path, fault):
+    noise = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
+    for size in (0, 300, 20_000):
+        with fault('full disk in a drawn video'), files_limited(size):
+            with pytest.raises(InputError, match=r'a\.mp4: cannot write there: File too large'):
+                write_video_file(tmp_path / 'a.mp4', iter(noise), 25, parents=False)
+            assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_an_hdf5_file(tmp_path, fault):
+    pytest.importorskip('h5py')
+    store = open_features(tmp_path / 'a.h5', dict(clip_len=8, stride=1, fingerprint=''))
+    store.write('a', np.ones((200, 512), np.float32), dict(video_bytes=100))
+    with fault('full disk in feature extraction'), files_limited(100 * KIB):
+        with pytest.raises(InputError, match=r'a\.h5: cannot write there'):
+            store.finish(all_done=True)
+        assert not (tmp_path / 'a.h5').exists()
+    store.finish(all_done=True)
+    assert (tmp_path / 'a.h5').exists()
 
 
 def test_lists_of_videos(disk, tmp_path, fault):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from r21d_plugin import InputError
+from r21d_plugin.datasets.video_reader import VideoReader
 from r21d_plugin.inference.draw import (
     BACKGROUND,
     COLOURS,
@@ -132,8 +133,22 @@ def test_a_window_needs_a_display(monkeypatch):
         check_display()
 
 
-def test_a_copy_that_opencv_cannot_write(tmp_path):
+def test_a_name_that_is_not_utf8(tmp_path):
     frames = iter(np.zeros((2, 48, 64, 3), np.uint8))
     with pytest.raises(InputError, match=r'/\\xff/a\.mp4: cannot write .* its name is not UTF-8$'):
         write_video(tmp_path / os.fsdecode(b'\xff') / 'a.mp4', frames, fps=25, parents=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('fps', [119.641, 65.001, 29.97, 0.3, 0.0])
+def test_frame_rates(tmp_path, fps):
+    """Also those above 65, of slow motion; 0 is unknown."""
+    frames = np.zeros((8, 47, 63, 3), np.uint8)
+    frames[5:] = 200
+    write_video(tmp_path / 'a.mp4', iter(frames), fps, parents=False)
+    with VideoReader(str(tmp_path / 'a.mp4')) as reader:
+        assert len(reader) == 8
+        assert reader.fps == pytest.approx(fps or 25, rel=1e-3)
+        read = reader.read(range(8))
+    assert read[0].shape == (47, 63, 3)
+    assert [int(frame.mean() > 100) for frame in read] == [0] * 5 + [1] * 3

@@ -30,6 +30,7 @@ from r21d_plugin.inference.live import (
 from r21d_plugin.inference.predict import predict_over_time
 from r21d_plugin.inference.recognizer import load_recognizer
 from r21d_plugin.inference.sliding_window import SlidingWindow
+from r21d_plugin.inference.sources import is_endless
 from r21d_plugin.inference.video_inputs import pipeline_of
 
 
@@ -226,6 +227,11 @@ def test_a_download_that_breaks_off(tmp_path, short_waits):
         clips, lines = play(source, pipeline(), retries=3)
     assert len(lines) in (1, 2)
     assert clips[-1].end > 2
+
+
+def test_a_file_called_like_a_protocol():
+    assert not is_endless('rtsp_camera.mp4')
+    assert is_endless('rtsp://localhost/a')
 
 
 def test_rtsp(transport_stream, short_waits):

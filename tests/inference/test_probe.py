@@ -82,3 +82,9 @@ def test_too_few_videos():
     few = features(np.ones((4, 2)), [0, 1, 0, 1])
     with pytest.raises(InputError, match='4 videos to train: a probe needs at least 5'):
         probe(few, few)
+
+
+def test_features_of_two_networks():
+    training, test = features(np.ones((6, 2)), [0, 1] * 3), features(np.ones((6, 3)), [0, 1] * 3)
+    with pytest.raises(InputError, match='features of 2 and 3 channels: extract both lists with'):
+        probe(training, test)

@@ -191,19 +191,41 @@ def test_int8(exported, in_kinetics, tmp_path, monkeypatch, capsys):
     assert 1e-6 < (scores - expected).abs().max() / expected.max() < 0.2
 
 
+def tested_with(ann_file):
+    """Give the changes of a config for a test with a list of the small Kinetics."""
+    changes = {**SHALLOW, 'test_dataloader.dataset.ann_file': str(ann_file)}
+    for name, split in (('train', 'train'), ('val', 'val'), ('test', 'val')):
+        folder = f'data/kinetics400/videos_{split}'
+        changes[f'{name}_dataloader.dataset.data_prefix.video'] = folder
+    for name in ('train', 'test'):
+        changes[f'{name}_dataloader.dataset.num_classes'] = 10
+    return changes
+
+
 def test_int8_that_loses_accuracy_is_not_kept(refused, in_kinetics, monkeypatch):
-    test = {'test_dataloader.dataset.ann_file': str(in_kinetics / LISTS.format('val'))}
-    prefix = {
-        f'{split}_dataloader.dataset.data_prefix.video': f'data/kinetics400/videos_{split}'
-        for split in ('train', 'val')
-    }
-    prefix['test_dataloader.dataset.data_prefix.video'] = 'data/kinetics400/videos_val'
     monkeypatch.setattr(export_int8, 'MAX_DROP', -101)
-    changes = {**SHALLOW, **test, **prefix}
-    for dataloader in ('train', 'test'):
-        changes[f'{dataloader}_dataloader.dataset.num_classes'] = 10
+    changes = tested_with(in_kinetics / LISTS.format('val'))
     message = refused('.onnx', '--int8', LISTS.format('train'), changes=changes)
     assert 'not written: int8 has' in message
+
+
+def test_int8_with_a_damaged_video_and_without_labels(refused, in_kinetics, tmp_path):
+    """The former is left out of the calibration; a test without labels is an error."""
+    calibration, unlabelled = tmp_path / 'calibration.txt', tmp_path / 'unlabelled.txt'
+    listed = (in_kinetics / LISTS.format('train')).read_text()
+    calibration.write_text(f'gone.mp4 0\n{listed}')
+    listed = (in_kinetics / LISTS.format('val')).read_text()
+    unlabelled.write_text(re.sub(r' \d+$', '', listed, flags=re.MULTILINE))
+    message = refused('.onnx', '--int8', calibration, changes=tested_with(unlabelled))
+    assert 'unlabelled.txt: no video with a label decodes: int8 needs them' in message
+
+
+def test_int8_with_damaged_videos_alone(refused, in_kinetics, tmp_path):
+    calibration = tmp_path / 'calibration.txt'
+    calibration.write_text('gone.mp4 0\n')
+    changes = tested_with(in_kinetics / LISTS.format('val'))
+    message = refused('.onnx', '--int8', calibration, changes=changes)
+    assert 'calibration.txt: none of its videos decodes: int8 needs some' in message
 
 
 def test_int8_calibrated_with_the_test(in_kinetics):
@@ -222,6 +244,8 @@ def test_preprocessing_at_another_rate():
         interpolation='bilinear',
         crop=112,
     )
+    gray = [*pipeline, dict(type='r21d_plugin.ToGray')]
+    assert export.preprocessing_of(gray)['colour'] == 'gray'
 
 
 def test_the_program_runs_without_this_package(exported, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ from untrained import CONFIGS, untrained
 from r21d_plugin import InputError
 from r21d_plugin._compat import pairwise
 from r21d_plugin.cli.launch import load_config
-from r21d_plugin.inference.feature_files import read_features, read_json
+from r21d_plugin.inference.feature_files import check_names, read_features, read_json
 from r21d_plugin.inference.features import use_layer
 
 TOOL = 'extract_features.py'
@@ -181,6 +182,14 @@ def test_presets_skip_videos_that_are_too_short(features, tmp_path):
             if frames < clip_len
         ]
         assert (tmp_path / preset / 'broken_videos.txt').read_text().splitlines() == expected
+
+
+def test_names_that_hdf5_cannot_hold():
+    """A preset without extensions gives a.mp4 the name of the folder a."""
+    check_names(Path('out'), {'a', 'a/1'})
+    check_names(Path('out.h5'), {'a.mp4', 'a/1.mp4'})
+    with pytest.raises(InputError, match=r'out\.h5: HDF5 cannot hold a beside a/1: rename one, or'):
+        check_names(Path('out.h5'), {'a', 'a/1'})
 
 
 def test_hdf5(features, fails, tool, checkpoint, tmp_path, capsys):

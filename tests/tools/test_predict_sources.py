@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from base64 import b64encode
 from threading import Thread
 
 import cv2
@@ -72,6 +73,24 @@ def test_addresses_and_standard_input(
     assert all(without_name(entry) == without_name(entries[0]) for entry in entries)
     names = {path.name for path in (tmp_path / 'drawn').iterdir()}
     assert names == {'a b.mp4', '_a b.mp4', '1_a b.mp4', 'stdin.mp4'}
+
+
+def test_a_password_in_an_address(video, network, tool, fails, capsys):
+    content, received = video.read_bytes(), []
+
+    def answer(request):
+        received.append(request.headers['Authorization'])
+        send(request, content, len(content))
+
+    with http_server(answer) as address:
+        secret = address.replace('//', '//user:pass%20word@')
+        tool('predict.py', f'{secret}/a.mp4', '--json', '-', *network)
+    assert received == [f'Basic {b64encode(b"user:pass word").decode()}']
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry['video'] == f'{address}/a.mp4'
+    message = fails('predict.py', 'http://user:word@127.0.0.1:1/a.mp4', *network)
+    assert message.startswith('error: http://127.0.0.1:1/a.mp4: cannot be fetched')
+    assert 'word' not in message
 
 
 def test_addresses_that_fail(video, network, fails, capsys):
@@ -215,6 +234,16 @@ def test_numbers(video, network, tool, fails, capsys):
     assert [line.split()[-1] for line in printed] == [f'{number:.4g}' for number in numbers]
     message = fails('predict.py', '--draw', 'drawn', *common)
     assert message == 'error: --draw and --show: draw classes, and the head gives numbers'
+    message = fails('predict.py', '--segments', 'a.csv', *common)
+    assert message == 'error: --segments: writes classes, and the head gives numbers'
+
+
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [('--smooth', '--smooth: only with --live'), ('--threshold', '--threshold: only with --segm')],
+)
+def test_options_without_effect(video, network, fails, option, message):
+    assert message in fails('predict.py', video, option, 0.5, *network)
 
 
 def test_a_live_window(video, network, tool, monkeypatch):

@@ -1,6 +1,7 @@
 """Quantised checkpoints: their content, their scores, and what is refused."""
 
 import json
+import os
 import sys
 
 import pytest
@@ -79,6 +80,8 @@ def test_wrong_options(root, fails, tmp_path):
     held_out = root / 'motion_val_list_videos.txt'
     message = fails('quantize.py', *first, '--calibrate', held_out)
     assert f'{held_out}: is the list of the test: calibrate with other videos' in message
+    message = fails('quantize.py', *first, '--calibrate', os.path.join(root, '.', held_out.name))
+    assert 'is the list of the test' in message
     unlabelled = tmp_path / 'unlabelled.txt'
     unlabelled.write_text('0.mp4\n1.mp4\n')
     message = fails('quantize.py', *first, f'test_dataloader.dataset.ann_file={unlabelled}')
@@ -120,3 +123,10 @@ def test_without_nncf(root, fails, tmp_path, monkeypatch):
     monkeypatch.setattr('r21d_plugin._packages.find_spec', lambda name: None)
     message = fails('quantize.py', *arguments(root, tmp_path))
     assert message == "error: nncf is missing: pip install 'r21d_plugin[quantize]'"
+
+
+def test_a_drop_of_one_video():
+    """Of 200: exactly half a point, which is not more than the default limit."""
+    for right in range(1, 201):
+        found = {'float32': {'video@1': right / 200}, 'int8': {'video@1': (right - 1) / 200}}
+        assert quantization.drop(found) <= 0.5 / 100

@@ -112,3 +112,12 @@ def test_predictions(videos, tool, tmp_path):
     tool(*arguments)
     whole = json.loads((tmp_path / 'found.json').read_text())
     assert sorted(parts, key=lambda entry: entry['video']) == whole
+
+
+@pytest.mark.parametrize('output', ['--draw', '--segments'])
+def test_a_part_without_videos(videos, tool, tmp_path, output):
+    network = ['--config', CONFIGS['rgb'], '--checkpoint', untrained(tmp_path), '--device', 'cpu']
+    found = ['--json', tmp_path / 'found.json', output, tmp_path / 'out']
+    tool('predict.py', videos, *network, '--workers', 0, *found, '--shard', f'{COUNT}/{COUNT + 1}')
+    name = f'found-{COUNT}-of-{COUNT + 1}.json'
+    assert json.loads((tmp_path / name).read_text()) == []

@@ -49,12 +49,17 @@ def test_colours_of_the_wheel():
     np.testing.assert_allclose(fast, right, atol=1)
 
 
+def test_a_picture_smaller_than_the_wheel(video, tmp_path, tool):
+    tool(TOOL, video, tmp_path / 'a.png', '--scale', 8, 8, '--zoom', 1)
+    assert (tmp_path / 'a.png').exists()
+
+
 def test_bad_input(video, tmp_path, fails):
     assert 'nope.mp4: no such video' in fails(TOOL, tmp_path / 'nope.mp4', tmp_path / 'a.png')
     message = fails(TOOL, video, tmp_path / 'a.png', '--start', 11)
     assert 'a.mp4: too short: flow from frame 11 needs a frame after it' in message
     assert 'cannot write a picture' in fails(TOOL, video, tmp_path / 'a.xyz')
     assert 'a.png: cannot write there: No such' in fails(TOOL, video, tmp_path / 'nope/a.png')
-    assert 'cannot write a video' in fails(TOOL, video, tmp_path / 'nope/a.mp4')
+    assert 'a.mp4: cannot write there: No such' in fails(TOOL, video, tmp_path / 'nope/a.mp4')
     assert '--start has to be at least 0' in fails(TOOL, video, tmp_path / 'a.png', '--start', -1)
     assert '--zoom has to be at least 1' in fails(TOOL, video, tmp_path / 'a.png', '--zoom', 0)
