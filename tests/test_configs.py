@@ -93,10 +93,15 @@ def epoch_of(cfg):
     return epoch_size_of(dataset, cfg.train_dataloader.sampler.epoch_sizes)
 
 
+def sgd(lr, weight_decay):
+    """Give the optimizer of the authors' release, with Nesterov's momentum."""
+    return dict(type='SGD', lr=lr, momentum=0.9, nesterov=True, weight_decay=weight_decay)
+
+
 @pytest.mark.parametrize('path', SCRATCH, ids=lambda p: p.stem)
 def test_recipe_of_the_paper(path):
     cfg = Config.fromfile(path)
-    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=1e-4)
+    assert cfg.optim_wrapper.optimizer == sgd(0.01, 1e-4)
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=32)
     assert cfg.train_dataloader.batch_size == 32
     assert epoch_of(cfg) == 1_000_000
@@ -124,7 +129,7 @@ def test_recipe_of_finetuning(path):
     lr, decay, batch, epoch_size, epochs, milestones = RECIPES[dataset]
     if source == '8f':
         epochs, milestones = 7, [3, 6]
-    assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=lr, momentum=0.9, weight_decay=decay)
+    assert cfg.optim_wrapper.optimizer == sgd(lr, decay)
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=batch)
     assert cfg.train_dataloader.batch_size == batch
     assert epoch_of(cfg) == epoch_size

@@ -28,7 +28,7 @@ class Videos(NamedTuple):
 
 
 class Trainer:
-    """Train a network by SGD with momentum 0.9 and weight decay 1e-4, as the paper does.
+    """Train a network by SGD with momentum 0.9 and weight decay 1e-4.
 
     The learning rate rises linearly, then falls to zero as a cosine. All networks that are trained
     with a seed see the same clips in the same order.
