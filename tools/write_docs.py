@@ -44,6 +44,9 @@ mim train r21d_plugin configs/CONFIG.py --gpus 8
 mim test r21d_plugin configs/CONFIG.py --checkpoint work_dirs/CONFIG/epoch_45.pth
 ```
 
+The last epoch is 45 from scratch, 15 from Sports-1M to Kinetics, 8 on UCF101 and HMDB51, and 7 for
+`r2plus1d_18_kinetics_32f_from_8f`.
+
 A config whose name ends in `_from_...` starts from the last checkpoint of that pretraining in
 `work_dirs`; `--cfg-options load_from=...` names another. A two-stream row joins the checkpoints of
 its streams ([flow and two streams](flow.md#two-streams)), as the paper does, or trains both.

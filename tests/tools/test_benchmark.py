@@ -55,6 +55,12 @@ def test_speed(tool, tmp_path, capsys, contestants):
     assert page.read_text() == f'above\n<!-- speed -->\n\n{table}\n<!-- speed -->\nbelow\n'
 
 
+def test_speed_per_multiplication(contestants):
+    task = [['x', 'equal work', 'r2plus1d_34', 1, 8], 'float32', True, 1, 1, '']
+    found = import_module('speed').run_worker(task)
+    assert 'ours' in found['seconds']
+
+
 @pytest.mark.parametrize(
     ('peer', 'verdict'),
     [([1.9, 2.0, 2.1], 'ok'), ([1.5, 1.6, 1.7], 'fell'), ([1.1, 1.6, 2.1], 'ok')],

@@ -217,7 +217,9 @@ def eager_tasks(models: dict[str, nn.Module], clips: Tensor, dtype: str) -> Task
             found = model.forward_features(clips) if ours else model(clips)
         return model.forward_head(found.float()) if ours else found
 
-    return {name: partial(logits, model.eval(), name == 'ours') for name, model in models.items()}
+    for model in models.values():
+        model.eval()  # a separate statement: returns None in MMAction2
+    return {name: partial(logits, model, name == 'ours') for name, model in models.items()}
 
 
 def equal_work(measure: Measure, dtype: str, video: str) -> Tasks:

@@ -25,6 +25,7 @@ from torch.nn.functional import cross_entropy
 
 from r21d_plugin import accelerate, create_model
 
+NORM = dict(type='BN3d', eps=1e-5)  # torchvision's
 DTYPES = {'TF32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
@@ -78,7 +79,7 @@ def contestants(depth: int, args: argparse.Namespace) -> Iterator[Contestant]:
     for accelerated in (False, True):
         for compiled in kinds:
             name = 'ours' + ', accelerated' * accelerated + ', compiled' * compiled
-            model = create_model(f'r2plus1d_{depth}', midplanes='block')
+            model = create_model(f'r2plus1d_{depth}', midplanes='block', norm_cfg=NORM)
             yield Contestant(name, accelerate(model) if accelerated else model, compiled)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from typing import Any
 
 import torch
@@ -23,9 +23,14 @@ from mmengine.runner import Runner
 from r21d_plugin import InputError, accelerate
 from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.cli.launch import load_config
+from r21d_plugin.engine import keep_freed_memory
 
 WARMUP = 3
-"""Warm-up steps, which are not measured."""
+"""Warm-up steps, which are not measured; with --data also the batches that workers prefetch."""
+
+
+CUTS = ('RandomCrop', 'Resize')
+"""Transforms that give the size of a clip's frames."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,7 +48,10 @@ def parse_args() -> argparse.Namespace:
 def make_batch(cfg: Config, batch_size: int) -> dict:
     """Create a random batch in the format of the config's dataloader."""
     sample = next(t for t in cfg.train_pipeline if t['type'].endswith('SampleFramesOfClips'))
-    size = next(t['size'] for t in cfg.train_pipeline if t['type'] == 'RandomCrop')
+    sizes = [t.get('size') or t['scale'][0] for t in cfg.train_pipeline if t['type'] in CUTS]
+    if not sizes:
+        raise InputError('the training pipeline has no crop: use --data')
+    size = sizes[-1]
     backbone = cfg.model.backbone
     streams = dict(imgs=3, flow=2) if 'flow' in backbone else {'': backbone.get('in_channels', 3)}
     inputs: Any = {
@@ -54,14 +62,14 @@ def make_batch(cfg: Config, batch_size: int) -> dict:
     return dict(inputs=inputs.get('', inputs), data_samples=samples)
 
 
-def batches(cfg: Config, batch_size: int, data: bool) -> Iterator[dict]:
-    """Yield endless batches, from the config's videos or random."""
+def batches(cfg: Config, batch_size: int, data: bool) -> tuple[Iterator[dict], int]:
+    """Return endless batches, from the config's videos or random, and how many are prefetched."""
     if not data:
-        yield from repeat(make_batch(cfg, batch_size))
+        return repeat(make_batch(cfg, batch_size)), 0
     loader_cfg = dict(cfg.train_dataloader, batch_size=batch_size)
     loader = Runner.build_dataloader(loader_cfg, seed=0)
-    while True:
-        yield from loader
+    prefetched = loader.num_workers * (loader.prefetch_factor or 0)
+    return chain.from_iterable(repeat(loader)), prefetched
 
 
 def measure(cfg: Config, batch_size: int, steps: int, data: bool) -> float:
@@ -70,8 +78,10 @@ def measure(cfg: Config, batch_size: int, steps: int, data: bool) -> float:
     model = MODELS.build(cfg.model)
     accelerate(model.to(device).train())
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
-    for step, batch in enumerate(islice(batches(cfg, batch_size, data), WARMUP + steps)):
-        if step == WARMUP:
+    endless, prefetched = batches(cfg, batch_size, data)
+    warmup = WARMUP + prefetched
+    for step, batch in enumerate(islice(endless, warmup + steps)):
+        if step == warmup:
             start = now(device)
         model.train_step(batch, optimizer)
     return (now(device) - start) / steps
@@ -90,6 +100,9 @@ def main() -> None:
     init_default_scope('mmaction')
     with errors_in_one_line():
         cfg = load_config(args.config)
+        torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get('cudnn_benchmark', False)
+        if not torch.cuda.is_available():
+            keep_freed_memory()  # as our commands do
         if args.amp:
             cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
         batch_size = args.batch_size or cfg.train_dataloader.batch_size
@@ -98,10 +111,13 @@ def main() -> None:
         rate = batch_size / measure(cfg, batch_size, args.steps, args.data)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else 'the CPU'
     sampler = cfg.train_dataloader.sampler
-    epoch_size = sampler.get('epoch_size') or next(iter(sampler.epoch_sizes.values()))
+    print(f'{rate:.2f} clips per second on {device}, {batch_size} in a step')
+    sizes = [sampler.get('epoch_size'), *sampler.get('epoch_sizes', {}).values()]
+    epoch_size = next(filter(None, sizes), None)
+    if epoch_size is None:  # an epoch is the number of videos, which are not counted here
+        return
     clips = cfg.train_cfg.max_epochs * epoch_size
     hours = clips / rate / 3600
-    print(f'{rate:.2f} clips per second on {device}, {batch_size} in a step')
     shared = f'{hours / args.gpus:,.1f} on {args.gpus} if they scale perfectly'
     print(f'{clips:,} clips in all: {hours:,.1f} hours on one, {shared}')
 
