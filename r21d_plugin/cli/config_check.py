@@ -28,10 +28,8 @@ PLAIN_KEYS: dict[str, set[str]] = {
     'data_prefix': {'audio', 'img', 'video'},
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
     'model.test_cfg': {
-        'average_clips',
         'dtype',
         'fcn_test',
-        'feature_extraction',
         'max_testing_views',
         'runtime',
     },
@@ -49,6 +47,12 @@ PLAIN_KEYS: dict[str, set[str]] = {
 }
 """Known keys of dictionaries, by path or last name; their other keys are silently ignored."""
 
+UNREAD_TEST_CFG = {
+    'average_clips': 'set model.cls_head.average_clips',
+    'feature_extraction': 'use r21d features',
+}
+"""Keys of MMAction2 0.x that MMAction2 1.x ignores, and what to do."""
+
 TOGETHER = (
     ('train_cfg', 'train_dataloader', 'optim_wrapper'),
     ('val_cfg', 'val_dataloader', 'val_evaluator'),
@@ -64,6 +68,9 @@ def check_config(cfg: Config, path: str) -> None:
     for parent, read in PLAIN_KEYS.items():
         for name in dict_at(cfg, parent):
             refuse_misspelling(name, read, f'{path}: {parent}', cutoff=0.75)
+    for name, remedy in UNREAD_TEST_CFG.items():
+        if dict_at(cfg, 'model.test_cfg').get(name):
+            raise InputError(f'{path}: model.test_cfg: nothing reads {name}: {remedy}')
     if not cfg.get('model'):
         raise InputError(f'{path}: no model in this config')
 

@@ -20,6 +20,7 @@ from .._errors import InputError, VideoInputError, check_whole
 from .._registries import DATASETS
 from .checked_pipeline import CheckedPipeline
 from .label_maps import find_label_map
+from .pipelines import DECODERS, OPENERS
 from .text_files import quote, read_label, read_lines, read_number
 from .video_facts import counted_frames
 from .video_index import CountedFrames
@@ -89,6 +90,8 @@ class LabelledVideoDataset(VideoDataset):
         several = self.targets == 'labels'
         super().__init__(ann_file, num_classes=num_classes, multi_class=several, **kwargs)
         self.pipeline: CheckedPipeline = CheckedPipeline(self.pipeline.transforms)
+        if on_error == 'skip':
+            self._check_readers()
         self.classes = self._find_classes()
 
     @property
@@ -144,6 +147,15 @@ class LabelledVideoDataset(VideoDataset):
             labelled = not self.test_mode or self._split(first[0])[1] is not None
             counted = counted_frames(self.ann_file)
             return [self._parse(*line, labelled, counted) for line in chain([first], lines)]
+
+    def _check_readers(self) -> None:
+        """Raise an InputError if MMAction2 reads the videos, whose errors cannot be told apart."""
+        for step in self.pipeline.transforms:
+            if (name := type(step).__name__) in {*OPENERS, *DECODERS}:
+                raise InputError(
+                    f"{self.ann_file}: on_error='skip' has no effect with {name}: read by "
+                    "r21d_plugin.OpenVideo and r21d_plugin.ReadFrames, or set on_error='raise'"
+                )
 
     def _find_classes(self) -> tuple[str, ...]:
         given = super().metainfo.get('classes')

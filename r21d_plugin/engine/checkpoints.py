@@ -70,6 +70,8 @@ class ResumableCheckpointHook(CheckpointHook):
                 'leave it out, and lower train_dataloader.sampler.epoch_size to save more often'
             )
         super().before_train(runner)
+        if runner.val_loop is not None:
+            self.check_save_best(getattr(runner.val_loop, 'evaluator', None))
         self.kept = list(getattr(self, 'keep_ckpt_ids', ()))
         validated = runner.message_hub.runtime_info.get('validated_epoch', 0)
         if in_epochs and runner.val_loop is not None and validated < loop.epoch:
@@ -80,11 +82,37 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the best checkpoint, and save the last checkpoint again."""
+        self.check_measured(metrics)
         runner.message_hub.update_info('validated_epoch', runner.epoch)
         super().after_val_epoch(runner, metrics)
         if self.by_epoch and self.kept and self.kept[-1] == runner.epoch:
             meta = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, runner.epoch, meta)
+
+    def best_keys(self) -> list[str]:
+        """Return the names of the metrics that select the best checkpoint."""
+        return [key for key in getattr(self, 'key_indicators', None) or () if key != 'auto']
+
+    def check_save_best(self, evaluator: Any) -> None:
+        """Raise an InputError if the prefixes of all metrics differ from that of save_best."""
+        prefixes = [getattr(metric, 'prefix', None) for metric in getattr(evaluator, 'metrics', ())]
+        for key in self.best_keys():
+            if prefixes and not any(not p or key.startswith(f'{p}/') for p in prefixes):
+                names = ', '.join(f'{prefix}/...' for prefix in prefixes)
+                raise self.unknown_best(key, names)
+
+    def check_measured(self, metrics: dict[str, Any]) -> None:
+        """Raise an InputError if a validation did not measure save_best."""
+        for key in self.best_keys() if metrics else ():
+            if key not in metrics:
+                raise self.unknown_best(key, ', '.join(metrics))
+
+    def unknown_best(self, key: str, names: str) -> InputError:
+        """Say that the evaluator has no such metric."""
+        return InputError(
+            f'default_hooks.checkpoint.save_best={key!r}: val_evaluator measures {names}: name one '
+            "of these (and its rule), or 'auto'"
+        )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         if step not in self.kept:  # a checkpoint is saved again after its validation

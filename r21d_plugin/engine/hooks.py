@@ -38,6 +38,12 @@ class EpochSeedHook(Hook):
             )
         seed = int(np.random.SeedSequence([runner.seed, runner.epoch]).generate_state(1)[0]) >> 1
         set_random_seed(seed, diff_rank_seed=True)
+        given = loader.worker_init_fn
+        if getattr(given, 'func', given) not in (None, worker_init_fn):  # MMEngine's is a partial
+            raise InputError(
+                'train_dataloader.worker_init_fn: EpochSeedHook replaces it: remove it, or set '
+                'default_hooks.epoch_seed to None'
+            )
         loader.worker_init_fn = partial(
             worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed
         )
@@ -92,10 +98,12 @@ class CheckpointMatchHook(Hook):
 class AccelerateHook(Hook):
     """Accelerate the networks of this package in a run (:func:`r21d_plugin.accelerate`)."""
 
-    def before_run(self, runner: Runner) -> None:
-        """Accelerate the networks before training, validation or test."""
+    def before_train(self, runner: Runner) -> None:
+        """Accelerate the networks; before_run is too early for initialisers by class name."""
         for network in [m for m in runner.model.modules() if isinstance(m, VideoResNet)]:
             accelerate(network)
+
+    before_val = before_test = before_train
 
 
 @HOOKS.register_module()

@@ -70,7 +70,8 @@ def check_task(runner: Runner, mode: str) -> None:
         return
     datasets = inner_datasets(getattr(runner, f'{mode}_dataloader').dataset)
     classes = max(getattr(dataset, 'num_classes', None) or 0 for dataset in datasets)
-    if classes not in (0, scored := getattr(head, 'num_classes', classes)):
+    scored = getattr(head, 'num_classes', None)  # MMAction2's FeatureHead has None
+    if scored is not None and classes not in (0, scored):
         raise InputError(
             f'{mode}_dataloader.dataset.num_classes={classes} and '
             f'model.cls_head.num_classes={scored}: make them agree'

@@ -20,14 +20,14 @@ class ClipVideoAccuracy(VideoMetric):
     """clip@1, video@1 and video@5.
 
     clip@1 is the fraction of clips whose top class is correct. video@k is the fraction of videos
-    whose label is among the k best classes of the mean softmax score of the clips. For videos with
-    several labels, a prediction of any of them is correct, as in `Karpathy et al.
-    <https://doi.org/10.1109/CVPR.2014.223>`_ on Sports-1M. If videos are tested with a single clip,
-    clip@1 equals video@1.
+    whose label is among the k best classes of the mean softmax score of the clips; if the head has
+    ``average_clips='score'``, of their mean logit. For videos with several labels, a prediction of
+    any of them is correct, as in `Karpathy et al. <https://doi.org/10.1109/CVPR.2014.223>`_ on
+    Sports-1M. If videos are tested with a single clip, clip@1 equals video@1.
 
     The metric reads ``clip_scores`` (clips x classes) from
     :class:`~r21d_plugin.models.heads.ClipHead`. For other heads it reads ``pred_score``: logits,
-    clips x classes, with ``average_clips=None``, and otherwise the score of a single clip. If
+    clips x classes, with ``average_clips=None``, and otherwise the mean as that of one clip. If
     samples have ``stream_scores``, as from :class:`~r21d_plugin.models.TwoStreamHead`, the same
     accuracies are reported for each stream, as ``rgb/clip@1`` and so on. Videos without a label are
     ignored. Scores that are not finite raise an InputError.
@@ -44,7 +44,12 @@ class ClipVideoAccuracy(VideoMetric):
             scores[f'{stream}/'] = clips.float()
         check_finite(sample, scores.values())
         labels = labels_of(sample)
-        return {name: hits(clips, labels) for name, clips in scores.items()} if labels else {}
+        if not labels:
+            return {}
+        found = {name: hits(clips, labels) for name, clips in scores.items()}
+        if (mean := sample.get('pred_score')) is not None and mean.ndim == 1:
+            found[''] = hits(scores[''], labels, mean.float())  # by cls_head.average_clips
+        return found
 
     def measure(self, results: list[dict[str, Hits]]) -> Found:
         """Average over all videos, 0 to 1."""
@@ -61,7 +66,11 @@ def clip_probabilities(sample: dict[str, Any]) -> Tensor:
         scores: Tensor = sample['clip_scores'].float()
         return scores
     score: Tensor = sample['pred_score'].float()
-    return torch.softmax(score, dim=1) if score.ndim == 2 else score[None]
+    if score.ndim == 2:
+        return torch.softmax(score, dim=1)
+    if score.min() < 0 or score.max() > 1:  # logits: average_clips='score' gives their mean
+        score = torch.softmax(score, dim=0)
+    return score[None]
 
 
 def labels_of(sample: dict[str, Any]) -> frozenset[int]:
@@ -75,9 +84,10 @@ def labels_of(sample: dict[str, Any]) -> frozenset[int]:
     return frozenset(label.nonzero().flatten().tolist())
 
 
-def hits(clips: Tensor, labels: frozenset[int]) -> Hits:
-    """Compare the scores of a video's clips, clips x classes, with its labels."""
-    best = clips.mean(dim=0).topk(min(5, clips.shape[1])).indices.tolist()
+def hits(clips: Tensor, labels: frozenset[int], mean: Tensor | None = None) -> Hits:
+    """Compare the scores of a video's clips, clips x classes, and their mean with its labels."""
+    mean = clips.mean(dim=0) if mean is None else mean
+    best = mean.topk(min(5, len(mean))).indices.tolist()
     clip_hits = sum(top in labels for top in clips.argmax(dim=1).tolist())
     return len(clips), clip_hits, best[0] in labels, not labels.isdisjoint(best)
 

@@ -22,11 +22,11 @@ def video_scores(model: BaseRecognizer, sample: ActionDataSample, source: object
     a softmax. Raises an InputError if the values are not finite or not probabilities.
     """
     check_finite(sample.pred_score, source)
-    if 'clip_scores' in sample:
+    mode = getattr(model.cls_head, 'average_clips', 'prob')
+    if 'clip_scores' in sample and mode != 'score':
         clips: Tensor = sample.clip_scores
         return clips.mean(0)
     scores: Tensor = sample.pred_score
-    mode = getattr(model.cls_head, 'average_clips', 'prob')
     if mode != 'prob':
         scores = scores.softmax(-1)
     if mode is None:

@@ -57,6 +57,8 @@ NORM_CFG = dict(type='BN3d', eps=1e-3)
 def norm_layer(norm_cfg: dict[str, Any]) -> NormLayer:
     """Return a builder of the norm layers of a config; MMCV builds all types but ``BN3d``."""
     arguments = dict(norm_cfg)
+    if 'type' not in arguments:
+        raise InputError(f"norm_cfg={arguments}: add its type, such as type='BN3d'")
     if arguments.pop('type') == 'BN3d' and 'requires_grad' not in arguments:
         return partial(nn.BatchNorm3d, **arguments)
     from mmcv.cnn import build_norm_layer
@@ -125,8 +127,9 @@ class VideoResNet(nn.Module):
         check_choice('midplanes', midplanes, ('layer', 'block'))
         check_whole('in_channels', in_channels)
         check_whole('base_channels', base_channels)
-        if not out_indices or not set(out_indices) <= set(range(4)):
-            raise InputError(f'out_indices={out_indices!r}: choose from 0 (conv2_x) to 3 (conv5_x)')
+        wrong = isinstance(out_indices, int) or not out_indices
+        if wrong or not set(out_indices) <= set(range(4)):
+            raise InputError(f'out_indices={out_indices!r}: list some of 0 (conv2_x) to 3')
         self.depth, self.in_channels, self.clip_len = depth, in_channels, clip_len
         self.base_channels, self.out_indices = base_channels, tuple(out_indices)
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval

@@ -111,6 +111,10 @@ def test_a_dict_option_with_a_syntax_error(cfg):
             {'model.test_cfg.max_testing_view': 1},
             r'model\.test_cfg: nothing reads max_testing_view: did you mean max_testing_views',
         ),
+        (
+            {'model.test_cfg.average_clips': 'score'},
+            r'model\.test_cfg: nothing reads average_clips: set model\.cls_head\.average_clips',
+        ),
         (dict(val_cfg=dict()), 'val_dataloader and val_evaluator missing, which val_cfg needs'),
         (dict(optim_wrapper=None), 'optim_wrapper missing, which train_cfg, train_dataloader need'),
         (dict(model=None), 'no model in this config'),

@@ -10,11 +10,11 @@ from r21d_plugin.datasets.flow_extraction import extract
 from r21d_plugin.datasets.pipelines import clip_pipelines
 
 
-def dataset(tmp_path, text, num_classes=3, **kwargs):
+def dataset(tmp_path, text, num_classes=3, pipeline=(), **kwargs):
     path = tmp_path / 'list.txt'
     path.write_text(text)
     return LabelledVideoDataset(
-        str(path), num_classes, data_prefix=dict(video='videos'), pipeline=[], **kwargs
+        str(path), num_classes, data_prefix=dict(video='videos'), pipeline=[*pipeline], **kwargs
     )
 
 
@@ -143,6 +143,13 @@ def test_a_byte_order_mark(tmp_path):
 def test_values_are_checked(tmp_path, arguments, message):
     with pytest.raises(InputError, match=message):
         dataset(tmp_path, 'a.mp4 0\n', **arguments)
+
+
+def test_skipping_needs_our_readers(tmp_path):
+    pipeline = [dict(type='DecordInit'), dict(type='DecordDecode')]
+    with pytest.raises(InputError, match="on_error='skip' has no effect with DecordInit: read by"):
+        dataset(tmp_path, 'a.mp4 0\n', on_error='skip', pipeline=pipeline)
+    assert len(dataset(tmp_path, 'a.mp4 0\n', on_error='raise', pipeline=pipeline)) == 1
 
 
 @pytest.mark.parametrize('path', ['../a.mp4', '/etc/a.mp4', 'b/../../a.mp4'])

@@ -3,10 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.model import initialize
 from torch.utils.data import DataLoader, Dataset
 
-from r21d_plugin import InputError
-from r21d_plugin.engine import EpochSeedHook, TaskHook
+from r21d_plugin import InputError, create_model
+from r21d_plugin.engine import AccelerateHook, EpochSeedHook, TaskHook
 
 
 class RandomNumbers(Dataset):
@@ -44,8 +45,27 @@ def test_persistent_workers_are_refused():
         epochs(loader, 0, [0])
 
 
+def test_a_given_function_for_workers_is_refused():
+    loader = DataLoader(RandomNumbers(), worker_init_fn=print)
+    with pytest.raises(InputError, match='worker_init_fn: EpochSeedHook replaces it: remove it'):
+        epochs(loader, 0, [0])
+
+
+def test_acceleration_comes_after_initialisation():
+    """MMEngine's initialisers match names of classes and their bases."""
+    backbone = create_model('r3d_18', 0, base_channels=4)
+    runner = SimpleNamespace(model=torch.nn.Sequential(backbone))
+    hook = AccelerateHook()
+    hook.before_run(runner)
+    initialize(backbone, dict(type='Constant', layer='_BatchNorm', val=0.5))
+    assert backbone.stem[1].weight.tolist() == [0.5] * 4
+    hook.before_train(runner)
+    assert type(backbone.stem[1]).__name__ == 'AcceleratedBatchNorm3d'
+
+
 @pytest.mark.parametrize(
-    ('dataset', 'head', 'fits'), [(5, 5, True), (None, 7, True), (7, 5, False), (5, 7, False)]
+    ('dataset', 'head', 'fits'),
+    [(5, 5, True), (None, 7, True), (5, None, True), (7, 5, False), (5, 7, False)],
 )
 def test_class_count(dataset, head, fits):
     runner = SimpleNamespace(

@@ -1,10 +1,12 @@
 import pytest
 import torch
+from mmaction.registry import MODELS
+from mmaction.structures import ActionDataSample
 from mmengine.evaluator import Evaluator
 
 from r21d_plugin import InputError
 from r21d_plugin.evaluation import ClipVideoAccuracy
-from r21d_plugin.evaluation.clip_video_accuracy import labels_of
+from r21d_plugin.evaluation.clip_video_accuracy import clip_probabilities, labels_of
 
 
 def one_hot_scores(*winners, classes=6):
@@ -38,6 +40,25 @@ def test_video_scores_average_softmax_not_logits():
     metrics = evaluate([dict(pred_score=logits, gt_label=torch.tensor([1]))])
     assert metrics['video@1'] == 1
     assert metrics['clip@1'] == 0.75
+
+
+@pytest.mark.parametrize(('mode', 'right'), [('prob', 0), ('score', 1)])
+def test_videos_are_averaged_as_the_head_says(mode, right):
+    """The mean logit is that of class 0, the mean softmax score that of class 1."""
+    head = MODELS.build(
+        dict(type='r21d_plugin.ClipHead', num_classes=3, in_channels=4, average_clips=mode)
+    )
+    logits = torch.tensor([[20.0, 0, 0], [0, 5, 0], [0, 5, 0]])
+    (sample,) = head.predict_by_feat(logits, [ActionDataSample().set_gt_label(0)])
+    assert evaluate([sample.to_dict()])['video@1'] == right
+
+
+def test_mean_logits_of_other_heads():
+    """A dump has probabilities; sigmoid scores are left as they are."""
+    logits = torch.tensor([3.0, -1, 0])
+    assert torch.equal(clip_probabilities(dict(pred_score=logits))[0], logits.softmax(0))
+    scores = torch.tensor([0.9, 0.8, 0.1])
+    assert torch.equal(clip_probabilities(dict(pred_score=scores))[0], scores)
 
 
 def test_any_of_several_labels_is_right():

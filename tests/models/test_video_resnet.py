@@ -201,6 +201,8 @@ def test_torch_compile_and_export_agree(name):
         (RMCx, dict(depth=18, x=6), 'x=6'),
         (R2Plus1D, dict(depth=18, midplanes='all'), "midplanes='all'"),
         (R3D, dict(depth=18, out_indices=(4,)), 'out_indices=(4,)'),
+        (R3D, dict(depth=18, out_indices=3), 'out_indices=3'),
+        (R3D, dict(depth=18, norm_cfg=dict(eps=1e-5)), "add its type, such as type='BN3d'"),
         (R3D, dict(depth=18, frozen_stages=5), 'frozen_stages=5'),
     ],
 )

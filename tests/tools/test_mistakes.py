@@ -45,6 +45,19 @@ def test_a_config_without_a_part(fails, tmp_path, part):
     assert f'part.py: {part} missing, which ' in line
 
 
+def test_a_best_checkpoint_by_another_metric(in_kinetics, fails, tmp_path):
+    """Noticed before the first epoch if the prefix differs, else after the first validation."""
+    config = tmp_path / 'metric.py'
+    metric = "val_evaluator = dict(_delete_=True, type='AccMetric')"
+    config.write_text(f'_base_ = {str(CONFIG)!r}\n{metric}\n')
+    command = ['--device', 'cpu', '--work-dir', tmp_path / 'work', *OPTIONS]
+    line = fails('train.py', config, *command)
+    assert "save_best='video@1': val_evaluator measures acc/...: name one of these" in line
+    assert not [*tmp_path.rglob('*.pth')]
+    line = fails('train.py', CONFIG, *command, 'default_hooks.checkpoint.save_best=mAP')
+    assert "save_best='mAP': val_evaluator measures clip@1, video@1, video@5" in line
+
+
 def test_a_config_without_a_test(fails, tmp_path):
     config = tmp_path / 'part.py'
     config.write_text(f'_base_ = {str(CONFIG)!r}\ntest_evaluator = None\n')
