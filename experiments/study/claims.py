@@ -248,8 +248,8 @@ def finetuning(results: Results) -> Claim:
                 in_paper[2] - fmean(in_paper[:2]),
             ),
         ],
-        f'Both trainings together took {(seconds[0] + seconds[2]) / seconds[1]:.0%} of the time of '
-        f'training on 32 frames; in the paper {TABLE_3_HOURS[3] / TABLE_3_HOURS[2]:.0%}.',
+        f'Both trainings together took {(seconds[0] + seconds[2]) / seconds[1]:.0%} of the CPU '
+        f'time of training on 32 frames; in the paper {TABLE_3_HOURS[3] / TABLE_3_HOURS[2]:.0%}.',
     )
 
 

@@ -78,8 +78,8 @@ def sections(scale: Scale, results: Results, out: Path) -> list[str]:
         '## Figure 4: accuracy and cost',
         '![Figure 4](figures/figure_4.svg)',
         '## Table 3: frames of a clip',
-        'R(2+1)D-18. Hours in the paper are those of 64 GPUs; minutes here are of training on one '
-        'core, or on the GPU.',
+        'R(2+1)D-18. Hours in the paper are those of 64 GPUs; minutes here are CPU time of '
+        'training.',
         table_of_lengths(results),
         '## Figure 5b: clips of a video',
         f'R(2+1)D-18 on {LONG_CLIP} frames, from one test of {scale.many_clips} videos with 100 '
@@ -124,8 +124,8 @@ def machines(results: Results) -> str:
     hours = sum(result.seconds for result in found) / 3600
     names = ', '.join(sorted({result.machine for result in found}))
     return (
-        f'{names}. The training of the {len(found)} runs above took {hours:.1f} hours of one '
-        'process. `settings.json` has the settings, and `runs/` the result of each run.'
+        f'{names}. The training of the {len(found)} runs above took {hours:.1f} hours of '
+        'CPU time. `settings.json` has the settings, and `runs/` the result of each run.'
     )
 
 

@@ -23,7 +23,7 @@ class Result(NamedTuple):
         name (str): Name of the run.
         rate (float): Learning rate.
         errors (list[float]): Training error of each twentieth of the run.
-        seconds (float): Time of training.
+        seconds (float): CPU time of training, of all threads of the process.
         tests (dict): Accuracies by frames of the test's clips, then by ``'clip@1'``, ``'video@1'``
             and what has to be recognised, for which it is video@1 of those classes.
         by_clips (dict): video@1 by number of clips; empty without such a test.

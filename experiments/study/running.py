@@ -183,8 +183,8 @@ class SeedStudy:
         return trainer.model.state_dict()
 
     def train_or_resume(self, run: Run, trainer: Trainer) -> float:
-        """Train to the end; return the seconds of training, also those before an interruption."""
-        path, start, before = self.state_path(run), time.perf_counter(), 0.0
+        """Train to the end; return the CPU time in seconds, with that before an interruption."""
+        path, start, before = self.state_path(run), time.process_time(), 0.0
         if path.exists():
             state = torch.load(path, weights_only=True)
             before = state.pop('seconds')
@@ -192,10 +192,10 @@ class SeedStudy:
 
         def save(state: dict[str, Any]) -> None:
             with atomic_write(path, parents=True) as partial:
-                torch.save(dict(state, seconds=before + time.perf_counter() - start), partial)
+                torch.save(dict(state, seconds=before + time.process_time() - start), partial)
 
         trainer.run(save)
-        return before + time.perf_counter() - start
+        return before + time.process_time() - start
 
     def state_path(self, run: Run) -> Path:
         """Return the path of the state of training."""
