@@ -149,12 +149,14 @@ class LabelledVideoDataset(VideoDataset):
             return [self._parse(*line, labelled, counted) for line in chain([first], lines)]
 
     def _check_readers(self) -> None:
-        """Raise an InputError if MMAction2 reads the videos, whose errors cannot be told apart."""
+        """Warn if MMAction2 reads the videos: a damaged one is not skipped then."""
         for step in self.pipeline.transforms:
             if (name := type(step).__name__) in {*OPENERS, *DECODERS}:
-                raise InputError(
+                print_log(
                     f"{self.ann_file}: on_error='skip' has no effect with {name}: read by "
-                    "r21d_plugin.OpenVideo and r21d_plugin.ReadFrames, or set on_error='raise'"
+                    "r21d_plugin.OpenVideo and r21d_plugin.ReadFrames, or set on_error='raise'",
+                    'current',
+                    logging.WARNING,
                 )
 
     def _find_classes(self) -> tuple[str, ...]:

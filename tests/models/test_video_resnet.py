@@ -256,7 +256,7 @@ def test_bf16_gradients_on_the_cpu(name, compiled):
         gradients.append([p.grad.clone() for p in net.parameters()])
     for (key, _), exact, bf16 in zip(net.named_parameters(), *gradients):
         error = (bf16 - exact).norm() / exact.norm()
-        assert error < 0.2, key
+        assert error < 0.3, key
 
 
 @pytest.mark.slow

@@ -191,7 +191,7 @@ def test_int8(exported, in_kinetics, tmp_path, monkeypatch, capsys):
     assert 1e-6 < (scores - expected).abs().max() / expected.max() < 0.2
 
 
-def tested_with(ann_file):
+def changes_for(ann_file):
     """Give the changes of a config for a test with a list of the small Kinetics."""
     changes = {**SHALLOW, 'test_dataloader.dataset.ann_file': str(ann_file)}
     for name, split in (('train', 'train'), ('val', 'val'), ('test', 'val')):
@@ -204,7 +204,7 @@ def tested_with(ann_file):
 
 def test_int8_that_loses_accuracy_is_not_kept(refused, in_kinetics, monkeypatch):
     monkeypatch.setattr(export_int8, 'MAX_DROP', -101)
-    changes = tested_with(in_kinetics / LISTS.format('val'))
+    changes = changes_for(in_kinetics / LISTS.format('val'))
     message = refused('.onnx', '--int8', LISTS.format('train'), changes=changes)
     assert 'not written: int8 has' in message
 
@@ -216,14 +216,14 @@ def test_int8_with_a_damaged_video_and_without_labels(refused, in_kinetics, tmp_
     calibration.write_text(f'gone.mp4 0\n{listed}')
     listed = (in_kinetics / LISTS.format('val')).read_text()
     unlabelled.write_text(re.sub(r' \d+$', '', listed, flags=re.MULTILINE))
-    message = refused('.onnx', '--int8', calibration, changes=tested_with(unlabelled))
+    message = refused('.onnx', '--int8', calibration, changes=changes_for(unlabelled))
     assert 'unlabelled.txt: no video with a label decodes: int8 needs them' in message
 
 
 def test_int8_with_damaged_videos_alone(refused, in_kinetics, tmp_path):
     calibration = tmp_path / 'calibration.txt'
     calibration.write_text('gone.mp4 0\n')
-    changes = tested_with(in_kinetics / LISTS.format('val'))
+    changes = changes_for(in_kinetics / LISTS.format('val'))
     message = refused('.onnx', '--int8', calibration, changes=changes)
     assert 'calibration.txt: none of its videos decodes: int8 needs some' in message
 

@@ -8,6 +8,7 @@ from support import OPTIONS, ROOT
 from untrained import CONFIGS, untrained, write_videos
 
 from r21d_plugin.evaluation.scores import read_scores
+from r21d_plugin.models.runtimes import has_bfloat16
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +77,9 @@ def test_predict_and_features(root, stream, openvino, tool, fails, tmp_path):
 def test_a_test(in_kinetics, trained_dir, openvino, tool, tmp_path):
     """A run has the hooks of the default runtime, which accelerate the network."""
     config, scores = ROOT / 'configs/r2plus1d_18_kinetics.py', []
-    for options in [], ['--runtime', 'openvino'], ['--runtime', 'openvino', '--dtype', 'bfloat16']:
+    runtime = ['--runtime', 'openvino']
+    kinds = [[], runtime, *([[*runtime, '--dtype', 'bfloat16']] if has_bfloat16() else [])]
+    for options in kinds:
         dump = tmp_path / 'scores.npz'
         arguments = [config, trained_dir / 'epoch_2.pth', *CPU, '--work-dir', tmp_path, *options]
         tool('test.py', *arguments, '--dump', dump, *OPTIONS)

@@ -58,11 +58,11 @@ def in_motion(motion, monkeypatch):
 
 @pytest.fixture(scope='module')
 def streams(motion, tmp_path_factory):
-    """Train the RGB stream for one epoch and the flow stream for three; return checkpoints."""
+    """Train the RGB stream for one epoch and the flow stream for five; return checkpoints."""
     paths = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(motion)
-        for config, epochs, clips in ((RGB, 1, 32), (FLOW, 3, 160)):
+        for config, epochs, clips in ((RGB, 1, 32), (FLOW, 5, 160)):
             cfg = Config.fromfile(config)
             size = {'train_cfg.max_epochs': epochs, 'train_dataloader.sampler.epoch_size': clips}
             cfg.merge_from_dict({**SMALL, **size})
