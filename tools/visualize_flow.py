@@ -124,13 +124,16 @@ def flow_colours(flow: np.ndarray, longest: float) -> np.ndarray:
 
 
 def add_wheel(image: np.ndarray, longest: float) -> None:
-    """Draw the colour wheel in the corner of an image, with the displacement at its rim below."""
+    """Draw the colour wheel in the corner of an image, with the displacement at its rim below.
+
+    An image smaller than the wheel is not changed.
+    """
     radius = max(12, min(image.shape[:2]) // 9)
+    if min(image.shape[:2]) < 2 * radius + 9:
+        return
     grid = np.linspace(-1, 1, 2 * radius + 1, dtype=np.float32)
     wheel = np.dstack(np.meshgrid(grid, grid))
     inside = np.linalg.norm(wheel, axis=-1) <= 1
-    if min(image.shape[:2]) < 2 * radius + 9:
-        return
     corner = image[4 : 5 + 2 * radius, -5 - 2 * radius : -4]
     corner[inside] = flow_colours(wheel, 1.0)[inside]
     centre = (image.shape[1] - 5 - radius, 4 + radius)

@@ -192,9 +192,11 @@ def error_gap(results: Results, depth: int) -> Values:
     return minus(r3d, r2plus1d)
 
 
-def last_error(result: Result) -> float:
-    """Return the training error of the last tenth of a run."""
-    return fmean(result.errors[-EPOCHS // 10 :])
+def last_error(result: Result, before: int = 0) -> float:
+    """Return the training error of the last tenth of a run, or of one that many tenths before."""
+    tenth = EPOCHS // 10
+    end = len(result.errors) - before * tenth
+    return fmean(result.errors[end - tenth : end])
 
 
 def longer_clips(results: Results) -> Claim:

@@ -21,6 +21,7 @@ from .claims import (
     Results,
     accuracy,
     claims,
+    last_error,
     table_3,
 )
 from .figures import in_percent, plot_clips, plot_cost, plot_errors
@@ -167,7 +168,7 @@ def open_questions(found: Sequence[Claim]) -> str:
     ]
     return (
         'These differences are undecided. With the mean and the spread between seeds that they '
-        'have here, this many seeds would decide them (1,000 stands for more, too):\n\n'
+        'have here, this many seeds would decide them (1,000: at least as many):\n\n'
         + github(rows, ['difference', 'where', 'seeds'])
     )
 
@@ -186,7 +187,7 @@ def table_of_networks(results: Results) -> str:
 def settled(results: Results) -> str:
     """Say by how much the training error still fell at the end."""
     falls = {
-        setting: Mean.of([fmean(r.errors[-4:-2]) - fmean(r.errors[-2:]) for r in each])
+        setting: Mean.of([last_error(r, before=1) - last_error(r) for r in each])
         for setting, each in results.items()
         if '_from_' not in setting
     }

@@ -36,14 +36,14 @@ class EpochSeedHook(Hook):
                 'train_dataloader.persistent_workers=True keeps the seeds of the first epoch: '
                 'set it to False, or default_hooks.epoch_seed to None'
             )
-        seed = int(np.random.SeedSequence([runner.seed, runner.epoch]).generate_state(1)[0]) >> 1
-        set_random_seed(seed, diff_rank_seed=True)
         given = loader.worker_init_fn
         if getattr(given, 'func', given) not in (None, worker_init_fn):  # MMEngine's is a partial
             raise InputError(
                 'train_dataloader.worker_init_fn: EpochSeedHook replaces it: remove it, or set '
                 'default_hooks.epoch_seed to None'
             )
+        seed = int(np.random.SeedSequence([runner.seed, runner.epoch]).generate_state(1)[0]) >> 1
+        set_random_seed(seed, diff_rank_seed=True)
         loader.worker_init_fn = partial(
             worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed
         )

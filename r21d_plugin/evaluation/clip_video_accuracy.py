@@ -46,10 +46,10 @@ class ClipVideoAccuracy(VideoMetric):
         labels = labels_of(sample)
         if not labels:
             return {}
-        found = {name: hits(clips, labels) for name, clips in scores.items()}
+        means: dict[str, Tensor] = {}
         if (mean := sample.get('pred_score')) is not None and mean.ndim == 1:
-            found[''] = hits(scores[''], labels, mean.float())  # by cls_head.average_clips
-        return found
+            means[''] = mean.float()  # by cls_head.average_clips
+        return {name: hits(clips, labels, means.get(name)) for name, clips in scores.items()}
 
     def measure(self, results: list[dict[str, Hits]]) -> Found:
         """Average over all videos, 0 to 1."""

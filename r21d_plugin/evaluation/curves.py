@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .._errors import InputError
+
+T = TypeVar('T')
 
 
 class Curves(NamedTuple):
@@ -40,18 +42,18 @@ def read_curves(work_dir: Path) -> Curves:
     for path in find_logs(work_dir):
         start = extract_curves(read_log(path))
         first = min(start.training or start.validation, default=inf)
-        curves = Curves(
-            *(
-                {**{epoch: error for epoch, error in curve.items() if epoch < first}, **later}
-                for curve, later in zip(curves, start)
-            )
-        )
+        curves = Curves(*(until(first, curve, later) for curve, later in zip(curves, start)))
     if not any(curves):
         raise InputError(
             f'{work_dir}: no finished epoch in */vis_data/scalars.json there: '
             'name the work dir of a run of mim train'
         )
     return curves
+
+
+def until(first: float, earlier: Mapping[int, T], later: Mapping[int, T]) -> dict[int, T]:
+    """Join values of two starts by epoch: the earlier ones before an epoch, and the later ones."""
+    return {**{epoch: value for epoch, value in earlier.items() if epoch < first}, **later}
 
 
 def find_logs(work_dir: Path) -> list[Path]:

@@ -98,7 +98,8 @@ class CompiledTwin(OpenVinoTwin):
 
 def drop(found: dict[str, dict[str, float]]) -> float:
     """Return the drop of video@1 caused by int8, 0 to 1."""
-    return round(found['float32']['video@1'] - found['int8']['video@1'], 9)
+    change = found['float32']['video@1'] - found['int8']['video@1']
+    return round(change, 9)  # 0.99 - 0.985 is above 0.005 by rounding
 
 
 def clips_of(model: BaseRecognizer, packed: dict[str, Any]) -> list[np.ndarray]:

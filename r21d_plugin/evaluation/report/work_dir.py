@@ -13,7 +13,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ..._errors import InputError
-from ..curves import Curves, find_logs, read_curves, read_log
+from ..curves import Curves, find_logs, read_curves, read_log, until
 from ..results import read_metrics
 from ..scores import Scores, read_scores
 
@@ -95,8 +95,7 @@ def training_of(work_dir: Path) -> tuple[Curves, dict[int, float]]:
         start: dict[int, list[float]] = {}
         for record in steps_of(read_log(log)):
             start.setdefault(record['epoch'], []).append(record['loss'])
-        first = min(start, default=inf)
-        losses = {**{epoch: row for epoch, row in losses.items() if epoch < first}, **start}
+        losses = until(min(start, default=inf), losses, start)
     return curves, {epoch: fmean(losses[epoch]) for epoch in sorted(losses)}
 
 
