@@ -102,10 +102,14 @@ def main() -> None:
     """Train, test and report."""
     args = parse_args()
     with errors_in_one_line():
+        from mmengine.device import get_device
+
         from r21d_plugin.cli.launch import load_config
 
         config = args.config or choose_config(args.weights)
         work_dir = args.work_dir or Path('work_dirs', Path(args.data).resolve().name)
+        if args.gpus is None and get_device() == 'cpu':
+            args.gpus = 0  # mim train would ask for a GPU
         if not args.resume and [*work_dir.glob('*.pth')]:
             remedy = 'continue it with --resume, or give another --work-dir'
             raise InputError(f'{work_dir}: has checkpoints of another run: {remedy}')

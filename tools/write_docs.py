@@ -35,7 +35,7 @@ INTRODUCTION = """\
 # The paper, row by row
 
 Every result of Tran et al., *A Closer Look at Spatiotemporal Convolutions for Action Recognition*
-(CVPR 2018), and the config that reproduces it. `tools/write_docs.py` writes this page.
+(CVPR 2018), and a config with its network, data and recipe. `tools/write_docs.py` writes this page.
 
 Train a row, then test its checkpoint:
 
@@ -332,7 +332,8 @@ def metafile() -> str:
         for family in dict.fromkeys(model['In Collection'] for model in models.values())
     ]
     index = dict(Collections=collections, Models=list(models.values()))
-    return '# Written by tools/write_docs.py.\n' + yaml.safe_dump(index, sort_keys=False)
+    facts = 'Accuracies are those that the publishers state.'
+    return f'# Written by tools/write_docs.py. {facts}\n' + yaml.safe_dump(index, sort_keys=False)
 
 
 def pages() -> dict[Path, str]:
