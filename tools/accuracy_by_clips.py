@@ -1,7 +1,8 @@
 """Print and plot accuracy against the number of clips (Figure 5b), from one test with many clips.
 
 Test with the largest number of clips, and dump the scores: mim test ... --dump NPZ
---cfg-options test_dataloader.dataset.pipeline.1.num_clips=100.
+--cfg-options test_dataloader.dataset.pipeline.1.num_clips=100. Each crop counts as a clip, so test
+with one crop.
 """
 
 import argparse

@@ -96,10 +96,10 @@ class MultiLabelMetric(ScoreMetric):
             auroc = scikit_learn().roc_auc_score(targets[:, ranked], scores[:, ranked])
             found['AUROC'] = float(auroc)
         for threshold in self.thresholds:
-            positive = scores[:, present] > threshold
-            pair = targets[:, present], positive
-            f1 = scikit_learn().f1_score(*pair, average='macro', zero_division=0)
-            found[f'F1@{threshold:g}'] = float(f1)
+            positive = scores > threshold
+            pairs = zip(targets[:, present].T > 0, positive[:, present].T)
+            f1 = [scikit_learn().f1_score(*pair, zero_division=0) for pair in pairs]
+            found[f'F1@{threshold:g}'] = float(np.mean(f1))
         return {**found, **ap}
 
 

@@ -105,7 +105,7 @@ def test_charts_take_any_name_and_the_colour_of_the_text(found):
 
 
 def test_crops_are_averaged():
-    views = np.arange(12.0).reshape(6, 2)  # three crops of two clips
+    views = torch.arange(12.0).reshape(6, 2)  # three crops of two clips
     dataset = dict(pipeline=[dict(type='SampleFrames', num_clips=2), dict(type='ThreeCrop')])
     cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
     assert average_crops(views, cfg).tolist() == [[4, 5], [6, 7]]

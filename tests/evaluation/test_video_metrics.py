@@ -29,6 +29,17 @@ def test_several_labels():
     assert found['F1@0.75'] == pytest.approx((1 / 2 + 0) / 2)
 
 
+def test_one_label():
+    found = evaluate(MultiLabelMetric(), [[0.9], [0.8], [0.2], [0.1]], [[1], [0], [0], [0]])
+    assert found['F1@0.5'] == pytest.approx(2 / 3), 'not also of its absence'
+    assert (found['mAP'], found['AUROC']) == (1, 1)
+
+
+def test_a_label_of_all_videos():
+    found = evaluate(MultiLabelMetric(), [[0.1, 0.9], [0.7, 0.8]], [[0, 1], [1, 1]])
+    assert (found['mAP'], found['AUROC'], found['F1@0.5']) == (1, 1, 1)
+
+
 def test_ordered_classes():
     scores = [[0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0, 0.1, 0.9]]
     found = evaluate(OrdinalMetric(), scores, [[0], [1], [0]])

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from markupsafe import Markup
 from mmengine.config import Config
+from torch import Tensor
 
 from ..._errors import InputError, escape_bytes
 from ...datasets import inner_datasets
@@ -92,7 +92,7 @@ def show_mistakes(
     return Gallery(mistakes, painter.gaps, painter.cells)
 
 
-def average_crops(views: np.ndarray, cfg: Config) -> np.ndarray:
+def average_crops(views: Tensor, cfg: Config) -> Tensor:
     """Average the scores of views over crops: clips x classes. Views are ordered crop by crop.
 
     The number of clips is that of the test pipeline.
@@ -101,8 +101,7 @@ def average_crops(views: np.ndarray, cfg: Config) -> np.ndarray:
     given = [transform.get('num_clips') for transform in pipeline]
     counts = [count for count in given if isinstance(count, int)]  # not 'all'
     count = counts[-1] if counts and len(views) % counts[-1] == 0 else len(views)
-    scores: np.ndarray = views.reshape(-1, count, views.shape[1]).mean(0)
-    return scores
+    return views.reshape(-1, count, views.shape[1]).mean(0)
 
 
 def show(
@@ -116,8 +115,7 @@ def show(
     """Show a video of a test, by number."""
     name, (scores, _) = list(test.scores.items())[number]
     true, given = int(found.true[number]), int(found.given[number])
-    views = scores.numpy()
-    chart = scores_chart(f'scores {number}', average_crops(views, cfg), [given, true])
-    pictures = painter.paint(test.videos[number], int(views[:, given].argmax()), given)
+    chart = scores_chart(f'scores {number}', average_crops(scores, cfg).numpy(), [given, true])
+    pictures = painter.paint(test.videos[number], int(scores[:, given].argmax()), given)
     score = float(found.score[number])
     return Mistake(escape_bytes(name), names[true], names[given], score, chart, *pictures)

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from ..._atomic import atomic_write
 from ..scores import accuracy_by_clips
 from . import charts, statistics
-from .mistakes import show_mistakes
+from .mistakes import average_crops, show_mistakes
 from .work_dir import FinishedTest, environment_of, speed_of, training_of
 
 PAIRS = 30  # number of confused pairs of classes that are listed
@@ -45,11 +45,17 @@ def write_report(
     matrix = statistics.confusion_matrix(found, classes)
     calibrated = statistics.calibration(found)
     gallery = show_mistakes(test, cfg, names, found, device)
+    clips = {
+        name: scores._replace(clips=average_crops(scores.clips, cfg))
+        for name, scores in test.scores.items()
+    }
+    views, count = (len(next(iter(scores.values())).clips) for scores in (test.scores, clips))
     content: dict[str, Any] = dict(
         title=test.folder.parent.resolve().name,
         checkpoint=cfg.get('load_from') or '',
         videos=len(test.scores),
-        clips=len(next(iter(test.scores.values())).clips),
+        clips=count,
+        crops=views // count,
         names=names,
         accuracy=statistics.intervals(test.scores),
         wrong=int((~found.right).sum()),
@@ -62,7 +68,7 @@ def write_report(
         calibration=charts.calibration_chart(calibrated),
         calibration_error=calibrated.error,
         gallery=gallery,
-        by_clips=charts.clips_chart(accuracy_by_clips(test.scores)),
+        by_clips=charts.clips_chart(accuracy_by_clips(clips)),
         speed=speed_of(test, cfg),
         environment=environment_of(test),
         versions={name: installed(name) for name in PACKAGES},
