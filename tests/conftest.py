@@ -1,6 +1,7 @@
 """Fixtures: real video files, and the registry scope that a runner sets."""
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from support import write_video
 
 import r21d_plugin.registry  # noqa: F401
 from r21d_plugin.datasets import video_stream
+
+os.environ['no_proxy'] = os.environ['NO_PROXY'] = '127.0.0.1,localhost'  # the tests' servers
 
 torch.set_num_threads(1)  # the networks are tiny, and two workers share two cores
 

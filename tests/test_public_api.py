@@ -50,6 +50,8 @@ def test_public_names(name):
     try:
         module = importlib.import_module(name)
     except ImportError as error:
+        if name not in ('r21d_plugin.hub', 'r21d_plugin.pytorchvideo'):
+            raise
         pytest.skip(str(error))
     assert sorted(module.__all__) == sorted(API[name].split())
     assert all(hasattr(module, public) for public in module.__all__)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from support import write_video
+from support import ROOT, write_video
 
 from r21d_plugin import InputError
 
@@ -37,7 +37,7 @@ def run(videos, tmp_path):
     """Train an epoch and validate, with the given loss, targets and metric."""
 
     def build_and_train(loss, targets, metric, head='r21d_plugin.ClipHead'):
-        cfg = Config.fromfile('configs/r2plus1d_18_kinetics.py')
+        cfg = Config.fromfile(str(ROOT / 'configs/r2plus1d_18_kinetics.py'))
         scope = 'r21d_plugin.' if loss in ('OrdinalLoss', 'RegressionLoss') else ''
         ours = dict(type=head, loss_cls=dict(type=scope + loss), num_classes=3, in_channels=32)
         cfg.model.backbone.base_channels = 4

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from r21d_plugin import accelerate, create_model, list_models
+from r21d_plugin._norm_eps import set_norm_eps
 from r21d_plugin.models.blocks import ResidualBlock
 
 KERNELS = {
@@ -87,6 +88,7 @@ def test_networks(name, clips, capability, monkeypatch):
     ours, theirs = gradients(fast, x), gradients(model, x)
     for key, gradient in theirs.items():
         assert F.cosine_similarity(ours[key], gradient, dim=0) > 0.999, key
+        assert (ours[key] - gradient).norm() <= 0.05 * gradient.norm(), key
 
 
 def pair(name, **kwargs):
@@ -236,6 +238,17 @@ def test_weights_may_change_between_calls():
             network.stem[0].weight.mul_(2)
             network.stem[1].running_mean.add_(0.1)
             network.layer1[0].conv1[0].weight.data = 3 * network.layer1[0].conv1[0].weight.data
+        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+        for network in (model, fast):  # as MMEngine's EMAHook swaps weights
+            network.stem[0].weight.data.mul_(-1)
+            network.train()
+            network.eval()
+        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+        for network in (model, fast):
+            set_norm_eps(network, 0.1)
+        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+        with torch.autocast('cpu', torch.bfloat16):
+            fast(x)
         torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
     model.double(), fast.double()
     with torch.no_grad():

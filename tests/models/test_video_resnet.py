@@ -1,4 +1,5 @@
 import sys
+from copy import deepcopy
 
 import pytest
 import torch
@@ -8,8 +9,10 @@ from mmengine.utils import get_installed_path
 from support import ROOT, needs_torch, shell
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from weights.published import seed_norms
 
 from r21d_plugin import InputError, accelerate, create_model, list_models
+from r21d_plugin._norm_eps import set_norm_eps
 from r21d_plugin.models import FR2D, R2D, R3D, MCx, R2Plus1D, RMCx, factorized_channels
 from r21d_plugin.models.factory import backbone_cfg
 
@@ -161,6 +164,21 @@ def test_norm_eval():
     net = R3D(18, base_channels=4, norm_eval=True).train()
     assert net.training
     assert not any(m.training for m in net.modules() if isinstance(m, _BatchNorm))
+
+
+def test_synchronised_norms():
+    torch.manual_seed(0)
+    net = seed_norms(create_model('r3d_18', 5, base_channels=4, norm_eval=True))
+    set_norm_eps(net, 0.1)
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(deepcopy(net))
+    other = create_model('r3d_18', 5, base_channels=4).eval()
+    other.load_state_dict(synchronised.state_dict())
+    clips = torch.randn(2, 3, 8, 32, 32)
+    torch.testing.assert_close(other(clips), net(clips))
+    synchronised.train()
+    norms = [m for m in synchronised.modules() if isinstance(m, nn.SyncBatchNorm)]
+    assert len(norms) == 20
+    assert not any(norm.training for norm in norms)
 
 
 @pytest.mark.parametrize('name', ['r2plus1d_18', 'r3d_18', 'fr2d_18', 'r2plus1d_50'])

@@ -3,8 +3,6 @@ from support import ROOT
 
 from tools.complexity import measure
 
-pytestmark = pytest.mark.slow
-
 PUBLISHED = dict(r2d=(1.9, 11.4), fr2d=(13.8, 11.4), r3d=(20.3, 33.4), mc2=(14.3, 11.4))
 PUBLISHED.update(mc3=(21.7, 11.7), mc4=(20.0, 12.7), mc5=(20.0, 16.8), rmc2=(19.9, 33.3))
 PUBLISHED.update(rmc3=(12.5, 33.0), rmc4=(14.5, 32.0), rmc5=(15.4, 27.9), r2plus1d=(20.7, 33.3))
@@ -14,6 +12,7 @@ PUBLISHED.update(rmc3=(12.5, 33.0), rmc4=(14.5, 32.0), rmc5=(15.4, 27.9), r2plus
 DEEPER = [f'r2plus1d_{depth}' for depth in (26, 50, 101, 152)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('arguments', [[], [*DEEPER, '--clip-len', '32']], ids=['paper', 'deeper'])
 def test_page_of_networks_has_the_table(tool, capsys, arguments):
     tool('complexity.py', *arguments, '--markdown')

@@ -155,4 +155,6 @@ def test_a_detector_begins_with_weights_of_recognition(model):
         load_matching(detector, weights, 'a.pth', head='required')
     load_matching(detector, weights, 'a.pth', head='any')
     assert torch.equal(detector.backbone.stem[0].weight, model.stem[0].weight)
-    load_matching(Detector(), detector.state_dict(), 'b.pth')
+    other = Detector()
+    load_matching(other, detector.state_dict(), 'b.pth')
+    assert all(map(torch.equal, other.parameters(), detector.parameters()))

@@ -34,15 +34,6 @@ def test_flow_network_from_rgb_weights(checkpoint):
     assert all(torch.equal(flow[key], rgb[key]) for key in rgb if key != first)
 
 
-def test_off_by_default(checkpoint):
-    network = MODELS.build(dict(NETWORK, in_channels=2))
-    network.init_weights()
-    rgb = checkpoint[1]
-    assert not torch.equal(
-        network.state_dict()['layer1.0.conv1.0.0.weight'], rgb['layer1.0.conv1.0.0.weight']
-    )
-
-
 def test_weights_of_another_network(checkpoint, tmp_path):
     with pytest.raises(InputError, match=r'rgb\.pth: weights of another network'):
         flow_network(checkpoint[0], norm_cfg=dict(type='BN3d'), midplanes='block')

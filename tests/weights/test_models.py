@@ -184,8 +184,9 @@ def test_several_networks(published):
     model = nn.ModuleDict(dict(student=network(), teacher=network()))
     with pytest.raises(InputError, match=r'of another network: .* missing'):
         load_weights(model, published.path)
-    weights = model.state_dict()
-    load_matching(model, weights, 'both.pth')
+    loaded = nn.ModuleDict(dict(student=network(), teacher=network()))
+    load_matching(loaded, model.state_dict(), 'both.pth')
+    assert all(map(torch.equal, loaded.parameters(), model.parameters()))
 
 
 INFERRED = {

@@ -9,7 +9,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
-from mmengine.runner import CheckpointLoader
 
 from r21d_plugin import InputError, PublicWeights, create_model
 from r21d_plugin.weights import download, find_weights
@@ -82,7 +81,7 @@ def test_networks_and_their_epsilon(weights, tmp_path):
     else:
         kwargs = SMALL
     arguments = (value.num_classes, value.in_channels, value.clip_len)
-    model = create_model(value.network, *arguments, **kwargs)
+    model = seed_norms(create_model(value.network, *arguments, **kwargs))
     if value.source == 'VMZ':
         path = write_caffe2(caffe2_blobs(model), tmp_path / 'a.pkl')
     elif value.source == 'GluonCV':
@@ -93,7 +92,9 @@ def test_networks_and_their_epsilon(weights, tmp_path):
         path = save(model, tmp_path / 'a.pth')
     loaded = create_model(value.network, weights=path, clip_len=value.clip_len, **SMALL)
     assert loaded.stem[1].eps == value.eps
-    assert torch.equal(loaded.layer4[0].conv2[1].weight, model.layer4[0].conv2[1].weight)
+    state = loaded.state_dict()
+    for key, tensor in model.state_dict().items():
+        assert key.endswith('num_batches_tracked') or torch.equal(state[key], tensor), key
 
 
 @pytest.mark.parametrize('weights', PublicWeights, ids=lambda weights: weights.name)
@@ -101,19 +102,7 @@ def test_meta(weights):
     """Its keys are those of torchvision's weights, for the member and for find_weights."""
     value, meta = weights.value, weights.meta
     assert meta == find_weights(value.network, weights.name[len(value.network) + 1 :].lower()).meta
-    for name in (
-        'network',
-        'clip_len',
-        'fps',
-        'in_channels',
-        'source',
-        'url',
-        'training',
-        'sha256',
-    ):
-        assert meta[name] == getattr(value, name)
-    assert meta['num_classes'] == value.num_classes
-    assert (meta['mean'], meta['std']) == (value.mean, value.std)
+    assert (meta['num_classes'], meta['clip_len']) == (value.num_classes, value.clip_len)
     assert meta['crop_size'] == (112, 112)
     assert meta['categories'] is None or len(meta['categories']) == value.num_classes
     assert bool(meta['metrics']) == bool(meta['test'])
@@ -144,6 +133,7 @@ def test_categories_of_kinetics():
     names = kinetics_400()
     assert len(names) == len(set(names)) == 400
     assert (names[0], names[-1]) == ('abseiling', 'zumba')
+    assert names == sorted(names), 'r21d prepare numbers classes in this order, too'
 
 
 @pytest.mark.parametrize('weights', ['ig65m_32f', PublicWeights.R2PLUS1D_34_IG65M_32F])
@@ -166,7 +156,6 @@ def test_any_address(server):
     torch.save(model.state_dict(), folder / 'best-ade.pth')
     loaded = create_model('r3d_18', 5, weights=f'{url}/best-ade.pth?x=1', **SMALL)
     assert torch.equal(loaded.fc.weight, model.fc.weight)
-    assert 'fc.weight' in CheckpointLoader.load_checkpoint(f'{url}/best-ade.pth')
 
 
 def test_two_files_of_one_name(server):
