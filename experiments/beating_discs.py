@@ -65,7 +65,7 @@ def write_video(path: Path, frames: np.ndarray) -> None:
 
 def make_videos(folder: Path, seed: int) -> None:
     """Write ``Videos`` and ``FileList.csv`` to a folder."""
-    (folder / 'Videos').mkdir(parents=True)
+    (folder / 'Videos').mkdir(parents=True, exist_ok=True)
     rows = ['FileName,EF,Split']
     for split in 64 * ['TRAIN'] + 16 * ['VAL'] + 20 * ['TEST']:
         name = f'0X{len(rows):04X}'
@@ -92,14 +92,15 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=0, help='seed of videos and training (0)')
     args = parser.parse_args()
     with errors_in_one_line():
-        out, data = args.out, args.out / 'data'
+        out = args.out / f'seed_{args.seed}'
+        data = out / 'data'
         if not (out / 'FileList.csv').exists():
             make_videos(out, args.seed)
         files = ['--videos', out / 'Videos', '--annotations', out / 'FileList.csv']
         call(out / 'prepare.log', 'data/prepare.py', 'echonet', *files, '--out', data)
         options: list = [f'{key}={value}' for key, value in dict(QUICK, data_root=data).items()]
         common = ['--work-dir', out / 'run', '--device', 'cpu']
-        options = ['--seed', args.seed, '--cfg-options', *options]
+        options = ['--resume', '--seed', args.seed, '--cfg-options', *options]
         call(out / 'train.log', 'train.py', CONFIG, *common, *options)
         (best,) = (out / 'run').glob('best_RMSE_*.pth')
         config, dump = out / 'run' / Path(CONFIG).name, out / 'scores.npz'

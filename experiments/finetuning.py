@@ -93,10 +93,12 @@ class Study:
     def train(self, name: str, data: Path, *options: str) -> Path:
         """Train, and return the checkpoint with the best validation result."""
         folder = self.out / name
-        if not (folder / 'last_checkpoint').exists() or not [*folder.glob('best_*.pth')]:
+        finished = folder / 'finished'
+        if not finished.exists():
             changes = ['--cfg-options', f'data_root={data}', *INPUT, *options]
             common = ['--work-dir', folder, '--device', 'cpu', '--seed', self.seed, *changes]
-            call(self.out / f'{name}.log', 'train.py', CONFIG, *common)
+            call(self.out / f'{name}.log', 'train.py', CONFIG, '--resume', *common)
+            finished.touch()
         (best,) = folder.glob('best_*.pth')
         return best
 

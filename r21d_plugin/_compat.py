@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 if sys.version_info >= (3, 10):
@@ -20,4 +21,11 @@ else:
         return zip(first, second)
 
 
-__all__ = ['pairwise']
+def process_cpu_count() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+__all__ = ['pairwise', 'process_cpu_count']

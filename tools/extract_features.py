@@ -129,7 +129,7 @@ def extract(args: argparse.Namespace) -> None:
     """Extract the features of the videos of this process."""
     from r21d_plugin.cli.launch import load_config
     from r21d_plugin.datasets.video_files import write_report
-    from r21d_plugin.inference.feature_files import check_names, open_features
+    from r21d_plugin.inference.feature_files import open_features
     from r21d_plugin.inference.features import extract_features, use_layer
     from r21d_plugin.inference.presets import PRESETS, Preset
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
@@ -144,7 +144,6 @@ def extract(args: argparse.Namespace) -> None:
     shard = find_shard(args.shard)
     cfg = load_config(args.config, args.cfg_options)
     videos = find_named_videos(args, preset, shard)
-    check_names(args.out, videos)
     pipeline = preset.pipeline(cfg)
     device = use_device(device_of_process(args.device))
     model = load_recognizer(cfg, args.checkpoint, device, head='any')
@@ -155,6 +154,7 @@ def extract(args: argparse.Namespace) -> None:
     options = dict(kept, layer=args.layer, preset=args.preset)
     settings = feature_settings(cfg, args.checkpoint, model, window, options)
     store = open_features(args.out, settings)
+    store.check_names(videos)
     form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
     with tqdm(total=len(videos), bar_format=form, desc=escape_bytes(args.out)) as bar:
 

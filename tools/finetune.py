@@ -118,6 +118,8 @@ def main() -> None:
             options['weights'] = args.weights
         options.update(args.cfg_options or {})
         cfg = load_config(config, options)
+        if args.frozen and (args.gpus or 0) > 1:
+            raise InputError(f'--gpus {args.gpus}: --frozen uses one GPU')
         if args.frozen and cfg.load_from is None:
             raise InputError('--frozen trains only the classifier: give --weights of the network')
         task = cfg.get('task', 'one class')
@@ -125,7 +127,7 @@ def main() -> None:
             raise InputError(f'--frozen is for one class, and {args.data} is for {task}: remove it')
         checkpoint = train(args, config, work_dir, options)
         cpu = ['--device', 'cpu'] if args.gpus == 0 else []
-        tested = [work_dir / Path(config).name, checkpoint, '--work-dir', work_dir]
+        tested = [work_dir / Path(cfg.filename).name, checkpoint, '--work-dir', work_dir]
         run('run r21d_plugin test', 'test.py', *tested, *cpu)
         report: object = f'none for {task}'
         if task in ('one class', 'ordered classes'):

@@ -38,18 +38,26 @@ def build_videos(cfg: Config, name: str) -> Any:
     return build_dataset(cfg, key, dict(cfg[key].dataset, pipeline=pipeline, test_mode=True))
 
 
-def features_of(model: Any, videos: Any, workers: int, title: str) -> ClipFeatures:
-    """Compute the features of the clips of videos."""
+def features_of(model: Any, videos: Any, workers: int, title: str, report: Path) -> ClipFeatures:
+    """Compute the features of the clips of videos; list those that do not decode in a report."""
     from torch.utils.data import DataLoader
     from tqdm import tqdm
 
+    from r21d_plugin.datasets.video_files import SkippedVideos
+    from r21d_plugin.engine.skipped_videos import check_fraction
     from r21d_plugin.inference.linear_probe import ClipFeatures
     from r21d_plugin.inference.video_inputs import init_loader_worker
 
     loader = DataLoader(
         videos, batch_size=None, num_workers=workers, worker_init_fn=init_loader_worker
     )
-    return ClipFeatures.of(model, tqdm(loader, desc=title, unit='video'))
+    skipped = SkippedVideos()
+    features = ClipFeatures.of(model, tqdm(loader, desc=title, unit='video'), skipped)
+    skipped.write(report)
+    if skipped.skipped:
+        print(f'{title}: skipped {skipped}: see {report}')
+        check_fraction(report, skipped, videos)
+    return features
 
 
 def main() -> None:
@@ -70,7 +78,13 @@ def main() -> None:
         model = load_recognizer(cfg, cfg.load_from, use_device(args.device), head='any')
         videos = {name: build_videos(cfg, name) for name in ('train', 'val')}
         training, validation = (
-            features_of(model, videos[name], cfg[f'{name}_dataloader'].num_workers, name)
+            features_of(
+                model,
+                videos[name],
+                cfg[f'{name}_dataloader'].num_workers,
+                name,
+                work_dir / f'skipped_{name}_videos.txt',
+            )
             for name in videos
         )
         head = model.cls_head
@@ -82,7 +96,7 @@ def main() -> None:
         head.fc_cls.load_state_dict(classifier.state_dict())
         meta = dict(dataset_meta=videos['train'].metainfo)
         save_checkpoint(dict(meta=meta, state_dict=model.state_dict()), path)
-        cfg.dump(str(work_dir / Path(args.config).name))
+        cfg.dump(str(work_dir / Path(cfg.filename).name))
         print(path)
 
 

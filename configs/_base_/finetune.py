@@ -4,6 +4,7 @@
 _base_ = ['recognizer.py', 'default_runtime.py', 'dataloaders.py']
 import os
 
+from r21d_plugin._compat import process_cpu_count
 from r21d_plugin.engine import finetuning
 
 data_root = 'data/mine'
@@ -16,7 +17,7 @@ epochs = 10
 clips = 1000 + 20 * training_videos  # clips that training sees, in all epochs
 batch_size = 8
 lr = 0.005
-num_workers = min(8, os.cpu_count() or 1)
+num_workers = min(8, process_cpu_count())
 patience = 5  # epochs without a better value before training ends
 frozen_stages = -1  # groups that are not trained: -1: none; 0: conv1; 1: conv2_x too; ... 4: all
 dropout = 0.0 if task == 'numbers' else 0.5

@@ -5,7 +5,6 @@ the same command again to resume an interrupted study.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from experiments.study.plan import SCALES, runs, tuning_runs
 from r21d_plugin import InputError
+from r21d_plugin._compat import process_cpu_count
 from r21d_plugin.cli.errors import errors_in_one_line
 
 
@@ -41,7 +41,7 @@ def main() -> None:
 
         scale = SCALES[args.scale]
         device = args.device or ('cuda' if torch.cuda.device_count() else 'cpu')
-        jobs = args.jobs or (8 if device == 'cuda' else os.cpu_count() or 1)
+        jobs = args.jobs or (8 if device == 'cuda' else process_cpu_count())
         if jobs < 1:
             raise InputError('--jobs must be at least 1')
         out = args.out or Path(f'work_dirs/study_{args.scale}')

@@ -202,7 +202,8 @@ def settled(results: Results) -> str:
 def table_of_lengths(results: Results) -> str:
     """Format accuracies by clip length in training and testing beside the paper's."""
     names = ('8f', '8f', '32f', '32f_from_8f')
-    minutes = [fmean(r.seconds / 60 for r in results[f'{BEST}_{name}']) for name in names]
+    seeds = len(results[f'{BEST}_32f'])
+    minutes = [fmean(r.seconds / 60 for r in results[f'{BEST}_{name}'][:seeds]) for name in names]
     minutes[3] += minutes[0]
     columns = [table_3(results, metric) for metric in (*ACCURACIES, *REQUIREMENTS)]
     rows = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
@@ -17,6 +16,7 @@ import torch
 from experiments.machine import processor_name
 from r21d_plugin import accelerate, create_model
 from r21d_plugin._atomic import atomic_write, write_json
+from r21d_plugin._compat import process_cpu_count
 from r21d_plugin._errors import InputError
 from r21d_plugin.datasets.workers import worker_pool
 from r21d_plugin.evaluation.scores import COUNTS, accuracy_by_clips
@@ -79,7 +79,7 @@ def run_groups(
     for run in planned:
         if not path_of(run, out).exists():
             groups.setdefault((run.seed, run.network), []).append(run)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, process_cpu_count() // jobs)
     with worker_pool(jobs, 'spawn') as pool:
         pending = {
             pool.submit(run_group, group, rates, scale, out, device, threads)

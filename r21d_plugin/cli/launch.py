@@ -89,7 +89,7 @@ def processes(
         if alone and wanted > 1:
             raise InputError(
                 f'--gpus {gpus} with --device cpu: leave one out; for several processes on CPUs '
-                f'use torchrun --nproc-per-node {gpus} ... --launcher pytorch --device cpu'
+                f'use torchrun --nproc_per_node {gpus} ... --launcher pytorch --device cpu'
             )
         # MMEngine uses a GPU if it saw one when it was imported.
         mmengine.device.utils.DEVICE = 'cpu'
@@ -115,7 +115,7 @@ def run_on_gpus(gpus: int) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     try:
-        run.main(['--standalone', f'--nproc-per-node={gpus}', *sys.argv, '--launcher', 'pytorch'])
+        run.main(['--standalone', f'--nproc_per_node={gpus}', *sys.argv, '--launcher', 'pytorch'])
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0:  # otherwise the process has printed the reason

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from .._compat import process_cpu_count
 from .._errors import InputError
 
 Item = TypeVar('Item')
@@ -89,4 +90,4 @@ def device_of_process(device: str | None) -> str | None:
 
 def cores_of_process() -> int:
     """Return the number of this machine's cores per process."""
-    return max(1, (os.cpu_count() or 1) // process_of(LOCAL).parts)
+    return max(1, process_cpu_count() // process_of(LOCAL).parts)

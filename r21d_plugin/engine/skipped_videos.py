@@ -60,19 +60,19 @@ class SkippedVideosHook(Hook):
         videos.add(len(data_batch['data_samples']) + len(skipped), len(skipped), skipped)
         dataset = getattr(runner, f'{mode}_dataloader').dataset
         if is_main_process() and videos.read >= min(1000, len(dataset)):
-            check_fraction(runner, mode, videos)
+            check_fraction(list_path(runner, mode), videos, dataset)
 
     def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
         if mode not in self.counts:
             return
-        total = SkippedVideos()
+        total, path = SkippedVideos(), list_path(runner, mode)
         for videos in all_gather_object(self.counts[mode]):
             total.add(videos.read, videos.skipped, videos.reasons)
         if is_main_process():
-            total.write(list_path(runner, mode))
+            total.write(path)
             if total.skipped:
-                runner.logger.warning(f'{mode}: skipped {total}: see {list_path(runner, mode)}')
-        check_fraction(runner, mode, total)
+                runner.logger.warning(f'{mode}: skipped {total}: see {path}')
+        check_fraction(path, total, getattr(runner, f'{mode}_dataloader').dataset)
 
 
 def omit_skipped(loader: Any) -> None:
@@ -95,15 +95,13 @@ def list_path(runner: Runner, mode: str) -> Path:
     return Path(runner.work_dir) / f'skipped_{mode}_videos.txt'
 
 
-def check_fraction(runner: Runner, mode: str, videos: SkippedVideos) -> None:
-    """Write the list, and raise an InputError if too many videos were skipped.
+def check_fraction(path: Path, videos: SkippedVideos, dataset: Any) -> None:
+    """Write the list, and raise an InputError if too many videos of a dataset were skipped.
 
-    If there are several datasets, the smallest ``max_bad_fraction`` applies to all videos.
+    In a wrapper of several datasets, the smallest ``max_bad_fraction`` applies to all videos.
     """
-    datasets = skipping_datasets(getattr(runner, f'{mode}_dataloader').dataset)
-    limit = min(dataset.max_bad_fraction for dataset in datasets)
+    limit = min(found.max_bad_fraction for found in skipping_datasets(dataset))
     if videos.skipped > limit * videos.read:
-        path = list_path(runner, mode)
         if is_main_process():
             videos.write(path)
         raise InputError(

@@ -19,6 +19,8 @@ def last_test(work_dir: Path) -> dict[str, float]:
     """
     # MMEngine writes <time>/<time>.json, so names sort by time.
     for path in sorted(work_dir.glob('*/*.json'), reverse=True):
+        if path.stem != path.parent.name:
+            continue
         content = read_metrics(path)
         if set(ACCURACIES) <= set(content):
             return {k: v for k, v in content.items() if k.rpartition('/')[2] in ACCURACIES}

@@ -25,6 +25,7 @@ OTHER = np.full(3, 150)  # colour of all other classes
 FONT = Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf')  # OpenCV's fonts are ASCII
 SHORTER = 360  # least length of the shorter side of a drawn picture, in pixels
 LONGER = 1920  # enlarging does not make the longer side exceed this, in pixels
+LARGEST = 8190  # most pixels of a side in MPEG-4
 BACKGROUND = 25  # grey level outside the picture
 
 
@@ -183,11 +184,16 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float, parents: b
     fps = min(fps or 25.0, 65535.0)
     # MPEG-4 stores the rate as a fraction of 16-bit numbers.
     rate = Fraction(fps).limit_denominator(max(1, int(65535 / fps)))
+    height, width = first.shape[:2]
+    if max(height, width) > LARGEST:
+        raise InputError(
+            f'{path}: MPEG-4 has at most {LARGEST} pixels a side, not {width}x{height}'
+        )
     with atomic_write(path, parents) as partial, av.open(f'file:{partial.absolute()}', 'w') as file:
         stream = file.add_stream('mpeg4', rate=rate)
-        stream.height, stream.width = first.shape[:2]
+        stream.height, stream.width = height, width
         stream.pix_fmt = 'yuv420p'
-        stream.bit_rate = int(fps * stream.width * stream.height / 2)
+        stream.bit_rate = int(fps * width * height / 2)
         for frame in chain([first], frames):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
         file.mux(stream.encode(None))

@@ -173,11 +173,14 @@ def use_conv2d(model: nn.Module) -> None:
 
 def noise_videos(cfg: Config, clips: int | None) -> dict[str, Any]:
     """Make videos of noise, packed as for a test."""
-    pack = build_pipeline(one_crop_pipeline(cfg, clips))
+    from_files: dict[str, Any] = dict(FarnebackFlow=dict(root=None), ReadFrames=dict(decode=True))
+    pipeline = one_crop_pipeline(cfg, clips)
+    pack = build_pipeline([{**step, **from_files.get(name_of(step), {})} for step in pipeline])
     rng, count = np.random.default_rng(0), max(TRACED_BATCH, *CHECKED_BATCHES)
     noise = rng.integers(0, 256, (count, 64, 128, 171, 3), np.uint8)
     brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # makes the clips differ
-    info = dict(filename='noise', total_frames=64, start_index=0, modality='RGB', label=0)
+    info = dict(filename='noise', total_frames=64, avg_fps=30.0, start_index=0, modality='RGB')
+    info['label'] = 0
     arrays = (brightness * noise).astype(np.uint8)
     videos: dict[str, Any] = pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
     return videos

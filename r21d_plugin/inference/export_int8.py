@@ -15,6 +15,7 @@ from mmengine.dataset import pseudo_collate
 
 from .._errors import InputError
 from ..datasets.wrappers import inner_datasets
+from ..evaluation.clip_video_accuracy import labels_of
 from .video_inputs import named_inputs, one_crop_pipeline
 
 CALIBRATION, HELD_OUT = 100, 500  # largest numbers of videos
@@ -41,6 +42,8 @@ def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[f
     Raises:
         InputError: If the accuracy drops by more than ``MAX_DROP``, or both lists are the same.
     """
+    if cfg.get('train_dataloader') is None:
+        raise InputError(f'{cfg.filename}: no train_dataloader, whose folder has the videos')
     held_out = inner_datasets(cfg.test_dataloader.dataset)[0]
     calibrating = dict(inner_datasets(cfg.train_dataloader.dataset)[0], ann_file=videos)
     if Path(videos).resolve() == Path(held_out.ann_file).resolve():
@@ -64,9 +67,9 @@ def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[f
             for file in (path, quantised)
         ]
         right = [
-            [session.run(None, feed)[0].argmax() == label for session in sessions]
-            for feed, label in feeds(held_out, cfg, clips, HELD_OUT)
-            if label >= 0
+            [int(session.run(None, feed)[0].argmax()) in labels for session in sessions]
+            for feed, labels in feeds(held_out, cfg, clips, HELD_OUT)
+            if labels
         ]
         if not right:
             raise InputError(f'{held_out.ann_file}: no video with a label decodes: int8 needs them')
@@ -83,7 +86,7 @@ def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[f
 class Clips:
     """Calibration data reader for ONNX Runtime."""
 
-    def __init__(self, found: Iterator[tuple[Feed, int]]) -> None:
+    def __init__(self, found: Iterator[tuple[Feed, frozenset[int]]]) -> None:
         self.feeds = (feed for feed, _ in found)
         self.first = self.following = next(self.feeds, None)
 
@@ -93,7 +96,9 @@ class Clips:
         return feed
 
 
-def feeds(dataset: Any, cfg: Config, clips: int | None, limit: int) -> Iterator[tuple[Feed, int]]:
+def feeds(
+    dataset: Any, cfg: Config, clips: int | None, limit: int
+) -> Iterator[tuple[Feed, frozenset[int]]]:
     """Yield model inputs and labels of videos spread evenly over a dataset."""
     built = DATASETS.build(dict(dataset, pipeline=one_crop_pipeline(cfg, clips), test_mode=True))
     for index in np.linspace(0, len(built) - 1, min(limit, len(built))).round().astype(int):
@@ -101,5 +106,5 @@ def feeds(dataset: Any, cfg: Config, clips: int | None, limit: int) -> Iterator[
         if 'inputs' not in item:  # on_error='skip', and the video does not decode
             continue
         inputs = named_inputs(pseudo_collate([item]), clips)
-        label = int(item['data_samples'].gt_label)
-        yield {name: x.numpy() for name, x in inputs.items()}, label
+        labels = labels_of(item['data_samples'].to_dict())
+        yield {name: x.numpy() for name, x in inputs.items()}, labels

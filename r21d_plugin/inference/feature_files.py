@@ -19,6 +19,9 @@ from .._packages import missing_packages_named
 
 HDF5 = ('.h5', '.hdf5')
 
+LONGEST = 255 - len('..partial.json')
+"""Most bytes of a video's name, as file systems allow 255."""
+
 
 class FeatureFolder:
     """A folder with the features of each video, ``NAME.npy``, and its metadata, ``NAME.json``.
@@ -50,6 +53,13 @@ class FeatureFolder:
                 f'{stored.get("checkpoint")} with stride {stored.get("stride")}; the network, '
                 'weights, pipeline or stride differ now: choose another output'
             )
+
+    def check_names(self, names: Collection[str]) -> None:
+        """Raise an InputError if features of a video of that name cannot be stored."""
+        for name in names:
+            if name == 'settings' or len(os.fsencode(Path(name).name)) > LONGEST:
+                reason = 'the name is taken' if name == 'settings' else 'its name is too long'
+                raise InputError(f'{name}: {reason}: rename the video')
 
     def has(self, name: str, video_bytes: int) -> bool:
         """Whether the features of a video are complete and its file has the same size."""
@@ -87,6 +97,15 @@ class FeatureFile(FeatureFolder):
         super().__init__(path.with_name(f'{path.name}.parts'), settings)
         self.report = path.with_name(f'{path.stem}.broken_videos.txt')
 
+    def check_names(self, names: Collection[str]) -> None:
+        """Raise an InputError if a name cannot be stored, or is also the folder of another."""
+        super().check_names(names)
+        held = {*names, *self.stored}
+        for name in held:
+            if both := [str(parent) for parent in Path(name).parents if str(parent) in held]:
+                reason = f'HDF5 cannot hold {both[0]} beside {name}'
+                raise InputError(f'{self.path}: {reason}: rename one, or write a folder')
+
     def has(self, name: str, video_bytes: int) -> bool:
         """Whether the features of a video are complete and its file has the same size."""
         return self.stored.get(name) == video_bytes or super().has(name, video_bytes)
@@ -118,14 +137,6 @@ def name_hdf5_on_error(path: Path) -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise InputError(f'{path}: cannot write there: is the disk full? ({error})') from error
-
-
-def check_names(out: Path, names: Collection[str]) -> None:
-    """Raise an InputError if an HDF5 file would need a dataset and a group of the same name."""
-    for name in names if out.suffix in HDF5 else ():
-        if both := [str(parent) for parent in Path(name).parents if str(parent) in names]:
-            reason = f'HDF5 cannot hold {both[0]} beside {name}'
-            raise InputError(f'{out}: {reason}: rename one, or write a folder')
 
 
 def add_dataset(file: Any, name: str, path: Path) -> None:

@@ -11,6 +11,7 @@ from mmaction.models.recognizers.base import BaseRecognizer
 from torch import Tensor, nn
 
 from .._errors import InputError
+from ..datasets.video_files import SkippedVideos
 from .features import clip_features
 
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -24,10 +25,14 @@ class ClipFeatures(NamedTuple):
     labels: Tensor  # videos
 
     @classmethod
-    def of(cls, model: BaseRecognizer, videos: Iterable[dict[str, Any]]) -> ClipFeatures:
-        """Compute the features of packed videos with labels; skip those that do not decode."""
+    def of(
+        cls, model: BaseRecognizer, videos: Iterable[dict[str, Any]], skipped: SkippedVideos
+    ) -> ClipFeatures:
+        """Compute the features of packed videos with labels; count those that do not decode."""
         values, labels = [], []
         for packed in videos:
+            reasons = packed.get('skipped', [])
+            skipped.add(1, len(reasons), reasons)
             if 'inputs' in packed:
                 with torch.no_grad():
                     values.append(clip_features(model, packed).cpu())

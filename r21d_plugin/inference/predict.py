@@ -16,7 +16,7 @@ from torch import Tensor
 from .._errors import InputError
 from ..datasets.checked_pipeline import CheckedPipeline
 from ..datasets.pipelines import Pipeline, update_transform
-from ..models.recognizer import Inputs
+from ..models.recognizer import Inputs, MultiClipTesting
 from .scores import video_scores
 from .sliding_window import SlidingWindow, WindowScores, apply_to_clips
 from .video_inputs import build_pipeline, load_videos, run_pipeline
@@ -64,5 +64,9 @@ def view_scores(model: BaseRecognizer, packed: dict[str, Any]) -> Tensor:
     else:
         views = [*inputs.split(1)]
         samples = [ActionDataSample() for _ in views]
-    tested = model.test_step(dict(inputs=views, data_samples=samples))
+    if isinstance(model, MultiClipTesting) or not (model.test_cfg or {}).get('max_testing_views'):
+        tested = model.test_step(dict(inputs=views, data_samples=samples))
+    else:  # MMAction2's recognizer takes one view at a time then
+        batches = (dict(inputs=[view], data_samples=[ActionDataSample()]) for view in views)
+        tested = [sample for batch in batches for sample in model.test_step(batch)]
     return torch.stack([video_scores(model, sample, 'clip') for sample in tested])

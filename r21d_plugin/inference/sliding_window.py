@@ -161,7 +161,8 @@ class SlidingWindow:
         if batch_size < 1:
             raise InputError(f'batch_size={batch_size}: at least 1 clip at a time')
         at = find_transform(pipeline, *SAMPLERS)
-        arguments = {key: value for key, value in pipeline[at].items() if key != 'type'}
+        known = ('type', '_scope_')
+        arguments = {key: value for key, value in pipeline[at].items() if key not in known}
         self.pipeline = pipeline
         self.sample = SlidingClips(**arguments, stride=stride, whole=whole)
         self.open = build_pipeline([*pipeline[:at], self.sample])

@@ -41,7 +41,7 @@ def test_several_gpus_start_a_process_each(no_launcher, monkeypatch):
     assert started == [
         [
             '--standalone',
-            '--nproc-per-node=8',
+            '--nproc_per_node=8',  # the only spelling in PyTorch 1.13
             'train.py',
             'config.py',
             '--gpus',

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 
 from r21d_plugin import InputError
+from r21d_plugin.evaluation.curves import Curves
 from r21d_plugin.evaluation.scores import KeptScores, Scores, accuracy, read_scores
 
 pytest.importorskip('jinja2')  # PyTorch brings it since 2.0
@@ -126,6 +127,9 @@ def test_losses_of_a_second_start(tmp_path):
         lines.append(json.dumps({'train/clip@1': 0.5, 'step': 2}))
         (folder / 'scalars.json').write_text('\n'.join(lines))
     assert training_of(tmp_path)[1] == {1: 9.0, 2: pytest.approx(0.4)}
+    for log in tmp_path.glob('*/vis_data/scalars.json'):  # of ordered classes
+        log.write_text(log.read_text().rpartition('\n')[0])
+    assert training_of(tmp_path) == (Curves({}, {}), {1: 9.0, 2: pytest.approx(0.4)})
 
 
 def sample(**changes) -> dict:
@@ -158,5 +162,6 @@ def test_work_dirs_without_a_test(tmp_path):
     with pytest.raises(InputError, match=r'config\.py: no such file: run the test again'):
         find_test(tmp_path)
     (tmp_path / '1/vis_data/config.py').touch()
+    kept(tmp_path / 'dump/scores.npz', sample())  # not a test's folder
     with pytest.raises(InputError, match=r'a\.mp4 has no label: a report needs all labels'):
         find_test(tmp_path)

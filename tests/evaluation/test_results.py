@@ -18,6 +18,8 @@ def test_reads_the_last_test(tmp_path):
     write(tmp_path, '20260101_000000', FIRST)
     write(tmp_path, '20260102_000000', {**FIRST, 'video@1': 0.5})
     write(tmp_path, '20260103_000000', {'something': 'else'})
+    (tmp_path / 'predictions').mkdir()
+    (tmp_path / 'predictions/all.json').write_text('[{}]')
     assert last_test(tmp_path) == {'clip@1': 0.1, 'video@1': 0.5, 'video@5': 0.3}
 
 

@@ -140,6 +140,14 @@ def test_a_name_that_is_not_utf8(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_pictures_that_are_too_large(tmp_path):
+    frames = iter(np.zeros((1, 8, 8192, 3), np.uint8))
+    with pytest.raises(InputError, match='MPEG-4 has at most 8190 pixels a side, not 8192x8'):
+        write_video(tmp_path / 'a.mp4', frames, fps=25, parents=True)
+    frames = iter(np.zeros((1, 8, 8190, 3), np.uint8))
+    write_video(tmp_path / 'a.mp4', frames, fps=25, parents=True)
+
+
 @pytest.mark.parametrize('fps', [119.641, 65.001, 29.97, 0.3, 0.0])
 def test_frame_rates(tmp_path, fps):
     """Also those above 65, of slow motion; 0 is unknown."""

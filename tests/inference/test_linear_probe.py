@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from r21d_plugin import InputError
+from r21d_plugin.datasets.video_files import SkippedVideos
 from r21d_plugin.inference.linear_probe import ClipFeatures, best_classifier, fit_classifier
 
 
@@ -44,4 +45,4 @@ def test_weight_of_a_class(clusters):
 
 def test_no_video_decodes():
     with pytest.raises(InputError, match='no video of the list decodes'):
-        ClipFeatures.of(None, [dict(skipped=['a.mp4: does not decode'])])
+        ClipFeatures.of(None, [dict(skipped=['a.mp4: does not decode'])], SkippedVideos())

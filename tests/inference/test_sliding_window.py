@@ -134,6 +134,12 @@ def test_values_at_a_frame_are_means_of_covering_clips():
     assert [sparse.at(frame)[0] for frame in (7, 9, 10, 19, 20)] == [1, 1, 3, 3, 7]
 
 
+def test_a_pipeline_of_a_config_of_mmaction2():
+    """MMEngine gives its steps a scope."""
+    steps = [dict(step, _scope_='mmaction') for step in window().pipeline]
+    assert SlidingWindow(steps).sample.clip_len == 8
+
+
 def test_a_pipeline_without_sampling():
     pipeline = [dict(type='UniformSample', clip_len=8), dict(type='PackActionInputs')]
     with pytest.raises(InputError, match='SampleFrames: it has UniformSample, PackActionInputs'):

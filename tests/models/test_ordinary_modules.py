@@ -13,6 +13,7 @@ from r21d_plugin import InputError, create_model, list_models
 
 CLIPS = torch.randn(2, 3, 8, 32, 32)
 
+
 @pytest.fixture(params=[*list_models(18), *list_models(50)])
 def model(request):
     torch.manual_seed(0)

@@ -35,6 +35,23 @@ from r21d_plugin.inference import export, export_int8
 pytestmark = pytest.mark.slow
 
 
+def test_clips_of_a_fixed_rate(exported):
+    rate = {'test_dataloader.dataset.pipeline.1.target_fps': 15}
+    out, _ = exported(RGB, '.pt2', changes={**NARROW, **SHALLOW, **rate})
+    meta, _ = load(out)
+    assert meta['preprocessing']['target_fps'] == 15
+
+
+def test_stored_flow(exported, tmp_path):
+    steps = load_config(str(config(FLOW))).test_dataloader.dataset.pipeline
+    types = [step['type'].split('.')[-1] for step in steps]
+    root = {
+        f'test_dataloader.dataset.pipeline.{types.index("FarnebackFlow")}.root': str(tmp_path),
+        f'test_dataloader.dataset.pipeline.{types.index("ReadFrames")}.decode': False,
+    }
+    exported(FLOW, '.pt2', changes={**NARROW, **SHALLOW, **root})
+
+
 def test_runtime_and_dtype_of_a_test_are_ignored(exported):
     changes = {'model.test_cfg.dtype': 'bfloat16', 'model.test_cfg.runtime': 'torch'}
     exported(RGB, '.pt2', changes={**NARROW, **SHALLOW, **changes})

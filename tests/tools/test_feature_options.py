@@ -3,7 +3,6 @@
 import json
 import os
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -17,7 +16,7 @@ from untrained import CONFIGS, untrained
 from r21d_plugin import InputError
 from r21d_plugin._compat import pairwise
 from r21d_plugin.cli.launch import load_config
-from r21d_plugin.inference.feature_files import check_names, read_features, read_json
+from r21d_plugin.inference.feature_files import open_features, read_features, read_json
 from r21d_plugin.inference.features import use_layer
 
 TOOL = 'extract_features.py'
@@ -184,12 +183,33 @@ def test_presets_skip_videos_that_are_too_short(features, tmp_path):
         assert (tmp_path / preset / 'broken_videos.txt').read_text().splitlines() == expected
 
 
-def test_names_that_hdf5_cannot_hold():
+SETTINGS = dict(config='a.py', checkpoint='a.pth', stride=8, fingerprint='')
+
+
+def test_names_that_hdf5_cannot_hold(tmp_path):
     """A preset without extensions gives a.mp4 the name of the folder a."""
-    check_names(Path('out'), {'a', 'a/1'})
-    check_names(Path('out.h5'), {'a.mp4', 'a/1.mp4'})
+    pytest.importorskip('h5py')
+    open_features(tmp_path / 'out', SETTINGS).check_names({'a', 'a/1'})
+    file = open_features(tmp_path / 'out.h5', SETTINGS)
+    file.check_names({'a.mp4', 'a/1.mp4'})
     with pytest.raises(InputError, match=r'out\.h5: HDF5 cannot hold a beside a/1: rename one, or'):
-        check_names(Path('out.h5'), {'a', 'a/1'})
+        file.check_names({'a', 'a/1'})
+    file.write('a/1', np.zeros((1, 2)), dict(video_bytes=1))
+    file.finish(all_done=True)
+    with pytest.raises(InputError, match=r'out\.h5: HDF5 cannot hold a beside a/1: rename one, or'):
+        open_features(tmp_path / 'out.h5', SETTINGS).check_names({'a'})
+
+
+def test_names_that_no_output_can_hold(tmp_path):
+    folder = open_features(tmp_path / 'out', SETTINGS)
+    with pytest.raises(InputError, match='settings: the name is taken: rename the video'):
+        folder.check_names({'a', 'settings'})
+    longest = 80 * '\u3042' + 'b'
+    folder.check_names({f'dir/{longest}'})
+    folder.write(f'dir/{longest}', np.zeros((1, 2)), dict(video_bytes=1))
+    assert folder.has(f'dir/{longest}', 1)
+    with pytest.raises(InputError, match='its name is too long: rename the video'):
+        folder.check_names({f'dir/{longest}b'})
 
 
 def test_hdf5(features, fails, tool, checkpoint, tmp_path, capsys):

@@ -128,8 +128,11 @@ def test_from_a_folder_to_a_report(in_own_data, tool, fails, capfd):
 
 def test_the_classifier_alone(in_own_data, tool, capfd):
     pytest.importorskip('jinja2')
-    finetune(tool, '--frozen', '--work-dir', 'elsewhere')
+    config = 'finetune_r2plus1d_18'  # of the package, without .py
+    finetune(tool, '--frozen', '--work-dir', 'elsewhere', '--config', config)
     best, report = last_lines(capfd.readouterr().out)
+    assert Path(f'elsewhere/{config}.py').is_file()
+    assert not Path('elsewhere/skipped_train_videos.txt').exists()
     assert best == 'checkpoint: elsewhere/linear_probe.pth'
     assert report == 'report: elsewhere/report.html'
     found = torch.load('elsewhere/linear_probe.pth', weights_only=False)['state_dict']
@@ -138,6 +141,22 @@ def test_the_classifier_alone(in_own_data, tool, capfd):
         found['backbone.layer4.1.conv2.0.3.weight'], before['layer4.1.conv2.0.3.weight']
     )
     assert found['cls_head.fc_cls.weight'].abs().sum() > 0
+
+
+def test_the_classifier_alone_on_damaged_videos(in_own_data, fails):
+    line, *_ = Path('out/train.txt').read_text().splitlines()
+    Path('out/videos', line.rpartition(' ')[0]).write_bytes(b'no video')
+    changes = ['--cfg-options', 'data_root=out', 'weights=narrow.pth', *SMALL]
+    common = ['--work-dir', 'work', '--device', 'cpu', *changes]
+    message = fails('linear_probe.py', 'configs/finetune_r2plus1d_18.py', *common)
+    path = 'work/skipped_train_videos.txt'
+    assert f'{path}: 1 of 9 videos read do not decode, more than max_bad_fraction=0.05' in message
+    assert line.rpartition(' ')[0] in Path(path).read_text()
+
+
+def test_the_classifier_alone_on_several_gpus(in_own_data, fails):
+    message = fails('finetune.py', 'out', '--weights', 'narrow.pth', '--frozen', '--gpus', 2)
+    assert '--gpus 2: --frozen uses one GPU' in message
 
 
 TASKS = {

@@ -108,6 +108,19 @@ def test_predict(tool, tmp_path, checkpoint, video, reader, average_clips):
     assert (tmp_path / 'drawn/a.mp4').stat().st_size
 
 
+def test_predict_over_time_with_few_views_at_once(tool, tmp_path, checkpoint, video):
+    path, out = config(tmp_path), tmp_path / 'out.json'
+    cfg = Config.fromfile(path)
+    cfg.model.test_cfg = dict(max_testing_views=1)
+    cfg.dump(path)
+    arguments = ['--over-time', '--json', out, '--top', 6, *network(path, checkpoint)]
+    tool('predict.py', video, *arguments)
+    (found,) = json.loads(out.read_text())
+    first = {one['number']: one['score'] for one in found['times'][0]['classes']}
+    clips = expected(config(tmp_path), checkpoint, video).softmax(-1)
+    np.testing.assert_allclose([first[i] for i in range(6)], clips[0], rtol=1e-4)
+
+
 @pytest.mark.parametrize('reader', READERS)
 def test_features(tool, tmp_path, checkpoint, video, reader):
     out = tmp_path / 'features'

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Dict, NamedTuple
+from typing import Any, Callable, Dict, NamedTuple
 
 import torch
 from mmengine.dataset import Compose, pseudo_collate

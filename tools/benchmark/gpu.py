@@ -41,7 +41,8 @@ def parse_args() -> argparse.Namespace:
     """Parse the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--depths', type=int, nargs='+', default=[18, 34], help='layers (18 34)')
-    parser.add_argument('--modes', nargs='+', default=['training', 'inference'])
+    modes = ['training', 'inference']
+    parser.add_argument('--modes', nargs='+', choices=modes, default=modes)
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=list(DTYPES))
     parser.add_argument('--batch', type=int, default=32, help='clips per step (32)')
     parser.add_argument('--frames', type=int, default=8, help='frames per clip (8)')
