@@ -50,13 +50,19 @@ def missing(package: str) -> MissingPackageError:
 
 @contextmanager
 def missing_packages_named() -> Iterator[None]:
-    """Context manager: convert a failed import of a requirement to a MissingPackageError."""
+    """Context manager: convert a failed import of a requirement to a MissingPackageError.
+
+    A part that PyTorch got later than 1.13, such as ``torch.export``, is a requirement, too.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or '').partition('.')[0]
         if package in (*EXTRAS, *PLUGIN, *OTHERS) and find_spec(package) is None:
             raise missing(package) from error
+        if package == 'torch' and find_spec('torch'):
+            reason = f'{error.name} is not in this PyTorch: install a newer one'
+            raise MissingPackageError(reason) from error
         raise
 
 

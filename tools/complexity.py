@@ -6,13 +6,13 @@ import argparse
 from typing import NamedTuple
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from r21d_plugin import create_model, list_models
 from r21d_plugin.cli.errors import errors_in_one_line
 
 with errors_in_one_line():
     from tabulate import tabulate
+    from torch.utils.flop_counter import FlopCounterMode
 
 
 class Complexity(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 from tabulate import tabulate
 
@@ -30,6 +30,9 @@ from .plan import LONG_CLIP, SHORT_CLIP, Scale, runs
 from .results import ACCURACIES, best_rate, read_results, tuned_rates
 from .training import CROP, EPOCHS
 from .videos import ACTIONS, REQUIREMENTS
+
+APART = 0.2
+"""Training error, 0 to 1, above the median at which a run is named."""
 
 
 def write_report(scale: Scale, out: Path) -> Path:
@@ -76,6 +79,7 @@ def sections(scale: Scale, results: Results, out: Path) -> list[str]:
         f'Training error in each {1 / EPOCHS:.0%} of the training, with 95% intervals.\n\n'
         '![Figure 3](figures/figure_3.svg)',
         settled(results),
+        apart(results),
         '## Figure 4: accuracy and cost',
         '![Figure 4](figures/figure_4.svg)',
         '## Table 3: frames of a clip',
@@ -196,6 +200,22 @@ def settled(results: Results) -> str:
         'A setting counts as trained if its training error in the last tenth is at most one point '
         'below that in the tenth before, as a mean over seeds. The largest fall is that of '
         f'`{worst}`: {100 * falls[worst].mean:.1f} points.'
+    )
+
+
+def apart(results: Results) -> str:
+    """Name the runs that ended far from the others of their setting."""
+    found = []
+    for each in results.values():
+        middle = median(map(last_error, each))
+        found += [
+            f'`{result.name}` ({last_error(result):.0%}, median {middle:.0%})'
+            for result in each
+            if last_error(result) > middle + APART
+        ]
+    return (
+        f'Runs with a training error more than {100 * APART:.0f} points above the median of their '
+        f'setting, which have not learned what the others have: {", ".join(found) or "none"}.'
     )
 
 

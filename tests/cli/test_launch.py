@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 import torch
@@ -129,6 +130,12 @@ def test_errors_in_one_line(capsys):
         with pytest.raises(SystemExit) as stop, errors_in_one_line():
             raise InputError(message)
         assert stop.value.code == 'error: a.mp4: does not decode'
+
+
+def test_a_part_that_an_old_pytorch_lacks():
+    line = r'^error: torch\.no_such_part is not in this PyTorch: install a newer one$'
+    with pytest.raises(SystemExit, match=line), errors_in_one_line():
+        import_module('torch.no_such_part')
 
 
 def test_a_full_disk():
