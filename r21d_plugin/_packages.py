@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from ._errors import MissingPackageError
 
@@ -64,6 +66,12 @@ def missing_packages_named() -> Iterator[None]:
             reason = f'{error.name} is not in this PyTorch: install a newer one'
             raise MissingPackageError(reason) from error
         raise
+
+
+def import_package(name: str) -> Any:
+    """Import an optional package; a MissingPackageError says how to install it."""
+    with missing_packages_named():
+        return import_module(name)
 
 
 def check_plugin() -> None:

@@ -20,7 +20,7 @@ from ._atomic import atomic_write, name_file_on_error, write_json
 from ._errors import InputError, first_line
 from ._norm_eps import norm_eps
 from ._packages import missing_packages_named
-from .models.factory import Classifier, create_model
+from .models.factory import Classifier, create_model, network_of
 from .weights import load_weights
 from .weights.formats import infer_network
 from .weights.publishing import safetensors_bytes
@@ -194,13 +194,14 @@ def hub_network(model: Classifier, meta: Mapping[str, Any] | None) -> Any:
     altered = InputError('the network was altered: save one as create_model builds it')
     arguments = {'num_classes': 0, **infer_network(model.state_dict())}
     eps = norm_eps(model)
-    if 'network' not in arguments or eps is None:
+    network = network_of(model.state_dict())
+    if not network or eps is None:
         raise altered
-    text = arguments.pop('network').lower().replace('(2+1)', '2plus1').replace('f-', 'f')
+    del arguments['network']
     given = dict(categories=list(model.categories)) if model.categories else {}
     given.update(getattr(model, 'meta', {}) if meta is None else meta)
     copied = HubNetwork(
-        text.replace('-', '_'),
+        network,
         norm_eps=eps,
         drop_rate=model.drop_rate,
         meta=given,

@@ -178,7 +178,7 @@ def draw_stream(
 
 def check_options(args: argparse.Namespace) -> None:
     """Raise an InputError if options are incompatible, or an output is not writable."""
-    from r21d_plugin.inference.draw import check_display, check_name
+    from r21d_plugin.inference.draw import check_display
     from r21d_plugin.inference.sources import is_camera
 
     args.live = args.live or any(map(is_camera, args.videos))
@@ -194,7 +194,6 @@ def check_options(args: argparse.Namespace) -> None:
     if args.live and args.draw:
         if args.draw.suffix != '.mp4':
             raise InputError(f'{args.draw}: name a file with .mp4 for --live')
-        check_name(args.draw)
         check_writable(args.draw)
     live = dict(show=args.show or None, retries=args.retries, smooth=args.smooth)
     wrong = [name for name, value in live.items() if value is not None and not args.live]

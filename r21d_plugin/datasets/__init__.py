@@ -2,12 +2,11 @@
 
 from .. import _needs_mmaction  # noqa: F401
 from .checked_pipeline import CheckedPipeline
-from .crops import FixedCrops
 from .decoding import DecordClipDecode, DecordClipInit, OpenVideo, ReadFrames
 from .flow import FarnebackFlow
 from .samplers import EpochSizeSampler
 from .sampling import SampleClips, SampleFramesOfClips
-from .transforms import RandomShift, ToGray
+from .transforms import FixedCrops, RandomShift, ToGray
 from .video_dataset import LabelledVideoDataset
 from .wrappers import inner_datasets
 

@@ -6,23 +6,17 @@ Each metric compares ``pred_score``, the mean score of a video's clips, with ``g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import partial
 from typing import Any, Callable
 
 import numpy as np
 from mmengine.logging import print_log
 
-from .._packages import missing_packages_named
+from .._packages import import_package
 from .._registries import METRICS
 from .metric import Found, VideoMetric, check_finite
 
-
-@lru_cache(maxsize=None)
-def scikit_learn() -> Any:
-    """Import scikit-learn's metrics; a MissingPackageError says how to install it."""
-    with missing_packages_named():
-        from sklearn import metrics
-    return metrics
+scikit_learn = partial(import_package, 'sklearn.metrics')
 
 
 class ScoreMetric(VideoMetric):

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .._atomic import atomic_write
-from .._errors import NOT_UTF8, InputError
+from .._errors import InputError
+from ..datasets.store_tag import even
 from ..datasets.video_reader import VideoReader
 from .sliding_window import WindowScores
 
@@ -151,11 +152,6 @@ def check_display() -> None:
         raise InputError('--show: there is no display: use --draw FILE.mp4')
 
 
-def even(pixels: int) -> int:
-    """Round up to an even number, which encoders require."""
-    return pixels + pixels % 2
-
-
 def draw_video(
     video: Path, out: Path, scores: WindowScores, labels: Sequence[str], top: int
 ) -> None:
@@ -171,16 +167,9 @@ def draw_video(
         write_video(out, drawn, reader.fps, parents=True)
 
 
-def check_name(path: Path) -> None:
-    """Raise an InputError if a path is not UTF-8: OpenCV would crash."""
-    if NOT_UTF8.search(str(path)):
-        raise InputError(f'{path}: cannot write a video there: its name is not UTF-8')
-
-
 def write_video(path: Path, frames: Iterator[np.ndarray], fps: float, parents: bool) -> None:
     """Write frames, H x W x 3 uint8 RGB, as .mp4 or .avi, atomically; an InputError if it fails."""
     first = next(frames)
-    check_name(path)
     fps = min(fps or 25.0, 65535.0)
     # MPEG-4 stores the rate as a fraction of 16-bit numbers.
     rate = Fraction(fps).limit_denominator(max(1, int(65535 / fps)))

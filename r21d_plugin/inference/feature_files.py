@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from .._atomic import atomic_write, name_file_on_error, write_json
 from .._errors import InputError, escape_bytes
-from .._packages import missing_packages_named
+from .._packages import import_package
 
 HDF5 = ('.h5', '.hdf5')
 
@@ -88,7 +87,7 @@ class FeatureFile(FeatureFolder):
     def __init__(self, path: Path, settings: Mapping[str, str | int]) -> None:
         self.path, self.settings = path, settings
         self.stored: dict[str, int] = {}
-        import_h5py()  # fail now if it is missing: finish() needs it
+        import_package('h5py')  # fail now if it is missing: finish() needs it
         if path.exists():
             with open_hdf5(path) as file:
                 self.check(file.attrs, path)
@@ -118,25 +117,24 @@ class FeatureFile(FeatureFolder):
         added = [*npy_files(self.folder)]
         there = self.path.exists()
         if added or not there:
-            with atomic_write(self.path) as partial, name_hdf5_on_error(self.path):
+            with atomic_write(self.path) as partial:
                 if there:
                     shutil.copyfile(self.path, partial)
-                with open_hdf5(partial, 'a' if there else 'w') as file:
-                    file.attrs.update({k: plain(v) for k, v in self.settings.items()})
-                    for name, path in added:
-                        if name in self.stored:
-                            del file[os.fsencode(name)]
-                        add_dataset(file, name, path)
+                try:
+                    with open_hdf5(partial, 'a' if there else 'w') as file:
+                        self.add(file, added)
+                except RuntimeError as error:  # h5py's, on a full disk
+                    problem = f'cannot write there: is the disk full? ({error})'
+                    raise InputError(f'{self.path}: {problem}') from error
         shutil.rmtree(self.folder)
 
-
-@contextmanager
-def name_hdf5_on_error(path: Path) -> Iterator[None]:
-    """Context manager: convert h5py's RuntimeError (a full disk) to an InputError."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise InputError(f'{path}: cannot write there: is the disk full? ({error})') from error
+    def add(self, file: Any, videos: Iterable[tuple[str, Path]]) -> None:
+        """Write the settings, names of videos and their .npy files to an HDF5 file."""
+        file.attrs.update({k: plain(v) for k, v in self.settings.items()})
+        for name, path in videos:
+            if name in self.stored:
+                del file[os.fsencode(name)]
+            add_dataset(file, name, path)
 
 
 def add_dataset(file: Any, name: str, path: Path) -> None:
@@ -183,16 +181,10 @@ def npy_files(folder: Path) -> Iterator[tuple[str, Path]]:
 def open_hdf5(path: Path, mode: str = 'r') -> Any:
     """Open an HDF5 file; raise an InputError if it is invalid or h5py is missing."""
     try:
-        return import_h5py().File(path, mode, libver='latest')  # allows attributes of any size
+        # 'latest' allows attributes of any size.
+        return import_package('h5py').File(path, mode, libver='latest')
     except OSError as error:
         raise InputError(f'{path}: cannot be opened as HDF5: {error}') from error
-
-
-def import_h5py() -> Any:
-    """Import h5py; a MissingPackageError says how to install it."""
-    with missing_packages_named():
-        import h5py
-    return h5py
 
 
 def datasets_in(file: Any) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from mmaction.structures import ActionDataSample
 
 from .._atomic import check_writable
 from .._errors import InputError, escape_bytes
-from .draw import check_name, draw_video
+from .draw import draw_video
 from .predict import predict_over_time
 from .segments import Segment, find_segments, write_csv, write_srt
 from .sliding_window import SlidingWindow
@@ -67,8 +67,6 @@ class OverTime:
         top: int,
     ) -> None:
         self.threshold, self.top = threshold, top
-        if draw:
-            check_name(draw)
         self.copies = output_paths(draw, '.mp4', videos) if draw else {}
         self.table = segments if segments and segments.suffix == '.csv' else None
         self.subtitles: dict[Path, Path] = {}

@@ -15,7 +15,7 @@ from mmengine.dataset import pseudo_collate
 from tqdm import tqdm
 
 from .._errors import InputError
-from .._packages import missing_packages_named
+from .._packages import import_package
 from ..evaluation import ClipVideoAccuracy
 from ..models.runtimes import OpenVinoTwin, computed_by_twin, convert, core, to_plain_data
 from ..models.tasks import check_classes
@@ -47,8 +47,7 @@ def quantize(
             more than ``max_drop``.
     """
     check_classes(model.cls_head)
-    with missing_packages_named():
-        import nncf
+    nncf = import_package('nncf')
     nncf.set_log_level(logging.ERROR)
     core()  # has to be created before NNCF's core
     found = {'float32': accuracy(model, held_out, 'float32')}

@@ -71,7 +71,7 @@ class SlidingClips(SampleFramesOfClips):
         whole: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(clip_len, **dict(kwargs, test_mode=True))
+        super().__init__(clip_len, **dict(kwargs, test_mode=True, num_clips='all'))
         if stride is None and self.target_fps is None:
             stride = clip_len * self.frame_interval
         self.stride, self.whole = parse_stride(stride), whole
@@ -86,9 +86,6 @@ class SlidingClips(SampleFramesOfClips):
 
     def _get_test_clips(self, num_frames: int, ori_clip_len: float) -> np.ndarray:
         return self._starts(num_frames - int(ori_clip_len), self.times)
-
-    def _rgb_offsets(self, num_frames: int) -> np.ndarray:
-        return np.zeros(1, int)
 
     def _first_frames(self, times: FrameTimes, step: float, clip_len: int) -> np.ndarray:
         last = last_first_frame(times, step, clip_len)
@@ -111,11 +108,6 @@ class SlidingClips(SampleFramesOfClips):
         moments = np.arange(0, times.end, float(str(self.stride)[:-1]))
         firsts = np.unique(times.shown_at(moments))
         return firsts[firsts <= last]
-
-    def _rgb_offsets_by_time(
-        self, times: FrameTimes, step: float, firsts: np.ndarray
-    ) -> np.ndarray:
-        return np.zeros(1, int)
 
 
 def parse_stride(stride: int | str | None) -> int | str | None:

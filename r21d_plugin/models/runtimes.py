@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .._errors import InputError, first_line
-from .._packages import missing_packages_named
+from .._packages import import_package
 from .video_resnet import VideoResNet
 
 RUNTIMES = dict(torch=('float32', 'bfloat16', 'float16'), openvino=('float32', 'bfloat16', 'int8'))
@@ -40,15 +40,8 @@ def runtime_and_dtype(test_cfg: Mapping[str, Any] | None) -> tuple[str, str]:
         types = f'{", ".join(others)} or {last}, which runtime={runtime!r} has'
         raise InputError(f'test_cfg.dtype={dtype!r}: use {types}')
     if runtime == 'openvino':
-        import_openvino()
+        import_package('openvino')
     return runtime, dtype
-
-
-def import_openvino() -> Any:
-    """Import OpenVINO; a MissingPackageError says how to install it."""
-    with missing_packages_named():
-        import openvino
-    return openvino
 
 
 @lru_cache(maxsize=None)
@@ -58,7 +51,7 @@ def core() -> Any:
     Each core installs a signal stack and restores the previous one when it is destroyed, even if
     the previous one was freed; the next signal then crashes the process (OpenVINO 2026.4).
     """
-    return import_openvino().Core()
+    return import_package('openvino').Core()
 
 
 @contextmanager
@@ -189,14 +182,14 @@ def convert(network: nn.Module) -> Any:
     examples = tuple(torch.zeros(2, s.in_channels, s.clip_len or 8, 32, 32) for s in streams)
     with torch.no_grad():  # trace here, because OpenVINO's own tracing runs three checks
         traced = torch.jit.freeze(torch.jit.trace(network, examples, check_trace=False))
-    return import_openvino().convert_model(traced, example_input=examples)
+    return import_package('openvino').convert_model(traced, example_input=examples)
 
 
 def to_plain_data(model: Any) -> dict[str, Any]:
     """Convert an OpenVINO model to plain data for checkpoints: ``graph`` and ``weights``."""
     with TemporaryDirectory() as folder:
         graph, weights = Path(folder, 'model.xml'), Path(folder, 'model.bin')
-        import_openvino().serialize(model, graph, weights)
+        import_package('openvino').serialize(model, graph, weights)
         content = torch.frombuffer(bytearray(weights.read_bytes()), dtype=torch.uint8)
         return dict(graph=graph.read_text('utf-8'), weights=content)
 
@@ -207,7 +200,7 @@ def from_plain_data(data: Mapping[str, Any] | None) -> Any:
         remedy = 'write one with r21d quantize'
         raise InputError(f"test_cfg.dtype='int8': the checkpoint has no int8 network: {remedy}")
     try:
-        weights = import_openvino().Tensor(data['weights'].numpy())
+        weights = import_package('openvino').Tensor(data['weights'].numpy())
         return core().read_model(data['graph'], weights)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(f"the checkpoint's int8 network: {first_line(error)}") from error

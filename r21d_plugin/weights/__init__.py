@@ -8,7 +8,6 @@ from .checkpoint_files import (
     save_checkpoint,
     tensors_alone,
 )
-from .class_names import classes_of
 from .formats import Weights, identify, infer_network
 from .loading import (
     STREAMS,
@@ -19,7 +18,7 @@ from .loading import (
     read_weights,
 )
 from .pickles import RefusalError, load_pickle_as_data
-from .public import PublicWeights, Published, find_weights, list_weights
+from .public import PublicWeights, Published, classes_of, find_weights, list_weights
 
 __all__ = ['STREAMS', 'PublicWeights', 'Published', 'RefusalError', 'Weights', 'classes_of']
 __all__ += [

@@ -22,9 +22,8 @@ from .._atomic import atomic_write
 from .._compat_torch import load_data
 from .._errors import InputError
 from . import pickles, safetensors
-from .class_names import file_name
 from .formats import StateDict, find_networks, find_other
-from .public import PublicWeights
+from .public import PublicWeights, file_name
 
 ARGUMENTS = (
     'argparse Namespace',

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from .._errors import InputError
 from .._norm_eps import norm_eps, set_norm_eps
 from .checkpoint_files import load_checkpoint, load_state_dict_of, tensors_alone
-from .class_names import classes_of
 from .formats import (
     EPS,
     FORMS,
@@ -29,7 +28,7 @@ from .formats import (
     take_network,
     unwrapped,
 )
-from .public import PublicWeights
+from .public import PublicWeights, classes_of
 
 logger = logging.getLogger('r21d_plugin')
 

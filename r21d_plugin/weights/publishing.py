@@ -15,10 +15,10 @@ from torch import Tensor
 
 from .._atomic import atomic_write
 from .._errors import InputError
-from .._packages import missing_packages_named
+from .._packages import import_package
 from .checkpoint_files import NO_WEIGHTS, load_checkpoint, tensors_alone
-from .class_names import classes_of
 from .formats import StateDict
+from .public import classes_of
 
 KEPT = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')
 """Keys of a checkpoint's ``meta`` that are kept; their values do not vary between runs."""
@@ -79,12 +79,11 @@ def safetensors_bytes(state_dict: StateDict, meta: Mapping[str, Any]) -> bytes:
     The format has no metadata of state dicts, so the header gets the epsilon of batch norm as
     ``norm_eps``: a JSON dict by the path of the backbone, ``{"backbone": 0.001}``.
     """
-    with missing_packages_named():
-        from safetensors.torch import save
     notes = getattr(state_dict, '_metadata', None) or {}
     noted = {path: note.get('norm_eps') for path, note in notes.items()}
     eps = {path: value for path, value in noted.items() if value is not None}  # None: no batch norm
     header = {**meta, 'norm_eps': eps} if eps else meta
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in header.items()}
+    save = import_package('safetensors.torch').save
     content: bytes = save(dict(compact(state_dict)), dict(texts, format='pt'))
     return content

@@ -9,8 +9,7 @@ from r21d_plugin import InputError
 from r21d_plugin.datasets import LabelledVideoDataset
 from r21d_plugin.datasets.label_maps import find_label_map, read_label_map
 from r21d_plugin.weights import PublicWeights, classes_of
-from r21d_plugin.weights.class_names import file_name
-from r21d_plugin.weights.public import kinetics_400
+from r21d_plugin.weights.public import file_name, kinetics_400
 
 LIST = 'a.mp4 0\nb.mp4 1\n'
 

@@ -1,5 +1,3 @@
-import os
-
 import cv2
 import numpy as np
 import pytest
@@ -131,13 +129,6 @@ def test_a_window_needs_a_display(monkeypatch):
     monkeypatch.setattr(cv2, 'getBuildInformation', lambda: '  GUI:       NONE')
     with pytest.raises(InputError, match='no windows'):
         check_display()
-
-
-def test_a_name_that_is_not_utf8(tmp_path):
-    frames = iter(np.zeros((2, 48, 64, 3), np.uint8))
-    with pytest.raises(InputError, match=r'/\\xff/a\.mp4: cannot write .* its name is not UTF-8$'):
-        write_video(tmp_path / os.fsdecode(b'\xff') / 'a.mp4', frames, fps=25, parents=True)
-    assert not list(tmp_path.iterdir())
 
 
 def test_pictures_that_are_too_large(tmp_path):

@@ -50,15 +50,15 @@ def test_predictions(videos, network, fails, tmp_path, capfd, out):
     assert sorted(named) == sorted(f'{videos}/{name}' for name in (SHOWN, *NAMES[1:]))
 
 
-def test_drawn_copies(videos, network, fails, tool, tmp_path):
-    """OpenCV cannot write such a name, so the name of the copy has escapes."""
+def test_drawn_copies(videos, network, tool, tmp_path):
+    """Names of copies have escapes; the folder may have any name."""
     (videos / BROKEN).unlink()
     tool('predict.py', videos, '--draw', tmp_path / 'drawn', *network)
     for number, name in enumerate((SHOWN, *NAMES[1:])):
         assert len(list(all_frames(str(tmp_path / 'drawn' / name)))) == 10 + number
     odd = tmp_path / os.fsdecode(b'\xff')
-    message = fails('predict.py', videos, '--draw', odd, *network)
-    assert rf'{tmp_path}/\xff: cannot write a video there: its name is not UTF-8' in message
+    tool('predict.py', videos, '--draw', odd, *network)
+    assert len([*odd.iterdir()]) == 3
 
 
 @pytest.mark.parametrize('listed', [False, True])

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from ..clip_video_accuracy import hits
+from ..results import ACCURACIES
 from ..scores import Scores
 
 RESAMPLES = 2000
@@ -89,13 +90,9 @@ def intervals(test: Mapping[str, Scores]) -> dict[str, Interval]:
 
     All videos must have the same number of clips.
     """
-    rows = []
-    for clips, labels in test.values():
-        count, right, top1, top5 = hits(clips, labels)
-        rows.append((right / count, top1, top5))
-    values = np.array(rows, np.float64)
-    names = ('clip@1', 'video@1', 'video@5')
-    return {name: interval(column) for name, column in zip(names, values.T)}
+    count, right, top1, top5 = np.transpose([hits(*scores) for scores in test.values()])
+    values = (right / count, top1, top5)
+    return {name: interval(column) for name, column in zip(ACCURACIES, values)}
 
 
 def interval(values: np.ndarray) -> Interval:

@@ -100,11 +100,6 @@ def training_of(work_dir: Path) -> tuple[Curves, dict[int, float]]:
     return curves, {epoch: fmean(losses[epoch]) for epoch in sorted(losses)}
 
 
-def training_records(work_dir: Path) -> list[dict[str, Any]]:
-    """Return the records that the training in a work dir logged for its steps."""
-    return steps_of(record for log in find_logs(work_dir) for record in read_log(log))
-
-
 def steps_of(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Select the records of training steps."""
     return [record for record in records if {'loss', 'epoch', 'time'} <= set(record)]
@@ -118,8 +113,8 @@ def speed_of(test: FinishedTest, cfg: Config) -> list[Speed]:
         content = read_metrics(log)
         clips = len(next(iter(test.scores.values())).clips)
         rows.append(speed('test', [content], cfg['test_dataloader'].get('batch_size', 1) * clips))
-    records = training_records(test.folder.parent)
-    if records:
+    logs = find_logs(test.folder.parent)
+    if records := steps_of(record for log in logs for record in read_log(log)):
         rows.append(speed('training', records, cfg['train_dataloader'].get('batch_size', 1)))
     return rows
 
