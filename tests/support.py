@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
@@ -25,6 +26,20 @@ CONFIGS = [
     if not re.search('finetune_|_echonet_', path.name)
 ]
 """Configs that can be read without data."""
+
+
+def stored_scores(work_dir: Path) -> dict[str, tuple[list, frozenset[int]]]:
+    """Read the scores of clips and the labels that the only test in a work dir stored."""
+    from r21d_plugin.evaluation.scores import read_scores
+
+    (path,) = work_dir.glob('*/scores.npz')
+    return {name: (clips.tolist(), labels) for name, (clips, labels) in read_scores(path).items()}
+
+
+def free_port() -> int:
+    """Return a port of this machine at which nothing listens."""
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        return server.getsockname()[1]
 
 
 def needs_torch(path: str) -> pytest.MarkDecorator:

@@ -8,9 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support import OPTIONS, ROOT, shell, write_video
-
-from r21d_plugin.evaluation.results import last_test
+from support import OPTIONS, ROOT, shell, stored_scores, write_video
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +111,7 @@ def test_skipped_videos_are_excluded_from_metrics_and_dumps(here, trained, tool,
     (tmp_path / 'good.txt').write_text(''.join(f'{name} {name[5]}\n' for name in names))
     good = f'test_dataloader.dataset.ann_file={tmp_path}/good.txt'
     tool(*test, '--work-dir', tmp_path / 'good', *OPTIONS, good)
-    assert last_test(tmp_path / 'skip') == last_test(tmp_path / 'good')
+    assert stored_scores(tmp_path / 'skip') == stored_scores(tmp_path / 'good')
 
 
 def test_processes_that_test_together_skip_videos_too(here, trained, python, tmp_path):
