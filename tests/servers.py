@@ -6,7 +6,8 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -24,7 +25,27 @@ def http_server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[st
         def log_message(self, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    with serve(Handler) as address:
+        yield address
+
+
+@contextmanager
+def folder_server(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Serve a folder; yield the address, and the list of paths that were asked for."""
+    requests: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            requests.append(self.path)
+
+    with serve(partial(Handler, directory=str(folder))) as address:
+        yield address, requests
+
+
+@contextmanager
+def serve(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve with a handler in a thread; yield the address up to the slash."""
+    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f'http://127.0.0.1:{server.server_port}'

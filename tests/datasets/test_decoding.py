@@ -2,17 +2,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
-from contextlib import contextmanager
 from copy import deepcopy
-from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import lmdb
 import mmcv
 import numpy as np
 import pytest
 from mmengine.dataset import Compose
+from servers import folder_server, http_server, send
 from support import assert_one_line, write_video
 
 from r21d_plugin import InputError
@@ -179,19 +176,10 @@ def test_lmdb(path, lmdb_of, no_temporary_files, num_clips):
         pipeline(OURS, **kwargs)(video('nope.mp4'))
 
 
-@contextmanager
-def serve(handler):
-    """Serve a folder; yield the address."""
-    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f'http://127.0.0.1:{server.server_port}'
-        server.shutdown()
-
-
 @pytest.fixture
 def server(tmp_path):
     """Serve the folder of the test; return the address."""
-    with serve(partial(SimpleHTTPRequestHandler, directory=tmp_path)) as address:
+    with folder_server(tmp_path) as (address, _):
         yield address
 
 
@@ -208,19 +196,13 @@ def test_a_web_server(path, tmp_path, server, no_temporary_files):
 
 
 def test_a_web_server_that_fails(tmp_path):
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            if 'short' not in self.path:
-                return self.send_error(503)
-            self.send_response(200)
-            self.send_header('Content-Length', '1000')
-            self.end_headers()
-            return self.wfile.write(b'short')
+    def answer(request):
+        if 'short' in request.path:
+            send(request, b'short', length=1000)
+        else:
+            request.send_error(503)
 
-        def log_message(self, *args):
-            pass
-
-    with serve(Handler) as address:
+    with http_server(answer) as address:
         for name, reason in (('a', 'HTTP Error 503'), ('short', 'IncompleteRead')):
             with pytest.raises(VideoInputError) as error:
                 pipeline(OURS, io_backend='http')(video(f'{address}/{name}.mp4'))

@@ -1,13 +1,11 @@
 """From mim download to a tested or finetuned network, with a file in VMZ's format."""
 
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from urllib.parse import urlsplit
 
 import pytest
 import torch
+from servers import folder_server
 from support import OPTIONS, ROOT
 from weights.published import caffe2_blobs, seed_norms, write_caffe2
 
@@ -25,22 +23,17 @@ def web(tmp_path, monkeypatch):
     file = tmp_path / 'web' / urlsplit(VMZ.url).path.lstrip('/')
     file.parent.mkdir(parents=True)
     write_caffe2(caffe2_blobs(model), file)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'web'))
-    http = ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
     original = DOWNLOAD.get_model_info
 
     def nearer(*args, **kwargs):
         models = original(*args, **kwargs)
         for info in models.values():
-            address = f'http://127.0.0.1:{http.server_port}'
             info['weight'] = info['weight'].replace('https://www.dropbox.com', address)
         return models
 
     monkeypatch.setattr(DOWNLOAD, 'get_model_info', nearer)
-    yield file
-    http.shutdown()
-    http.server_close()
+    with folder_server(tmp_path / 'web') as (address, _):
+        yield file
 
 
 def test_mim_download_then_test(web, tool, in_kinetics, tmp_path, capsys):

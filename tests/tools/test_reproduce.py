@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from servers import folder_server
 from support import write_video
 from weights.published import save, seed_norms
 
@@ -37,21 +35,16 @@ def published(tmp_path, monkeypatch):
     network = seed_norms(create_model('r2plus1d_18', base_channels=4, midplanes='block'))
     network.fc.bias.data[RIGHT] = 100
     save(network, folder / 'net.pth')
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-    http = ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
     real = PublicWeights[NAME.upper()]
-    url = f'http://127.0.0.1:{http.server_port}/net.pth'
 
     def set_accuracy(**metrics: float) -> None:
         metrics = {f'video@{key[-1]}': value for key, value in metrics.items()}
-        fake = real.value._replace(url=url, sha256=None, metrics=metrics)
+        fake = real.value._replace(url=f'{address}/net.pth', sha256=None, metrics=metrics)
         monkeypatch.setattr(real, '_value_', fake)
 
-    set_accuracy(video1=67.5, video5=76.2)
-    yield set_accuracy
-    http.shutdown()
-    http.server_close()
+    with folder_server(folder) as (address, _):
+        set_accuracy(video1=67.5, video5=76.2)
+        yield set_accuracy
 
 
 @pytest.fixture(scope='module')

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from servers import folder_server
 
 from r21d_plugin import InputError, PublicWeights, create_model
 from r21d_plugin.weights import download, find_weights
@@ -19,32 +17,21 @@ from .published import caffe2_blobs, gluoncv, gluoncv_of_vmz, save, seed_norms, 
 SMALL = dict(base_channels=4)
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    requests: list[str] = []
-
-    def log_message(self, *args):
-        self.requests.append(self.path)
-
-
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Serve a folder, and keep torch.hub's cache in another one."""
+    """Serve a folder, and keep torch.hub's cache in another one; list the requests, too."""
     folder = tmp_path / 'web'
     folder.mkdir()
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
     monkeypatch.setattr(torch.hub, '_hub_dir', None)
-    Quiet.requests = []
-    http = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    yield folder, f'http://127.0.0.1:{http.server_port}'
-    http.shutdown()
-    http.server_close()
+    with folder_server(folder) as (url, requests):
+        yield folder, url, requests
 
 
 @pytest.fixture
 def published(server, monkeypatch):
     """Replace weights of ig65m-pytorch with a file of the same format on that server."""
-    folder, url = server
+    folder, url, _ = server
     torch.manual_seed(0)
     path = save(seed_norms(create_model('r2plus1d_34', 359, **SMALL)), folder / 'net.pth')
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
@@ -144,14 +131,14 @@ def test_named_weights(published, weights):
     assert torch.equal(model.fc.weight, expected)
 
 
-def test_downloaded_once(published):
+def test_downloaded_once(published, server):
     for _ in range(2):
         create_model('r2plus1d_34', weights='ig65m_32f', **SMALL)
-    assert Quiet.requests == ['/net.pth']
+    assert server[2] == ['/net.pth']
 
 
 def test_any_address(server):
-    folder, url = server
+    folder, url, _ = server
     model = create_model('r3d_18', 5, **SMALL)
     torch.save(model.state_dict(), folder / 'best-ade.pth')
     loaded = create_model('r3d_18', 5, weights=f'{url}/best-ade.pth?x=1', **SMALL)
@@ -160,7 +147,7 @@ def test_any_address(server):
 
 def test_two_files_of_one_name(server):
     """The second address does not get the cached file of the first."""
-    folder, url = server
+    folder, url, _ = server
     for number, name in enumerate(('first', 'second')):
         model = create_model('r3d_18', 5, **SMALL)
         torch.nn.init.constant_(model.fc.bias, number)
@@ -172,7 +159,7 @@ def test_two_files_of_one_name(server):
 
 
 def test_a_truncated_download_is_not_kept(server):
-    folder, url = server
+    folder, url, _ = server
     model = create_model('r3d_18', 5, **SMALL)
     torch.save(model.state_dict(), folder / 'a.pth')
     whole = (folder / 'a.pth').read_bytes()
