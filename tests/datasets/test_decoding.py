@@ -67,6 +67,20 @@ def test_names_of_earlier_releases(path):
 READ = dict(type='r21d_plugin.ReadFrames', scale=(64, 48))
 
 
+@pytest.mark.parametrize('threads', [2, 4])
+def test_threads_do_not_change_frames(tmp_path, threads):
+    long = write_video(tmp_path / 'long.mp4', frames=150, size=(200, 152))
+    one, several = (pipeline(OURS, num_threads=n)(video(long))['imgs'] for n in (1, threads))
+    np.testing.assert_array_equal(one, several)
+
+
+def test_interpolation(path):
+    results = pipeline([dict(READ, interpolation='nearest')])(video(path))
+    frames = list(all_frames(str(path)))
+    resized = [mmcv.imresize(frame, (64, 48), interpolation='nearest') for frame in frames]
+    np.testing.assert_array_equal(results['imgs'], [resized[i] for i in results['frame_inds']])
+
+
 @pytest.mark.parametrize('given', ['imgs', 'array', 'frame_dir', 'video_reader'])
 def test_existing_frames(path, tmp_path, given):
     frames = np.stack(list(all_frames(str(path))))

@@ -144,14 +144,19 @@ def test_slow_videos_repeat_frames_and_short_ones_loop():
 @pytest.mark.parametrize('seed', range(4))
 @pytest.mark.parametrize('num_clips', [1, 10])
 def test_both_streams_stay_within_the_frames_that_they_share(seed, num_clips):
-    video = opened(200, 20, varying(seed)[0])
+    times, lengths = varying(seed)
+    video = opened(200, 20, times)
     arguments = dict(clip_len=8, target_fps=15, num_clips=num_clips, test_mode=True)
     both = sample(SampleFramesOfClips, video, flow_gap=1, **arguments)
     alone = sample(SampleFramesOfClips, video, **arguments)['frame_inds'].reshape(-1, 8)
     clips = both['frame_inds'].reshape(-1, 9)
     assert set(both['rgb_offsets'].tolist()) <= {0, 1}
-    for clip, offset, rgb in zip(clips, both['rgb_offsets'], alone):
-        if clip[0] == rgb[0]:
+    same = [clip[0] == rgb[0] for clip, rgb in zip(clips, alone)]
+    assert num_clips == 1 or any(same), 'the first clips begin at frame 0'
+    for clip, offset, rgb, begins_alike in zip(clips, both['rgb_offsets'], alone, same):
+        later = times[rgb[0]] - times[clip[offset]]
+        assert 0 <= later < 1 / 15 + max(lengths)
+        if begins_alike:
             assert offset == 0
             assert clip[:8].tolist() == rgb.tolist()
 

@@ -98,5 +98,17 @@ def test_features_have_no_classes():
         create_model('r3d_18', num_classes=5, features_only=True)
     with pytest.raises(InputError, match=r'drop_rate=0\.5: features_only=True has no'):
         create_model('r3d_18', drop_rate=0.5, features_only=True)
+
+
+def test_drop_rate():
+    torch.manual_seed(0)
+    model = create_model('r3d_18', 5, base_channels=8, norm_eval=True, drop_rate=0.5)
+    seen, clips = [], torch.randn(8, 3, 8, 32, 32)
+    model.fc.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    for mode in (False, True):
+        model.train(mode)(clips)
+    kept = seen[1] != 0
+    assert 0.3 < kept.float().mean() < 0.6
+    torch.testing.assert_close(seen[1][kept], 2 * seen[0][kept])
     with pytest.raises(InputError, match=r'out_indices=\(1,\): needs features_only=True'):
         create_model('r3d_18', out_indices=(1,))
