@@ -63,8 +63,8 @@ its streams ([flow and two streams](flow.md#two-streams)), as the paper does, or
 ## The comparisons on made videos
 
 `python -m experiments.study` repeats the comparisons of networks with 18 layers on made videos,
-with paired seeds and a verdict for each claim by [a rule stated beforehand](study/design.md). It
-has not been run to its end.
+with paired seeds and a verdict for each claim by [a rule stated beforehand](study/design.md).
+[The report](study/report.md) has the results.
 """
 
 CARD = """\

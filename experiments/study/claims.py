@@ -116,10 +116,11 @@ class Claim(NamedTuple):
 
 
 def claims(results: Results) -> list[Claim]:
-    """Test the claims of the paper, in its order; those on 34 layers if they were run."""
+    """Test the claims of the paper, in its order, whose networks were run."""
     depths = [depth for depth in (18, 34) if f'r3d_{depth}_{SHORT_CLIP}f' in results]
+    plain = all(f'{name}_{SHORT_CLIP}f' in results for name in PLAIN)
     return [
-        motion_modelling(results),
+        *([motion_modelling(results)] if plain else []),
         factorised(results),
         *(training_error(results, depth) for depth in depths),
         *([training_error_by_depth(results)] if 34 in depths else []),

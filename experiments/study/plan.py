@@ -35,9 +35,10 @@ class Scale(NamedTuple):
         many_clips (int): Number of test videos that are tested with 100 clips.
         batch_size (int): Clips per step.
         steps (int): Steps of training.
-        tuning_seeds (int): Number of seeds of the runs that choose learning rates.
+        tuning_seeds (int): Number of seeds of the runs that choose learning rates; 0 with one rate.
         tuning_steps (int): Steps of such a run.
         rates (tuple[float, ...]): Learning rates to choose from.
+        first_seed (int): The first seed. Defaults to 0.
     """
 
     networks: tuple[str, ...]
@@ -52,6 +53,7 @@ class Scale(NamedTuple):
     tuning_seeds: int
     tuning_steps: int
     rates: tuple[float, ...]
+    first_seed: int = 0
 
     @classmethod
     def read(cls, path: Path) -> Scale:
@@ -80,11 +82,13 @@ FULL = Scale(ALL, 5, 5, 16, 1024, 512, 160, 32, 1000, 1, 500, (0.03, 0.06))
 
 SCALES = {
     'small': Scale(SIX, 8, 4, 8, 1024, 512, 160, 32, 1000, 1, 1000, (0.015, 0.03, 0.06)),
+    'repeat': Scale(SIX[3:], 16, 3, 8, 1024, 512, 160, 32, 1000, 0, 0, (0.03,), first_seed=8),
     'full': FULL,
     'tenth': FULL._replace(seeds=2, long_seeds=2, steps=100, tuning_steps=50),
     'tiny': Scale(SIX, 2, 2, 4, 32, 16, 2, 4, 20, 1, 10, (0.03, 0.1)),
 }
-"""Scales: for two CPU cores; for a GPU; a tenth of the latter, to try it; and for tests."""
+"""Scales: for two CPU cores; for what that left undecided, with new seeds; for a GPU; a tenth of
+the latter, to try it; and for tests."""
 
 
 class Run(NamedTuple):
@@ -139,7 +143,7 @@ def runs(scale: Scale) -> list[Run]:
     short = [(network, SHORT_CLIP, None) for network in reversed(scale.networks)]
     long = [('r2plus1d_18', LONG_CLIP, SHORT_CLIP), ('r2plus1d_18', LONG_CLIP, None)]
     return [
-        Run(network, frames, seed, source=source)
-        for seed in range(scale.seeds)
-        for network, frames, source in (short + long if seed < scale.long_seeds else short)
+        Run(network, frames, scale.first_seed + number, source=source)
+        for number in range(scale.seeds)
+        for network, frames, source in (short + long if number < scale.long_seeds else short)
     ]

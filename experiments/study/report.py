@@ -94,10 +94,7 @@ def sections(scale: Scale, results: Results, out: Path) -> list[str]:
         ),
         '![Figure 5b](figures/figure_5b.svg)',
         '## Learning rates',
-        f'Mean video@1 after {scale.tuning_steps:,} steps (seeds: {scale.tuning_seeds}), on videos '
-        'that no other run sees. The best rate is used for all lengths of clips; finetuning has a '
-        'fifth of it.',
-        table_of_rates(scale, out),
+        learning_rates(scale, out),
         '## Machine',
         machines(results),
     ]
@@ -108,8 +105,9 @@ def setting(scale: Scale, results: Results) -> str:
     finished, long = len(next(iter(results.values()))), len(results[f'{BEST}_{LONG_CLIP}f'])
     counts = [sum(action.requires == each for action in ACTIONS) for each in REQUIREMENTS]
     return (
-        f'Each network is trained with {finished} of the planned {scale.seeds} seeds on '
-        f'{SHORT_CLIP} frames, and R(2+1)D-18 with {long} of {scale.long_seeds} on {LONG_CLIP}. '
+        f'Each network is trained with {finished} of the planned {scale.seeds} seeds, from '
+        f'{scale.first_seed} on, on {SHORT_CLIP} frames, and R(2+1)D-18 with {long} of '
+        f'{scale.long_seeds} on {LONG_CLIP}. '
         'Within a seed, all networks have the same videos, the same clips in the same order, and '
         f'the same seed of their weights. Networks of {scale.width} filters in conv1 (the paper '
         f'has 64) on {SHORT_CLIP} frames of {CROP} x {CROP} pixels are trained on '
@@ -239,6 +237,17 @@ def table_of_lengths(results: Results) -> str:
     ]
     paper = ['paper hours', 'paper clip@1', 'paper video@1']
     return github(rows, ['frames', *paper, 'minutes', *ACCURACIES, *REQUIREMENTS])
+
+
+def learning_rates(scale: Scale, out: Path) -> str:
+    """Say which learning rates were used, and how they were chosen."""
+    if not scale.tuning_seeds:
+        return f'{scale.rates[0]:g} for all networks; finetuning has a fifth of it.'
+    return (
+        f'Mean video@1 after {scale.tuning_steps:,} steps (seeds: {scale.tuning_seeds}), on videos '
+        'that no other run sees. The best rate is used for all lengths of clips; finetuning has a '
+        f'fifth of it.\n\n{table_of_rates(scale, out)}'
+    )
 
 
 def table_of_rates(scale: Scale, out: Path) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from r21d_plugin._errors import InputError
-from r21d_plugin.evaluation.scores import Scores, accuracy
+from r21d_plugin.evaluation.scores import COUNTS, Scores, accuracy
 
 from .plan import Run, Scale, tuning_runs
 from .videos import ACTIONS, REQUIREMENTS
@@ -50,6 +51,25 @@ def accuracies(scores: Mapping[str, Scores]) -> dict[str, float]:
             if ACTIONS[min(each.labels)].requires == requirement
         }
         found[requirement] = accuracy(part)['video@1']
+    return found
+
+
+def accuracies_by_clips(scores: Mapping[str, Scores]) -> dict[str, float]:
+    """Compute video@1 with fewer clips of a video, by their number.
+
+    It is a mean over all choices of so many evenly spaced clips out of the tested ones, whose
+    number is the last of ``COUNTS``.
+    """
+    found = {}
+    for count in COUNTS:
+        step = COUNTS[-1] // count
+        choices = [
+            accuracy(
+                {name: Scores(clips[i::step], labels) for name, (clips, labels) in scores.items()}
+            )
+            for i in range(step)
+        ]
+        found[str(count)] = fmean(choice['video@1'] for choice in choices)
     return found
 
 

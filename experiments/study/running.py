@@ -19,10 +19,10 @@ from r21d_plugin._atomic import atomic_write, write_json
 from r21d_plugin._compat import process_cpu_count
 from r21d_plugin._errors import InputError
 from r21d_plugin.datasets.workers import worker_pool
-from r21d_plugin.evaluation.scores import COUNTS, accuracy_by_clips
+from r21d_plugin.evaluation.scores import COUNTS
 
 from .plan import LONG_CLIP, SHORT_CLIP, Run, Scale, runs, tuning_runs
-from .results import Result, accuracies, best_rate, path_of, tuned_rates
+from .results import Result, accuracies, accuracies_by_clips, best_rate, path_of, tuned_rates
 from .training import Trainer, Videos, test
 from .videos import ACTIONS, make_videos
 
@@ -152,8 +152,7 @@ class SeedStudy:
             subset = Videos(self.held_out.frames[:videos], self.held_out.labels[:videos])
             scores = test(trainer.model, subset, frames, clips)
             if clips == COUNTS[-1]:
-                counted = accuracy_by_clips(scores, COUNTS)
-                result.by_clips.update((str(n), row['video@1']) for n, row in counted.items())
+                result.by_clips.update(accuracies_by_clips(scores))
             else:
                 result.tests[str(frames)] = accuracies(scores)
         write_json(path_of(run, self.out), result._asdict(), parents=True)

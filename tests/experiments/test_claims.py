@@ -42,6 +42,16 @@ def test_claims_that_do_not_hold(claim, changes):
     assert verdicts(changes)[claim] == 'does not hold'
 
 
+def test_claims_of_some_networks():
+    """Those of other networks are left out."""
+    found = claims.claims(results(AS_CLAIMED, scale=SCALES['repeat']))
+    assert [claim.verdict for claim in found] == ['holds'] * 6
+    assert [difference.what for difference in found[0].differences] == [
+        'R(2+1)D above R3D',
+        'R(2+1)D above rMC3',
+    ]
+
+
 def test_claims_of_34_layers():
     scale = SCALES['tiny']._replace(networks=SCALES['full'].networks)
     held = {'r3d_34_8f error': 0.5}

@@ -8,10 +8,17 @@ import torch
 
 from experiments.study import report, running, training
 from experiments.study.plan import SCALES, Run, runs, tuning_runs
-from experiments.study.results import best_rate, path_of, read_results, tuned_rates
+from experiments.study.results import (
+    accuracies_by_clips,
+    best_rate,
+    path_of,
+    read_results,
+    tuned_rates,
+)
 from experiments.study.running import SeedStudy, check_settings, load_videos, run_group, run_groups
 from experiments.study.training import Trainer
 from r21d_plugin import InputError, create_model
+from r21d_plugin.evaluation.scores import Scores
 
 TINY = SCALES['tiny']
 RATES = dict.fromkeys(TINY.networks, 0.05)
@@ -152,6 +159,23 @@ def test_damaged_results(tmp_path):
         path_of(run, tmp_path).write_text('{}')
     with pytest.raises(InputError, match=r'seed0\.json: damaged: remove it'):
         read_results(runs(TINY), tmp_path)
+
+
+def test_accuracy_with_fewer_clips():
+    """A mean over all choices: one clip is right in 50 of 100, and the mean of two always is."""
+    right, wrong = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.4, 0.6]])
+    clips = torch.cat([right.repeat(50, 1), wrong.repeat(50, 1)])
+    found = accuracies_by_clips({'a': Scores(clips, frozenset([0]))})
+    assert found['1'] == 0.5
+    assert {found[count] for count in ('2', '5', '10', '20', '50', '100')} == {1.0}
+
+
+def test_a_study_with_one_rate_has_no_runs_that_choose_it(tmp_path):
+    scale = SCALES['repeat']
+    assert not tuning_runs(scale)
+    assert {best_rate(row) for row in tuned_rates(scale, tmp_path).values()} == {0.03}
+    assert {run.seed for run in runs(scale)} == {*range(8, 24)}
+    assert 'for all networks' in report.learning_rates(scale, tmp_path)
 
 
 def test_order_of_runs():
