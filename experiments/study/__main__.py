@@ -24,8 +24,8 @@ def parse_args() -> argparse.Namespace:
         choices=SCALES,
         default='small',
         help='small: for 2 CPU cores; repeat: what that left undecided, with new seeds; full: for '
-        'a GPU; tenth: full with a tenth of the steps and two seeds, to try it; tiny: for tests of '
-        'the code (small)',
+        'a GPU; tenth: full with two seeds and a tenth of the steps and tests, to try it; tiny: '
+        'for tests of the code (small)',
     )
     parser.add_argument('--out', type=Path, help='folder of the study (work_dirs/study_SCALE)')
     parser.add_argument('--jobs', type=int, help='processes (one per core, and with a GPU 8)')

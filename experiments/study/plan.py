@@ -84,7 +84,9 @@ SCALES = {
     'small': Scale(SIX, 8, 4, 8, 1024, 512, 160, 32, 1000, 1, 1000, (0.015, 0.03, 0.06)),
     'repeat': Scale(SIX[3:], 16, 3, 8, 1024, 512, 160, 32, 1000, 0, 0, (0.03,), first_seed=8),
     'full': FULL,
-    'tenth': FULL._replace(seeds=2, long_seeds=2, steps=100, tuning_steps=50),
+    'tenth': FULL._replace(
+        seeds=2, long_seeds=2, test=64, many_clips=16, steps=100, tuning_steps=50
+    ),
     'tiny': Scale(SIX, 2, 2, 4, 32, 16, 2, 4, 20, 1, 10, (0.03, 0.1)),
 }
 """Scales: for two CPU cores; for what that left undecided, with new seeds; for a GPU; a tenth of
