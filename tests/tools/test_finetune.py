@@ -7,8 +7,13 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmaction.registry import MODELS
+from mmengine.dataset import Compose
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
 from own_folders import COMMON, PREPARE
 from support import ROOT, write_video
 
@@ -69,6 +74,54 @@ def test_configs_follow_the_data(in_own_data, path):
     rates = dict(finetune_r2plus1d_34=None)
     rate = cfg.train_dataloader.dataset.pipeline[1].get('target_fps')
     assert rate == rates.get(path.stem, 15)
+
+
+NARROW = {'data_root': 'out', 'model.backbone.base_channels': 4, 'model.cls_head.in_channels': 32}
+
+
+def test_defaults_reach_model_optimizer_and_pipeline(in_own_data):
+    cfg = load_config('configs/finetune_r2plus1d_18.py', NARROW)
+    init_default_scope('mmaction')
+    model = MODELS.build(cfg.model)
+    assert model.cls_head.dropout.p == 0.5
+    assert model.cls_head.label_smooth_eps == 0.1
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for group in optimizer.param_groups:
+        for parameter in group['params']:
+            of_head = names[id(parameter)].startswith('cls_head.')
+            assert group['lr'] == pytest.approx(0.05 if of_head else 0.005)
+    *_, crop, resize, colour, flip, shape, pack = cfg.train_dataloader.dataset.pipeline
+    assert (crop.type, crop.area_range) == ('RandomResizedCrop', (0.4, 1.0))
+    assert (colour.type, colour.brightness, colour.contrast, colour.saturation) == (
+        'ColorJitter',
+        *(3 * [0.2]),
+    )
+    assert (flip.type, flip.flip_ratio) == ('Flip', 0.5)
+    frame = np.random.default_rng(0).integers(0, 256, (128, 171, 3), np.uint8)
+    apply = Compose([crop, resize, colour, flip, shape, pack])
+    clips = [
+        apply(dict(imgs=[frame.copy() for _ in range(8)], img_shape=(128, 171), **PACKED))['inputs']
+        for _ in range(4)
+    ]
+    for clip in clips:
+        assert clip.shape == (1, 3, 8, 112, 112)
+        assert (clip == clip[:, :, :1]).all(), 'all frames of a clip are changed alike'
+    assert not torch.equal(*clips[:2])
+
+
+PACKED = dict(num_clips=1, clip_len=8, modality='RGB', label=0)
+
+
+def test_options_reach_model_optimizer_and_pipeline(in_own_data):
+    options = dict(frozen_stages=2, dropout=0.3, label_smoothing=0, lr=0.01, flip=0, color=0)
+    given = {name: str(value) for name, value in options.items()}
+    cfg = load_config('configs/finetune_r2plus1d_18.py', {**NARROW, **given, 'crop_area': 'None'})
+    assert cfg.model.backbone.frozen_stages == 2
+    assert (cfg.model.cls_head.dropout_ratio, cfg.model.cls_head.label_smooth_eps) == (0.3, 0)
+    assert cfg.optim_wrapper.optimizer.lr == 0.01
+    types = [step.type for step in cfg.train_dataloader.dataset.pipeline[3:]]
+    assert types == ['RandomCrop', 'FormatShape', 'PackActionInputs']
 
 
 def test_a_list_for_tests_is_used(in_own_data):
