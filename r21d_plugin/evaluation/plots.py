@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,10 +15,15 @@ from .._errors import InputError
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, in the format of its extension; raise an InputError on failure."""
-    with atomic_write(path) as partial:
+    """Write a figure atomically, in the format of its extension; raise an InputError on failure.
+
+    An SVG of equal content has equal bytes.
+    """
+    kind = path.suffix[1:]
+    dated = dict(Date=None) if kind == 'svg' else None
+    with atomic_write(path) as partial, rc_context({'svg.hashsalt': path.name}):
         try:
-            figure.savefig(partial, dpi=150, format=path.suffix[1:])
+            figure.savefig(partial, dpi=150, format=kind, metadata=dated)
         except ValueError as error:
             raise InputError(f'{path}: cannot write a picture there: {error}') from error
 

@@ -27,3 +27,6 @@ def test_report(tmp_path, monkeypatch):
         assert f'(figures/figure_{name}.svg)' in text
         drawn = ElementTree.parse(tmp_path / f'figures/figure_{name}.svg')
         assert drawn.getroot().tag.endswith('svg')
+    before = {path.name: path.read_bytes() for path in (tmp_path / 'figures').iterdir()}
+    report.write_report(TINY, tmp_path)
+    assert all((tmp_path / 'figures' / name).read_bytes() == before[name] for name in before)
