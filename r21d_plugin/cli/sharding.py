@@ -89,5 +89,6 @@ def device_of_process(device: str | None) -> str | None:
 
 
 def cores_of_process() -> int:
-    """Return the number of this machine's cores per process."""
-    return max(1, process_cpu_count() // process_of(LOCAL).parts)
+    """Return this machine's cores per process, or those to which a launcher bound this one."""
+    share = (os.cpu_count() or 1) // process_of(LOCAL).parts
+    return max(1, min(share, process_cpu_count()))

@@ -63,9 +63,12 @@ def test_no_part(text):
 def test_each_process_has_its_gpu_and_its_cores(environ, monkeypatch):
     monkeypatch.setattr('torch.cuda.device_count', lambda: 4)
     monkeypatch.setattr('os.cpu_count', lambda: 32)
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: {*range(32)})
     assert (device_of_process(None), cores_of_process()) == ('cuda:0', 32)
     environ(LOCAL_RANK=3, LOCAL_WORLD_SIZE=4)
     assert (device_of_process(None), cores_of_process()) == ('cuda:3', 8)
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: {*range(6)})  # srun binds each task
+    assert cores_of_process() == 6
     assert device_of_process('cpu') == 'cpu'
     monkeypatch.setattr('torch.cuda.device_count', lambda: 1)  # --gpus-per-task=1
     assert device_of_process(None) is None

@@ -123,7 +123,7 @@ def test_the_whole_study(tmp_path, monkeypatch):
     assert found['r2plus1d_18_8f'][1].tests.keys() == {'8', '32'}
     assert found['r2plus1d_18_32f'][0].by_clips.keys() == {'1', '2', '5', '10', '20', '50', '100'}
     text = report.write_report(scale, tmp_path).read_text()
-    assert '2 of the planned 2 seeds on 8 frames, and R(2+1)D-18 with 2 of 2 on 32.' in text
+    assert '2 of the planned 2 seeds, from 0 on, on 8 frames, and R(2+1)D-18 with 2 of 2' in text
     more = scale._replace(seeds=3)
     path_of(runs(more)[-3], tmp_path).write_text('')  # a part of the third seed
     assert read_results(runs(more), tmp_path) == found
