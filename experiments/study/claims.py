@@ -235,9 +235,8 @@ def finetuning(results: Results) -> Claim:
     short, _, long, tuned = table_3(results, 'clip@1')
     halfway = mean_of([short, long])
     in_paper = [paper(row, 'clip@1') for row in (SHORT, LONG, TUNED)]
-    seeds = len(results[f'{BEST}_32f'])
     seconds = [
-        fmean(result.seconds for result in results[f'{BEST}_{name}'][:seeds])
+        fmean(result.seconds for result in of_table_3(results, name))
         for name in ('8f', '32f', '32f_from_8f')
     ]
     return Claim(
@@ -286,13 +285,17 @@ def accuracy(results: Results, network: str, metric: str = 'video@1') -> Values:
 
 
 def table_3(results: Results, metric: str) -> list[Values]:
-    """Return an accuracy for the rows of Table 3, by seed that has all of them."""
+    """Return an accuracy for the rows of Table 3, by seed."""
     rows = [('8f', '8'), ('8f', '32'), ('32f', '32'), ('32f_from_8f', '32')]
-    seeds = len(results[f'{BEST}_32f'])
     return [
-        [result.tests[frames][metric] for result in results[f'{BEST}_{name}'][:seeds]]
+        [result.tests[frames][metric] for result in of_table_3(results, name)]
         for name, frames in rows
     ]
+
+
+def of_table_3(results: Results, name: str) -> Sequence[Result]:
+    """Return the results of a training of R(2+1)D, ``'8f'`` ..., of the seeds that have all."""
+    return results[f'{BEST}_{name}'][: len(results[f'{BEST}_32f'])]
 
 
 def published(network: str) -> float:

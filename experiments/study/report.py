@@ -22,6 +22,7 @@ from .claims import (
     accuracy,
     claims,
     last_error,
+    of_table_3,
     table_3,
 )
 from .figures import in_percent, plot_clips, plot_cost, plot_errors
@@ -220,8 +221,7 @@ def apart(results: Results) -> str:
 def table_of_lengths(results: Results) -> str:
     """Format accuracies by clip length in training and testing beside the paper's."""
     names = ('8f', '8f', '32f', '32f_from_8f')
-    seeds = len(results[f'{BEST}_32f'])
-    minutes = [fmean(r.seconds / 60 for r in results[f'{BEST}_{name}'][:seeds]) for name in names]
+    minutes = [fmean(r.seconds / 60 for r in of_table_3(results, name)) for name in names]
     minutes[3] += minutes[0]
     columns = [table_3(results, metric) for metric in (*ACCURACIES, *REQUIREMENTS)]
     rows = [
