@@ -153,8 +153,7 @@ def extract(args: argparse.Namespace) -> None:
     kept: dict[str, Any] = dict(keep=preset.keep, segments=preset.segments)
     options = dict(kept, layer=args.layer, preset=args.preset)
     settings = feature_settings(cfg, args.checkpoint, model, window, options)
-    store = open_features(args.out, settings)
-    store.check_names(videos)
+    store = open_features(args.out, settings, videos)
     form = '{l_bar}{bar}| {n:.1f}/{total} videos [{elapsed}<{remaining}]'
     with tqdm(total=len(videos), bar_format=form, desc=escape_bytes(args.out)) as bar:
 

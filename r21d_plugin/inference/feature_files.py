@@ -28,12 +28,16 @@ class FeatureFolder:
     ``NAME.json`` is written last. Settings are ``config`` and ``checkpoint`` as given by the user,
     ``stride``, and ``fingerprint``, a hash of everything else that features depend on. They are
     stored in ``settings.json``. Several processes may write features of different videos at the
-    same time. Raises an InputError if the folder has features with other settings, or is not
+    same time. ``names`` are those of the videos to come. Raises an InputError, before anything is
+    written, if one cannot be stored; also if the folder has features with other settings, or is not
     writable.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str | int]) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str | int], names: Collection[str] = ()
+    ) -> None:
         self.folder, self.settings = folder, settings
+        self.check_names(names)
         self.report = folder / 'broken_videos.txt'
         path = folder / 'settings.json'
         if not path.exists():
@@ -84,7 +88,9 @@ class FeatureFile(FeatureFolder):
     :meth:`finish` writes them to the file atomically and removes the folder.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, str | int]) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, str | int], names: Collection[str] = ()
+    ) -> None:
         self.path, self.settings = path, settings
         self.stored: dict[str, int] = {}
         import_package('h5py')  # fail now if it is missing: finish() needs it
@@ -93,7 +99,7 @@ class FeatureFile(FeatureFolder):
                 self.check(file.attrs, path)
                 for name, dataset in datasets_in(file):
                     self.stored[name] = int(dataset.attrs['video_bytes'])
-        super().__init__(path.with_name(f'{path.name}.parts'), settings)
+        super().__init__(path.with_name(f'{path.name}.parts'), settings, names)
         self.report = path.with_name(f'{path.stem}.broken_videos.txt')
 
     def check_names(self, names: Collection[str]) -> None:
@@ -149,9 +155,11 @@ def plain(value: str | int) -> str | int:
     return escape_bytes(value) if isinstance(value, str) else value
 
 
-def open_features(out: Path, settings: Mapping[str, str | int]) -> FeatureFolder:
+def open_features(
+    out: Path, settings: Mapping[str, str | int], names: Collection[str] = ()
+) -> FeatureFolder:
     """Open an output for features: an HDF5 file if the extension says so, else a folder."""
-    return (FeatureFile if out.suffix in HDF5 else FeatureFolder)(out, settings)
+    return (FeatureFile if out.suffix in HDF5 else FeatureFolder)(out, settings, names)
 
 
 def read_features(source: Path) -> Iterator[tuple[str, np.ndarray]]:

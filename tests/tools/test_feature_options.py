@@ -200,6 +200,14 @@ def test_names_that_hdf5_cannot_hold(tmp_path):
         open_features(tmp_path / 'out.h5', SETTINGS).check_names({'a'})
 
 
+@pytest.mark.parametrize('out', ['out', 'out.h5'])
+def test_a_name_that_is_refused_leaves_no_output(tmp_path, out):
+    pytest.importorskip('h5py')
+    with pytest.raises(InputError, match='settings: the name is taken'):
+        open_features(tmp_path / out, SETTINGS, {'settings'})
+    assert not [*tmp_path.iterdir()]
+
+
 def test_names_that_no_output_can_hold(tmp_path):
     folder = open_features(tmp_path / 'out', SETTINGS)
     with pytest.raises(InputError, match='settings: the name is taken: rename the video'):
