@@ -179,8 +179,8 @@ def noise_videos(cfg: Config, clips: int | None) -> dict[str, Any]:
     rng, count = np.random.default_rng(0), max(TRACED_BATCH, *CHECKED_BATCHES)
     noise = rng.integers(0, 256, (count, 64, 128, 171, 3), np.uint8)
     brightness = rng.random((count, 64, 1, 1, 1), np.float32)  # makes the clips differ
-    info = dict(filename='noise', total_frames=64, avg_fps=30.0, start_index=0, modality='RGB')
-    info['label'] = 0
+    info = dict(filename='noise', modality='RGB', label=0)
+    info.update(total_frames=64, start_index=0, avg_fps=30.0)
     arrays = (brightness * noise).astype(np.uint8)
     videos: dict[str, Any] = pseudo_collate([pack(dict(info, array=frames)) for frames in arrays])
     return videos

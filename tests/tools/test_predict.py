@@ -227,7 +227,7 @@ def test_bfloat16(root, checkpoint, tool, tmp_path):
         for dtype in ('float32', 'bfloat16')
     )
     assert (exact != rounded).any()
-    np.testing.assert_allclose(rounded, exact, atol=0.05)
+    np.testing.assert_allclose(rounded, exact, atol=0.02)
 
 
 def test_sources_of_class_names(tmp_path, monkeypatch):
