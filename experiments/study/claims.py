@@ -115,6 +115,21 @@ class Claim(NamedTuple):
         return 'holds' if verdicts == {'holds'} else 'undecided'
 
 
+def settle(found: Sequence[Claim], later: Mapping[str, Difference]) -> list[Claim]:
+    """Replace undecided differences by those of a later study, given by name."""
+    return [
+        claim._replace(
+            differences=[
+                later.get(difference.what, difference)
+                if difference.verdict == 'undecided'
+                else difference
+                for difference in claim.differences
+            ]
+        )
+        for claim in found
+    ]
+
+
 def claims(results: Results) -> list[Claim]:
     """Test the claims of the paper, in its order, whose networks were run."""
     depths = [depth for depth in (18, 34) if f'r3d_{depth}_{SHORT_CLIP}f' in results]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
@@ -23,6 +23,7 @@ from .claims import (
     claims,
     last_error,
     of_table_3,
+    settle,
     table_3,
 )
 from .figures import in_percent, plot_clips, plot_cost, plot_errors
@@ -38,6 +39,8 @@ APART = 0.2
 
 def write_report(scale: Scale, out: Path) -> Path:
     """Write ``report.md`` and the figures, from the seeds that are finished.
+
+    If the folder has a ``repeat`` of what the study leaves undecided, the report has its verdicts.
 
     Args:
         scale (Scale): Scale of the study.
@@ -61,17 +64,17 @@ def write_report(scale: Scale, out: Path) -> Path:
 
 def sections(scale: Scale, results: Results, out: Path) -> list[str]:
     """Return the sections of the report in Markdown."""
-    found = claims(results)
+    found, later = claims(results), second_study(out / 'repeat')
     return [
-        "# The paper's comparisons on made videos",
+        f"# The paper's comparisons on made videos{', with new seeds' if scale.first_seed else ''}",
         '<!-- Written by python -m experiments.study. -->',
         setting(scale, results),
         '## Claims',
-        claims_in_short(found),
+        claims_in_short(found, later),
         RULE,
         *(paragraph(claim) for claim in found),
         '## What remains open',
-        open_questions(found),
+        open_questions(found, later),
         '## Table 2: forms of convolution',
         'Per cent, with 95% intervals. On the right is video@1 of the classes by what has to be '
         'recognised: the grain of a texture, its motion, both, or the order of two motions.',
@@ -99,6 +102,15 @@ def sections(scale: Scale, results: Results, out: Path) -> list[str]:
         '## Machine',
         machines(results),
     ]
+
+
+def second_study(folder: Path) -> dict[str, Difference]:
+    """Read the differences, by name, of a study of what another left undecided; empty if none."""
+    settings = folder / 'settings.json'
+    if not settings.is_file():
+        return {}
+    found = claims(read_results(runs(Scale.read(settings)), folder))
+    return {difference.what: difference for claim in found for difference in claim.differences}
 
 
 def setting(scale: Scale, results: Results) -> str:
@@ -133,10 +145,14 @@ def machines(results: Results) -> str:
     )
 
 
-def claims_in_short(found: Sequence[Claim]) -> str:
-    """Format a table of the claims."""
+def claims_in_short(found: Sequence[Claim], later: Mapping[str, Difference]) -> str:
+    """Format a table of the claims; with the verdicts after a second study, if there is one."""
+    header = ['claim of the paper', 'where', 'here']
     rows = [[claim.text, claim.source, claim.verdict] for claim in found]
-    return github(rows, ['claim of the paper', 'where', 'here'])
+    if later:
+        header.append('with the second study')
+        rows = [[*row, claim.verdict] for row, claim in zip(rows, settle(found, later))]
+    return github(rows, header)
 
 
 def paragraph(claim: Claim) -> str:
@@ -155,25 +171,29 @@ def row_of(difference: Difference) -> list[str]:
     return [difference.what, paper, f'{mean:+.1f}', interval, difference.verdict]
 
 
-def open_questions(found: Sequence[Claim]) -> str:
-    """List the differences without a verdict, and the seeds that each needs."""
-    undecided = [
-        (difference, claim)
+def open_questions(found: Sequence[Claim], later: Mapping[str, Difference]) -> str:
+    """List the differences without a verdict, the seeds that each needs, and a second study."""
+    rows = [
+        [difference.what, claim.source, f'{difference.seeds_needed:,}']
         for claim in found
         for difference in claim.differences
         if difference.verdict == 'undecided'
     ]
-    if not undecided:
+    if not rows:
         return 'Every difference has a verdict.'
-    rows = [
-        [difference.what, claim.source, f'{difference.seeds_needed:,}']
-        for difference, claim in undecided
-    ]
-    return (
-        'These differences are undecided. With the mean and the spread between seeds that they '
-        'have here, this many seeds would decide them (1,000: at least as many):\n\n'
-        + github(rows, ['difference', 'where', 'seeds'])
+    text = (
+        'These differences are undecided. If mean and spread between seeds remain as they are, the '
+        'number of seeds in the table decides them (1,000: at least as many).'
     )
+    header = ['difference', 'where', 'seeds']
+    if later:
+        text += (
+            ' They take their verdict from a [second study](repeat/report.md), which has new seeds.'
+        )
+        header += ['second study, points', '95% interval', 'verdict']
+        missing = ['not repeated', '', 'undecided']
+        rows = [row + (row_of(later[row[0]])[2:] if row[0] in later else missing) for row in rows]
+    return f'{text}\n\n{github(rows, header)}'
 
 
 def table_of_networks(results: Results) -> str:

@@ -1,3 +1,4 @@
+import json
 from xml.etree import ElementTree
 
 from invented_results import results
@@ -30,3 +31,30 @@ def test_report(tmp_path, monkeypatch):
     before = {path.name: path.read_bytes() for path in (tmp_path / 'figures').iterdir()}
     report.write_report(TINY, tmp_path)
     assert all((tmp_path / 'figures' / name).read_bytes() == before[name] for name in before)
+
+
+def test_a_second_study(tmp_path, monkeypatch):
+    """What was undecided takes its verdict from there, and nothing else does."""
+    scales = {'repeat': SCALES['repeat'], 'first': TINY}
+    accuracies = {
+        'first': {'rmc3_18_8f': 0.4},
+        'repeat': {'r3d_18_8f': 0.6, 'rmc3_18_8f': 0.6},
+    }
+    first = tmp_path / 'first'
+    (first / 'repeat').mkdir(parents=True)
+    (first / 'repeat/settings.json').write_text(json.dumps(scales['repeat']._asdict()))
+
+    def read(_, out):
+        return results(accuracies[out.name], 0.005, scales[out.name])
+
+    monkeypatch.setattr(report, 'read_results', read)
+    monkeypatch.setattr(report, 'tuned_rates', lambda *_: {})
+    text = report.write_report(TINY, first).read_text()
+    lines = [line.replace(' ', '') for line in text.splitlines()]
+    (claim,) = (line for line in lines if line.startswith('|R(2+1)Dismoreaccurate'))
+    assert claim.endswith('|Table2;video@1|undecided|doesnothold|')
+    assert '|R(2+1)DaboveR3D|Table2;video@1|7|-10.0|-11.2to-8.8|reversed|' in lines
+    assert '|R(2+1)DaboveMC3|Table2;video@1|13|notrepeated||undecided|' in lines
+    assert '|R(2+1)DaboverMC3|+2.5|+10.0|+10.0to+10.0|holds|' in lines
+    assert 'with new seeds' not in lines[0]
+    assert 'with new seeds' in report.write_report(scales['repeat'], first / 'repeat').read_text()
