@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.runner import CheckpointLoader
 
@@ -40,12 +39,7 @@ def shift_hue(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def load_from_disk(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a checkpoint; MMEngine's log shows the end of this function's name."""
-    return load_checkpoint(filename, map_location)
-
-
-def load_from_web(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a checkpoint from a URL."""
+    """Load a checkpoint, file or URL; MMEngine's log shows the end of this function's name."""
     return load_checkpoint(filename, map_location)
 
 
@@ -53,23 +47,13 @@ def load_from_web(filename: str, map_location: Any = None) -> dict[str, Any]:
 def apply() -> None:
     """Patch this process; repeated calls have no effect.
 
-    MMEngine 0.10.7 cannot load its checkpoints with torch 2.6, leaves partial files when a run is
-    killed, and its ClassBalancedDataset cannot get labels from its other dataset wrappers.
-    MMAction2 1.2's ColorJitter and mean average precision fail with NumPy 2.
+    MMEngine 0.10.7 cannot load its checkpoints with torch 2.6, and leaves partial files when a run
+    is killed. MMAction2 1.2's ColorJitter and mean average precision fail with NumPy 2.
     """
     from mmaction.datasets.transforms import ColorJitter
 
-    from .datasets.wrappers import labels_through_concat, labels_through_repeat
-
-    CheckpointLoader.register_scheme('', load_from_disk, force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_web, force=True)
+    CheckpointLoader.register_scheme(('', 'http://', 'https://'), load_from_disk, force=True)
     register_backend('local', AtomicBackend, force=True, prefixes='')
-    for wrapper, labels in (
-        (ConcatDataset, labels_through_concat),
-        (RepeatDataset, labels_through_repeat),
-    ):
-        if not hasattr(wrapper, 'get_cat_ids'):
-            wrapper.get_cat_ids = labels
     ColorJitter.adjust_hue = staticmethod(shift_hue)
     for old, new in dict(NAN=np.nan, Inf=np.inf).items():
         setattr(np, old, new)

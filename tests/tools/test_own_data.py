@@ -39,10 +39,10 @@ _base_ = 'own.py'
 train_set = dict(type='r21d_plugin.LabelledVideoDataset', on_error='skip', max_bad_fraction=0.5,
                  pipeline=_base_.train_pipeline, **_base_.data)
 train_dataloader = dict(dataset=dict(
-    _delete_=True, type='ClassBalancedDataset', oversample_thr=0.5, dataset=dict(
-        type='ConcatDataset', datasets=[
-            dict(type='RepeatDataset', times=2, dataset=train_set),
-            dict(train_set, on_error='raise', ann_file='good.txt')])))
+    _delete_=True, type='ConcatDataset', datasets=[
+        dict(type='RepeatDataset', times=2, dataset=dict(
+            type='ClassBalancedDataset', oversample_thr=0.5, dataset=train_set)),
+        dict(train_set, on_error='raise', ann_file='good.txt')]))
 test_set = dict(train_set, test_mode=True, pipeline=_base_.test_pipeline)
 test_dataloader = dict(dataset=dict(
     _delete_=True, type='ConcatDataset', datasets=[test_set, dict(test_set, ann_file='good.txt')]))
@@ -105,8 +105,8 @@ def test_wrapped_datasets(here, tool, tmp_path):
     """Through three wrappers, classes are balanced, and broken videos skipped and counted."""
     train, test = tmp_path / 'train', tmp_path / 'test'
     tool('train.py', 'wrapped.py', *CPU, '--work-dir', train, *OPTIONS)
-    log = log_of(train)  # the six videos of classes 0 and 1 come twice among 24 clips
-    assert '[1][8/8]' in log, '30 clips in batches of four'
+    log = log_of(train)  # in each repetition, the videos of classes 0 and 1 come three times
+    assert '[1][8/8]' in log, '2 x 14 + 4 clips in batches of four'
     assert 'videos/9.mp4: does not decode' in (train / 'skipped_train_videos.txt').read_text()
     assert re.search(r'val: skipped 1 of 14 videos read', log)
 
