@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -52,44 +51,38 @@ class Gallery(NamedTuple):
     cells: tuple[int, ...]
 
 
-class Painter:
-    """Creates the pictures of videos, and records which are missing and why.
-
-    ``network`` is None if there are no Grad-CAM maps.
-    """
-
-    def __init__(self, network: GradCam | None, gaps: list[str]) -> None:
-        self.network, self.gaps = network, gaps
-        self.cells: tuple[int, ...] = ()
-
-    def paint(self, video: Path, clip: int, label: int) -> tuple[str, str]:
-        """Return the video, and a clip with its Grad-CAM map, as data URIs or empty strings."""
-        loop = heat = ''
-        try:
-            loop = video_loop(video)
-            if self.network:
-                seen = self.network.clip(video, clip, label)
-                heat, self.cells = heat_loop(seen.frames, seen.heat), seen.cells
-        except InputError as error:
-            self.gaps.append(f'pictures: {error}')
-        return loop, heat
-
-
 def show_mistakes(
     test: FinishedTest, cfg: Config, names: Sequence[str], found: Outcomes, device: torch.device
 ) -> Gallery:
     """Show the twelve most confident mistakes of a test, with Grad-CAM if possible."""
+    gallery = Gallery([], [], ())
     chosen = worst_mistakes(found, MOST)
     if not chosen:
-        return Gallery([], [], ())
-    network, gaps = None, []
+        return gallery
+    network = None
     try:
         network = GradCam(cfg, cfg.get('load_from') or 'none', device)
     except InputError as error:
-        gaps.append(f'where the network looked: {error}')
-    painter = Painter(network, gaps)
-    mistakes = [show(test, cfg, number, names, found, painter) for number in chosen]
-    return Gallery(mistakes, painter.gaps, painter.cells)
+        gallery.gaps.append(f'where the network looked: {error}')
+    tested = list(test.scores.items())
+    for number in chosen:
+        name, (scores, _) = tested[number]
+        true, given = int(found.true[number]), int(found.given[number])
+        chart = scores_chart(f'scores {number}', average_crops(scores, cfg).numpy(), [given, true])
+        loop = heat = ''
+        try:
+            loop = video_loop(test.videos[number])
+            if network:
+                seen = network.clip(test.videos[number], int(scores[:, given].argmax()), given)
+                heat = heat_loop(seen.frames, seen.heat)
+                gallery = gallery._replace(cells=seen.cells)
+        except InputError as error:
+            gallery.gaps.append(f'pictures: {error}')
+        score = float(found.score[number])
+        gallery.mistakes.append(
+            Mistake(escape_bytes(name), names[true], names[given], score, chart, loop, heat)
+        )
+    return gallery
 
 
 def average_crops(views: Tensor, cfg: Config) -> Tensor:
@@ -102,20 +95,3 @@ def average_crops(views: Tensor, cfg: Config) -> Tensor:
     counts = [count for count in given if isinstance(count, int)]  # not 'all'
     count = counts[-1] if counts and len(views) % counts[-1] == 0 else len(views)
     return views.reshape(-1, count, views.shape[1]).mean(0)
-
-
-def show(
-    test: FinishedTest,
-    cfg: Config,
-    number: int,
-    names: Sequence[str],
-    found: Outcomes,
-    painter: Painter,
-) -> Mistake:
-    """Show a video of a test, by number."""
-    name, (scores, _) = list(test.scores.items())[number]
-    true, given = int(found.true[number]), int(found.given[number])
-    chart = scores_chart(f'scores {number}', average_crops(scores, cfg).numpy(), [given, true])
-    pictures = painter.paint(test.videos[number], int(scores[:, given].argmax()), given)
-    score = float(found.score[number])
-    return Mistake(escape_bytes(name), names[true], names[given], score, chart, *pictures)
