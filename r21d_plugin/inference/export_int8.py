@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, Dict
 
 import numpy as np
@@ -53,9 +55,11 @@ def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[f
     with TemporaryDirectory(dir=path.parent, prefix='.') as folder:
         folded, quantised = Path(folder, 'folded.onnx'), Path(folder, 'quantised.onnx')
         preparation.quant_pre_process(path, folded, skip_symbolic_shape=True)
-        reader = Clips(feeds(calibrating, cfg, clips, CALIBRATION))
-        if reader.first is None:
+        found = (feed for feed, _ in feeds(calibrating, cfg, clips, CALIBRATION))
+        if (first := next(found, None)) is None:
             raise InputError(f'{videos}: none of its videos decodes: int8 needs some to calibrate')
+        remaining = chain([first], found)
+        reader = SimpleNamespace(get_next=lambda: next(remaining, None))
         options = dict(
             activation_type=quantization.QuantType.QUInt8,  # QInt8 is slow in 3D on x86
             per_channel=True,
@@ -81,19 +85,6 @@ def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[f
             )
         quantised.replace(path)
     return before, after
-
-
-class Clips:
-    """Calibration data reader for ONNX Runtime."""
-
-    def __init__(self, found: Iterator[tuple[Feed, frozenset[int]]]) -> None:
-        self.feeds = (feed for feed, _ in found)
-        self.first = self.following = next(self.feeds, None)
-
-    def get_next(self) -> Feed | None:
-        """Return the inputs of the next video; None after the last."""
-        feed, self.following = self.following, next(self.feeds, None)
-        return feed
 
 
 def feeds(
