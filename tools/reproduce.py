@@ -89,7 +89,8 @@ def reproduce(args: argparse.Namespace) -> None:
     from r21d_plugin.cli import launch
     from r21d_plugin.cli.runner import CommandRunner
     from r21d_plugin.datasets.kinetics_subset import fixed_list
-    from r21d_plugin.evaluation.reproduction import CONFIDENCE, compare, find_published, measure
+    from r21d_plugin.evaluation.intervals import CONFIDENCE, intervals
+    from r21d_plugin.evaluation.reproduction import compare, find_published
     from r21d_plugin.evaluation.scores import read_scores
     from r21d_plugin.weights import download
 
@@ -106,7 +107,7 @@ def reproduce(args: argparse.Namespace) -> None:
     with launch.processes(cfg, 'none', args.device):
         CommandRunner.from_cfg(cfg).test()
     scores = read_scores(work_dir / 'scores.npz')
-    measured = measure(scores)
+    measured = intervals(scores)
     (clips,) = {len(of_video.clips) for of_video in scores.values()}
     log = dict(
         weights=dict(name=name, url=row.url),

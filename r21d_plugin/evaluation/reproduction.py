@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
-import numpy as np
 from tabulate import tabulate
 
 from .._errors import InputError
-from .._packages import missing_packages_named
 from ..weights import PublicWeights, Published
-from .clip_video_accuracy import hits
+from .intervals import CONFIDENCE, Interval
 from .results import ACCURACIES
-from .scores import Scores, accuracy
-
-with missing_packages_named():
-    from scipy import stats
-
-CONFIDENCE = 0.95
-
-
-class Measured(NamedTuple):
-    """An accuracy and its confidence interval, 0 to 1."""
-
-    value: float
-    low: float
-    high: float
-
-    def __contains__(self, published: object) -> bool:
-        return isinstance(published, float) and self.low <= published <= self.high
 
 
 def find_published(text: str) -> tuple[str, Published]:
@@ -54,42 +34,14 @@ def find_published(text: str) -> tuple[str, Published]:
     return found[0], tested[found[0]]
 
 
-def measure(test: Mapping[str, Scores]) -> dict[str, Measured]:
-    """Compute accuracies of a test with 95% intervals, for randomly drawn videos.
-
-    Video accuracies have Wilson intervals. Clips of a video are correlated, so clip accuracy has a
-    bootstrap interval over videos.
-    """
-    values = accuracy(test)
-    count, clip_hits, top1, top5 = np.transpose([hits(*scores) for scores in test.values()])
-    intervals = {'clip@1': bootstrap(clip_hits / count)}
-    for name, right in (('video@1', top1), ('video@5', top5)):
-        result = stats.binomtest(int(right.sum()), len(right))
-        intervals[name] = result.proportion_ci(CONFIDENCE, method='wilson')
-    return {name: Measured(values[name], *map(float, intervals[name])) for name in ACCURACIES}
-
-
-def bootstrap(values: np.ndarray) -> Any:
-    """Compute the bootstrap interval of a mean."""
-    result = stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=CONFIDENCE,
-        method='percentile',
-        batch=100,
-        random_state=np.random.default_rng(0),
-    )
-    return result.confidence_interval
-
-
-def compare(measured: Mapping[str, Measured], published: Mapping[str, float]) -> str:
+def compare(measured: Mapping[str, Interval], published: Mapping[str, float]) -> str:
     """Format measured and published accuracies (per cent), and say which are in the interval."""
     rows, outside = [], []
     for name, found in measured.items():
         theirs = published.get(name)
         inside = ''
         if theirs is not None:
-            inside = 'inside' if theirs / 100 in found else 'outside'
+            inside = 'inside' if found.low <= theirs / 100 <= found.high else 'outside'
             outside += [name] * (inside == 'outside')
         interval = f'{found.low:.1%} to {found.high:.1%}'
         text = '' if theirs is None else f'{theirs:.1f}%'

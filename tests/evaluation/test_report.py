@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from r21d_plugin import InputError
 from r21d_plugin.evaluation.curves import Curves
+from r21d_plugin.evaluation.intervals import bootstrap, intervals
 from r21d_plugin.evaluation.scores import KeptScores, Scores, accuracy, read_scores
 
 pytest.importorskip('jinja2')  # PyTorch brings it since 2.0
@@ -58,14 +59,16 @@ def test_with_several_labels_the_predicted_one_counts(scored):
 
 
 def test_intervals_hold_the_accuracy_and_shrink_with_more_videos(scored):
-    assert {k: v.value for k, v in statistics.intervals(scored).items()} == accuracy(scored)
-    few = statistics.interval(np.array([0.0, 1, 1, 0] * 5))
-    many = statistics.interval(np.array([0.0, 1, 1, 0] * 500))
-    assert few.low < 0.5 < few.high
+    assert {k: v.value for k, v in intervals(scored).items()} == accuracy(scored)
+    few = bootstrap(np.array([0.0, 1, 1, 0] * 5))
+    many = bootstrap(np.array([0.0, 1, 1, 0] * 500))
+    assert few[0] < 0.5 < few[1]
     # Normal approximation: 1.96 * sqrt(0.25 / n).
-    assert few.high - few.low == pytest.approx(0.44, abs=0.06)
-    assert many.high - many.low == pytest.approx(0.044, abs=0.006)
-    assert statistics.interval(np.array([1.0, 1, 1])) == (1, None, None)
+    assert few[1] - few[0] == pytest.approx(0.44, abs=0.06)
+    assert many[1] - many[0] == pytest.approx(0.044, abs=0.006)
+    alone = intervals({'0.mp4': scored['0.mp4']})
+    assert alone['clip@1'] == (1, 1, 1)
+    assert alone['video@1'].low == pytest.approx(0.2065, abs=1e-4)  # 1 / (1 + 1.96^2)
 
 
 def test_classes_and_confusions(found):

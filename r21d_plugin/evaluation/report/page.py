@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmengine.config import Config
 
 from ..._atomic import atomic_write
+from ..intervals import intervals
 from ..scores import accuracy_by_clips
 from . import charts, statistics
 from .mistakes import average_crops, show_mistakes
@@ -57,7 +58,7 @@ def write_report(
         clips=count,
         crops=views // count,
         names=names,
-        accuracy=statistics.intervals(test.scores),
+        accuracy=intervals(test.scores),
         wrong=int((~found.right).sum()),
         training=charts.training_chart(curves) if any(curves) else '',
         loss=charts.loss_chart(losses) if losses else '',

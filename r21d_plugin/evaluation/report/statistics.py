@@ -1,4 +1,4 @@
-"""Statistics of a test: intervals, classes, confusions, calibration and mistakes."""
+"""Statistics of a test: classes, confusions, calibration and mistakes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from ..clip_video_accuracy import hits
-from ..results import ACCURACIES
 from ..scores import Scores
 
-RESAMPLES = 2000
 BINS = 10
 
 
@@ -34,14 +31,6 @@ class Outcomes(NamedTuple):
         """Whether each prediction is correct."""
         right: np.ndarray = self.true == self.given
         return right
-
-
-class Interval(NamedTuple):
-    """An accuracy, 0 to 1, and its 95% interval; None if all videos have the same value."""
-
-    value: float
-    low: float | None
-    high: float | None
 
 
 class Calibration(NamedTuple):
@@ -83,31 +72,6 @@ def outcomes(test: Mapping[str, Scores]) -> Outcomes:
     labels = (scores.labels for scores in test.values())
     true = np.array([best if best in each else min(each) for best, each in zip(given, labels)])
     return Outcomes(true, given, means.max(1))
-
-
-def intervals(test: Mapping[str, Scores]) -> dict[str, Interval]:
-    """Compute clip@1, video@1 and video@5 with bootstrap intervals (percentiles) over videos.
-
-    All videos must have the same number of clips.
-    """
-    count, right, top1, top5 = np.transpose([hits(*scores) for scores in test.values()])
-    values = (right / count, top1, top5)
-    return {name: interval(column) for name, column in zip(ACCURACIES, values)}
-
-
-def interval(values: np.ndarray) -> Interval:
-    """Compute the mean over videos and its interval."""
-    if np.ptp(values) == 0:
-        return Interval(float(values[0]), None, None)
-    found = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        batch=max(1, 10**7 // len(values)),
-        method='percentile',
-        random_state=0,
-    ).confidence_interval
-    return Interval(float(values.mean()), float(found.low), float(found.high))
 
 
 def confusion_matrix(found: Outcomes, classes: int) -> np.ndarray:
