@@ -166,11 +166,7 @@ def infer_eps(tensors: StateDict) -> tuple[float, str]:
 
 def replace_prefixes(tensors: Mapping[str, T], prefixes: Mapping[str, str]) -> dict[str, T]:
     """Rename tensors: replace the first prefix that matches a name."""
-    renamed = {}
-    for key, value in tensors.items():
-        old = next((prefix for prefix in prefixes if key.startswith(prefix)), '')
-        renamed[prefixes.get(old, '') + key[len(old) :]] = value
-    return renamed
+    return substitute(tensors, {f'^{re.escape(old)}': new for old, new in prefixes.items()})
 
 
 def rename_caffe2(blobs: Mapping[str, T]) -> dict[str, T]:
