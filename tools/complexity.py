@@ -16,20 +16,12 @@ with errors_in_one_line():
 
 
 class Complexity(NamedTuple):
-    """The cost of a network.
+    """The cost of a network."""
 
-    Attributes:
-        network (str): Name of the network.
-        parameters (int): Number of parameters, including the classifier.
-        gflops (float): Multiply-adds of convolutions and classifier for one clip, in 10^9, as
-            counted in the paper.
-        output (tuple[int, ...]): C, T, H, W of the last convolution's output.
-    """
-
-    network: str
-    parameters: int
-    gflops: float
-    output: tuple[int, ...]
+    network: str  # its name
+    parameters: int  # number, including the classifier's
+    gflops: float  # multiply-adds of convolutions and classifier for one clip, in 10^9
+    output: tuple[int, ...]  # C, T, H, W of the last convolution's output
 
 
 def measure(

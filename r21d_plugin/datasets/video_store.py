@@ -44,16 +44,10 @@ LONGEST_GAP = 3600.0  # seconds between frames; longer gaps are clock jumps, whi
 
 
 class StoreFormat(NamedTuple):
-    """The format to which videos are encoded.
+    """The format to which videos are encoded."""
 
-    Attributes:
-        short_side: Shorter side of the frames in pixels; the aspect ratio is kept. None: frames of
-            171 x 128. Defaults to None.
-        fps: Constant frames per second. None: keep every frame and its time. Defaults to None.
-    """
-
-    short_side: int | None = None
-    fps: float | None = None
+    short_side: int | None = None  # pixels, keeps the aspect ratio; None: frames of 171 x 128
+    fps: float | None = None  # constant frames per second; None: keep every frame and its time
 
     def __str__(self) -> str:
         size = f'short side {self.short_side}' if self.short_side else f'{SIZE[0]}x{SIZE[1]}'

@@ -14,15 +14,10 @@ T = TypeVar('T')
 
 
 class Curves(NamedTuple):
-    """Errors of a run (1 - clip@1) by epoch in ascending order.
+    """Errors of a run (1 - clip@1), 0 to 1, by epoch in ascending order."""
 
-    Attributes:
-        training (dict[int, float]): Mean training error over the batches of an epoch, 0 to 1.
-        validation (dict[int, float]): Error of the validation after an epoch, 0 to 1.
-    """
-
-    training: dict[int, float]
-    validation: dict[int, float]
+    training: dict[int, float]  # mean over the batches of an epoch
+    validation: dict[int, float]  # after an epoch
 
 
 def read_curves(work_dir: Path) -> Curves:

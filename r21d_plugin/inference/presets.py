@@ -21,25 +21,15 @@ STD = [255 * value for value in (0.22803, 0.22145, 0.216989)]
 
 
 class Preset(NamedTuple):
-    """Settings of a tool's features; the defaults are those of a config's test.
+    """Settings of a tool's features; the defaults are those of a config's test."""
 
-    Attributes:
-        exact: Whether the tool's resize, crop and normalisation replace those of the config.
-        clip_len: Frames per clip, and the stride between clips. None: as in the config's test.
-        target_fps: Frames per second. None: the rate of the video.
-        crops: Crops per frame: 1 (the centre) or 10.
-        keep: Axes that are not averaged, as in ``r21d features --keep``.
-        segments: Number of segments of a video whose clips are averaged. 0: keep the clips.
-        suffix: Suffix of feature names that replaces the video's extension. None: keep it.
-    """
-
-    exact: bool = False
-    clip_len: int | None = None
-    target_fps: float | None = None
-    crops: int = 1
-    keep: tuple[str, ...] = ()
-    segments: int = 0
-    suffix: str | None = None
+    exact: bool = False  # whether resize, crop and normalisation are the tool's, not the config's
+    clip_len: int | None = None  # frames per clip, and stride; None: as in the config's test
+    target_fps: float | None = None  # frames per second; None: the rate of the video
+    crops: int = 1  # per frame: 1 (the centre) or 10
+    keep: tuple[str, ...] = ()  # axes that are not averaged, as in r21d features --keep
+    segments: int = 0  # of a video, whose clips are averaged; 0: keep the clips
+    suffix: str | None = None  # of feature names, for the video's extension; None: keep it
 
     def pipeline(self, cfg: Config) -> Pipeline:
         """Return the test pipeline; with ``exact``, replace the config's normalisation.

@@ -16,27 +16,16 @@ from .losses import OrdinalLoss, RegressionLoss, ordinal_log_scores
 
 
 class Task(NamedTuple):
-    """A task.
-
-    Attributes:
-        name (str): Name of the task.
-        targets (tuple[str, ...]): Accepted kinds of targets (:func:`targets_of`), its own first.
-        scores (Callable): Converts logits (N x outputs) to scores (N x classes).
-        content (str): Description of the scores.
-        metric (str): This package's metric for the task.
-        best (str): The metric's value that selects the best checkpoint.
-        rule (str): ``'greater'`` or ``'less'``: which value is better.
-        loss (str): The loss in a finetuning config.
-    """
+    """A task."""
 
     name: str
-    targets: tuple[str, ...]
-    scores: Callable[[Tensor], Tensor]
-    content: str
-    metric: str
-    best: str
-    rule: str
-    loss: str
+    targets: tuple[str, ...]  # accepted kinds of targets (see targets_of), its own first
+    scores: Callable[[Tensor], Tensor]  # converts logits, N x outputs, to scores, N x classes
+    content: str  # description of the scores
+    metric: str  # this package's metric for the task
+    best: str  # the metric's value that selects the best checkpoint
+    rule: str  # 'greater' or 'less': which value is better
+    loss: str  # in a finetuning config
 
 
 CLASS = Task(

@@ -19,17 +19,11 @@ from ...inference.video_inputs import build_pipeline, pipeline_of, run_pipeline
 
 
 class Clip(NamedTuple):
-    """A test clip of a video.
+    """A test clip of a video."""
 
-    Attributes:
-        frames (np.ndarray): Input frames of the network, T x H x W x 3 uint8, RGB.
-        heat (np.ndarray): Evidence for the class, T x H x W, 0 to 1.
-        cells (tuple[int, int, int]): T x H x W of the underlying feature map.
-    """
-
-    frames: np.ndarray
-    heat: np.ndarray
-    cells: tuple[int, int, int]
+    frames: np.ndarray  # input of the network, T x H x W x 3 uint8, RGB
+    heat: np.ndarray  # evidence for the class, T x H x W, 0 to 1
+    cells: tuple[int, int, int]  # T x H x W of the underlying feature map
 
 
 class GradCam:

@@ -22,25 +22,15 @@ MOST = 12
 
 
 class Mistake(NamedTuple):
-    """A misclassified video.
+    """A misclassified video."""
 
-    Attributes:
-        video (str): Name of the video.
-        true (str): True class.
-        given (str): Predicted class.
-        score (float): Score of the predicted class, 0 to 1.
-        chart (Markup): Chart of both classes' scores by clip.
-        loop (str): The video as a data URI; empty if it does not decode.
-        heat (str): Grad-CAM of the clip with the highest score as a data URI, or empty.
-    """
-
-    video: str
-    true: str
-    given: str
-    score: float
-    chart: Markup
-    loop: str
-    heat: str
+    video: str  # its name
+    true: str  # class
+    given: str  # predicted class
+    score: float  # of the predicted class, 0 to 1
+    chart: Markup  # of both classes' scores by clip
+    loop: str  # the video as a data URI; empty if it does not decode
+    heat: str  # Grad-CAM of the clip with the highest score as a data URI, or empty
 
 
 class Gallery(NamedTuple):

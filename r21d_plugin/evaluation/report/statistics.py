@@ -14,17 +14,11 @@ BINS = 10
 
 
 class Outcomes(NamedTuple):
-    """Predictions for V videos; arrays of length V.
+    """Predictions for V videos; arrays of length V."""
 
-    Attributes:
-        true (np.ndarray): True class: with several labels, the predicted one, else the first.
-        given (np.ndarray): Predicted class, with the highest mean score over clips.
-        score (np.ndarray): Score of the predicted class, 0 to 1.
-    """
-
-    true: np.ndarray
-    given: np.ndarray
-    score: np.ndarray
+    true: np.ndarray  # class: with several labels, the predicted one, else the first
+    given: np.ndarray  # predicted class, with the highest mean score over clips
+    score: np.ndarray  # of the predicted class, 0 to 1
 
     @property
     def right(self) -> np.ndarray:

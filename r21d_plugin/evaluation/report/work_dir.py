@@ -21,39 +21,23 @@ ENVIRONMENT = re.compile(r'^    (\w[^:\n]*): (.+)$', re.MULTILINE)
 
 
 class Speed(NamedTuple):
-    """Mean speed of a test or training process.
+    """Mean speed of a test or training process."""
 
-    Attributes:
-        name (str): ``'test'`` or ``'training'``.
-        clips (int): Clips per batch.
-        seconds (float): Seconds per batch.
-        rate (float): Clips per second.
-        waiting (float): Fraction of the time spent waiting for data, 0 to 1.
-    """
-
-    name: str
-    clips: int
-    seconds: float
-    rate: float
-    waiting: float
+    name: str  # 'test' or 'training'
+    clips: int  # per batch
+    seconds: float  # per batch
+    rate: float  # clips per second
+    waiting: float  # fraction of the time spent waiting for data, 0 to 1
 
 
 class FinishedTest(NamedTuple):
-    """A finished test.
+    """A finished test."""
 
-    Attributes:
-        folder (Path): Folder of its log, ``<work dir>/<time>``.
-        config (Path): Its config as it was run.
-        scores (dict[str, Scores]): Scores by video path relative to the common folder.
-        videos (list[Path]): Video files, in the same order.
-        classes (list[str]): Names of the classes; empty if the test had none.
-    """
-
-    folder: Path
-    config: Path
-    scores: dict[str, Scores]
-    videos: list[Path]
-    classes: list[str]
+    folder: Path  # of its log, <work dir>/<time>
+    config: Path  # as it was run
+    scores: dict[str, Scores]  # by video path relative to the common folder
+    videos: list[Path]  # files, in the same order
+    classes: list[str]  # names; empty if the test had none
 
 
 def find_test(work_dir: Path) -> FinishedTest:
