@@ -27,18 +27,7 @@ class Complexity(NamedTuple):
 def measure(
     name: str, clip_len: int = 8, size: int = 112, in_channels: int = 3, num_classes: int = 400
 ) -> Complexity:
-    """Measure a network on one clip.
-
-    Args:
-        name (str): Name for :func:`r21d_plugin.create_model`.
-        clip_len (int): Frames per clip. Defaults to 8.
-        size (int): Height and width in pixels. Defaults to 112.
-        in_channels (int): Channels of a frame. Defaults to 3.
-        num_classes (int): Number of classes. Defaults to 400.
-
-    Raises:
-        InputError: If the network is unknown.
-    """
+    """Measure a network on one clip of ``size`` x ``size`` pixels."""
     # On the meta device, only shapes are computed.
     with torch.device('meta'), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model = create_model(name, num_classes, in_channels, clip_len).eval()

@@ -20,8 +20,7 @@ with errors_in_one_line():
 def check_same_videos(tests: Mapping[Path, Mapping[str, Scores]]) -> None:
     """Check that tests, given by the file of their scores, have the same videos.
 
-    Raises:
-        InputError: If the videos, or labels or numbers of clips or classes of a video, differ.
+    Raises an InputError if the videos, or labels or numbers of clips or classes of a video, differ.
     """
     (first, ours), *others = tests.items()
     for other, theirs in others:
@@ -46,8 +45,7 @@ def name_sizes(scores: Scores) -> tuple[str, str]:
 def fuse(tests: Sequence[Mapping[str, Scores]], weights: Sequence[float]) -> dict[str, Scores]:
     """Average the scores of tests with the same videos; only ratios of the weights matter.
 
-    Raises:
-        InputError: If the number of weights is wrong, a weight is negative, or all are zero.
+    Raises an InputError if the number of weights is wrong, one is negative, or all are zero.
     """
     if len(weights) != len(tests) or min(weights) < 0 or sum(weights) <= 0:
         raise InputError(

@@ -40,19 +40,9 @@ def draw_flow(
 ) -> None:
     """Draw frames of a video and their flow to the next frame, in colours and as arrows.
 
-    Args:
-        video (str): The video.
-        out (Path): A video (.avi, .mp4), or else an image with one column for each frame.
-        scale (tuple[int, int]): Width and height to which frames are resized before flow is
-            computed.
-        start (int): First frame.
-        step (int): Step between drawn frames.
-        count (int, optional): Largest number of frames. None: 6 in an image, all in a video.
-        zoom (int): Size of the drawn frames relative to ``scale``.
-        fps (float): Frame rate of an output video.
-
-    Raises:
-        InputError: If the video does not decode or is too short, or ``out`` cannot be written.
+    ``out`` is a video (.avi, .mp4), or else an image with one column for each frame. The other
+    arguments are those of the command. Raises an InputError if the video does not decode or is too
+    short, or ``out`` cannot be written.
     """
     as_video = out.suffix.lower() in VIDEO_SUFFIXES
     flows = islice(frame_flows(video, scale, start, step), count if as_video else count or 6)

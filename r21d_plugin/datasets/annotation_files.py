@@ -25,11 +25,8 @@ def is_listable(path: str) -> bool:
 class AnnotationFiles:
     """Writer of lists, their tables and the file of names, all of which appear at the end.
 
-    Args:
-        out: The folder.
-        label_map: File name for the names of classes, labels or numbers.
-        replaced: Patterns of file names of earlier runs; such files are removed unless they are
-            written again.
+    ``label_map`` is the file name for the names of classes, labels or numbers. Files of earlier
+    runs with a name that matches a pattern in ``replaced`` are removed unless written again.
     """
 
     def __init__(self, out: Path, label_map: str, replaced: Sequence[str]) -> None:
@@ -79,10 +76,7 @@ class AnnotationFiles:
 class Journal:
     """Journal of checked videos, a table beside the lists from which interrupted runs resume.
 
-    Args:
-        out: The folder of the lists.
-        dataset: Name of the dataset.
-        name: Maps the table's path to a separate path for a process that handles one shard.
+    ``name`` maps the table's path to a separate path for a process that handles one shard.
     """
 
     def __init__(self, out: Path, dataset: str, name: Callable[[Path], Path]) -> None:

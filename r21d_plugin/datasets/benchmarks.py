@@ -79,10 +79,8 @@ def broken(match: MatchedVideo, why: str) -> MatchedVideo:
 def task_of(match: MatchedVideo, store: bool, cut: bool) -> Task | None:
     """Return the task that checks a video; None if it already has a problem.
 
-    Args:
-        match: The video.
-        store: Whether the video is encoded into a store.
-        cut: Whether to store only the annotated seconds if the file is the whole video.
+    With ``store``, the video is encoded into one; with ``cut``, only the annotated seconds of it if
+    the file is the whole video.
     """
     if match.problem:
         return None
@@ -97,9 +95,7 @@ def task_of(match: MatchedVideo, store: bool, cut: bool) -> Task | None:
 class Benchmark:
     """The videos of a benchmark, listed by its official annotation files.
 
-    Args:
-        args: ``dataset``, ``annotations``, ``videos`` (a folder), ``store`` and ``cut``.
-        out: The folder to write lists to.
+    ``args`` are those of ``tools/data/prepare.py``; lists are written to ``out``.
     """
 
     def __init__(self, args: Namespace, out: Path) -> None:

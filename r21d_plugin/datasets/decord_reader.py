@@ -15,16 +15,9 @@ from .picture_run import DamageError
 class DecordReader:
     """Reader with decord 0.6's frame numbers and the interface of VideoReader.
 
-    Raises an error where decord silently repeats a frame because one does not decode.
-
-    Args:
-        path: A file; decord crashes on damaged videos in memory.
-        threads: Threads that decode. Defaults to 1.
-
-    Raises:
-        MissingPackageError: If decord is not installed.
-        OSError: If the video does not open.
-        VideoInputError: If its name is not UTF-8.
+    Raises an error where decord silently repeats a frame because one does not decode; also an
+    OSError if the video does not open. Decord crashes on damaged videos in memory, so only files
+    are read.
     """
 
     timestamps = None  # decord provides timestamps of packets, not of frames

@@ -48,14 +48,10 @@ def fixed_list(
 ) -> FixedList:
     """List validation videos of Kinetics-400, sorted by the SHA-256 of their YouTube ids.
 
-    Args:
-        folder (Path): Folder of the videos, ``ID.mp4`` or ``ID_000010_000020.mp4``.
-        annotations (Path, optional): The official ``validate.csv``, or a list for MMAction2 with
-            lines ``path label``. Defaults to None: folders are named after classes.
-        count (int, optional): Number of videos: the first ones whose files exist. Defaults to all.
-
-    Raises:
-        InputError: If there are fewer videos, or a class is unknown.
+    The folder has ``ID.mp4`` or ``ID_000010_000020.mp4``. ``annotations`` are the official
+    ``validate.csv``, or a list for MMAction2 with lines ``path label``; without them, folders are
+    named after classes. The first ``count`` videos whose files exist are listed, by default all.
+    Raises an InputError if there are fewer, or a class is unknown.
     """
     if annotations is None:
         found = list(in_class_folders(folder))

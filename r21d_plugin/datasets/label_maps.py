@@ -27,10 +27,7 @@ def find_label_map(
     The names are those given (directly or by a file), else those of the label map beside the
     annotation file. A label map is a .txt file with any name and ``count`` different lines that do
     not name videos. Without a label map, ``kinetics400_*`` with 400 classes gets the published
-    names.
-
-    Raises:
-        InputError: If the number of given names is wrong, or several label maps differ.
+    names. Raises an InputError if the number of given names is wrong, or several label maps differ.
     """
     path = Path(ann_file)
     if given:

@@ -51,13 +51,8 @@ def find_groups(
 ) -> list[Group]:
     """Group the videos that must be in the same split.
 
-    A group has the videos with the same ``group`` or, without it, the same source
-    (:func:`source_name`), and videos with the same content.
-
-    Args:
-        videos: The videos.
-        contents: Hashes of contents by path, where known (:func:`hash_contents`).
-        by_name: Whether to derive sources from file names. Defaults to True.
+    A group has the videos with the same ``group`` or, without it and ``by_name``, the same source
+    (:func:`source_name`), and videos with the same content (:func:`hash_contents`).
     """
     parents: dict[Key, Key] = {}  # union-find forest: for each key, another key of its group
 
@@ -104,14 +99,7 @@ def mark_duplicates(videos: Iterable[OwnVideo], contents: Mapping[str, str], nam
     """Mark all but one of the videos with the same content and annotated part as duplicates.
 
     A video of a test or validation set is preferred, then one of a training set, then a new one.
-
-    Args:
-        videos: The videos; ``split`` comes from the source or from earlier lists.
-        contents: Hashes of contents, as for :func:`find_groups`.
-        name: Name of the source, for messages.
-
-    Raises:
-        InputError: If copies of a video differ in their class, labels or numbers.
+    Raises an InputError if copies of a video differ in their class, labels or numbers.
     """
     same: dict[tuple[Any, ...], Group] = defaultdict(list)
     for video in videos:
@@ -142,12 +130,8 @@ def split_groups(groups: Sequence[Group], shares: Mapping[str, float], seed: int
     Videos that have a split keep it, and the rest of their group joins them. For each class, the
     groups with the smallest hashes are held out until the share of the class is reached: at least
     one group if the class has two, and never all groups. The same files and seed give the same
-    split on any machine. Videos with labels or numbers count as one class.
-
-    Args:
-        groups: The videos, whose ``split`` is set.
-        shares: Fractions of the videos of each class for ``'val'`` and ``'test'``.
-        seed: Seed that is included in the hashes.
+    split on any machine. Videos with labels or numbers count as one class. ``shares`` are the
+    fractions for ``'val'`` and ``'test'``.
     """
     for group in groups:
         taken = Counter(video.split for video in group if video.split)

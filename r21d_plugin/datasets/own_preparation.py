@@ -21,17 +21,9 @@ from .video_checks import Checked, Task
 class OwnVideos:
     """The user's videos, which are split and listed in ``{train,val,test}.txt``.
 
-    Args:
-        args: ``source``, ``videos`` (folder of a table's videos), ``numbers`` (columns), ``val``,
-            ``test``, ``seed``, ``ungrouped``, ``clip_len``, ``store`` and ``cut``.
-        out: The folder to write lists to. Sets and class numbers of existing lists are kept.
-
-    Attributes:
-        groups: Groups of videos without a problem, each in one set; after :meth:`finish`.
-        classes: Names of the classes, labels or numbers; after :meth:`finish`.
-
-    Raises:
-        InputError: If the source is unusable, or an argument is invalid.
+    ``args`` are those of ``tools/data/prepare.py folder``; lists are written to ``out``. Sets and
+    class numbers of existing lists are kept. Raises an InputError if the source is unusable, or an
+    argument is invalid.
     """
 
     def __init__(self, args: Namespace, out: Path) -> None:
@@ -43,8 +35,8 @@ class OwnVideos:
         names_file = NAMES_FILES[self.source.targets]
         self.files = AnnotationFiles(out, names_file, [*replaced, *NAMES_FILES.values()])
         self.old_classes = lines_of(out / names_file)
-        self.classes: list[str] = []
-        self.groups: list[Group] = []
+        self.classes: list[str] = []  # names of the classes, labels or numbers; set by finish
+        self.groups: list[Group] = []  # videos without a problem, each group in one set; likewise
 
         check_seconds(self.videos, args.store and args.cut)
         for video in self.videos if args.store else ():

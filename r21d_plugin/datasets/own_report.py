@@ -21,11 +21,7 @@ NOUNS = {'class': 'classes', 'labels': 'labels', 'numbers': 'columns'}
 
 
 def report(prepared: OwnVideos) -> str:
-    """Format the counts of each class and set, notes and warnings.
-
-    Args:
-        prepared: The videos after :meth:`~r21d_plugin.datasets.own_preparation.OwnVideos.finish`.
-    """
+    """Format the counts of each class and set, notes and warnings, after ``finish``."""
     lines = [*prepared.source.notes, *grouped(prepared), *prepared.files.problems()]
     lines += [*short(prepared), *(f'warning: {line}' for line in warnings(prepared))]
     return '\n'.join([table(prepared), *lines])

@@ -86,14 +86,9 @@ class Source:
 def read_source(path: Path, videos: Path | None = None, numbers: Sequence[str] = ()) -> Source:
     """Find the videos of ``CLASS/...``, ``{train,val,test}/CLASS/...``, or a CSV or TSV file.
 
-    Args:
-        path: The folder or the file.
-        videos: Folder to which paths in the file are relative. Defaults to the file's folder.
-        numbers: Columns of the file with the numbers of a video. Defaults to none: videos have a
-            class or labels.
-
-    Raises:
-        InputError: If there is no video, or a folder or line is ambiguous or invalid.
+    Paths in the file are relative to the folder ``videos``, by default its own. Its columns
+    ``numbers`` have the numbers of a video; without them, videos have a class or labels. Raises an
+    InputError if there is no video, or a folder or line is ambiguous or invalid.
     """
     if path.is_dir():
         for option, value in (('--videos', videos), ('--numbers', ','.join(numbers))):

@@ -22,11 +22,9 @@ from .workers import parallel_map
 
 
 def prepare(args: Namespace, out: Path) -> None:
-    """Check the videos, write their lists, and print a report.
+    """Check the videos, write their lists to a folder, and print a report.
 
-    Args:
-        args: The arguments of ``tools/data/prepare.py``, and ``shard``, the part to process.
-        out: The folder to write lists to.
+    ``args`` are those of ``tools/data/prepare.py``, and ``shard``, the part to process.
     """
     begin = time.monotonic()
     form, shard = store_format(args), args.shard

@@ -73,11 +73,8 @@ HEADER = '\t'.join(VideoFacts._fields)
 def inspect_video(video: Path, path: str, level: str) -> VideoFacts:
     """Check that a video decodes; raise a VideoInputError if it does not.
 
-    Args:
-        video: The video file.
-        path: Path of the video in the list.
-        level: ``'quick'`` indexes all packets and decodes the first frame and the last group of
-            pictures; ``'full'`` decodes all frames.
+    ``path`` is its path in the list. Level ``'quick'`` indexes all packets and decodes the first
+    frame and the last group of pictures; ``'full'`` decodes all frames.
     """
     bytes_of(video)
     with VideoReader(video, timeout=SLOW) as reader:

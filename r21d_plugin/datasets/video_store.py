@@ -84,14 +84,8 @@ def store_video(
 ) -> int:
     """Encode the frames that VideoReader reads; return the number of frames.
 
-    The file is written atomically. Raises a VideoInputError if the source does not decode
-    completely.
-
-    Args:
-        source: The video.
-        target: The MP4 file to write.
-        form: The size and rate of the frames.
-        seconds: Begin and end of the part to encode. Defaults to the whole video.
+    The MP4 file ``target`` is written atomically. ``seconds`` are begin and end of the part to
+    encode. Raises a VideoInputError if the source does not decode completely.
     """
     source_bytes = bytes_of(source)
     with VideoReader(source, timeout=SLOW) as reader:

@@ -27,18 +27,10 @@ MIDDLE = [
 
 
 def read_folder(data_root: str) -> tuple[str, int, list[int]]:
-    """Read the kind of targets and the numbers of training videos of a prepared folder.
+    """Read a folder that ``r21d prepare folder`` wrote; raise an InputError if it is not one.
 
-    Args:
-        data_root (str): Folder that ``r21d prepare folder`` wrote: ``train.txt``, and one of
-            ``classes.txt``, ``labels.txt`` and ``numbers.txt``.
-
-    Returns:
-        tuple: ``targets`` (``'class'``, ``'labels'`` or ``'numbers'``), the number of training
-        videos, and the number of videos with each class, label or number.
-
-    Raises:
-        InputError: If it is not such a folder.
+    Returns ``targets`` (``'class'``, ``'labels'`` or ``'numbers'``), the number of training videos,
+    and the number of videos with each class, label or number.
     """
     files = {targets: Path(data_root, name) for targets, name in NAMES_FILES.items()}
     found = [targets for targets, path in files.items() if path.is_file()]
@@ -78,8 +70,7 @@ def loss_of(
 ) -> dict[str, Any]:
     """Return the loss config of a task; the other arguments are options of the user's config.
 
-    Raises:
-        InputError: If an option has no effect on this task.
+    Raises an InputError if an option has no effect on this task.
     """
     useless = dict(
         label_smoothing=label_smoothing if task != CLASS.name else 0,
@@ -101,16 +92,10 @@ def metric_of(task: str) -> tuple[str, str, str]:
 
 
 def weight_of_classes(videos: list[int], class_weight: Any) -> list[float] | None:
-    """Compute the weight of each class or label in the loss from the numbers of training videos.
+    """Compute the weight of each class or label in the loss from its number of training videos.
 
-    Args:
-        videos (list[int]): Number of training videos of each class.
-        class_weight (str or list[float], optional): ``'auto'`` weights a class by the inverse of
-            its number of videos, with a mean of 1 over all videos. A list is returned as it is.
-            None gives all classes the same weight.
-
-    Raises:
-        InputError: If ``class_weight`` is invalid.
+    ``'auto'`` weights a class by the inverse of that number, with a mean of 1 over all videos. A
+    list is returned as it is, and so is None. Raises an InputError if ``class_weight`` is invalid.
     """
     if class_weight == 'auto':
         return [sum(videos) / (len(videos) * max(count, 1)) for count in videos]
@@ -128,19 +113,13 @@ def pretrained(
 ) -> tuple[dict[str, Any], str | None, tuple[Any, ...]]:
     """Return the settings of a config that depend on pretrained weights.
 
-    Args:
-        network (str): One of :func:`r21d_plugin.list_models`.
-        weights (str, optional): Public weights by name (:func:`r21d_plugin.list_weights`), a URL or
-            a checkpoint. None: no pretraining.
+    ``weights`` are public weights by name, a URL or a checkpoint; None: no pretraining. Returns the
+    changes to ``model`` of the config; the file or URL to load, or None; and the clips' length,
+    frame rate (None: that of the video), width and height of frames (-1: by the aspect ratio) and
+    crop size. Public weights define them. For other weights, clips have 16 frames of 112 x 112
+    pixels, and the mean and deviation of Kinetics-400.
 
-    Returns:
-        tuple: The changes to ``model`` of the config; the file or URL to load, or None; and the
-        clips' length, frame rate (None: that of the video), width and height of frames (-1: by the
-        aspect ratio) and crop size. Public weights define them. For other weights, clips have 16
-        frames of 112 x 112 pixels, and the mean and deviation of Kinetics-400.
-
-    Raises:
-        InputError: If the weights are unknown, or their publisher does not state their input.
+    Raises an InputError if the weights are unknown, or their publisher does not state their input.
     """
     public = public_names(network).get(weights or '')
     facts = public or Published(network, 'a file', str(weights), clip_len=16)
@@ -173,13 +152,8 @@ def pretrained(
 def mean_and_std(videos: dict[str, Any], samples: int = 128) -> tuple[list[float], list[float]]:
     """Measure mean and deviation of each channel of videos, RGB, 0 to 255.
 
-    Args:
-        videos (dict): Arguments of the training dataset.
-        samples (int): Number of videos, chosen at random with a fixed seed. 16 frames of each, with
-            a step of 2, are read. Defaults to 128.
-
-    Raises:
-        InputError: If the list of videos is missing, or one does not decode.
+    ``videos`` are the arguments of the training dataset, of which some samples, chosen with a fixed
+    seed, are read. Raises an InputError if the list is missing, or a video does not decode.
     """
     dataset = LabelledVideoDataset(**videos, pipeline=MIDDLE, test_mode=True)
     chosen = np.random.default_rng(0).permutation(len(dataset))[:samples]

@@ -25,13 +25,8 @@ def read_curves(work_dir: Path) -> Curves:
 
     From the first finished epoch of a later start on, its epochs replace those of earlier starts. A
     curve is empty if the log has no values: validation with ``--no-validate``, and training without
-    :class:`~r21d_plugin.engine.TrainingAccuracyHook`.
-
-    Args:
-        work_dir (Path): Work dir of the run.
-
-    Raises:
-        InputError: If there is no log of a finished epoch, or a log is damaged.
+    :class:`~r21d_plugin.engine.TrainingAccuracyHook`. Raises an InputError if there is no log of a
+    finished epoch, or a log is damaged.
     """
     curves = Curves({}, {})
     for path in find_logs(work_dir):
@@ -59,8 +54,7 @@ def find_logs(work_dir: Path) -> list[Path]:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Read an MMEngine log with one JSON object per line; the last line may be truncated.
 
-    Raises:
-        InputError: If another line is damaged.
+    Raises an InputError if another line is damaged.
     """
     lines = path.read_text('utf-8', 'replace').splitlines()
     records = []

@@ -30,10 +30,8 @@ def last_test(work_dir: Path) -> dict[str, float]:
 def read_metrics(path: Path) -> dict[str, float]:
     """Read the file of metrics that MMEngine writes in a test.
 
-    Every rank writes this file, so the end of a longer object may follow the first one.
-
-    Raises:
-        InputError: If it is damaged.
+    Every rank writes this file, so the end of a longer object may follow the first one. Raises an
+    InputError if it is damaged.
     """
     try:
         content: dict[str, float] = json.JSONDecoder().raw_decode(path.read_text('utf-8'))[0]

@@ -128,16 +128,10 @@ def is_of_numbers(sample: Any) -> bool:
 def read_scores(path: Path) -> dict[str, Scores]:
     """Read the scores that ``mim test --dump`` wrote.
 
-    Args:
-        path (Path): An ``.npz`` file of :class:`DumpScores`, or a pickle of MMEngine's DumpResults,
-            which is read without running code.
-
-    Returns:
-        dict[str, Scores]: Scores by the path of the video relative to the common folder of all
-        videos, because two tests may use different folders.
-
-    Raises:
-        InputError: If the file is invalid, or its scores are not finite.
+    The file is an ``.npz`` of :class:`DumpScores`, or a pickle of MMEngine's DumpResults, which is
+    read without running code. Returns scores by the path of the video relative to the common folder
+    of all videos, because two tests may use different folders. Raises an InputError if the file is
+    invalid, or its scores are not finite.
     """
     if not path.is_file():
         raise InputError(f'{path}: no such file: write it with mim test --dump')
@@ -192,13 +186,8 @@ def accuracy_by_clips(
 ) -> dict[int, dict[str, float]]:
     """Compute the accuracy with fewer clips per video, spread evenly over the tested clips.
 
-    Args:
-        test (Mapping[str, Scores]): Scores by video.
-        counts (Sequence[int] | None): Numbers of clips. Defaults to those of ``COUNTS`` up to the
-            number of tested clips.
-
-    Raises:
-        InputError: If a count is less than 1 or more than the clips of a video.
+    The numbers of clips default to those of ``COUNTS`` up to the number of tested clips. Raises an
+    InputError if one is less than 1 or more than the clips of a video.
     """
     available = min(len(clips) for clips, _ in test.values())
     counts = counts or [count for count in COUNTS if count <= available]

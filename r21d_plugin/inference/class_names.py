@@ -25,11 +25,8 @@ def known_names(
 
     Uses the first of these sources that exists: the label map ``path``; the names ``stored`` in a
     checkpoint (:func:`~r21d_plugin.weights.classes_of`); ``metainfo.classes`` of the test dataset
-    (names, or a file of names); the label map beside the dataset's annotation file.
-
-    Raises:
-        InputError: If a label map is missing or unreadable, the numbers of names and classes
-            differ, or there are several label maps.
+    (names, or a file of names); the label map beside the dataset's annotation file. Raises an
+    InputError if a label map is missing, unreadable or ambiguous, or its number of names is wrong.
     """
     count = cfg.model.cls_head.num_classes
     dataset = inner_datasets(cfg.test_dataloader.dataset)[0]

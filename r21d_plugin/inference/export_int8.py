@@ -29,20 +29,10 @@ Feed = Dict[str, np.ndarray]
 def quantize(path: Path, cfg: Config, clips: int | None, videos: str) -> tuple[float, float]:
     """Quantise the convolutions of an ONNX file to int8 per channel (QDQ format), in place.
 
-    Args:
-        path (Path): The file.
-        cfg (Config): The network's config.
-        clips (int, optional): Clips per video that the file takes. None: the file takes single
-            clips, and one clip per video is used.
-        videos (str): List of videos to calibrate with, with paths below the config's training
-            folder.
-
-    Returns:
-        tuple[float, float]: Top-1 accuracy before and after, in per cent, on videos spread evenly
-        over the list of the config's test.
-
-    Raises:
-        InputError: If the accuracy drops by more than ``MAX_DROP``, or both lists are the same.
+    ``clips`` is the number of clips per video that the file takes (None: single clips), and
+    ``videos`` the list to calibrate with, with paths below the config's training folder. Returns
+    top-1 accuracy before and after, in per cent, on videos spread evenly over the list of the
+    config's test. Raises an InputError if it drops by more than ``MAX_DROP``.
     """
     if cfg.get('train_dataloader') is None:
         raise InputError(f'{cfg.filename}: no train_dataloader, whose folder has the videos')

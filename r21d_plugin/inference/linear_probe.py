@@ -55,16 +55,9 @@ def fit_classifier(
     decay: float,
     class_weight: list[float] | None = None,
 ) -> nn.Linear:
-    """Fit a logistic regression to clip features.
+    """Fit a logistic regression to clip features; return a classifier of unscaled features.
 
-    Args:
-        features (ClipFeatures): Features to fit.
-        num_classes (int): Number of classes.
-        decay (float): Weight decay, for features scaled to a standard deviation of 1.
-        class_weight (list[float], optional): Weight of each class. Defaults to None: all 1.
-
-    Returns:
-        nn.Linear: Classifier that maps unscaled features to logits.
+    ``decay`` is the weight decay for features scaled to a standard deviation of 1.
     """
     values = features.values.flatten(0, 1).double()
     labels = features.labels.repeat_interleave(features.values.shape[1])
@@ -101,8 +94,7 @@ def best_classifier(
 ) -> tuple[nn.Linear, float, float]:
     """Fit with each of :data:`DECAYS` and return the best; on a tie, the largest decay wins.
 
-    Returns:
-        tuple: The classifier, its weight decay and its validation accuracy, 0 to 1.
+    Returns the classifier, its weight decay and its validation accuracy, 0 to 1.
     """
     found = []
     for decay in DECAYS:

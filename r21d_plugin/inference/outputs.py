@@ -29,9 +29,7 @@ def to_dict(
 ) -> dict[str, Any]:
     """Convert a prediction to types that JSON supports.
 
-    Returns:
-        dict: ``video`` and ``error``, or ``video``, ``frames``, ``fps`` and ``classes``
-        (:func:`best_classes`).
+    The keys are ``video`` and ``error``, or ``video``, ``frames``, ``fps`` and ``classes``.
     """
     if isinstance(prediction, InputError):
         return dict(video=video, error=str(prediction))
@@ -46,16 +44,10 @@ def to_dict(
 class OverTime:
     """Score videos over time, and write an annotated copy and the segments of each.
 
-    Args:
-        videos: All videos by name.
-        draw: Folder of annotated copies, or FILE.mp4 for a single video. None: no copies.
-        segments: FILE.csv, FILE.srt for a single video, or a folder of .srt files. None: no
-            segments.
-        threshold: Score above which a clip belongs to a segment.
-        top: Number of classes to write or draw.
-
-    Raises:
-        InputError: If an output cannot be written.
+    ``draw`` is a folder of annotated copies, or FILE.mp4 for a single video. ``segments`` is
+    FILE.csv, FILE.srt for a single video, or a folder of .srt files; clips with a score above
+    ``threshold`` belong to one. ``top`` classes are written or drawn. Raises an InputError if an
+    output cannot be written.
     """
 
     def __init__(
@@ -86,9 +78,7 @@ class OverTime:
     ) -> list[dict[str, Any]]:
         """Score a video and write its outputs; ``name`` identifies it in the table of segments.
 
-        Returns:
-            list[dict[str, Any]]: ``start`` and ``end`` of each clip in seconds, and its ``classes``
-            (:func:`best_classes`).
+        Returns ``start`` and ``end`` of each clip in seconds, and its ``classes``.
         """
         scores = predict_over_time(model, window, video)
         if (times := scores.seconds) is None:
@@ -113,10 +103,8 @@ class OverTime:
 def output_paths(target: Path, suffix: str, videos: Mapping[str, Path]) -> dict[Path, Path]:
     """Return the output path of each video; ``videos`` are given by name.
 
-    ``target`` is a folder or, for a single video, a file with the suffix.
-
-    Raises:
-        InputError: If ``target`` is neither, is not writable, or is an input video.
+    ``target`` is a folder or, for a single video, a file with the suffix. Raises an InputError if
+    it is neither, is not writable, or is an input video.
     """
     if target.is_dir() or not target.suffix:
         names = {

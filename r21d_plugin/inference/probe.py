@@ -82,11 +82,8 @@ def probe(training: ClipFeatures, test: ClipFeatures) -> dict[str, Any]:
     """Evaluate features by a linear classifier and by nearest-neighbour retrieval.
 
     Every fifth training video is held out to choose the best of five weight decays; then the
-    classifier is fitted to all training videos.
-
-    Returns:
-        dict: ``videos`` (their numbers), ``top1`` and ``weight_decay`` of the classifier, and
-        ``recall`` by the number of neighbours, from 0 to 1.
+    classifier is fitted to all training videos. Returns ``videos`` (their numbers), ``top1`` and
+    ``weight_decay`` of the classifier, and ``recall`` by the number of neighbours, from 0 to 1.
     """
     count = len(training.labels)
     if count < HELD_OUT:

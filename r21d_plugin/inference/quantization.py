@@ -29,22 +29,11 @@ def quantize(
 ) -> dict[str, dict[str, float]]:
     """Quantise the backbone of a trained recognizer and store it in ``model.int8``.
 
-    If video@1 drops by more than ``max_drop``, NNCF reverts layers to float, beginning with the
-    layer that costs most accuracy, until the drop is small enough.
-
-    Args:
-        model (BaseRecognizer): Recognizer in evaluation mode, on the CPU.
-        calibration (Sequence[dict]): Packed clips, on which NNCF measures activation ranges.
-        held_out (Sequence[dict]): Packed videos with labels, to measure the accuracy.
-        max_drop (float): Largest drop of video@1, 0 to 1.
-
-    Returns:
-        dict: Accuracies of ``'float32'`` and ``'int8'``, as
-        :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` names them.
-
-    Raises:
-        InputError: If NNCF or OpenVINO is missing, the videos have no labels, or video@1 drops by
-            more than ``max_drop``.
+    The recognizer is in evaluation mode, on the CPU. NNCF measures activation ranges on the packed
+    clips ``calibration``. If video@1 on ``held_out`` drops by more than ``max_drop`` (0 to 1), NNCF
+    reverts layers to float, beginning with the layer that costs most accuracy, until the drop is
+    small enough; an InputError if it remains too large. Returns the accuracies of ``'float32'`` and
+    ``'int8'``, as :class:`~r21d_plugin.evaluation.ClipVideoAccuracy` names them.
     """
     check_classes(model.cls_head)
     nncf = import_package('nncf')

@@ -23,15 +23,10 @@ class Segment(NamedTuple):
 
 
 def find_segments(values: np.ndarray, times: np.ndarray, threshold: float) -> list[Segment]:
-    """Merge consecutive clips in which a class score exceeds a threshold.
+    """Merge consecutive clips in which a class score exceeds a threshold; sort them by start.
 
-    Args:
-        values (np.ndarray): Scores, clips x classes.
-        times (np.ndarray): Start and end of each clip in seconds, clips x 2, in ascending order.
-        threshold (float): Score that a clip has to exceed.
-
-    Returns:
-        list[Segment]: Segments sorted by start. Clips that overlap or touch form one segment.
+    ``values`` are scores, clips x classes, and ``times`` the start and end of each clip in seconds,
+    clips x 2, in ascending order. Clips that overlap or touch form one segment.
     """
     segments = []
     for number in np.flatnonzero((values > threshold).any(0)).tolist():

@@ -48,15 +48,10 @@ def shown_name(source: str) -> str:
 
 
 def fetch_videos(sources: Iterable[str], folder: Path) -> dict[Path, str]:
-    """Copy the videos of URLs and of standard input into a folder.
+    """Copy the videos of URLs and of standard input into a folder; return names for messages.
 
-    The copies can be read like any file, even if the server does not support seeking.
-
-    Returns:
-        dict[Path, str]: The display name of each copy. Copies are named like the videos.
-
-    Raises:
-        InputError: If a source cannot be read, ends early or has no end.
+    The copies, named like the videos, can be read like any file, even if the server does not
+    support seeking. Raises an InputError if a source cannot be read, ends early or has no end.
     """
     copies: dict[Path, str] = {}
     for source in sources:

@@ -60,19 +60,13 @@ def computed_by_openvino(
 ) -> Iterator[None]:
     """Context manager: compute a network with OpenVINO; the network's own hooks are called.
 
-    The network is compiled at its first use and again when its weights change. After changes
-    through ``.data``, call :func:`forget`.
+    The network is one of this package, or a module with one for each input, in evaluation mode on
+    the CPU. It is compiled at its first use and again when its weights change. After changes
+    through ``.data``, call :func:`forget`. The dtype ``'int8'`` requires the quantised network from
+    :func:`to_plain_data`.
 
-    Args:
-        network (nn.Module): A network of this package, or a module with one such network for each
-            input, in evaluation mode on the CPU.
-        dtype (str): One of ``RUNTIMES['openvino']``.
-        int8 (Mapping, optional): The quantised network from :func:`to_plain_data`, which
-            ``'int8'`` requires. Defaults to None.
-
-    Raises:
-        InputError: If OpenVINO is not installed, the network belongs to another package, or the CPU
-            or the checkpoint does not support the dtype.
+    Raises an InputError if OpenVINO is not installed, the network belongs to another package, or
+    the CPU or the checkpoint does not support the dtype.
     """
     source = int8 or {} if dtype == 'int8' else None
     twin, state = TWINS.get(network), state_of(network)

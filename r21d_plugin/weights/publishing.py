@@ -25,20 +25,13 @@ KEPT = ('cfg', 'dataset_meta', 'epoch', 'iter', 'mmengine_version')
 
 
 def publish(source: str, out: Path) -> Path:
-    """Write the weights of a checkpoint, without the training state.
+    """Write the weights of a checkpoint (file or URL), without the training state.
 
-    Args:
-        source (str): A checkpoint of any format that :func:`load_checkpoint` reads, file or URL.
-        out (Path): The file to write: ``NAME.pth``, a dict with ``state_dict`` and ``meta``, or
-            ``NAME.safetensors``. The first eight digits of the file's SHA-256 are added to the
-            name, ``NAME-1a2b3c4d.pth``, for ``check_hash=True`` of torch.hub.
-
-    Returns:
-        Path: The written file. The same checkpoint always gives the same file.
-
-    Raises:
-        InputError: If the source is not a checkpoint, or ``out`` has another suffix or is not
-            writable.
+    ``out`` is ``NAME.pth``, for a dict with ``state_dict`` and ``meta``, or ``NAME.safetensors``.
+    The first eight digits of the file's SHA-256 are added to the name, ``NAME-1a2b3c4d.pth``, for
+    ``check_hash=True`` of torch.hub. The same checkpoint always gives the same file, which is
+    returned. Raises an InputError if the source is not a checkpoint, or ``out`` has another suffix
+    or is not writable.
     """
     if out.suffix not in ('.pth', '.safetensors'):
         raise InputError(f'{out}: name a file that ends in .pth or .safetensors')

@@ -30,16 +30,8 @@ class GradCam:
     """Grad-CAM of the last group of a network with one RGB stream, on the clips of its test.
 
     Selvaraju et al., https://arxiv.org/abs/1610.02391: the positive part of the feature map
-    weighted by the mean gradient of the class's logit.
-
-    Args:
-        cfg (Config): Config of the test.
-        checkpoint (str): Checkpoint of the test.
-        device (torch.device): Device for the computation.
-
-    Raises:
-        InputError: If Captum is not installed, the network has no such group, or the checkpoint
-            does not load.
+    weighted by the mean gradient of the class's logit. Raises an InputError if Captum is not
+    installed, the network has no such group, or the checkpoint does not load.
     """
 
     def __init__(self, cfg: Config, checkpoint: str, device: torch.device) -> None:

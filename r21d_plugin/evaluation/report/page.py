@@ -25,20 +25,10 @@ PACKAGES = ('r21d_plugin', 'torch', 'mmengine', 'mmaction2', 'numpy', 'av')
 def write_report(
     test: FinishedTest, cfg: Config, names: Sequence[str], device: torch.device, path: Path
 ) -> list[str]:
-    """Write the report of a test as one HTML page.
+    """Write the report of a test as one HTML page; the device is for Grad-CAM.
 
-    Args:
-        test (FinishedTest): The test, from :func:`find_test`.
-        cfg (Config): Config of the test.
-        names (Sequence[str]): Names of the classes.
-        device (torch.device): Device for Grad-CAM.
-        path (Path): Path of the page.
-
-    Returns:
-        list[str]: Missing parts of the page and the reasons, one line each.
-
-    Raises:
-        InputError: If the page cannot be written.
+    Returns the missing parts of the page and the reasons, one line each. Raises an InputError if
+    the page cannot be written.
     """
     classes = next(iter(test.scores.values())).clips.shape[1]
     curves, losses = training_of(test.folder.parent)

@@ -43,9 +43,7 @@ class FinishedTest(NamedTuple):
 def find_test(work_dir: Path) -> FinishedTest:
     """Read the last test with stored scores in a work dir.
 
-    Raises:
-        InputError: If there is none, one of its files is missing or damaged, or a video has no
-            label.
+    Raises an InputError if there is none, a file is missing or damaged, or a video has no label.
     """
     tests = sorted(work_dir.glob('*/vis_data'))
     found = [path for test in tests if (path := test.with_name('scores.npz')).is_file()]
