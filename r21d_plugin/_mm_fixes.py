@@ -39,7 +39,12 @@ def shift_hue(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def load_from_disk(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Load a checkpoint, file or URL; MMEngine's log shows the end of this function's name."""
+    """Load a checkpoint; MMEngine's log shows the end of this function's name."""
+    return load_checkpoint(filename, map_location)
+
+
+def load_from_web(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Load a checkpoint from a URL."""
     return load_checkpoint(filename, map_location)
 
 
@@ -52,7 +57,8 @@ def apply() -> None:
     """
     from mmaction.datasets.transforms import ColorJitter
 
-    CheckpointLoader.register_scheme(('', 'http://', 'https://'), load_from_disk, force=True)
+    CheckpointLoader.register_scheme('', load_from_disk, force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_web, force=True)
     register_backend('local', AtomicBackend, force=True, prefixes='')
     ColorJitter.adjust_hue = staticmethod(shift_hue)
     for old, new in dict(NAN=np.nan, Inf=np.inf).items():
