@@ -67,12 +67,14 @@ def replay(runner: Runner) -> None:
     """Step the schedules as often as training has done so far."""
     in_epochs = isinstance(runner.train_loop, EpochBasedTrainLoop)
     epochs = runner.epoch if in_epochs else 1
+    # With other processes or another batch size, the checkpoint's epochs had another length.
+    steps = len(runner.train_dataloader) if in_epochs else runner.iter
     by_epoch = [s for s in runner.param_schedulers if s.by_epoch]
     by_iter = [s for s in runner.param_schedulers if not s.by_epoch]
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # the optimizer has not stepped yet
-        for epoch in range(epochs):
-            for _ in range(runner.iter * epoch // epochs, runner.iter * (epoch + 1) // epochs):
+        for _ in range(epochs):
+            for _ in range(steps):
                 for scheduler in by_iter:
                     scheduler.step()
             for scheduler in by_epoch if in_epochs else ():

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 from types import SimpleNamespace
 
@@ -64,6 +65,14 @@ def test_a_schedule_of_iterations(resume):
     assert resume(f'param_scheduler=[{schedule}]')[0] == [0.000625, 0.0003125]
 
 
+def test_a_schedule_of_iterations_with_longer_epochs(resume):
+    """Two of three epochs are over, though they had half as many steps."""
+    schedule = "{'type': 'CosineAnnealingLR', 'T_max': 3, 'end': 3, 'convert_to_iter_based': True}"
+    rates, _ = resume(f'param_scheduler=[{schedule}]', 'train_dataloader.batch_size=2')
+    expected = [0.000625 * (1 + math.cos(math.pi * step / 12)) / 2 for step in range(8, 12)]
+    assert rates == pytest.approx(expected)
+
+
 def test_another_optimizer(resume):
     with pytest.raises(SystemExit, match='resume with the same optimizer, or start over'):
         resume("optim_wrapper.optimizer={'type': 'Adam', 'lr': 0.1, '_delete_': True}")
@@ -71,6 +80,12 @@ def test_another_optimizer(resume):
 
 def test_accumulated_batches_count(resume):
     assert resume('optim_wrapper.accumulative_counts=4')[0] == [0.005, 0.005]
+
+
+def test_accumulated_batches_need_a_warm_up(resume):
+    """From the config's rate for 32 clips, to the eightfold for 256, within ten epochs."""
+    rates, _ = resume('optim_wrapper.accumulative_counts=64')
+    assert rates == pytest.approx([0.01 + 0.07 * step / 19 for step in (4, 5)])
 
 
 def test_a_schedule_that_depends_on_validations(caplog):
