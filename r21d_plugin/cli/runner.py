@@ -132,7 +132,8 @@ class CommandRunner(Runner):
     ) -> None:
         """Scale the learning rate by the clips per step over ``base_batch_size``.
 
-        Clips per step are the batch size times processes times ``accumulative_counts``.
+        Clips per step are the batch size times processes times ``accumulative_counts``. The factor
+        becomes ``optim_wrapper.lr_factor``, for :class:`~r21d_plugin.engine.GradualWarmupLR`.
         """
         if auto_scale_lr and auto_scale_lr.get('enable'):
             with errors_of(self.cfg, 'auto_scale_lr'):
@@ -141,6 +142,8 @@ class CommandRunner(Runner):
                 if count > 1:
                     self.logger.info(f'Gradients of {count} batches make a step.')
                 super().scale_lr(optim_wrapper, dict(enable=True, base_batch_size=base))
+                clips = self.world_size * (self.train_dataloader.batch_size or 1)
+                optim_wrapper.lr_factor = clips / base
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Load a checkpoint; when resuming, raise an InputError for another optimizer."""
@@ -162,5 +165,8 @@ def check_optimizer(optim_wrapper: Any) -> None:
     """Raise a KeyError if the optimizer is not registered; MMEngine would continue with None."""
     optimizer = optim_wrapper.get('optimizer') if isinstance(optim_wrapper, dict) else None
     name = (optimizer or {}).get('type')
-    if isinstance(name, str) and OPTIMIZERS.get(name) is None:
-        raise KeyError(f'{name} is not in the mmengine::optimizer registry')
+    if not isinstance(name, str):
+        return
+    with OPTIMIZERS.switch_scope_and_registry(None) as registry:
+        if registry.get(name) is None:
+            raise KeyError(f'{name} is not in the mmengine::optimizer registry')

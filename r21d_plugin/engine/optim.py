@@ -24,13 +24,14 @@ from ..models.recognizer import warn_of_slow_bfloat16
 class GradualWarmupLR(LinearLR):
     """Warm-up of `Goyal et al. <https://arxiv.org/abs/1706.02677>`_ (Section 2.2).
 
-    The learning rate for n processes is n times that for one process. This scheduler ramps it up
-    linearly from the latter to the former (Section 4.1: for 10 epochs). Arguments are those of
-    MMEngine's LinearLR.
+    A rate that was multiplied by n for a step of n times the clips of the config's rate begins at
+    the config's rate and rises linearly (Section 4.1: for 10 epochs). Our commands know n; in other
+    runners, it is the number of processes. Arguments are those of MMEngine's LinearLR.
     """
 
     def __init__(self, optimizer: Any, **kwargs: Any) -> None:
-        super().__init__(optimizer, start_factor=1 / get_world_size(), **kwargs)
+        factor = getattr(optimizer, 'lr_factor', get_world_size())
+        super().__init__(optimizer, start_factor=min(1, 1 / factor), **kwargs)
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -6,10 +6,12 @@ from r21d_plugin._compat import pairwise
 from r21d_plugin.engine import GradualWarmupLR, optim
 
 
-def learning_rates(monkeypatch, processes, epochs=45, iterations=4):
+def learning_rates(monkeypatch, processes, factor=None, epochs=45, iterations=4):
     """Return the learning rate of the first iteration of each epoch, by the paper's schedule."""
     monkeypatch.setattr(optim, 'get_world_size', lambda: processes)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.01 * processes)
+    if factor:
+        optimizer.lr_factor = factor
     warmup = GradualWarmupLR.build_iter_from_epoch(
         optimizer, begin=0, end=10, epoch_length=iterations
     )
@@ -36,3 +38,7 @@ def test_paper_schedule_on_64_gpus(monkeypatch):
 
 def test_one_process_needs_no_warm_up(monkeypatch):
     assert learning_rates(monkeypatch, 1)[:20] == pytest.approx([0.01] * 20)
+
+
+def test_small_steps_need_no_warm_up(monkeypatch):
+    assert learning_rates(monkeypatch, 1, factor=1 / 8)[:20] == pytest.approx([0.01] * 20)
