@@ -29,8 +29,9 @@ API = {
     'r21d_plugin.datasets.pipelines': 'clip_pipelines dataloaders',
     'r21d_plugin.engine': (
         'AccelerateHook BFloat16OptimWrapper CheckpointMatchHook EpochSeedHook FiniteLossHook '
-        'GradualWarmupLR PredictionPicturesHook ResumableCheckpointHook SkippedVideosHook '
-        'TaskHook TrainingAccuracyHook TrainingTimeHook check_model keep_freed_memory'
+        'GradualWarmupLR PredictionPicturesHook ResumableCheckpointHook ResumableEarlyStoppingHook '
+        'SkippedVideosHook TaskHook TrainingAccuracyHook TrainingTimeHook check_model '
+        'keep_freed_memory'
     ),
     'r21d_plugin.evaluation': 'ClipVideoAccuracy MultiLabelMetric OrdinalMetric RegressionMetric',
     'r21d_plugin.registry': (

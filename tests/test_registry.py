@@ -26,7 +26,8 @@ NAMES = dict(
     HOOKS=[
         *('AccelerateHook', 'EpochSeedHook', 'CheckpointMatchHook', 'TaskHook'),
         *('PredictionPicturesHook', 'ResumableCheckpointHook', 'SkippedVideosHook'),
-        *('FiniteLossHook', 'TrainingAccuracyHook', 'TrainingTimeHook'),
+        *('FiniteLossHook', 'ResumableEarlyStoppingHook', 'TrainingAccuracyHook'),
+        'TrainingTimeHook',
     ],
     WEIGHT_INITIALIZERS=['Pretrained', 'PretrainedRGB'],
     OPTIM_WRAPPERS=['BFloat16OptimWrapper'],

@@ -21,8 +21,8 @@ num_workers = min(8, process_cpu_count())
 patience = 5  # epochs without a better value before training ends
 frozen_stages = -1  # groups that are not trained: -1: none; 0: conv1; 1: conv2_x too; ... 4: all
 dropout = 0.0 if task == 'numbers' else 0.5
-label_smoothing = 0.1 if task == 'one class' else 0.0
 class_weight = None  # 'auto': the rarer a class, the more its videos count
+label_smoothing = 0.1 if task == 'one class' and class_weight is None else 0.0
 flip = 0.5  # probability of a mirror image; 0 where left and right are classes
 crop_area = (0.4, 1.0)  # smallest and largest part of a frame that a clip shows
 color = 0.2  # brightness, contrast and saturation change by at most this part
@@ -76,7 +76,11 @@ param_scheduler = [warmup, decay] if epochs > 1 else [decay]
 default_hooks = dict(
     checkpoint=dict(max_keep_ckpts=1, save_best=best, rule=rule),
     early_stopping=dict(
-        type='EarlyStoppingHook', monitor=best, rule=rule, patience=patience, min_delta=0
+        type='r21d_plugin.ResumableEarlyStoppingHook',
+        monitor=best,
+        rule=rule,
+        patience=patience,
+        min_delta=0,
     ),
     training_time=dict(type='r21d_plugin.TrainingTimeHook'),
 )

@@ -2,6 +2,7 @@
 
 from .. import _needs_mmaction  # noqa: F401
 from .checkpoints import ResumableCheckpointHook
+from .early_stopping import ResumableEarlyStoppingHook
 from .hooks import (
     AccelerateHook,
     CheckpointMatchHook,
@@ -26,6 +27,7 @@ __all__ = [
     'GradualWarmupLR',
     'PredictionPicturesHook',
     'ResumableCheckpointHook',
+    'ResumableEarlyStoppingHook',
     'SkippedVideosHook',
     'TaskHook',
     'TrainingAccuracyHook',

@@ -29,7 +29,16 @@ class Hook:
         self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
     ) -> None: ...
 
+class EarlyStoppingHook(Hook):
+    monitor: str
+    patience: int
+    best_score: float
+    wait_count: int
+    def __init__(self, monitor: str, **kwargs: Any) -> None: ...
+
 class CheckpointHook(Hook):
+    _default_greater_keys: list[str]
+    _default_less_keys: list[str]
     args: dict[str, Any]
     by_epoch: bool
     file_backend: Any
