@@ -78,6 +78,7 @@ class ClipHead(I3DHead):
             self._refuse('target_mean and target_std')
         if self.task is not CLASS and self.label_smooth_eps:
             self._refuse('label_smooth_eps')
+        check_smoothing(self.label_smooth_eps, getattr(self.loss_cls, 'class_weight', None))
         if self.task is not CLASS and self.average_clips != 'prob':
             self._refuse(f'average_clips={self.average_clips!r}')
 
@@ -161,6 +162,20 @@ def given_numbers(name: str, given: Any, default: float, count: int) -> Tensor:
         wanted = f'one number, or {count}' + (', above 0' if name == 'target_std' else '')
         raise InputError(f'model.cls_head.{name}={given!r}: give {wanted}')
     return numbers.flatten().expand(count).clone()
+
+
+def check_smoothing(eps: float, weights: Tensor | None) -> None:
+    """Raise an InputError if the loss is least for a rare class whatever the class of a video is.
+
+    MMAction2 weights each part of a smoothed target by the class that it is for.
+    """
+    if eps and weights is not None:
+        part = eps / len(weights)
+        if part * weights.max() >= (1 - eps + part) * weights.min():
+            raise InputError(
+                f'model.cls_head.label_smooth_eps={eps}: with this loss_cls.class_weight, all '
+                'videos are trained to be of the rarest class: set it to 0'
+            )
 
 
 def with_equal_parts(data_samples: SampleList) -> SampleList:

@@ -15,7 +15,7 @@ from torch import Tensor
 from .._errors import InputError, check_whole
 from .._registries import MODELS
 from ..weights import STREAMS, fuse_checkpoints, load_matching
-from .heads import ClipHead, with_equal_parts
+from .heads import ClipHead, check_smoothing, with_equal_parts
 from .recognizer import MultiClipTesting
 from .tasks import CLASS, task_of
 
@@ -66,6 +66,7 @@ class TwoStreamHead(BaseHead):
         if task_of(self) is not CLASS:
             loss = type(self.loss_cls).__name__
             raise InputError(f'model.cls_head.loss_cls {loss}: two streams are for one class')
+        check_smoothing(self.label_smooth_eps, getattr(self.loss_cls, 'class_weight', None))
         self.classifiers = ModuleDict(
             {stream: ClipHead(num_classes, in_channels, dropout_ratio) for stream in STREAMS}
         )

@@ -95,6 +95,16 @@ def test_weights_of_ordered_classes():
     torch.testing.assert_close(weighted.loss_by_feat(logits, labels)['loss_cls'], wanted)
 
 
+def test_smoothing_with_weights_of_classes():
+    """With two classes, a tenth of smoothing outweighs the true class from 19 times its weight."""
+    loss = dict(LOSSES['class_'], class_weight=[1.0, 18.9])
+    build(loss, num_classes=2, label_smooth_eps=0.1)
+    loss['class_weight'] = [1.0, 19.1]
+    build(loss, num_classes=2)
+    with pytest.raises(InputError, match='are trained to be of the rarest class: set it to 0'):
+        build(loss, num_classes=2, label_smooth_eps=0.1)
+
+
 @pytest.mark.parametrize(
     ('distance', 'function'),
     [('mse', F.mse_loss), ('l1', F.l1_loss), ('huber', F.smooth_l1_loss)],

@@ -66,6 +66,7 @@ def test_configs_follow_the_data(in_own_data, path):
     assert sum(videos) == count == len(Path('out/train.txt').read_text().splitlines())
     weights = head.loss_cls.class_weight
     assert weights == [sum(videos) / 3 / count for count in videos]
+    assert head.label_smooth_eps == 0
     assert cfg.load_from.startswith('https://')
     network = path.stem.partition('_')[2]
     assert cfg.model.backbone.type == f'r21d_plugin.{finetuning.backbone_cfg(network)["type"]}'
