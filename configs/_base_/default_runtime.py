@@ -11,7 +11,6 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=3,
         save_best='video@1',
-        rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),

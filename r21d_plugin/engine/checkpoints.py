@@ -32,6 +32,12 @@ class ResumableCheckpointHook(CheckpointHook):
     warning. Arguments are those of MMEngine's hook.
     """
 
+    # By these parts of a metric's name, MMEngine infers the rule of save_best.
+    _default_greater_keys = [
+        *CheckpointHook._default_greater_keys,
+        *('clip@', 'video@', 'AP/', 'AUROC', 'F1', 'kappa', 'R2'),
+    ]
+    _default_less_keys = [*CheckpointHook._default_less_keys, 'MAE', 'RMSE']
     max_keep_ckpts: int
     kept: list[int] = []
     left_out: list[str] = []
@@ -70,6 +76,7 @@ class ResumableCheckpointHook(CheckpointHook):
                 'leave it out, and lower train_dataloader.sampler.epoch_size to save more often'
             )
         super().before_train(runner)
+        self.stay_in_folder()
         if runner.val_loop is not None:
             self.check_save_best(getattr(runner.val_loop, 'evaluator', None))
         self.kept = list(getattr(self, 'keep_ckpt_ids', ()))
@@ -79,6 +86,14 @@ class ResumableCheckpointHook(CheckpointHook):
             is_last = loop.epoch == loop.max_epochs
             if loop.epoch >= loop.val_begin and (loop.epoch % loop.val_interval == 0 or is_last):
                 runner.val_loop.run()
+
+    def stay_in_folder(self) -> None:
+        """Replace only best checkpoints of this run's folder, also in a copy of another run's."""
+        if path := getattr(self, 'best_ckpt_path', None):
+            self.best_ckpt_path = self.file_backend.join_path(self.out_dir, Path(path).name)
+        paths = getattr(self, 'best_ckpt_path_dict', {})
+        for key in [key for key in paths if paths[key]]:
+            paths[key] = self.file_backend.join_path(self.out_dir, Path(paths[key]).name)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the best checkpoint, and save the last checkpoint again."""

@@ -148,6 +148,25 @@ def test_a_checkpoint_of_mmengines_hook_resumes_too(tmp_path, monkeypatch):
     assert len(end['log_scalars']['train/loss'].data[0]) == 6
 
 
+@pytest.mark.parametrize(
+    ('metric', 'rule'),
+    [('video@1', 'greater'), ('flow/clip@1', 'greater'), ('acc/top1', 'greater'), ('MAE', 'less')],
+)
+def test_the_rule_follows_the_metric(metric, rule):
+    assert ResumableCheckpointHook(save_best=metric).rules == [rule]
+
+
+def test_a_copied_run_leaves_the_best_checkpoint_of_the_first(tmp_path):
+    hook = ResumableCheckpointHook(save_best='video@1')
+    run(tmp_path / 'copy', hook, 1)
+    hook.best_ckpt_path = f'{tmp_path}/first/best_video@1_epoch_1.pth'
+    hook.best_ckpt_path_dict = {'MAE': f'{tmp_path}/first/best_MAE_epoch_1.pth', 'RMSE': None}
+    hook.stay_in_folder()
+    assert hook.best_ckpt_path == f'{tmp_path}/copy/best_video@1_epoch_1.pth'
+    best_mae = f'{tmp_path}/copy/best_MAE_epoch_1.pth'
+    assert hook.best_ckpt_path_dict == {'MAE': best_mae, 'RMSE': None}
+
+
 def test_containers_keep_their_types():
     state_dict = OrderedDict(weight=torch.ones(1))
     state_dict._metadata = {'': dict(norm_eps=1e-3)}
