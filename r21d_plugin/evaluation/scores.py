@@ -69,6 +69,11 @@ class DumpScores(BaseMetric):
                 )
             clips = clip_probabilities(sample)
             check_finite(sample, [clips])
+            if not is_mean(sample, clips):
+                raise InputError(
+                    f'{self.path}: scores are stored by clip, and this head does not average them: '
+                    "set model.cls_head.average_clips='prob'"
+                )
             self.check_shape(clips)
             given = sorted(labels_of(sample))
             if is_of_numbers(sample):
@@ -101,14 +106,17 @@ class DumpScores(BaseMetric):
 class KeptScores(DumpScores):
     """Write the scores of a test for its report, if a report is possible.
 
-    Samples without a filename, a label or scores are left out. If none remains, or videos have
-    different numbers of clips, no file is written. Arguments are those of :class:`DumpScores`.
+    Samples without a filename, a label or scores are left out, and those whose score is not the
+    mean of their clips'. If none remains, or videos have different numbers of clips, no file is
+    written. Arguments are those of :class:`DumpScores`.
     """
 
     def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the scores of one batch of videos."""
         needed = {'filename', 'gt_label', 'pred_score'}
-        super().process(data_batch, [each for each in data_samples if needed <= set(each)])
+        complete = [sample for sample in data_samples if needed <= set(sample)]
+        kept = [sample for sample in complete if is_mean(sample, clip_probabilities(sample))]
+        super().process(data_batch, kept)
 
     def check_shape(self, clips: Tensor) -> None:
         """Accept any number of clips."""
@@ -118,6 +126,14 @@ class KeptScores(DumpScores):
         if len({scores.shape for _, scores, _ in results}) == 1:
             super().compute_metrics(results)
         return {}
+
+
+def is_mean(sample: Any, clips: Tensor) -> bool:
+    """Whether the score of a video is the mean of its clips' scores, clips x classes."""
+    score = sample.get('pred_score')
+    if score is None or score.ndim == 2 or 'clip_scores' not in sample:
+        return True  # the sample has scores of its clips alone, or of one
+    return torch.allclose(score.float(), clips.mean(0), rtol=1e-3, atol=1e-5)
 
 
 def is_of_numbers(sample: Any) -> bool:

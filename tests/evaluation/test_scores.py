@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from r21d_plugin import InputError
-from r21d_plugin.evaluation.scores import DumpScores, accuracy, accuracy_by_clips, read_scores
+from r21d_plugin.evaluation.scores import (
+    DumpScores,
+    KeptScores,
+    accuracy,
+    accuracy_by_clips,
+    read_scores,
+)
 from tools.fuse_scores import check_same_videos, fuse, sweep_weights
 
 
@@ -120,6 +126,20 @@ def test_videos_of_different_clips(tmp_path):
         metric.process({}, [three])
     with pytest.raises(InputError, match=r'numbers of clips differ: name a \.pkl file'):
         metric.compute_metrics([(name, np.zeros((n, 4)), [1]) for name, n in (('a', 2), ('b', 3))])
+
+
+def test_scores_that_are_not_a_mean_of_clips(tmp_path):
+    """With average_clips='score', a head gives the mean of the clips' logits."""
+    logits = torch.tensor([[9.0, 0, 0], [0, 1, 0], [0, 1, 0]])
+    clips = logits.softmax(1)
+    sample = dict(filename='a.mp4', clip_scores=clips, gt_label=torch.tensor([0]))
+    mean, other = (dict(sample, pred_score=score) for score in (clips.mean(0), logits.mean(0)))
+    DumpScores(str(tmp_path / 'a.npz')).process({}, [mean])
+    with pytest.raises(InputError, match=r"set model\.cls_head\.average_clips='prob'"):
+        DumpScores(str(tmp_path / 'a.npz')).process({}, [other])
+    kept = KeptScores(str(tmp_path / 'a.npz'))
+    kept.process({}, [other])
+    assert kept.results == []
 
 
 def test_not_a_dump(tmp_path):
