@@ -33,7 +33,6 @@ PLAIN_KEYS: dict[str, set[str]] = {
         'max_testing_views',
         'runtime',
     },
-    'model.train_cfg': {'blending', 'aux_info'},
     'optim_wrapper.paramwise_cfg': {
         'bias_decay_mult',
         'bias_lr_mult',
@@ -47,11 +46,17 @@ PLAIN_KEYS: dict[str, set[str]] = {
 }
 """Known keys of dictionaries, by path or last name; their other keys are silently ignored."""
 
-UNREAD_TEST_CFG = {
-    'average_clips': 'set model.cls_head.average_clips',
-    'feature_extraction': 'use r21d features',
+UNREAD = {
+    'model.test_cfg': {
+        'average_clips': 'set model.cls_head.average_clips',
+        'feature_extraction': 'use r21d features',
+    },
+    'model.train_cfg': {
+        'aux_info': 'remove it',
+        'blending': 'set model.data_preprocessor.blending',
+    },
 }
-"""Keys of MMAction2 0.x that MMAction2 1.x ignores, and what to do."""
+"""Keys of MMAction2 0.x that MMAction2 1.x ignores, by path, and what to do."""
 
 TOGETHER = (
     ('train_cfg', 'train_dataloader', 'optim_wrapper'),
@@ -68,9 +73,10 @@ def check_config(cfg: Config, path: str) -> None:
     for parent, read in PLAIN_KEYS.items():
         for name in dict_at(cfg, parent):
             refuse_misspelling(name, read, f'{path}: {parent}', cutoff=0.75)
-    for name, remedy in UNREAD_TEST_CFG.items():
-        if dict_at(cfg, 'model.test_cfg').get(name):
-            raise InputError(f'{path}: model.test_cfg: nothing reads {name}: {remedy}')
+    for parent, remedies in UNREAD.items():
+        for name, remedy in remedies.items():
+            if dict_at(cfg, parent).get(name):
+                raise InputError(f'{path}: {parent}: nothing reads {name}: {remedy}')
     if not cfg.get('model'):
         raise InputError(f'{path}: no model in this config')
 
@@ -80,11 +86,27 @@ def check_run(cfg: Config, path: str) -> None:
     for name in ('max_epochs', 'max_iters', 'val_interval'):
         if name in (cfg.get('train_cfg') or {}):
             check_whole(f'{path}: train_cfg.{name}', cfg.train_cfg[name])
+    check_units(cfg, path)
     for names in TOGETHER:
         missing = [name for name in names if cfg.get(name) is None]
         if 0 < len(missing) < len(names):
             given = ', '.join(sorted({*names} - {*missing}))
             raise InputError(f'{path}: {" and ".join(missing)} missing, which {given} needs')
+
+
+def check_units(cfg: Config, path: str) -> None:
+    """Raise an InputError if training counts iterations, and another part of the config epochs."""
+    train_cfg = cfg.get('train_cfg') or {}
+    if train_cfg.get('type') != 'IterBasedTrainLoop' and train_cfg.get('by_epoch', True):
+        return
+    given = cfg.get('param_scheduler') or []
+    schedulers = [given] if isinstance(given, dict) else given
+    parts = [('param_scheduler', scheduler) for scheduler in schedulers]
+    parts.append(('default_hooks.checkpoint', dict_at(cfg, 'default_hooks').get('checkpoint', {})))
+    for key, part in parts:
+        if part is None or part.get('convert_to_iter_based') or not part.get('by_epoch', True):
+            continue
+        raise InputError(f'{path}: {key} counts epochs, train_cfg iterations: set by_epoch=False')
 
 
 def refuse_misspelling(name: str, names: Collection[str], where: str, cutoff: float) -> None:

@@ -25,7 +25,14 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
     for key, value in options.items():
         current = check_option(cfg, key)
         with errors_of_option(key, value):
-            cfg.merge_from_dict({key: parse_option(key, value, isinstance(current, str))})
+            cfg.merge_from_dict(nested(key, parse_option(key, value, isinstance(current, str))))
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """Return an option for MMEngine; below ``custom_keys``, names of parameters have dots."""
+    path, _, rest = key.partition('.custom_keys.')
+    name, _, last = rest.rpartition('.')
+    return {f'{path}.custom_keys': {name: {last: value}}} if name else {key: value}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from ..engine import check_model
 from .config_check import check_run
 from .explain import errors_of
-from .resume import apply_configured, configured_values, refuse_other_optimizer
+from .resume import apply_configured, configured_values, follow_seed, refuse_other_optimizer
 from .summary import ShortFormatter, summarize
 
 HOOKS = dict(
@@ -143,7 +143,7 @@ class CommandRunner(Runner):
                     self.logger.info(f'Gradients of {count} batches make a step.')
                 super().scale_lr(optim_wrapper, dict(enable=True, base_batch_size=base))
                 clips = self.world_size * (self.train_dataloader.batch_size or 1)
-                optim_wrapper.lr_factor = clips / base
+                optim_wrapper.lr_factor = clips / base  # type: ignore[attr-defined]
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Load a checkpoint; when resuming, raise an InputError for another optimizer."""
@@ -158,6 +158,7 @@ class CommandRunner(Runner):
         configured = configured_values(self.optim_wrapper)
         with errors_of(self.cfg, f'cannot resume from {filename}'):
             super().resume(filename, *args, **kwargs)
+            follow_seed(self)
             apply_configured(self, configured, filename)
 
 

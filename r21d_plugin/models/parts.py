@@ -45,6 +45,7 @@ def check_parts(model: nn.Module) -> None:
     for stream in streams_of(model):
         check_normalization(stream)
         check_format(stream)
+        check_blending(stream)
         if getattr(model, 'neck', None) is None:
             check_head(stream, getattr(model, 'cls_head', None))
 
@@ -67,6 +68,16 @@ def check_format(stream: Stream) -> None:
         raise InputError(
             f"{stream.preprocessor_key}.format_shape='NCHW' is for single frames and "
             f"{stream.key} takes clips: use 'NCTHW'"
+        )
+
+
+def check_blending(stream: Stream) -> None:
+    """Raise an InputError if one of two streams would mix its clips with those of other videos."""
+    if '.preprocessors.' in stream.preprocessor_key and getattr(
+        stream.preprocessor, 'blending', None
+    ):
+        raise InputError(
+            f'{stream.preprocessor_key}.blending: each stream would mix other videos: remove it'
         )
 
 

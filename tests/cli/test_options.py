@@ -1,9 +1,12 @@
+import mmaction.registry
 import pytest
+import torch
 from mmengine.config import Config
 
 from r21d_plugin import InputError
 from r21d_plugin.cli.config_check import check_config, check_run
 from r21d_plugin.cli.options import merge_options, parse_value
+from r21d_plugin.cli.runner import check_optimizer
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,7 @@ def cfg():
         ('optim_wrapper.clip_grad.max_norm', '40', 40),
         ('model.test_cfg.max_testing_views', '3', 3),
         ('auto_scale_lr.enable', 'True', True),
+        ('optim_wrapper.paramwise_cfg.custom_keys.cls_head.lr_mult', '2', 2),
     ],
 )
 def test_options_take_effect(cfg, key, text, value):
@@ -70,6 +74,11 @@ def test_options_take_effect(cfg, key, text, value):
     for word in key.split('.'):
         found = found[int(word) if word.isdecimal() else word]
     assert found == value
+
+
+def test_names_of_parameters_have_dots(cfg):
+    merge_options(cfg, {'optim_wrapper.paramwise_cfg.custom_keys.backbone.layer4.lr_mult': '0.1'})
+    assert cfg.optim_wrapper.paramwise_cfg.custom_keys == {'backbone.layer4': dict(lr_mult=0.1)}
 
 
 @pytest.mark.parametrize(
@@ -90,6 +99,16 @@ def test_options_without_effect_are_refused(cfg, option, remedy):
     assert str(error.value).startswith(f'--cfg-options {option}: ')
     assert remedy in str(error.value)
     assert cfg.to_dict() == before
+
+
+def test_optimizers_of_other_packages():
+    class OwnSGD(torch.optim.SGD):
+        """An optimizer that a user registers in MMAction2's registry."""
+
+    mmaction.registry.OPTIMIZERS.register_module(module=OwnSGD, force=True)
+    check_optimizer(dict(optimizer=dict(type='OwnSGD')))
+    with pytest.raises(KeyError, match='OwnSGDs is not in'):
+        check_optimizer(dict(optimizer=dict(type='OwnSGDs')))
 
 
 def check(cfg):
@@ -115,9 +134,21 @@ def test_a_dict_option_with_a_syntax_error(cfg):
             {'model.test_cfg.average_clips': 'score'},
             r'model\.test_cfg: nothing reads average_clips: set model\.cls_head\.average_clips',
         ),
+        (
+            {'model.train_cfg': dict(blending=dict(type='MixupBlending'))},
+            r'model\.train_cfg: nothing reads blending: set model\.data_preprocessor\.blending',
+        ),
         (dict(val_cfg=dict()), 'val_dataloader and val_evaluator missing, which val_cfg needs'),
         (dict(optim_wrapper=None), 'optim_wrapper missing, which train_cfg, train_dataloader need'),
         (dict(model=None), 'no model in this config'),
+        (
+            {'train_cfg.by_epoch': False, 'param_scheduler': [dict(type='MultiStepLR')]},
+            'param_scheduler counts epochs, train_cfg iterations: set by_epoch=False',
+        ),
+        (
+            {'train_cfg.type': 'IterBasedTrainLoop', 'default_hooks.checkpoint.interval': 100},
+            r'default_hooks\.checkpoint counts epochs, train_cfg iterations: set by_epoch=False',
+        ),
         ({'train_cfg.val_interval': 0}, r'train_cfg\.val_interval=0: use a whole number'),
     ],
 )

@@ -80,6 +80,9 @@ def test_streams_that_do_not_fit():
     message = r'preprocessors\.flow\.mean has 2 numbers and model\.backbone\.flow\.in_channels=3'
     with pytest.raises(InputError, match=message):
         checked('twostream', **{'model.backbone.flow.in_channels': 3})
+    mixup = dict(type='MixupBlending', num_classes=4)
+    with pytest.raises(InputError, match=r'preprocessors\.imgs\.blending: each stream would mix'):
+        checked('twostream', **{'model.data_preprocessor.preprocessors.imgs.blending': mixup})
 
 
 FLOW_INPUT = {
