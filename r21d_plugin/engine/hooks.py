@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import worker_init_fn
-from mmengine.dist import all_reduce, get_rank
+from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner, find_latest_checkpoint, set_random_seed
@@ -25,7 +24,8 @@ class EpochSeedHook(Hook):
     """Seed every training epoch from the run's seed and the epoch number.
 
     MMEngine seeds only once: a resumed run would repeat the random crops of the first epochs, and
-    new workers would repeat those of every epoch. Requires ``persistent_workers=False``.
+    new workers would repeat those of every epoch. Workers get their seeds from PyTorch, which draws
+    one for each pass over the data. Requires ``persistent_workers=False``.
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -44,9 +44,7 @@ class EpochSeedHook(Hook):
             )
         seed = int(np.random.SeedSequence([runner.seed, runner.epoch]).generate_state(1)[0]) >> 1
         set_random_seed(seed, diff_rank_seed=True)
-        loader.worker_init_fn = partial(
-            worker_init_fn, num_workers=loader.num_workers, rank=get_rank(), seed=seed
-        )
+        loader.worker_init_fn = None
 
 
 @HOOKS.register_module()

@@ -33,7 +33,11 @@ class SkippedVideosHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Collate without skipped videos, also for hooks that read a batch before the training."""
-        omit_skipped(runner.train_dataloader)
+        loader, loop = runner.train_dataloader, runner.train_loop
+        omit_skipped(loader)
+        iterator = getattr(loop, 'dataloader_iterator', None)  # of an iteration-based loop
+        if iterator and skipping_datasets(loader.dataset):
+            loop.dataloader_iterator = type(iterator)(loader)  # the old one collates as before
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         loader: Any = getattr(runner, f'{mode}_dataloader')

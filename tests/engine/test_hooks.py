@@ -39,6 +39,15 @@ def test_a_resumed_run_samples_as_an_uninterrupted_one(workers):
     assert epochs(loader, 1, range(4)) != whole
 
 
+@pytest.mark.parametrize('workers', [0, 2])
+def test_passes_of_an_iteration_based_loop_differ(workers):
+    """It calls the hook once."""
+    loader = DataLoader(RandomNumbers(), batch_size=2, num_workers=workers)
+    EpochSeedHook().before_train_epoch(SimpleNamespace(seed=0, epoch=0, train_dataloader=loader))
+    first, second = ([torch.stack(batch).tolist() for batch in loader] for _ in range(2))
+    assert first != second
+
+
 def test_persistent_workers_are_refused():
     loader = DataLoader(RandomNumbers(), num_workers=1, persistent_workers=True)
     with pytest.raises(InputError, match='persistent_workers=True'):

@@ -6,6 +6,7 @@ from mmengine.dataset import pseudo_collate
 
 from r21d_plugin import InputError
 from r21d_plugin.datasets import LabelledVideoDataset
+from r21d_plugin.datasets.video_dataset import collate_without_skipped
 from r21d_plugin.engine import SkippedVideosHook, skipped_videos
 
 
@@ -59,6 +60,19 @@ def test_samplers_that_repeat_videos_are_refused_in_several_processes(tmp_path, 
     SkippedVideosHook().before_test_epoch(runner(tmp_path))
     with pytest.raises(InputError, match=r'set test_dataloader\.sampler\.round_up=False'):
         SkippedVideosHook().before_test_epoch(runner(tmp_path, round_up=True))
+
+
+def test_an_iteration_based_loop_reads_anew(tmp_path):
+    """It began to read with the function that was there before."""
+
+    class Endless:
+        def __init__(self, loader):
+            self.collate = loader.collate_fn
+
+    run = runner(tmp_path)
+    run.train_loop = SimpleNamespace(dataloader_iterator=Endless(run.train_dataloader))
+    SkippedVideosHook().before_train(run)
+    assert run.train_loop.dataloader_iterator.collate.func is collate_without_skipped
 
 
 def test_unknown_on_error():
