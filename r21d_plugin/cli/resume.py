@@ -63,6 +63,15 @@ def refuse_other_optimizer(saved: list[Group], configured: list[Group]) -> None:
             )
 
 
+def follow_seed(runner: Runner) -> None:
+    """Set the sampler's seed to the checkpoint's, which MMEngine has taken for all else."""
+    sampler: Any = runner.train_dataloader.sampler
+    given = runner.cfg.train_dataloader.get('sampler') or {}
+    different = (runner.cfg.get('randomness') or {}).get('diff_rank_seed')
+    if hasattr(sampler, 'seed') and 'seed' not in given and not different:
+        sampler.seed = runner.seed
+
+
 def replay(runner: Runner) -> None:
     """Step the schedules as often as training has done so far."""
     in_epochs = isinstance(runner.train_loop, EpochBasedTrainLoop)

@@ -10,6 +10,7 @@ import pytest
 from support import OPTIONS, ROOT
 
 from r21d_plugin.cli.resume import apply_configured
+from r21d_plugin.datasets import EpochSizeSampler
 
 CONFIG = ROOT / 'configs/r2plus1d_18_kinetics.py'
 LR = 'optim_wrapper.optimizer.lr'
@@ -71,6 +72,19 @@ def test_a_schedule_of_iterations_with_longer_epochs(resume):
     rates, _ = resume(f'param_scheduler=[{schedule}]', 'train_dataloader.batch_size=2')
     expected = [0.000625 * (1 + math.cos(math.pi * step / 12)) / 2 for step in range(8, 12)]
     assert rates == pytest.approx(expected)
+
+
+def test_another_seed(resume, monkeypatch):
+    """The order of the videos is that of the checkpoint's seed, like all else."""
+    seeds, permutation = [], EpochSizeSampler._permutation
+
+    def note(sampler, number):
+        seeds.append(sampler.seed)
+        return permutation(sampler, number)
+
+    monkeypatch.setattr(EpochSizeSampler, '_permutation', note)
+    resume('randomness.seed=5')
+    assert set(seeds) == {0}
 
 
 def test_another_optimizer(resume):
