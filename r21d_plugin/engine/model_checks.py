@@ -10,6 +10,7 @@ from torch import nn
 
 from .._errors import InputError
 from .._registries import TRANSFORMS
+from ..datasets.pipelines import name_of
 from ..datasets.wrappers import inner_datasets
 from ..models.parts import Stream, check_parts, streams_of
 from ..models.recognizer import check_runtime
@@ -80,7 +81,5 @@ def channels_of(pipeline: Sequence[Any]) -> dict[str, int]:
 def flatten(pipeline: Sequence[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name (without scope) and arguments of all transforms in a pipeline's config."""
     for step in pipeline:
-        kind = step['type']
-        name = kind if isinstance(kind, str) else kind.__name__
-        yield name.rpartition('.')[2], step
+        yield name_of(step), step
         yield from flatten(step.get('transforms', ()))
