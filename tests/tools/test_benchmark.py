@@ -11,7 +11,8 @@ from r21d_plugin.models.accelerate import has_fast_bfloat16
 pytestmark = pytest.mark.slow
 
 
-def test_flow(tmp_path, tool, capsys):
+def test_flow(tmp_path, tool, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools/benchmark'))
     video = write_video(tmp_path / 'a.mp4', frames=20)
     tool('benchmark/flow.py', video, '--clip-len', 4, '--network', 'fr2d_18', '--repeats', 1)
     out = capsys.readouterr().out

@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
+from turns import take_turns
 
 from r21d_plugin import accelerate, create_model
 from r21d_plugin.models.accelerate import has_fast_bfloat16
@@ -33,21 +34,13 @@ WRONG = ('training', 'bfloat16')
 
 
 class Measure(NamedTuple):
-    """A measure.
-
-    Attributes:
-        name (str): Name of the measure.
-        kind (str): A key of ``KINDS``.
-        network (str): Name of the network.
-        clips (int): Number of clips.
-        frames (int): Frames per clip.
-    """
+    """A measure."""
 
     name: str
-    kind: str
-    network: str
+    kind: str  # a key of KINDS
+    network: str  # name for create_model
     clips: int
-    frames: int
+    frames: int  # per clip
 
 
 MEASURES = [
@@ -96,14 +89,7 @@ def run(
     torch.manual_seed(0)
     clock = time.process_time if threads == 1 else time.perf_counter
     tasks = KINDS[measure.kind](measure, dtype, video)
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    results: dict[str, Tensor] = {}
-    for turn in range(repeats + 1):
-        for name, task in tasks.items():
-            start = clock()
-            results[name] = task()
-            if turn > 0:  # the first turn is a warm-up
-                seconds[name].append(clock() - start)
+    seconds, results = take_turns(tasks, repeats, clock)
     work = gflop(measure)
     fastest = min(seconds['ours'])
     share = work / fastest / ceiling(dtype, repeats, clock) if work else None

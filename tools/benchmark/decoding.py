@@ -25,7 +25,6 @@ from typing import Any, Callable, Dict
 
 import cv2
 import numpy as np
-import torch
 from mmaction.datasets import VideoDataset
 from mmaction.datasets.transforms import SampleFrames
 from mmengine.dataset import pseudo_collate
@@ -33,6 +32,7 @@ from mmengine.registry import init_default_scope
 from readers import FPS, MMACTION2, make_video, readers
 from tabulate import tabulate
 from torch.utils.data import DataLoader
+from turns import take_turns
 
 from r21d_plugin.datasets import LabelledVideoDataset, video_reader
 from r21d_plugin.datasets.pipelines import clip_pipelines
@@ -62,22 +62,6 @@ def cpu_seconds() -> float:
     """Return the CPU time of this process, its threads and finished child processes."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time() + children.ru_utime + children.ru_stime
-
-
-def measure(tasks: Tasks, repeats: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Measure CPU seconds of tasks in each turn after the first, and return the last results."""
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    results: dict[str, Any] = {}
-    for turn in range(repeats + 1):
-        for name, task in tasks.items():
-            np.random.seed(turn)  # all tasks and workers use the same training clips
-            torch.manual_seed(turn)
-            start = cpu_seconds()
-            results[name] = task()
-            if turn > 0:
-                seconds[name].append(cpu_seconds() - start)
-        print('.', end='', file=sys.stderr, flush=True)
-    return seconds, results
 
 
 def row_of(
@@ -151,9 +135,9 @@ def main() -> None:
     table: list[dict[str, str]] = []
     with tempfile.TemporaryDirectory() as folder:
         for video, what, clips, tasks in tasks_of(Path(folder), args):
-            seconds, results = measure(tasks, args.repeats)
+            print(f'{video}, {what}', file=sys.stderr)
+            seconds, results = take_turns(tasks, args.repeats, cpu_seconds)
             table.append(row_of(video, what, clips, seconds, results))
-    print(file=sys.stderr)
     columns = dict.fromkeys(name for row in table for name in row)
     cells = [[row.get(name, '') for name in columns] for row in table]
     print(tabulate(cells, list(columns), tablefmt='github', disable_numparse=True))

@@ -18,6 +18,7 @@ import torch
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from tabulate import tabulate
+from turns import take_turns
 
 from r21d_plugin import accelerate, create_model
 from r21d_plugin._compat import pairwise
@@ -87,19 +88,6 @@ def make_tasks(args: argparse.Namespace, folder: Path) -> Tasks:
     }
 
 
-@torch.inference_mode()
-def measure(tasks: Tasks, repeats: int) -> dict[str, list[float]]:
-    """Measure the seconds of each task; the tasks take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for turn in range(repeats + 1):
-        for name, task in tasks.items():
-            start = time.perf_counter()
-            task()
-            if turn > 0:  # the first turn is a warm-up
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
 def ratio(seconds: dict[str, list[float]], task: str) -> float:
     """Return FarnebackFlow's time over plain OpenCV's, the median of paired measurements."""
     pairs = zip(seconds[f'{task}, FarnebackFlow'], seconds[f'{task}, plain OpenCV'])
@@ -112,8 +100,9 @@ def main() -> None:
     init_default_scope('mmaction')
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-    with errors_in_one_line(), tempfile.TemporaryDirectory() as folder:
-        seconds = measure(make_tasks(args, Path(folder)), args.repeats)
+    with errors_in_one_line(), tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        tasks = make_tasks(args, Path(folder))
+        seconds, _ = take_turns(tasks, args.repeats, time.perf_counter)
     middle = {name: median(values) for name, values in seconds.items()}
     rows = [[name, f'{1e3 * value:.1f}', f'{1 / value:.2f}'] for name, value in middle.items()]
     align = ('left', 'right', 'right')

@@ -11,6 +11,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -20,6 +21,7 @@ from mmaction.datasets.transforms import SampleFrames
 from mmengine.registry import init_default_scope
 from readers import MMACTION2, SIZE, make_video, read_by_ours, read_by_steps
 from tabulate import tabulate
+from turns import take_turns
 
 from r21d_plugin.cli.errors import errors_in_one_line
 from r21d_plugin.datasets.video_facts import LEVELS, inspect_video
@@ -58,19 +60,13 @@ def gains(video: Path, stored: Path, repeats: int) -> list[str]:
     cells = []
     for clips, frames in CLIPS:
         sample = SampleFrames(clip_len=frames, num_clips=clips, test_mode=clips > 1)
-        tasks = (
-            lambda: read_by_steps(MMACTION2['MMAction2, decord'], video, sample),  # noqa: B023
-            lambda: read_by_ours(False, video, sample),  # noqa: B023
-            lambda: read_by_ours(False, stored, sample),  # noqa: B023
+        tasks: dict[str, Callable[[], np.ndarray]] = dict(
+            peer=partial(read_by_steps, MMACTION2['MMAction2, decord'], video, sample),
+            source=partial(read_by_ours, False, video, sample),
+            store=partial(read_by_ours, False, stored, sample),
         )
-        turns = []
-        for turn in range(repeats + 1):
-            times = []
-            for task in tasks:
-                np.random.seed(turn)  # all read the same clip
-                times.append(milliseconds(task))
-            turns.append(times)
-        peer, source, store = (median(times) for times in zip(*turns[1:]))
+        seconds, _ = take_turns(tasks, repeats, time.process_time)
+        peer, source, store = (1000 * median(times) for times in seconds.values())
         cells += [f'{peer:.1f}', f'{source:.1f}', f'{store:.1f}', f'{peer / store:.1f}']
     return cells
 
