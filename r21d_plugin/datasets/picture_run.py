@@ -62,6 +62,10 @@ class Run:
                 break
         raise UnexpectedPictureError if self._damaged_to is None else DamageError
 
+    def is_left_for(self, entry: Entry | None) -> bool:
+        """Whether decoding from an entry skips pictures that this run would decode."""
+        return entry is not None and entry.frame > self.next
+
     def check(self) -> None:
         """Check whether the last picture found may depend on a damaged later picture.
 

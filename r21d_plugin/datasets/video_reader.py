@@ -226,10 +226,10 @@ class VideoReader:
         index = self._known_index()
         if not all(0 <= number < index.count for number in wanted):
             raise IndexError(f'{self._name} has {index.count} frames: asked for {list(wanted)}')
-        for number in wanted:
+        for number, later in zip(wanted, [*wanted[1:], None]):
             entry = index.entry_before(number)
             run = self._run
-            if run is None or number < run.next or (entry and entry.frame > run.next):
+            if run is None or number < run.next or run.is_left_for(entry):
                 run = self._run = Run(self._stream, index, entry, self._strict)
             try:
                 picture = run.find(number)
@@ -237,7 +237,7 @@ class VideoReader:
                 index = self._reconsider(index)
                 run = self._run = Run(self._stream, index, None, self._strict)
                 picture = run.find(number)
-            if number == wanted[-1]:
+            if later is None or run.is_left_for(index.entry_before(later)):
                 run.check()
             yield picture
 

@@ -14,7 +14,7 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from support import damage
+from support import damage, write_numbered
 
 from r21d_plugin import InputError
 from r21d_plugin.datasets import video_reader
@@ -314,6 +314,19 @@ def test_damage(name, damaged):
     with VideoReader(path, strict=False) as reader:
         last = len(reader) - 3  # fewer where packets don't tell, as one picture did not decode
         assert number_of(reader.read([last])[0]) == 57
+
+
+def test_damage_after_a_clip_that_is_not_the_last(tmp_path):
+    """A B-picture, frame 19, is wrong because the later picture that it refers to is damaged."""
+    coding = 'scenecut=0:b-adapt=0:bframes=3:keyint=12:min-keyint=12:open-gop=0'
+    times = [number / 25 for number in range(FRAMES)]
+    path = tmp_path / 'a.mp4'
+    write_numbered(path, times, (192, 128), **{'g': '12', 'x264-params': coding})
+    damage(path, 17, 18)
+    clip = [16, 17, 18, 19]
+    for indices in (clip, [*clip, 50, 51]):
+        with pytest.raises(InputError, match='has damaged frames'), VideoReader(path) as reader:
+            reader.read(indices)
 
 
 @pytest.mark.parametrize('name', ['edit_list.mp4', 'b_frames.avi', 'vp9.webm'])
