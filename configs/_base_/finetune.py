@@ -10,7 +10,7 @@ from r21d_plugin.engine import finetuning
 data_root = 'data/mine'
 targets, training_videos, videos = finetuning.read_folder(data_root)
 ordered = False  # True: the classes are ordered, such as grades
-task = finetuning.choose_task(targets, ordered)
+task = finetuning.choose_task(targets, ordered, data_root)
 metric, best, rule = finetuning.metric_of(task)
 num_classes = len(videos)  # or labels, or numbers
 epochs = 10

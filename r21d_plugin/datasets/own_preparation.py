@@ -14,7 +14,7 @@ from .label_maps import NAMES_FILES
 from .own_groups import Group, find_groups, hash_contents, mark_duplicates, split_groups
 from .own_report import report
 from .own_sources import SPLITS, OwnVideo, read_source
-from .text_files import quote, read_lines
+from .text_files import quote, read_lines, read_number
 from .video_checks import Checked, Task
 
 
@@ -89,9 +89,12 @@ class OwnVideos:
         if self.source.targets == 'numbers':
             return [*self.source.numbers]
         names = {name for video in self.sound() for name in video.labels}
-        numeric = all(map(str.isdecimal, names))
-        new = sorted(names - {*self.old_classes}, key=lambda c: (int(c) if numeric else 0, c))
-        return [*(name for name in self.old_classes if name in names), *new]
+        new = sorted(names)
+        values = {name: value for name in new if (value := read_number(name)) is not None}
+        if len(values) == len(new):
+            new.sort(key=values.__getitem__)
+        old = [name for name in self.old_classes if name in names]
+        return [*old, *(name for name in new if name not in old)]
 
     def _keep_splits(self) -> None:
         """Set the splits of videos that are in lists of an earlier run."""

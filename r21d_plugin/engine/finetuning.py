@@ -12,7 +12,7 @@ import numpy as np
 from .._errors import InputError
 from ..datasets import LabelledVideoDataset
 from ..datasets.label_maps import NAMES_FILES
-from ..datasets.text_files import read_lines
+from ..datasets.text_files import read_lines, read_number
 from ..models.factory import backbone_cfg, find_source, network_of
 from ..models.tasks import CLASS, NUMBERS, ORDERED, TASKS
 from ..weights import infer_network, read_weights
@@ -54,15 +54,27 @@ def read_folder(data_root: str) -> tuple[str, int, list[int]]:
     return targets, len(lines), [videos[str(number)] for number in range(count)]
 
 
-def choose_task(targets: str, ordered: bool) -> str:
+def choose_task(targets: str, ordered: bool, data_root: str) -> str:
     """Return the name of a task in :data:`~r21d_plugin.models.tasks.TASKS` for the targets.
 
-    Raises an InputError if ``ordered`` is set and the targets are not classes.
+    Raises an InputError if ``ordered`` is set and the targets are not classes, or the classes are
+    numbers that do not ascend.
     """
     if ordered and targets != 'class':
         raise InputError(f'ordered={ordered}: for classes, and the lists have {targets}: remove it')
+    if ordered:
+        check_order(Path(data_root, NAMES_FILES['class']))
     task = next(task for task in TASKS.values() if task.targets[0] == targets)
     return (ORDERED if ordered else task).name
+
+
+def check_order(path: Path) -> None:
+    """Raise an InputError if the names in a file are numbers that do not ascend."""
+    names = [name for name, _ in read_lines(path)]
+    values = [value for name in names if (value := read_number(name)) is not None]
+    if len(values) == len(names) and values != sorted(values):
+        remedy = f'remove {path.parent} and prepare it anew'
+        raise InputError(f'{path}: its numbers do not ascend, and ordered=True: {remedy}')
 
 
 def loss_of(

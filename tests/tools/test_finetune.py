@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from own_folders import COMMON, PREPARE
 from support import ROOT, write_video
 
-from r21d_plugin import create_model
+from r21d_plugin import InputError, create_model
 from r21d_plugin.cli.launch import load_config
 from r21d_plugin.engine import finetuning
 
@@ -276,6 +276,16 @@ def test_from_a_table_of_numbers_to_a_test(prepared, tool, fails, capfd):
 def test_options_of_other_tasks(prepared, fails, task, arguments, message):
     prepared(task)
     assert message in fails('finetune.py', 'out', '--gpus', 0, '--cfg-options', *arguments)
+
+
+def test_ordered_classes_that_do_not_ascend(tmp_path):
+    for text in ('-2\n-1\n0.5\n10\n', 'mild\n10\n9\n'):
+        (tmp_path / 'classes.txt').write_text(text)
+        assert finetuning.choose_task('class', True, str(tmp_path)) == 'ordered classes'
+    (tmp_path / 'classes.txt').write_text('1\n2\n4\n3\n')
+    with pytest.raises(InputError, match=r'classes\.txt: its numbers do not ascend.*: remove '):
+        finetuning.choose_task('class', True, str(tmp_path))
+    assert finetuning.choose_task('class', False, str(tmp_path)) == 'one class'
 
 
 def test_linear_probe_for_other_tasks(prepared, fails):

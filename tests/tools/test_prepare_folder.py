@@ -121,6 +121,13 @@ def test_few_videos(put, tool, capsys):
     assert not list(Path('out').glob('*.tsv'))
 
 
+def test_classes_that_are_numbers(put, tool):
+    names = ['-2', '-1', '0.5', '9', '9.5', '10']
+    put(*(path for name in names for path in many(name, 2)))
+    tool(*PREPARE, 'my', *COMMON, '--no-check')
+    assert read('out/classes.txt') == names
+
+
 def test_again_with_more_videos(put, tool, capsys, monkeypatch):
     """Old videos keep their set and number, and are not checked again."""
     put(*many('walk', 10), *many('run', 10), 'walk/a_c01.mp4')
