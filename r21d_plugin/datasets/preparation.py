@@ -31,7 +31,7 @@ def prepare(args: Namespace, out: Path) -> None:
     check_places(args, out)
     videos = (OwnVideos if args.dataset == 'folder' else Benchmark)(args, out)
     folder = args.store or videos.folder
-    links_to_videos(out, folder, args.dataset)
+    check_links(links_to_videos(out, folder, args.dataset), videos.folder)
     journal = Journal(out, args.dataset, shard.name)
     known = journal.read(videos.files.earlier())
     tasks = shard.take([*videos.tasks()])
@@ -127,6 +127,15 @@ def links_to_videos(out: Path, folder: Path, dataset: str) -> list[Path]:
         if link.exists() and not link.is_symlink():
             raise InputError(f'{link}: exists and is not {folder}: move it away')
     return links
+
+
+def check_links(links: Sequence[Path], source: Path) -> None:
+    """Raise an InputError if the lists beside a link are of other videos than the source's."""
+    for link in links:
+        other = link.resolve()
+        if other.exists() and other != source.resolve():
+            remedy = f'choose another --out, or remove {link} to replace them'
+            raise InputError(f'{link.parent}: holds the lists of {other}: {remedy}')
 
 
 def link_videos(out: Path, folder: Path, dataset: str) -> None:

@@ -196,6 +196,21 @@ def test_again_from_a_store(put, tool):
     assert lists() == stored
 
 
+def test_two_folders(put, tool, fails):
+    """The whole name of a folder is that of its lists. Lists of other videos are kept."""
+    put(*many('walk', 2), *many('run', 2))
+    Path('my').rename('set_1.0')
+    shutil.copytree('set_1.0', 'set_1.1')
+    for name in ('set_1.0', 'set_1.1', 'set_1.1'):
+        tool(*PREPARE, name, '--no-check')
+        assert Path('data', name, 'videos').resolve() == Path(name).resolve()
+    message = fails(*PREPARE, 'set_1.1', '--no-check', '--out', 'data/set_1.0')
+    problem = f'data/set_1.0: holds the lists of {Path("set_1.0").resolve()}: choose another --out'
+    assert message.startswith(f'error: {problem}, or remove data/set_1.0/videos')
+    Path('set_1.0').rename('moved')
+    tool(*PREPARE, 'moved', '--no-check', '--out', 'data/set_1.0')
+
+
 def test_the_same_split_anywhere(put, tool):
     put(*many('walk', 10), *many('run', 10))
     tool(*PREPARE, 'my', *COMMON)

@@ -109,6 +109,14 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     store.add_argument('--cut', action='store_true', help='encode only the annotated seconds')
 
 
+def name_of(args: argparse.Namespace) -> str:
+    """Return the name of the dataset: that of the benchmark, of the folder, or of the table."""
+    if args.dataset != 'folder':
+        return str(args.dataset)
+    source: Path = args.source.resolve()
+    return source.name if source.is_dir() else source.stem
+
+
 def main() -> None:
     """Prepare."""
     with errors_in_one_line():
@@ -116,10 +124,8 @@ def main() -> None:
         from r21d_plugin.datasets.preparation import prepare
 
         try:
-            own = args.dataset == 'folder'
-            name = args.source.resolve().stem if own else args.dataset
             args.shard = find_shard(args.shard)
-            prepare(args, args.out or Path('data', name))
+            prepare(args, args.out or Path('data', name_of(args)))
         except KeyboardInterrupt:
             sys.exit('error: stopped: run the same command again to resume')
 
