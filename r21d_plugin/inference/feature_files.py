@@ -21,6 +21,9 @@ HDF5 = ('.h5', '.hdf5')
 LONGEST = 255 - len('..partial.json')
 """Most bytes of a video's name, as file systems allow 255."""
 
+IDENTITY = ('video', 'video_bytes')
+"""Facts that identify a video. Older files have only the second."""
+
 
 class FeatureFolder:
     """A folder with the features of each video, ``NAME.npy``, and its metadata, ``NAME.json``.
@@ -64,13 +67,30 @@ class FeatureFolder:
                 reason = 'the name is taken' if name == 'settings' else 'its name is too long'
                 raise InputError(f'{name}: {reason}: rename the video')
 
-    def has(self, name: str, video_bytes: int) -> bool:
-        """Whether the features of a video are complete and its file has the same size."""
+    def stored_facts(self, name: str) -> Mapping[str, Any]:
+        """Return the metadata of a video's features; empty if they are not complete."""
         path = self.folder / f'{name}.json'
-        return path.exists() and read_json(path).get('video_bytes') == video_bytes
+        return read_json(path) if path.exists() else {}
+
+    def has(self, name: str, video: str, video_bytes: int) -> bool:
+        """Whether the features of a video are complete and its file has the same size.
+
+        ``video`` is the fact of that name. Raises an InputError if the features are those of
+        another video, which still exists.
+        """
+        self.check_video(name, video)
+        return self.stored_facts(name).get('video_bytes') == video_bytes
+
+    def check_video(self, name: str, video: str) -> None:
+        """Raise an InputError if there are features of another video, which still exists."""
+        other = self.stored_facts(name).get('video', video)
+        if other != video and Path(other).exists():
+            problem = f'the output has features of {other} as {name}'
+            raise InputError(f'{video}: {problem}: choose another output')
 
     def write(self, name: str, features: np.ndarray, facts: dict[str, Any]) -> None:
         """Write the features of a video, clips x ..., and metadata that JSON can hold."""
+        self.check_video(name, facts['video'])
         npy = BytesIO()  # np.save to a file truncates it silently on a full disk
         np.save(npy, features)
         with atomic_write(self.folder / f'{name}.npy', parents=True) as partial:
@@ -92,13 +112,14 @@ class FeatureFile(FeatureFolder):
         self, path: Path, settings: Mapping[str, str | int], names: Collection[str] = ()
     ) -> None:
         self.path, self.settings = path, settings
-        self.stored: dict[str, int] = {}
+        self.stored: dict[str, dict[str, Any]] = {}
         import_package('h5py')  # fail now if it is missing: finish() needs it
         if path.exists():
             with open_hdf5(path) as file:
                 self.check(file.attrs, path)
                 for name, dataset in datasets_in(file):
-                    self.stored[name] = int(dataset.attrs['video_bytes'])
+                    attributes = dataset.attrs
+                    self.stored[name] = {k: attributes[k] for k in IDENTITY if k in attributes}
         super().__init__(path.with_name(f'{path.name}.parts'), settings, names)
         self.report = path.with_name(f'{path.stem}.broken_videos.txt')
 
@@ -111,9 +132,9 @@ class FeatureFile(FeatureFolder):
                 reason = f'HDF5 cannot hold {both[0]} beside {name}'
                 raise InputError(f'{self.path}: {reason}: rename one, or write a folder')
 
-    def has(self, name: str, video_bytes: int) -> bool:
-        """Whether the features of a video are complete and its file has the same size."""
-        return self.stored.get(name) == video_bytes or super().has(name, video_bytes)
+    def stored_facts(self, name: str) -> Mapping[str, Any]:
+        """Return the metadata of a video's features; empty if they are not complete."""
+        return super().stored_facts(name) or self.stored.get(name, {})
 
     def finish(self, all_done: bool) -> None:
         """Write the collected features to the file, if all videos are done."""

@@ -13,7 +13,7 @@ from mmaction.models.recognizers.base import BaseRecognizer
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
-from .._errors import InputError, VideoInputError
+from .._errors import InputError, VideoInputError, escape_bytes
 from ..datasets.video_files import Extraction, bytes_of
 from ..models.parts import streams_of
 from ..models.recognizer import computed_as_configured
@@ -75,6 +75,11 @@ def mean_of_segments(found: WindowScores, count: int) -> WindowScores:
     )
 
 
+def path_of(video: Path) -> str:
+    """Return the absolute path of a video, without links and in UTF-8."""
+    return escape_bytes(video.resolve())
+
+
 def extract_features(
     model: BaseRecognizer,
     window: SlidingWindow,
@@ -97,7 +102,7 @@ def extract_features(
         done = Extraction(video)
         try:
             video_bytes = bytes_of(video)
-            if not store.has(name, video_bytes):
+            if not store.has(name, path_of(video), video_bytes):
                 missing[video] = name, video_bytes
                 continue
         except VideoInputError as error:
@@ -118,6 +123,7 @@ def extract_features(
             seconds=None if found.seconds is None else found.seconds.tolist(),
             frames=found.frames,
             fps=found.fps,
+            video=path_of(video),
             video_bytes=video_bytes,
         )
         store.write(name, found.values, facts)

@@ -223,7 +223,7 @@ def test_the_end_of_an_array(missing, tmp_path, fault):
         store = FeatureFolder(tmp_path, settings)
         values = np.ones((2, 512), np.float32)
         size = values.nbytes + 128
-        facts = dict(video_bytes=100)
+        facts = dict(video='a.mp4', video_bytes=100)
         too_large = pytest.raises(InputError, match=r'a\.npy: cannot write there: File too large')
         with files_limited(size - missing), too_large:
             store.write('a', values, facts)
@@ -245,7 +245,7 @@ def test_a_drawn_video(tmp_path, fault):
 def test_an_hdf5_file(tmp_path, fault):
     pytest.importorskip('h5py')
     store = open_features(tmp_path / 'a.h5', dict(clip_len=8, stride=1, fingerprint=''))
-    store.write('a', np.ones((200, 512), np.float32), dict(video_bytes=100))
+    store.write('a', np.ones((200, 512), np.float32), dict(video='a.mp4', video_bytes=100))
     with fault('full disk in feature extraction'), files_limited(100 * KIB):
         with pytest.raises(InputError, match=r'a\.h5: cannot write there'):
             store.finish(all_done=True)

@@ -194,7 +194,7 @@ def test_names_that_hdf5_cannot_hold(tmp_path):
     file.check_names({'a.mp4', 'a/1.mp4'})
     with pytest.raises(InputError, match=r'out\.h5: HDF5 cannot hold a beside a/1: rename one, or'):
         file.check_names({'a', 'a/1'})
-    file.write('a/1', np.zeros((1, 2)), dict(video_bytes=1))
+    file.write('a/1', np.zeros((1, 2)), dict(video='a/1.mp4', video_bytes=1))
     file.finish(all_done=True)
     with pytest.raises(InputError, match=r'out\.h5: HDF5 cannot hold a beside a/1: rename one, or'):
         open_features(tmp_path / 'out.h5', SETTINGS).check_names({'a'})
@@ -208,14 +208,35 @@ def test_a_name_that_is_refused_leaves_no_output(tmp_path, out):
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize('out', ['out', 'out.h5'])
+def test_two_videos_of_one_name(tmp_path, out):
+    pytest.importorskip('h5py')
+    first, second = (str(tmp_path / name / '1.avi') for name in ('train', 'test'))
+    (tmp_path / 'train').mkdir()
+    (tmp_path / 'train/1.avi').touch()
+    features = np.zeros((1, 2))
+    store = open_features(tmp_path / out, SETTINGS)
+    store.write('1', features, dict(video=first, video_bytes=9))
+    refused = pytest.raises(InputError, match=r'test/1\.avi: the output has features of .*train/1')
+    with refused:
+        store.write('1', features, dict(video=second, video_bytes=9))
+    store.finish(all_done=True)
+    store = open_features(tmp_path / out, SETTINGS)
+    with refused:
+        store.has('1', second, 9)
+    assert store.has('1', first, 9)
+    os.remove(first)
+    assert store.has('1', second, 9), 'the video was moved'
+
+
 def test_names_that_no_output_can_hold(tmp_path):
     folder = open_features(tmp_path / 'out', SETTINGS)
     with pytest.raises(InputError, match='settings: the name is taken: rename the video'):
         folder.check_names({'a', 'settings'})
     longest = 80 * '\u3042' + 'b'
     folder.check_names({f'dir/{longest}'})
-    folder.write(f'dir/{longest}', np.zeros((1, 2)), dict(video_bytes=1))
-    assert folder.has(f'dir/{longest}', 1)
+    folder.write(f'dir/{longest}', np.zeros((1, 2)), dict(video='a.mp4', video_bytes=1))
+    assert folder.has(f'dir/{longest}', 'a.mp4', 1)
     with pytest.raises(InputError, match='its name is too long: rename the video'):
         folder.check_names({f'dir/{longest}b'})
 
