@@ -52,10 +52,16 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
 
 
 def find_config(path: str) -> Path:
-    """Find a config file by path, or else the package's config with this name, as mim does."""
-    for file in (Path(path), CONFIGS / f'{Path(path).stem}.py'):
-        if file.is_file():
-            return file
+    """Find a config file by path, or else the package's config with this name, as mim does.
+
+    The package's is found by its name alone or below ``configs``, not in any other folder.
+    """
+    file = Path(path)
+    if file.is_file():
+        return file
+    packaged = CONFIGS / f'{file.stem}.py'
+    if file.parent in (Path(), Path('configs')) and packaged.is_file():
+        return packaged
     raise InputError(f'{path}: no such config file')
 
 

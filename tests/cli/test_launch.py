@@ -174,6 +174,14 @@ def test_load_config(tmp_path):
         launch.load_config(str(bad))
 
 
+def test_a_config_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ('r3d_18_kinetics', 'r3d_18_kinetics.py', './configs/r3d_18_kinetics.py'):
+        assert launch.find_config(path) == launch.CONFIGS / 'r3d_18_kinetics.py'
+    with pytest.raises(InputError, match=r'typo/r3d_18_kinetics\.py: no such config file'):
+        launch.find_config('work_dirs/typo/r3d_18_kinetics.py')
+
+
 @pytest.mark.parametrize(
     'begin',
     ["launch.processes(Config(), 'none', 'cpu').__enter__()", "recognizer.use_device('cpu')"],
