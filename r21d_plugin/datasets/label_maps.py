@@ -57,21 +57,27 @@ def names_in(path: Path, count: int) -> tuple[str, ...]:
         return ()
     distinct = len(lines) == count == len(set(lines))
     is_list = any(map(NO_NAME.search, lines)) or all('/' in line for line in lines)
-    return () if is_list or not distinct else without_numbers(lines)
+    return () if is_list or not distinct else names_of(path, lines)
 
 
-def without_numbers(lines: Sequence[str]) -> tuple[str, ...]:
-    """Remove the line numbers before names, as in ``1 ApplyEyeMakeup``, if all lines have them."""
+def names_of(path: Path, lines: Sequence[str]) -> tuple[str, ...]:
+    """Remove the line numbers before names, as in ``1 ApplyEyeMakeup``, if all lines have them.
+
+    Names that ``prepare`` wrote have none, and names that differ in their number alone keep it.
+    """
+    if path.name in NAMES_FILES.values():
+        return tuple(lines)
     found = [NUMBERED.fullmatch(line) for line in lines]
     numbers = [int(match[1]) for match in found if match]
     counted = numbers in ([*range(len(lines))], [*range(1, len(lines) + 1)])
-    return tuple(match[2] if match and counted else line for match, line in zip(found, lines))
+    names = tuple(match[2] for match in found if match)
+    return names if counted and len({*names}) == len(lines) else tuple(lines)
 
 
 def read_label_map(path: str | Path) -> tuple[str, ...]:
     """Read class names, one per line; raise an InputError if the file is missing."""
     try:
-        return without_numbers([name for name, _ in read_lines(Path(path))])
+        return names_of(Path(path), [name for name, _ in read_lines(Path(path))])
     except InputError as error:
         reason = str(error).replace(f'{path}: ', '', 1)
         raise InputError(

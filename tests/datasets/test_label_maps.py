@@ -36,6 +36,7 @@ def beside(tmp_path):
         ('1 ApplyEyeMakeup\n2 Archery\n', ('ApplyEyeMakeup', 'Archery')),
         ('0: bend/bow\n1: crawl\n', ('bend/bow', 'crawl')),
         ('7 up\n2 down\n', ('7 up', '2 down')),
+        ('1 finger\n2 finger\n', ('1 finger', '2 finger')),
         ('2\n10\n', ('2', '10')),
     ],
 )
@@ -60,6 +61,14 @@ def test_label_maps(beside, text, names):
 def test_invalid_values(beside, text):
     assert beside(text) == ()
     assert beside(text, 'run\nwalk\n') == ('run', 'walk')
+
+
+def test_names_that_prepare_wrote(tmp_path):
+    path = tmp_path / 'classes.txt'
+    path.write_text('1 finger\n2 fingers\n')
+    (tmp_path / 'list.txt').write_text(LIST)
+    assert read_label_map(path) == ('1 finger', '2 fingers')
+    assert find_label_map(tmp_path / 'list.txt', 2) == ('1 finger', '2 fingers')
 
 
 def test_different_label_maps(beside, tmp_path):
