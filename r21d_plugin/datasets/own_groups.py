@@ -20,7 +20,7 @@ Group = List[OwnVideo]
 Key = Tuple[str, str]  # kind of the key, and its value
 
 PART = re.compile(
-    r'(?P<source>.*?[^\W_])'
+    r'(?P<source>.*?[^\W_][-_]*?)'  # names of YouTube may end in - or _
     r'(?:[ _.-]+(?:c|clip|seg|segment|part|pt|chunk|scene|shot|cut)[ _.-]?\d+'  # a_c01
     r'|-\d{3,}'  # a-00012, as written by FFmpeg and scene detectors
     r'|_\d{6}_\d{6})',  # a_000010_000020, as in Kinetics
