@@ -1,4 +1,4 @@
-"""A pipeline that reports crops larger than the frames."""
+"""A pipeline that reports crops larger than the frames, and flow that is mirrored."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mmengine.dataset import Compose
 from .._errors import InputError
 from .checks import shorter_side
 from .decoding import ReadFrames
+from .flow import FarnebackFlow
 
 Size = Sequence[float]  # width and height, or -1 and the shorter side
 
@@ -20,10 +21,13 @@ class CheckedPipeline(Compose):
     In this case MMAction2's RandomCrop and ThreeCrop fail without a message, and its CenterCrop
     returns another size. The pipeline is built from configs or transforms. A crop is checked for
     each sample, and already at construction if the scale of the frames is known.
+
+    MMAction2's Flip after FarnebackFlow is an InputError, because it mirrors another form of flow.
     """
 
     def __init__(self, transforms: Sequence[Any]) -> None:
         super().__init__(transforms)
+        check_order(self.transforms)
         size: Size | None = None
         for transform in self.transforms:
             if size:
@@ -39,6 +43,15 @@ class CheckedPipeline(Compose):
             if data is None:
                 return None
         return data
+
+
+def check_order(transforms: Sequence[Any]) -> None:
+    """Raise an InputError if a Flip comes after FarnebackFlow."""
+    flow = False
+    for transform in transforms:
+        if flow and isinstance(transform, Flip):
+            raise InputError('Flip after FarnebackFlow: mirror the frames, before their flow')
+        flow |= isinstance(transform, FarnebackFlow)
 
 
 def crop_of(transform: Any) -> tuple[str, tuple[int, int]] | None:

@@ -36,9 +36,13 @@ THREE = 'ThreeCrop needs a side of the frames, such as 128'
             [READ, dict(type='CenterCrop', crop_size=100), dict(type='CenterCrop', crop_size=112)],
             'crop_size=112x112 of frames of 100x100',
         ),
+        (
+            [READ, dict(type='r21d_plugin.FarnebackFlow'), dict(type='Flip')],
+            'Flip after FarnebackFlow: mirror the frames, before their flow',
+        ),
     ],
 )
-def test_a_crop_that_does_not_fit_is_found_when_the_dataset_is_built(steps, message, tmp_path):
+def test_a_wrong_transform_is_found_when_the_dataset_is_built(steps, message, tmp_path):
     (tmp_path / 'list.txt').write_text('a.mp4 0\n')
     with pytest.raises(InputError, match=message):
         LabelledVideoDataset(str(tmp_path / 'list.txt'), 1, pipeline=steps)
