@@ -23,7 +23,8 @@ class SampleFramesOfClips(SampleFrames):
     Training clips start at a uniformly random frame. Test clips start at ``floor(i * (N - needed) /
     (clips - 1))``, where SampleFrames rounds; a single test clip is in the middle. A video shorter
     than a clip is looped. A clip of L flow fields needs L + 1 frames (``flow_gap=1``); its L RGB
-    frames begin at ``rgb_offsets`` and are those of a test without flow.
+    frames begin at ``rgb_offsets``. If frames are consecutive, they are those of a test without
+    flow. With larger steps they may begin earlier, by less than a step.
 
     With ``target_fps``, clips are sampled as from a video with that frame rate: frame k of a clip
     that begins at time t is the frame shown at ``t + k * frame_interval / target_fps``, and test

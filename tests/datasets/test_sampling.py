@@ -67,6 +67,19 @@ def test_both_streams_have_the_clips_of_separate_tests(frames, num_clips, gap):
         ]
 
 
+@pytest.mark.parametrize('steps', [dict(frame_interval=3), dict(target_fps=10)], ids=str)
+@pytest.mark.parametrize('num_clips', [1, 10])
+def test_rgb_clips_beside_flow_begin_less_than_a_step_earlier(num_clips, steps):
+    for frames in range(40, 70):
+        video = dict(total_frames=frames, start_index=0, avg_fps=30.0)
+        options = dict(clip_len=8, num_clips=num_clips, test_mode=True, **steps)
+        both = SampleClips(flow_gap=1, **options).transform(dict(video))
+        alone = SampleClips(**options).transform(dict(video))['frame_inds'].reshape(num_clips, -1)
+        clips = both['frame_inds'].reshape(num_clips, -1)
+        starts = [clip[offset] for clip, offset in zip(clips, both['rgb_offsets'])]
+        assert {*(alone[:, 0] - starts)} <= {0, 1, 2}
+
+
 def test_in_training_both_streams_begin_at_the_same_frame():
     sample = SampleClips(clip_len=8, flow_gap=1)
     results = sample.transform(dict(total_frames=30, start_index=0))
