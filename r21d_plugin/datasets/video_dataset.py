@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from .._errors import InputError, VideoInputError, check_whole
 from .._registries import DATASETS
 from .checked_pipeline import CheckedPipeline
-from .label_maps import find_label_map
+from .label_maps import find_label_map, read_label_map
 from .pipelines import DECODERS, OPENERS
 from .text_files import quote, read_label, read_lines, read_number
 from .video_facts import counted_frames
@@ -86,6 +86,9 @@ class LabelledVideoDataset(VideoDataset):
         check_whole('num_classes', num_classes)
         if not isinstance(max_bad_fraction, (int, float)) or not 0 <= max_bad_fraction <= 1:
             raise InputError(f'max_bad_fraction={max_bad_fraction!r}: use a number from 0 to 1')
+        metainfo = kwargs.get('metainfo') or {}
+        if isinstance(path := metainfo.get('classes'), str):  # MMEngine would keep its raw lines
+            kwargs['metainfo'] = dict(metainfo, classes=read_label_map(path))
         self.on_error, self.max_bad_fraction = on_error, max_bad_fraction
         several = self.targets == 'labels'
         super().__init__(ann_file, num_classes=num_classes, multi_class=several, **kwargs)

@@ -85,6 +85,14 @@ def test_different_label_maps(beside, tmp_path):
     assert dataset.metainfo['classes'] == ('walk', 'run')
 
 
+def test_a_label_map_that_the_config_names(tmp_path):
+    (tmp_path / 'list.txt').write_text(LIST)
+    (tmp_path / 'names').write_text('\ufeff1 run\n2 walk\n\n', encoding='utf-8')
+    given = dict(classes=str(tmp_path / 'names'))
+    dataset = LabelledVideoDataset(str(tmp_path / 'list.txt'), 2, pipeline=[], metainfo=given)
+    assert dataset.metainfo['classes'] == ('run', 'walk')
+
+
 def test_kinetics(tmp_path):
     path = tmp_path / 'kinetics400_train_list_videos.txt'
     assert find_label_map(path, 400) == tuple(kinetics_400())
