@@ -68,6 +68,7 @@ class OwnVideos:
             if checked.reason:
                 video.mark('broken', f'{video.place}: {checked.reason}')
         self._check_classes()
+        self._note_kept_sets()
         self.groups = self._split(self.videos)
         self.classes = self._names()
         indices = {name: index for index, name in enumerate(self.classes)}
@@ -112,6 +113,15 @@ class OwnVideos:
         }
         for video in self.videos:
             video.split = video.split or known.get(video.task.path) or known.get(video.path, '')
+
+    def _note_kept_sets(self) -> None:
+        """Note that there is no test set if earlier lists have all videos."""
+        videos = self.sound()
+        sets = {video.split for video in videos}
+        given = all(video.given for video in videos)
+        if self.args.test and not given and not sets & {'', 'test'}:
+            kept = f'the sets of {self.out} are kept: remove it to split anew'
+            self.source.notes.append(f'no test videos: {kept}')
 
     def _split(self, videos: Sequence[OwnVideo]) -> list[Group]:
         """Split the videos without a problem, and return their groups."""

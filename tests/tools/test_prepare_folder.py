@@ -157,6 +157,14 @@ def test_again_with_more_videos(put, tool, capsys, monkeypatch):
     assert read('out/classes.txt') == ['walk', 'climb']
 
 
+def test_again_with_a_set_for_tests(put, tool, capsys):
+    put(*many('walk'), *many('run'))
+    for kept in (False, True):
+        tool(*PREPARE, 'my', *COMMON, '--no-check', *(['--test', 0.4] if kept else []))
+        note = 'no test videos: the sets of out are kept: remove it to split anew'
+        assert (note in capsys.readouterr().out.splitlines()) == kept
+
+
 def test_again_with_fewer_videos(put, tool):
     """Files that an earlier run wrote and this one does not are removed."""
     put(*(path for s in ('train', 'val', 'test') for c in 'ab' for path in many(f'{s}/{c}', 2)))
