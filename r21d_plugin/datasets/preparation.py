@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -36,7 +37,7 @@ def prepare(args: Namespace, out: Path) -> None:
     known = journal.read(videos.files.earlier())
     tasks = shard.take([*videos.tasks()])
     if args.no_check:
-        checks = {task: Checked(task, known.get(task.path)) for task in tasks}
+        checks = {task: Checked(task, unchanged(known, task, videos.folder)) for task in tasks}
     else:
         checker = Checker(videos.folder, args.verify, args.store, form)
         checks = check_videos(checker, tasks, known, journal, args)
@@ -93,6 +94,15 @@ def check_videos(
         if checked.facts and checked.facts != known.get(checked.task.path):
             journal.add(checked.facts)
     return checks
+
+
+def unchanged(known: dict[str, VideoFacts], task: Task, folder: Path) -> VideoFacts | None:
+    """Return the known facts about a video; None if there are none, or the file has changed."""
+    facts = known.get(task.path)
+    with suppress(OSError):
+        if facts is not None and facts.still_holds(folder / task.source, 'quick'):
+            return facts
+    return None
 
 
 def store_summary(checks: Iterable[Checked], seconds: float) -> str:

@@ -165,6 +165,15 @@ def test_again_with_a_set_for_tests(put, tool, capsys):
         assert (note in capsys.readouterr().out.splitlines()) == kept
 
 
+def test_again_without_opening_a_changed_video(put, tool):
+    put(*many('walk', 2), *many('run', 2))
+    tool(*PREPARE, 'my', *COMMON)
+    write_video(Path('my/walk/0.mp4'), 12)
+    tool(*PREPARE, 'my', *COMMON, '--no-check')
+    facts = {facts.path for path in Path('out').glob('*.tsv') for facts in read_facts(path)}
+    assert facts == {'walk/1.mp4', *many('run', 2)}
+
+
 def test_again_with_fewer_videos(put, tool):
     """Files that an earlier run wrote and this one does not are removed."""
     put(*(path for s in ('train', 'val', 'test') for c in 'ab' for path in many(f'{s}/{c}', 2)))
