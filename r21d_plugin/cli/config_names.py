@@ -1,8 +1,8 @@
 """Override names in config files from which other values are derived, such as ``data_root``.
 
 MMEngine overrides values after it has read a config and its base files, which is too late for such
-names. This module overrides them in copies of the files: after each statement that sets a name, it
-inserts a statement that sets the new value.
+names. This module overrides them in copies of the files: after each statement that sets a name,
+alone or in a block such as ``if``, it inserts a statement that sets the new value.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from .._errors import InputError
 from .config_check import RUN_KEYS
 from .options import errors_of_option, parse_option
 
+BLOCKS = (ast.If, ast.For, ast.While, ast.Try)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+SCOPES = (*FUNCTIONS, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 OF_BASE = re.compile(r'\b_base_\.(\w+)')
 FOLDER = re.compile(r'\{\{\s*fileDirname\s*\}\}')
@@ -67,11 +70,15 @@ class ConfigFile(NamedTuple):
 
     def assignments(self) -> Iterator[tuple[ast.Assign, str]]:
         """Yield top-level assignments, once for each name that they set."""
-        for node in self.tree.body:
+        for node, name in self.statements():
             if isinstance(node, ast.Assign):
-                parts = (part for target in node.targets for part in ast.walk(target))
-                names = (part for part in parts if isinstance(part, ast.Name))
-                yield from ((node, name.id) for name in names if isinstance(name.ctx, ast.Store))
+                yield node, name
+
+    def statements(self) -> Iterator[tuple[ast.stmt, str]]:
+        """Yield top-level assignments and blocks, once for each name that they set."""
+        for node in self.tree.body:
+            if isinstance(node, (ast.Assign, *BLOCKS)):
+                yield from ((node, name) for name in dict.fromkeys(names_set(node)))
 
     def names_read(self) -> set[str]:
         """Return the names from which this file derives values."""
@@ -90,9 +97,9 @@ class ConfigFile(NamedTuple):
     def override(self, values: Mapping[str, Any], bases: list[str]) -> str:
         """Return the text of this file with other base files, and new values by dotted keys."""
         lines = FOLDER.sub(self.path.parent.as_posix(), self.text).splitlines()
-        for node, name in reversed([*self.assignments()]):
+        for node, name in reversed([*self.statements()]):
             end = node.end_lineno or node.lineno
-            if name == '_base_':  # MMEngine uses the first one
+            if name == '_base_' and isinstance(node, ast.Assign):  # MMEngine uses the first one
                 lines[node.lineno - 1 : end] = [f'_base_ = {bases!r}']
             lines[end:end] = [
                 f'{place(key)} = {value!r}'
@@ -173,6 +180,15 @@ def place(key: str) -> str:
     """Convert a dotted key to Python: ``pipeline[1]['size']`` for ``pipeline.1.size``."""
     name, *rest = key.split('.')
     return name + ''.join(f'[{int(word) if word.isdecimal() else word!r}]' for word in rest)
+
+
+def names_set(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a statement sets, without those that are local to a part of it."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, SCOPES):
+            yield from names_set(child)
 
 
 def is_text(value: ast.expr) -> bool:

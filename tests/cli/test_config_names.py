@@ -74,6 +74,22 @@ def test_a_foreign_config(config):
     assert cfg.filename == str(config)
 
 
+def test_names_that_blocks_set(tmp_path):
+    path = tmp_path / 'my.py'
+    path.write_text(
+        'frames = steps = 8\n'
+        'if frames > 4:\n'
+        '    frames = 16\n'
+        '    for steps in range(3):\n'
+        '        pass\n'
+        'else:\n'
+        '    other = [steps for steps in range(3)]\n'
+        "model = dict(type='X', frames=frames, steps=steps)\n"
+    )
+    cfg = load_config(str(path), {'frames': '32', 'steps': '5'})
+    assert (cfg.model.frames, cfg.model.steps) == (32, 5)
+
+
 def test_a_base_of_the_package(tmp_path):
     path = tmp_path / 'my.py'
     path.write_text("_base_ = ['r21d_plugin::r2plus1d_18_kinetics.py']\nwork_dir = 'x'\n")
