@@ -80,6 +80,8 @@ def clip_pipelines(
         raise InputError(f'color={color!r}: flow has none: use 0')
     if stream not in ('rgb', 'flow', 'twostream'):
         raise InputError(f"stream={stream!r}: use 'rgb', 'flow' or 'twostream'")
+    if flow_root is not None and stream == 'rgb':
+        raise InputError(f"flow_root={flow_root!r}: no flow in stream='rgb': use another stream")
     sampling = dict(type='r21d_plugin.SampleFramesOfClips', clip_len=clip_len)
     read: dict[str, Any] = dict(type='r21d_plugin.ReadFrames', scale=scale)
     flow = dict(type='r21d_plugin.FarnebackFlow')

@@ -14,6 +14,7 @@ from r21d_plugin.datasets.pipelines import clip_pipelines
         (dict(color=2), 'color=2: give a fraction'),
         (dict(color=0.5, stream='flow'), 'color=0.5: flow has none'),
         (dict(stream='depth'), "stream='depth': use 'rgb', 'flow' or 'twostream'"),
+        (dict(flow_root='flow'), "flow_root='flow': no flow in stream='rgb': use another stream"),
         (dict(target_fps=0), 'target_fps=0'),
         (dict(clip_len=0), 'clip_len=0'),
     ],
