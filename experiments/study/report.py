@@ -218,7 +218,7 @@ def settled(results: Results) -> str:
     return (
         'A setting counts as trained if its training error in the last tenth is at most one point '
         'below that in the tenth before, as a mean over seeds. The largest fall is that of '
-        f'`{worst}`: {100 * falls[worst].mean:.1f} points.'
+        f'`{worst}`: {100 * falls[worst].mean:.2f} points.'
     )
 
 

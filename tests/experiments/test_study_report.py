@@ -21,7 +21,7 @@ def test_report(tmp_path, monkeypatch):
     assert row == '|f-R2D|48.1|59.4|' + 6 * '30.0±0.2|'
     assert '|R(2+1)DaboveMC3|+1.9|+5.0|+4.8to+5.2|holds|' in lines
     assert '|r3d_18|25.0|**50.0**|' in lines
-    assert 'The largest fall is that of `r2plus1d_18_8f`: 50.0 points.' in text
+    assert 'The largest fall is that of `r2plus1d_18_8f`: 50.00 points.' in text
     assert '|R3D-18aboveR(2+1)D-18|Figure3;trainingerrorofthelasttenth|1,000|' in lines
     assert 'a machine. The training of the' in text
     for name in ('3', '4', '5b'):
