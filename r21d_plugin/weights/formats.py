@@ -112,7 +112,7 @@ def identify(state_dict: StateDict, source: str) -> Weights:
         eps, reason = infer_eps(tensors)
     if rest and not others:
         parts = sorted({key.partition('.')[0] for key in rest})
-        title += f', without {", ".join(parts[:4])}{", ..." if parts[4:] else ""}'
+        title += f', beside {", ".join(parts[:4])}{", ..." if parts[4:] else ""}'
     return Weights(title, tensors, eps, reason, others)
 
 

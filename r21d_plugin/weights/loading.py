@@ -54,10 +54,12 @@ def load_weights(
             or any of these wrapped by ``torch.compile``, ``DataParallel`` or
             ``DistributedDataParallel``.
         source (str, Path or PublicWeights): File or URL of the weights, or public weights.
-        head (str): ``'required'``: the weights must have the model's head, as for a test.
-            ``'optional'``: the weights may lack a head, and the model's head is kept. ``'any'``:
-            the weights may also have another head, as for finetuning; the model's head is then
-            kept, and conv1 is adapted to the model's input channels. Defaults to ``'optional'``.
+        head (str): ``'required'``: the weights must have all of the model's parameters, as for a
+            test. ``'optional'``: the weights may lack a head, and the model's head is kept.
+            ``'any'``: the weights may also have another head, as for finetuning; the model's head
+            is then kept, and conv1 is adapted to the model's input channels. Defaults to
+            ``'optional'``. Any module beside the network that has the same name in file and model
+            counts as a head.
 
     Raises:
         InputError: If the file has no weights, or they belong to another network.
@@ -141,7 +143,11 @@ def match_weights(
     for key, value in given.items():
         if key in wanted and value.shape == wanted[key].shape:
             state_dict[place.names[key]] = value
+    if place.root is None and head != 'any' and not isinstance(weights, Weights):
+        state_dict.update(beside_network(place, own, weights))
     anew = sorted(filter(must_match, own.keys() - state_dict.keys()))
+    if head == 'required':
+        check_complete(model, anew, source)
     report = f'{source}: '
     if found:
         report += f'{found.format}, {format_network(infer_network(found.tensors))}: '
@@ -165,6 +171,30 @@ def named_as_in(place: Place, weights: StateDict | Weights) -> StateDict:
     if 'fc.weight' not in place.names:
         named = {key: value for key, value in named.items() if not key.startswith('fc.')}
     return named if place.root is None else {**named, **weights.others}
+
+
+def beside_network(place: Place, own: StateDict, weights: StateDict) -> StateDict:
+    """Return the weights of modules beside the network, by the model's names.
+
+    These modules have the same names in file and model. If any tensor has another shape, none is
+    returned.
+    """
+    theirs, known = unwrapped(weights), {*place.names.values()}
+    beside = {
+        name: weights[theirs[plain]]
+        for plain, name in unwrapped(own).items()
+        if plain in theirs and name not in known
+    }
+    fits = all(value.shape == own[name].shape for name, value in beside.items())
+    return beside if fits else {}
+
+
+def check_complete(model: nn.Module, anew: list[str], source: str) -> None:
+    """Raise an InputError if a parameter of a model is among the tensors that are not loaded."""
+    lacking = [name for name, _ in model.named_parameters() if name in anew]
+    if lacking:
+        remedy = 'load those of the whole model'
+        raise InputError(f'{source}: no weights of {enumerate_names(lacking)}: {remedy}')
 
 
 def with_target_scale(weights: Weights) -> Weights:

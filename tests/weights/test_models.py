@@ -61,6 +61,23 @@ class Localizer(nn.Module):
         return self.fc(self.features(x))
 
 
+class OwnHead(nn.Module):
+    """A network without a classifier and a classifier of another name, as in PyTorch Lightning."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.net, self.classifier = model, model.fc
+        model.fc = nn.Identity()
+
+    def forward(self, x):
+        return self.classifier(self.net(x))
+
+
+def with_dropout(model):
+    model.fc = nn.Sequential(nn.Dropout(), model.fc)
+    return model
+
+
 class Recognizer(nn.Module):
     """Module with a backbone and a head, like MMAction2's."""
 
@@ -128,6 +145,20 @@ def test_every_model_that_holds_a_network(around, published):
     with torch.no_grad():
         found = innermost(model.eval())(published.clips)
     torch.testing.assert_close(found, published.logits, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize('around', [with_dropout, OwnHead])
+def test_any_head(around, published, tmp_path, caplog):
+    caplog.set_level('INFO', 'r21d_plugin')
+    model = around(network()).eval()
+    torch.save(model.state_dict(), tmp_path / 'own.pth')
+    for head in ('required', 'optional'):
+        loaded = around(network()).eval()
+        load_weights(loaded, tmp_path / 'own.pth', head=head)
+        assert ' tensors are loaded, all' in caplog.messages[-1]
+        assert torch.equal(loaded(published.clips), model(published.clips))
+    with pytest.raises(InputError, match=r'no weights of .*weight, .*bias: load those of'):
+        load_weights(around(network()), published.path, head='required')
 
 
 def test_distributed(published, tmp_path):
