@@ -30,6 +30,7 @@ def accelerate(model: Network) -> Network:
     The folded weights are cached and recomputed when a weight or statistic changes. Changes made
     through ``.data`` take effect at the next ``train()`` or ``eval()``. A convolution or norm with
     its own forward hook is not folded; hooks of groups and blocks see the same values as before.
+    A convolution that is called by itself returns the values with its batch norm applied.
 
     On a CPU, convolutions that span one frame or one pixel are computed as 2D convolutions. On CPUs
     and GPUs, activations use channels-last memory: ``reshape`` accepts such tensors, ``view`` may
@@ -91,7 +92,7 @@ class ConvNormPair:
     def norm_to_fold(self, caller: nn.Module) -> AcceleratedBatchNorm3d | None:
         """Return the batch norm if it can be folded now and neither module was replaced.
 
-        The caller is one of the two, or a copy of it that shares the pair and is not folded.
+        The caller is the convolution, or a copy of it that shares the pair and is not folded.
         """
         if torch.is_grad_enabled():
             return None
@@ -101,7 +102,7 @@ class ConvNormPair:
             return None
         if conv.pair is not self or norm.pair is not self or norm.training:
             return None
-        if caller is not conv and caller is not norm:
+        if caller is not conv:
             return None
         paths = accumulate(self.conv.split('.'), '{}.{}'.format)  # of the convolution and around it
         modules = [norm, *map(self.sequence.get_submodule, paths)]
@@ -116,10 +117,12 @@ class AcceleratedBatchNorm3d(nn.BatchNorm3d):
     pair: ConvNormPair | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise N x C x T x H x W."""
-        if self.pair is not None and is_eager(x) and self.pair.norm_to_fold(self) is self:
-            return x
-        return super().forward(x)
+        """Normalise N x C x T x H x W; a convolution marks an output that it has normalised."""
+        if getattr(x, 'folded_norm', None) is not self:
+            return super().forward(x)
+        if not is_compiling():
+            del vars(x)['folded_norm']
+        return x
 
 
 class AcceleratedConv3d(nn.Conv3d):
@@ -138,7 +141,10 @@ class AcceleratedConv3d(nn.Conv3d):
         weight, bias = (self.weight, self.bias) if norm is None else self.fold(norm)
         if x.is_cuda or prefers_channels_last():
             x = x.contiguous(memory_format=torch.channels_last_3d)
-        return self.convolve(x, weight, bias)
+        y = self.convolve(x, weight, bias)
+        if norm is not None:
+            vars(y)['folded_norm'] = norm
+        return y
 
     def train(self, mode: bool = True) -> AcceleratedConv3d:
         """Set the mode; the next evaluation folds the batch norm again."""

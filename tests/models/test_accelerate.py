@@ -177,6 +177,25 @@ def test_shallow_copies_are_not_folded():
         torch.testing.assert_close(copies[1](copies[0](x)), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_parameter_as_input():
+    """The first convolution does not fold, so its norm has to normalise."""
+    model, fast = pair('r3d_18')
+    x = nn.Parameter(torch.randn(2, 3, 8, 32, 32))
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+@needs_torch('compiler.disable')
+def test_a_norm_compiled_without_its_convolution():
+    """As where hooks break the graph so often that the compiler gives up on convolutions."""
+    model, fast = pair('r3d_18')
+    fast.stem[0].forward = torch.compiler.disable(fast.stem[0].forward)
+    x = torch.randn(2, 3, 8, 32, 32)
+    with torch.no_grad():
+        found = torch.compile(fast.stem, backend='eager')(x)
+        torch.testing.assert_close(found, model.stem(x), rtol=1e-4, atol=1e-5)
+
+
 def test_replaced_modules_are_not_folded():
     """Copies, fused layers and wrappers give the same results as in the plain network."""
     model, fast = pair('r3d_18')
