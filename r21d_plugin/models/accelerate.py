@@ -7,6 +7,7 @@ exporters see plain 3D convolutions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any, Optional, Tuple, TypeVar
@@ -46,9 +47,11 @@ def accelerate(model: Network) -> Network:
     Returns:
         nn.Module: The same object.
     """
-    for sequence in [m for m in model.modules() if isinstance(m, nn.Sequential)]:
-        for (conv_path, conv), (norm_path, norm) in pairwise(layers_of(sequence)):
-            if type(norm) is nn.BatchNorm3d and is_plain(conv):
+    uses = Counter(child for module in model.modules() for _, child in children_of(module))
+    for sequence in [m for m in model.modules() if in_order(m)]:
+        for (conv_path, conv), (norm_path, norm) in pairwise(layers_of(sequence, uses)):
+            once = uses[conv] == uses[norm] == 1  # the two always follow one another
+            if once and type(norm) is nn.BatchNorm3d and is_plain(conv):
                 norm.__class__ = AcceleratedBatchNorm3d
                 pair: Any = ConvNormPair(sequence, conv_path, norm_path)
                 conv.pair = norm.pair = pair
@@ -58,13 +61,30 @@ def accelerate(model: Network) -> Network:
     return model
 
 
-def layers_of(sequence: nn.Sequential, prefix: str = '') -> Iterator[tuple[str, nn.Module]]:
-    """Yield paths and layers in order of computation, including those of nested sequences."""
-    for name, module in sequence.named_children():
-        if isinstance(module, nn.Sequential):
-            yield from layers_of(module, f'{prefix}{name}.')
+def layers_of(
+    sequence: nn.Module, uses: Counter[nn.Module], prefix: str = ''
+) -> Iterator[tuple[str, nn.Module]]:
+    """Yield paths and layers in order of computation, including those of nested sequences.
+
+    A sequence that is used more than once counts as a layer.
+    """
+    for name, module in children_of(sequence):
+        if in_order(module) and uses[module] == 1:
+            yield from layers_of(module, uses, f'{prefix}{name}.')
         else:
             yield prefix + name, module
+
+
+def children_of(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield names and children of a module, with repetitions, unlike ``named_children``."""
+    for path, child in module.named_modules(remove_duplicate=False):
+        if path and '.' not in path:
+            yield path, child
+
+
+def in_order(module: nn.Module) -> bool:
+    """Whether a module is a sequence that computes its layers one after another."""
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
 
 
 def is_plain(module: nn.Module) -> bool:
@@ -81,7 +101,7 @@ def is_plain(module: nn.Module) -> bool:
 class ConvNormPair:
     """A convolution and the batch norm that follows it, by their paths in a sequence."""
 
-    def __init__(self, sequence: nn.Sequential, conv: str, norm: str) -> None:
+    def __init__(self, sequence: nn.Module, conv: str, norm: str) -> None:
         self.sequence, self.conv, self.norm = sequence, conv, norm
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ConvNormPair | None:

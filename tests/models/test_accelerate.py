@@ -211,6 +211,39 @@ def test_replaced_modules_are_not_folded():
         torch.testing.assert_close(fast(x), expected, rtol=1e-4, atol=1e-5)
 
 
+class Activated(nn.Sequential):
+    """A sequence with an activation between its convolution and its norm."""
+
+    def forward(self, x):
+        return self[1](self[0](x).relu())
+
+
+def shared_activation(conv, norm):
+    relu = nn.ReLU()
+    return nn.Sequential(nn.Conv3d(4, 4, 1), relu, conv, relu, norm)
+
+
+def shared_convolution(conv, norm):
+    return nn.Sequential(nn.Sequential(conv, norm), nn.Sequential(conv, nn.BatchNorm3d(4)))
+
+
+def shared_sequence(conv, norm):
+    inner = nn.Sequential(conv)
+    return nn.Sequential(nn.Sequential(inner, norm), nn.Sequential(inner, nn.BatchNorm3d(4)))
+
+
+@pytest.mark.parametrize(
+    'build', [Activated, shared_activation, shared_convolution, shared_sequence]
+)
+def test_only_norms_right_after_their_convolution_are_folded(build):
+    torch.manual_seed(0)
+    model = build(nn.Conv3d(4, 4, 1, bias=False), nn.BatchNorm3d(4))
+    model(x := torch.randn(4, 4, 2, 8, 8))
+    fast = accelerate(deepcopy(model.eval()))
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x), model(x), rtol=1e-4, atol=1e-5)
+
+
 def test_channels_last_from_end_to_end():
     """Activations are in channels-last memory from the first to the last layer."""
     model = accelerate(create_model('r2plus1d_18', base_channels=8)).eval()
