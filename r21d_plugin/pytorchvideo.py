@@ -20,7 +20,8 @@ from ._errors import InputError, check_whole
 from ._norm_eps import keep_norm_eps_in_state_dicts
 from ._packages import missing_packages_named
 from .models.factory import create_model
-from .weights.formats import FROM_NET, NET_NAMES, StateDict, replace_prefixes
+from .weights.formats import FROM_NET, NET_NAMES, StateDict, noted_eps, replace_prefixes
+from .weights.loading import with_eps
 
 with missing_packages_named():
     from pytorchvideo.models.head import create_res_basic_head
@@ -99,8 +100,9 @@ def state_dict_from_net(state_dict: StateDict) -> dict[str, Tensor]:
 
 
 def rename(state_dict: StateDict, prefixes: dict[str, str], form: str) -> dict[str, Tensor]:
-    """Replace the prefixes of names, each of which must have one."""
+    """Replace the prefixes of names, each of which must have one; keep batch norm's epsilon."""
     for key in state_dict:
         if not key.startswith(tuple(prefixes)):
             raise InputError(f'{key}: no tensor of {form} has this name')
-    return replace_prefixes(state_dict, prefixes)
+    eps = noted_eps(state_dict)
+    return with_eps(replace_prefixes(state_dict, prefixes), {'': eps['']} if '' in eps else {})

@@ -374,7 +374,7 @@ def fuse_checkpoints(rgb: str, flow: str) -> dict[str, Any]:
     return dict(state_dict=with_eps(tensors, eps), meta=meta)
 
 
-def with_eps(tensors: StateDict, eps: dict[str, float | None]) -> StateDict:
+def with_eps(tensors: StateDict, eps: Mapping[str, float | None]) -> dict[str, Tensor]:
     """Return a state dict with the epsilon of each backbone in its metadata, as in VideoResNet."""
     state_dict = OrderedDict(tensors)
     notes = {path: dict(norm_eps=EPS if e is None else e) for path, e in eps.items()}

@@ -77,6 +77,17 @@ def test_state_dicts_move_without_loss(twins):
     assert_same(state_dict_from_net(theirs), ours)
 
 
+def test_state_dicts_keep_the_epsilon():
+    norm_cfg = dict(type='BN3d', eps=1e-5)
+    model = create_model('r3d_18', num_classes=5, base_channels=8, norm_cfg=norm_cfg)
+    net = create_r3d(**NARROW)
+    net.load_state_dict(state_dict_to_net(model.state_dict()))
+    assert net.blocks[0][1].eps == 1e-5
+    other = create_model('r3d_18', num_classes=5, base_channels=8)
+    other.load_state_dict(state_dict_from_net(net.state_dict()))
+    assert other.stem[1].eps == 1e-5
+
+
 def assert_same(a, b):
     assert list(a) == list(b)
     assert all(torch.equal(a[key], b[key]) for key in a)
