@@ -115,12 +115,14 @@ class HubNetwork(
         cls, model: Any, model_file: str, map_location: str, strict: bool
     ) -> Any:
         load_weights(model, model_file, head='required')
+        model.norm_eps_is_given = False  # other weights may bring another epsilon
         return model.to(map_location)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write the arguments, and the weights with batch norm's epsilon in the file's header."""
-        now = dict(num_classes=self.num_classes, drop_rate=self.drop_rate, meta=self.meta)
-        write_json(Path(save_directory, 'config.json'), dict(self.arguments, **now))
+        now: Any = dict(num_classes=self.num_classes, drop_rate=self.drop_rate, meta=self.meta)
+        now['norm_eps'] = norm_eps(self)
+        write_json(Path(save_directory, 'config.json'), {**self.arguments, **now})
         with atomic_write(Path(save_directory, 'model.safetensors')) as partial:
             partial.write_bytes(safetensors_bytes(self.state_dict(), {}))
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from weights.published import seed_norms
 
-from r21d_plugin import InputError, PublicWeights, create_model
+from r21d_plugin import InputError, PublicWeights, create_model, load_weights
 
 pytest.importorskip('huggingface_hub')
 pytest.importorskip('safetensors')
@@ -110,6 +110,19 @@ def test_a_new_classifier(tmp_path, model):
         loaded = from_pretrained(tmp_path / name)
         assert torch.equal(loaded(CLIP), network(CLIP))
         assert loaded.meta == dict(fps=15)
+
+
+def test_other_weights_bring_their_epsilon(tmp_path, model):
+    save_pretrained(model, tmp_path / 'a')
+    network = from_pretrained(tmp_path / 'a')
+    other = seed_norms(
+        create_model('r3d_18', 3, base_channels=4, norm_cfg=dict(type='BN3d', eps=0.1))
+    )
+    torch.save(other.state_dict(), tmp_path / 'other.pth')
+    load_weights(network, tmp_path / 'other.pth')
+    assert torch.equal(network(CLIP), other(CLIP))
+    network.save_pretrained(tmp_path / 'b')
+    assert torch.equal(from_pretrained(tmp_path / 'b')(CLIP), other(CLIP))
 
 
 def test_meta_that_does_not_fit(tmp_path, model):
