@@ -146,7 +146,7 @@ def extract(args: argparse.Namespace) -> None:
     videos = find_named_videos(args, preset, shard)
     pipeline = preset.pipeline(cfg)
     device = use_device(device_of_process(args.device))
-    model = load_recognizer(cfg, args.checkpoint, device, head='any')
+    model = load_recognizer(cfg, args.checkpoint, device, head='unused')
     if args.layer:
         use_layer(model, args.layer)
     window = SlidingWindow(pipeline, args.stride, args.batch_size, whole=preset.exact)

@@ -35,8 +35,12 @@ logger = logging.getLogger('r21d_plugin')
 STREAMS = ('rgb', 'flow')
 """Streams of the two-stream network, in the order of its scores."""
 
-Head = Literal['required', 'optional', 'any']
-"""Whether weights must have the model's head (tests), may have none, or may have another one."""
+Head = Literal['required', 'optional', 'any', 'unused']
+"""Whether weights must have the model's head (tests), may have none, or may have another one.
+
+Another head is possible in finetuning (``'any'``), which adapts conv1, and for features
+(``'unused'``).
+"""
 
 
 def load_weights(
@@ -57,7 +61,8 @@ def load_weights(
         head (str): ``'required'``: the weights must have all of the model's parameters, as for a
             test. ``'optional'``: the weights may lack a head, and the model's head is kept.
             ``'any'``: the weights may also have another head, as for finetuning; the model's head
-            is then kept, and conv1 is adapted to the model's input channels. Defaults to
+            is then kept, and conv1 is adapted to the model's input channels. ``'unused'``: the
+            weights may have another head, as for features, and conv1 is not adapted. Defaults to
             ``'optional'``. Any module beside the network that has the same name in file and model
             counts as a head.
 
@@ -136,14 +141,15 @@ def match_weights(
     given = named_as_in(place, found or given)
     given = {k: v for k, v in given.items() if not is_built_later(model, (place.root or '') + k)}
     wanted = {key: own[name] for key, name in place.names.items()}
-    if head == 'any':
+    may_differ = head in ('any', 'unused')
+    if may_differ:
         given = without_other_heads(wanted, given)
     check_match(place.names, wanted, given, source, head)
     state_dict: Any = OrderedDict()
     for key, value in given.items():
         if key in wanted and value.shape == wanted[key].shape:
             state_dict[place.names[key]] = value
-    if place.root is None and head != 'any' and not isinstance(weights, Weights):
+    if place.root is None and not may_differ and not isinstance(weights, Weights):
         state_dict.update(beside_network(place, own, weights))
     anew = sorted(filter(must_match, own.keys() - state_dict.keys()))
     if head == 'required':
@@ -298,7 +304,7 @@ def check_match(
     """
     misfits = find_misfits(wanted, given)
     headless = not any(map(head_of, given))
-    if head == 'any' or (head == 'optional' and headless):
+    if head in ('any', 'unused') or (head == 'optional' and headless):
         misfits = [[key for key in keys if not head_of(key)] for keys in misfits]
     if not any(misfits):
         return

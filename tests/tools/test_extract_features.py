@@ -250,6 +250,13 @@ def test_bad_arguments(videos, network, fails, tmp_path, monkeypatch, arguments,
     assert sorted(path.name for path in tmp_path.iterdir()) == ['empty.txt']
 
 
+def test_weights_for_other_inputs(videos, checkpoints, fails, tmp_path):
+    arguments = named(dict(checkpoints, flow=checkpoints['rgb']), 'flow')
+    message = fails(TOOL, videos, '--out', tmp_path / 'out', *arguments)
+    assert 'R(2+1)D-18 with in_channels=3, not in_channels=2' in message
+    assert not (tmp_path / 'out').exists()
+
+
 def test_bfloat16(videos, network, tool, fails, tmp_path):
     arguments = [TOOL, videos / 'a b.mp4', *network, '--out']
     tool(*arguments, tmp_path / 'exact')
