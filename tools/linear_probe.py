@@ -67,6 +67,7 @@ def main() -> None:
         from r21d_plugin.cli.launch import load_config
         from r21d_plugin.inference.linear_probe import best_classifier
         from r21d_plugin.inference.recognizer import load_recognizer, use_device
+        from r21d_plugin.models.tasks import check_classes
         from r21d_plugin.weights import save_checkpoint
 
         cfg = load_config(args.config, args.cfg_options)
@@ -76,6 +77,7 @@ def main() -> None:
         path = work_dir / 'linear_probe.pth'
         check_writable(path)
         model = load_recognizer(cfg, cfg.load_from, use_device(args.device), head='any')
+        check_classes(model.cls_head, 'a linear probe')
         videos = {name: build_videos(cfg, name) for name in ('train', 'val')}
         training, validation = (
             features_of(

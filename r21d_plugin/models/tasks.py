@@ -93,11 +93,11 @@ def check_head(head: Any) -> None:
         )
 
 
-def check_classes(head: Any) -> None:
+def check_classes(head: Any, use: str = 'int8') -> None:
     """Raise an InputError if a head's task is not one class per video, as accuracy needs."""
     if task_of(head) is not CLASS:
         raise InputError(
-            f'{head_and_loss(head)}: int8 needs a head for one class, whose accuracy it measures'
+            f'{head_and_loss(head)}: {use} needs a head for one class, whose accuracy it measures'
         )
 
 

@@ -296,6 +296,14 @@ def test_linear_probe_for_other_tasks(prepared, fails):
     assert 'remove the outdated one' in fails('finetune.py', 'out')
 
 
+def test_linear_probe_of_a_config_for_numbers(prepared, fails):
+    prepared('numbers')
+    changes = ['data_root=out', 'weights=narrow.pth', *SMALL]
+    common = ['--work-dir', 'work', '--device', 'cpu', '--cfg-options', *changes]
+    message = fails('linear_probe.py', 'configs/finetune_r2plus1d_18.py', *common)
+    assert 'is for numbers: a linear probe needs a head for one class' in message
+
+
 def test_weights_of_labels(prepared):
     prepared('several labels')
     _, count, videos = finetuning.read_folder('out')
