@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .._errors import InputError, first_line
+from .._norm_eps import norm_eps
 from .._packages import import_package
 from .video_resnet import VideoResNet
 
@@ -61,9 +62,9 @@ def computed_by_openvino(
     """Context manager: compute a network with OpenVINO; the network's own hooks are called.
 
     The network is one of this package, or a module with one for each input, in evaluation mode on
-    the CPU. It is compiled at its first use and again when its weights change. After changes
-    through ``.data``, call :func:`forget`. The dtype ``'int8'`` requires the quantised network from
-    :func:`to_plain_data`.
+    the CPU. It is compiled at its first use and again when its weights, ``out_indices`` or epsilon
+    change. After changes through ``.data``, call :func:`forget`. The dtype ``'int8'`` requires the
+    quantised network from :func:`to_plain_data`.
 
     Raises an InputError if OpenVINO is not installed, the network belongs to another package, or
     the CPU or the checkpoint does not support the dtype.
@@ -94,11 +95,13 @@ def forget(network: nn.Module) -> None:
 
 
 def state_of(network: nn.Module) -> list[Any] | None:
-    """Return a value that changes with a network's tensors; None for inference tensors."""
+    """Return a value that changes with a network's output; None for inference tensors."""
     tensors = [*chain(network.parameters(), network.buffers())]
     if any(tensor.is_inference() for tensor in tensors):
         return None
-    return [(tensor.data_ptr(), tensor._version) for tensor in tensors]
+    streams = [module for module in network.modules() if isinstance(module, VideoResNet)]
+    settings = [(tuple(stream.out_indices), norm_eps(stream)) for stream in streams]
+    return [*settings, *((tensor.data_ptr(), tensor._version) for tensor in tensors)]
 
 
 class OpenVinoTwin:

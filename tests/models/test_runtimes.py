@@ -11,6 +11,7 @@ from mmaction.registry import MODELS
 from mmaction.structures import ActionDataSample
 
 from r21d_plugin import InputError, accelerate, list_models
+from r21d_plugin._norm_eps import set_norm_eps
 from r21d_plugin.models import runtimes
 from r21d_plugin.models.factory import backbone_cfg
 from r21d_plugin.models.parts import streams_of
@@ -180,6 +181,24 @@ def test_new_weights_have_other_scores(openvino):
     for each in (model, other):
         each.backbone.stem[0].weight.data.mul_(-1)  # as EMAHook swaps averages in
         each.eval()
+    check()
+
+
+@torch.no_grad()
+def test_another_epsilon_and_layer(openvino):
+    network, clips = build().backbone, torch.randn(2, 3, 8, 32, 32)
+
+    def check():
+        expected = network(clips)
+        with runtimes.computed_by_openvino(network, 'float32'):
+            found = network(clips)
+        assert found.shape == expected.shape
+        assert difference(found, expected) < 1e-4
+
+    check()
+    set_norm_eps(network, 0.5)
+    check()
+    network.out_indices = (1,)
     check()
 
 
