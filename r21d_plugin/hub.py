@@ -200,6 +200,8 @@ def hub_network(model: Classifier, meta: Mapping[str, Any] | None) -> Any:
     if not network or eps is None:
         raise altered
     del arguments['network']
+    if model.clip_len is not None:  # the shapes of R2D may be those of MC2 or f-R2D
+        network, arguments['clip_len'] = f'r2d_{model.depth}', model.clip_len
     given = dict(categories=list(model.categories)) if model.categories else {}
     given.update(getattr(model, 'meta', {}) if meta is None else meta)
     copied = HubNetwork(

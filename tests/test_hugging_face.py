@@ -46,6 +46,17 @@ def test_the_same_outputs(tmp_path, name, arguments):
     assert torch.equal(from_pretrained(tmp_path / 'again')(CLIP), model(CLIP))
 
 
+@pytest.mark.parametrize('clip_len', [1, 3])
+def test_short_clips_of_r2d(tmp_path, clip_len):
+    """The shapes of f-R2D and MC2."""
+    model = create_model('r2d_18', 5, clip_len=clip_len, base_channels=4).eval()
+    save_pretrained(model, tmp_path)
+    loaded = from_pretrained(tmp_path)
+    clip = CLIP[:, :, :clip_len]
+    assert (loaded.arguments['name'], loaded.clip_len) == ('r2d_18', clip_len)
+    assert torch.equal(loaded(clip), model(clip))
+
+
 def test_two_channels_and_what_is_known(tmp_path):
     meta = PublicWeights.R2PLUS1D_34_VMZ_SPORTS1M_KINETICS_FLOW_32F.meta
     model = create_model('r2plus1d_34', 400, 2, base_channels=4)
