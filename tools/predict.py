@@ -285,6 +285,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
     from r21d_plugin.inference.recognizer import load_recognizer, use_device
     from r21d_plugin.inference.sliding_window import SlidingWindow
     from r21d_plugin.inference.video_inputs import pipeline_of
+    from r21d_plugin.models.recognizer import check_runtime
 
     check_options(args)
     cfg = load_config(args.config, args.cfg_options)
@@ -298,6 +299,7 @@ def run(args: argparse.Namespace, folder: Path) -> None:
         if args.draw or args.segments or args.over_time:
             outputs = OverTime(videos, args.draw, args.segments, args.threshold, args.top)
     model = load_recognizer(cfg, args.checkpoint, use_device(device_of_process(args.device)))
+    check_runtime(model, ('runtime', 'dtype'))
     if (args.draw or args.show or args.segments) and gives_numbers(model):
         names = '--segments: writes' if args.segments else '--draw and --show: draw'
         raise InputError(f'{names} classes, and the head gives numbers')

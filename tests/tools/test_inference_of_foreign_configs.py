@@ -108,6 +108,12 @@ def test_predict(tool, tmp_path, checkpoint, video, reader, average_clips):
     assert (tmp_path / 'drawn/a.mp4').stat().st_size
 
 
+def test_predict_with_a_dtype(fails, tmp_path, checkpoint, video):
+    options = ['--dtype', 'bfloat16']
+    message = fails('predict.py', video, *options, *network(config(tmp_path), checkpoint))
+    assert 'model.test_cfg.dtype: Recognizer3D ignores it: use model.type=' in message
+
+
 def test_predict_over_time_with_few_views_at_once(tool, tmp_path, checkpoint, video):
     path, out = config(tmp_path), tmp_path / 'out.json'
     cfg = Config.fromfile(path)
