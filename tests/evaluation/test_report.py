@@ -151,7 +151,7 @@ def kept(path, *samples) -> bool:
 def test_scores_are_stored_if_possible(tmp_path):
     assert not kept(tmp_path / 'a.npz', sample(filename=None), sample(pred_score=None))
     clips = torch.zeros(3, 2)
-    uneven = sample(filename='/data/b.mp4', clip_scores=clips)
+    uneven = sample(filename='/data/b.mp4', clip_scores=clips, pred_score=clips[0])
     assert not kept(tmp_path / 'b.npz', sample(), uneven)
     assert kept(tmp_path / 'c.npz', sample(), sample(filename=None))
     assert list(read_scores(tmp_path / 'c.npz')) == ['a.mp4']
