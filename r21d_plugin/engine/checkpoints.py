@@ -88,7 +88,7 @@ class ResumableCheckpointHook(CheckpointHook):
                 runner.val_loop.run()
 
     def stay_in_folder(self) -> None:
-        """Replace only best checkpoints of this run's folder, also in a copy of another run's."""
+        """Look for the best checkpoints in this run's folder, not in that of which it is a copy."""
         if path := getattr(self, 'best_ckpt_path', None):
             self.best_ckpt_path = self.file_backend.join_path(self.out_dir, Path(path).name)
         paths = getattr(self, 'best_ckpt_path_dict', {})

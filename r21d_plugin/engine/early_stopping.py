@@ -16,7 +16,7 @@ STATE = 'early_stopping'
 class ResumableEarlyStoppingHook(EarlyStoppingHook):
     """MMEngine's EarlyStoppingHook, whose best value and count are in the checkpoints.
 
-    A resumed run thus continues to count, and ends at once if it had ended so. Needs
+    A resumed run thus continues to count, and ends at once if it had ended early. Needs
     :class:`ResumableCheckpointHook`, which saves the state after a validation. Arguments are those
     of MMEngine's hook.
     """
