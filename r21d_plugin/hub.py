@@ -120,9 +120,9 @@ class HubNetwork(
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write the arguments, and the weights with batch norm's epsilon in the file's header."""
-        now: Any = dict(num_classes=self.num_classes, drop_rate=self.drop_rate, meta=self.meta)
-        now['norm_eps'] = norm_eps(self)
-        write_json(Path(save_directory, 'config.json'), {**self.arguments, **now})
+        now = dict(num_classes=self.num_classes, drop_rate=self.drop_rate, meta=self.meta)
+        now = dict(self.arguments, norm_eps=norm_eps(self), **now)
+        write_json(Path(save_directory, 'config.json'), now)
         with atomic_write(Path(save_directory, 'model.safetensors')) as partial:
             partial.write_bytes(safetensors_bytes(self.state_dict(), {}))
 

@@ -14,7 +14,7 @@ from .label_maps import NAMES_FILES
 from .own_groups import Group, find_groups, hash_contents, mark_duplicates, split_groups
 from .own_report import report
 from .own_sources import SPLITS, OwnVideo, read_source
-from .text_files import quote, read_lines, read_number
+from .text_files import quote, read_lines, read_numbers
 from .video_checks import Checked, Task
 
 
@@ -91,9 +91,8 @@ class OwnVideos:
             return [*self.source.numbers]
         names = {name for video in self.sound() for name in video.labels}
         new = sorted(names)
-        values = {name: value for name in new if (value := read_number(name)) is not None}
-        if len(values) == len(new):
-            new.sort(key=values.__getitem__)
+        if (values := read_numbers(new)) is not None:
+            new = [name for _, name in sorted(zip(values, new))]
         old = [name for name in self.old_classes if name in names]
         return [*old, *(name for name in new if name not in old)]
 

@@ -90,6 +90,12 @@ def read_number(word: str) -> float | None:
     return number if isfinite(number) else None
 
 
+def read_numbers(words: Sequence[str]) -> list[float] | None:
+    """Parse finite numbers; None if any word is not one."""
+    found = [number for word in words if (number := read_number(word)) is not None]
+    return found if len(found) == len(words) else None
+
+
 def quote(text: str) -> str:
     """Quote text, truncated to 200 characters."""
     return repr(text if len(text) <= 200 else f'{text[:200]}...')

@@ -12,7 +12,7 @@ import numpy as np
 from .._errors import InputError
 from ..datasets import LabelledVideoDataset
 from ..datasets.label_maps import NAMES_FILES
-from ..datasets.text_files import read_lines, read_number
+from ..datasets.text_files import read_lines, read_numbers
 from ..models.factory import backbone_cfg, find_source, network_of
 from ..models.tasks import CLASS, NUMBERS, ORDERED, TASKS
 from ..weights import infer_network, read_weights
@@ -70,9 +70,8 @@ def choose_task(targets: str, ordered: bool, data_root: str) -> str:
 
 def check_order(path: Path) -> None:
     """Raise an InputError if the names in a file are numbers that do not ascend."""
-    names = [name for name, _ in read_lines(path)]
-    values = [value for name in names if (value := read_number(name)) is not None]
-    if len(values) == len(names) and values != sorted(values):
+    values = read_numbers([name for name, _ in read_lines(path)])
+    if values is not None and values != sorted(values):
         remedy = f'remove {path.parent} and prepare it anew'
         raise InputError(f'{path}: its numbers do not ascend, and ordered=True: {remedy}')
 

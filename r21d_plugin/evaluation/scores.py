@@ -69,7 +69,7 @@ class DumpScores(BaseMetric):
                 )
             clips = clip_probabilities(sample)
             check_finite(sample, [clips])
-            if not is_mean(sample, clips):
+            if not is_mean_of_clips(sample):
                 raise InputError(
                     f'{self.path}: scores are stored by clip, and this head does not average them: '
                     "set model.cls_head.average_clips='prob'"
@@ -114,8 +114,7 @@ class KeptScores(DumpScores):
     def process(self, data_batch: object, data_samples: Sequence[dict[str, Any]]) -> None:
         """Keep the scores of one batch of videos."""
         needed = {'filename', 'gt_label', 'pred_score'}
-        complete = [sample for sample in data_samples if needed <= set(sample)]
-        kept = [sample for sample in complete if is_mean(sample, clip_probabilities(sample))]
+        kept = [each for each in data_samples if needed <= set(each) and is_mean_of_clips(each)]
         super().process(data_batch, kept)
 
     def check_shape(self, clips: Tensor) -> None:
@@ -128,12 +127,13 @@ class KeptScores(DumpScores):
         return {}
 
 
-def is_mean(sample: Any, clips: Tensor) -> bool:
-    """Whether the score of a video is the mean of its clips' scores, clips x classes."""
-    score = sample.get('pred_score')
-    if score is None or score.ndim == 2 or 'clip_scores' not in sample:
-        return True  # the sample has scores of its clips alone, or of one
-    return torch.allclose(score.float(), clips.mean(0), rtol=1e-3, atol=1e-5)
+def is_mean_of_clips(sample: dict[str, Any]) -> bool:
+    """Whether the score of a video is the mean of its clips' scores, if the sample has both."""
+    score, clips = sample.get('pred_score'), sample.get('clip_scores')
+    if score is None or clips is None or score.ndim == 2:
+        return True
+    mean = clips.float().mean(0)
+    return torch.allclose(score.float(), mean, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 def is_of_numbers(sample: Any) -> bool:

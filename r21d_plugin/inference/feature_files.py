@@ -78,19 +78,20 @@ class FeatureFolder:
         ``video`` is the fact of that name. Raises an InputError if the features are those of
         another video, which still exists.
         """
-        self.check_video(name, video)
-        return self.stored_facts(name).get('video_bytes') == video_bytes
+        return self.facts_of(name, video).get('video_bytes') == video_bytes
 
-    def check_video(self, name: str, video: str) -> None:
-        """Raise an InputError if there are features of another video, which still exists."""
-        other = self.stored_facts(name).get('video', video)
+    def facts_of(self, name: str, video: str) -> Mapping[str, Any]:
+        """Return the stored facts; raise an InputError if another video, which exists, has them."""
+        facts = self.stored_facts(name)
+        other = facts.get('video', video)
         if other != video and Path(other).exists():
             problem = f'the output has features of {other} as {name}'
             raise InputError(f'{video}: {problem}: choose another output')
+        return facts
 
     def write(self, name: str, features: np.ndarray, facts: dict[str, Any]) -> None:
         """Write the features of a video, clips x ..., and metadata that JSON can hold."""
-        self.check_video(name, facts['video'])
+        self.facts_of(name, facts['video'])  # raises an error for another video
         npy = BytesIO()  # np.save to a file truncates it silently on a full disk
         np.save(npy, features)
         with atomic_write(self.folder / f'{name}.npy', parents=True) as partial:

@@ -78,7 +78,7 @@ class ClipHead(I3DHead):
             self._refuse('target_mean and target_std')
         if self.task is not CLASS and self.label_smooth_eps:
             self._refuse('label_smooth_eps')
-        check_smoothing(self.label_smooth_eps, getattr(self.loss_cls, 'class_weight', None))
+        check_smoothing(self)
         if self.task is not CLASS and self.average_clips != 'prob':
             self._refuse(f'average_clips={self.average_clips!r}')
 
@@ -164,11 +164,12 @@ def given_numbers(name: str, given: Any, default: float, count: int) -> Tensor:
     return numbers.flatten().expand(count).clone()
 
 
-def check_smoothing(eps: float, weights: Tensor | None) -> None:
-    """Raise an InputError if the loss is least for a rare class whatever the class of a video is.
+def check_smoothing(head: Any) -> None:
+    """Raise an InputError if a head would learn the rarest class for the videos of all classes.
 
     MMAction2 weights each part of a smoothed target by the class that it is for.
     """
+    eps, weights = head.label_smooth_eps, getattr(head.loss_cls, 'class_weight', None)
     if eps and weights is not None:
         part = eps / len(weights)
         if part * weights.max() >= (1 - eps + part) * weights.min():

@@ -66,7 +66,7 @@ class TwoStreamHead(BaseHead):
         if task_of(self) is not CLASS:
             loss = type(self.loss_cls).__name__
             raise InputError(f'model.cls_head.loss_cls {loss}: two streams are for one class')
-        check_smoothing(self.label_smooth_eps, getattr(self.loss_cls, 'class_weight', None))
+        check_smoothing(self)
         self.classifiers = ModuleDict(
             {stream: ClipHead(num_classes, in_channels, dropout_ratio) for stream in STREAMS}
         )

@@ -42,6 +42,9 @@ Another head is possible in finetuning (``'any'``), which adapts conv1, and for 
 (``'unused'``).
 """
 
+OTHER_HEADS = ('any', 'unused')
+"""Values of :data:`Head` for weights that may have another head."""
+
 
 def load_weights(
     model: nn.Module, source: str | Path | PublicWeights, head: Head = 'optional'
@@ -141,15 +144,14 @@ def match_weights(
     given = named_as_in(place, found or given)
     given = {k: v for k, v in given.items() if not is_built_later(model, (place.root or '') + k)}
     wanted = {key: own[name] for key, name in place.names.items()}
-    may_differ = head in ('any', 'unused')
-    if may_differ:
+    if head in OTHER_HEADS:
         given = without_other_heads(wanted, given)
     check_match(place.names, wanted, given, source, head)
     state_dict: Any = OrderedDict()
     for key, value in given.items():
         if key in wanted and value.shape == wanted[key].shape:
             state_dict[place.names[key]] = value
-    if place.root is None and not may_differ and not isinstance(weights, Weights):
+    if place.root is None and head not in OTHER_HEADS and not isinstance(weights, Weights):
         state_dict.update(beside_network(place, own, weights))
     anew = sorted(filter(must_match, own.keys() - state_dict.keys()))
     if head == 'required':
@@ -304,7 +306,7 @@ def check_match(
     """
     misfits = find_misfits(wanted, given)
     headless = not any(map(head_of, given))
-    if head in ('any', 'unused') or (head == 'optional' and headless):
+    if head in OTHER_HEADS or (head == 'optional' and headless):
         misfits = [[key for key in keys if not head_of(key)] for keys in misfits]
     if not any(misfits):
         return

@@ -52,25 +52,21 @@ class Task(nn.Module):
 class Localizer(nn.Module):
     """A network without a classifier, followed by one of its own, as in TSP."""
 
-    def __init__(self, model):
+    def __init__(self, model, network='features', classifier='fc'):
         super().__init__()
-        self.features, self.fc = model, model.fc
+        self.names = network, classifier
+        self.add_module(network, model)
+        self.add_module(classifier, model.fc)
         model.fc = nn.Identity()
 
     def forward(self, x):
-        return self.fc(self.features(x))
+        for name in self.names:
+            x = self.get_submodule(name)(x)
+        return x
 
 
-class OwnHead(nn.Module):
-    """A network without a classifier and a classifier of another name, as in PyTorch Lightning."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.net, self.classifier = model, model.fc
-        model.fc = nn.Identity()
-
-    def forward(self, x):
-        return self.classifier(self.net(x))
+def own_names(model):
+    return Localizer(model, 'net', 'classifier')
 
 
 def with_dropout(model):
@@ -147,7 +143,7 @@ def test_every_model_that_holds_a_network(around, published):
     torch.testing.assert_close(found, published.logits, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('around', [with_dropout, OwnHead])
+@pytest.mark.parametrize('around', [with_dropout, own_names])
 def test_any_head(around, published, tmp_path, caplog):
     caplog.set_level('INFO', 'r21d_plugin')
     model = around(network()).eval()
